@@ -1,0 +1,1 @@
+"""The one domain module that all functions of the app share."""

@@ -1,0 +1,31 @@
+"""A blob version: container, path and ETag; the unit of exactly once."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BlobVersion:
+    """One committed content of one blob.
+
+    Attributes:
+        etag: without quotes.
+        size: bytes, as announced or listed; None where the event did not say.
+        sequencer: Event Grid's order among the versions of one blob, left-padded lower-case hex; None
+            where no event announced the version.
+    """
+
+    container: str
+    path: str
+    etag: str
+    size: int | None = None
+    sequencer: str | None = None
+
+
+def bare_etag(etag: str) -> str:
+    """An ETag without its quotes: events bring it with them or without, the services with them."""
+    return etag.strip().removeprefix("W/").strip('"')
+
+
+def comparable_sequencer(sequencer: str) -> str:
+    """A sequencer that compares as text: the documented samples differ in length and case."""
+    return sequencer.strip().lower().rjust(64, "0")

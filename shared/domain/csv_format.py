@@ -1,0 +1,120 @@
+"""The `format` of a mapping: how its CSV files are written."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field as Property
+from pydantic import field_validator
+
+from shared.domain.csv_dialect import check_encoding
+from shared.domain.document import AnyCaseEnum, Document
+
+
+class FormatType(AnyCaseEnum):
+    """The one format of the 2017 API."""
+
+    TEXT_FORMAT = "TextFormat"
+
+
+class BareQuotes(AnyCaseEnum):
+    """What a quote inside an unquoted cell means."""
+
+    REJECT = "Reject"
+    LITERAL = "Literal"
+
+
+# Cultures whose numbers are written 1,234.50; all others that are known write 1.234,50.
+_POINT = frozenset({"en", "ja", "zh", "ko", "th", "he", "hi", "ms"})
+_COMMA = frozenset(
+    {
+        "de",
+        "fr",
+        "es",
+        "it",
+        "nl",
+        "pt",
+        "pl",
+        "ru",
+        "sv",
+        "da",
+        "nb",
+        "no",
+        "fi",
+        "cs",
+        "tr",
+        "el",
+        "hu",
+        "ro",
+        "uk",
+        "bg",
+        "sk",
+        "sl",
+        "hr",
+        "et",
+        "lv",
+        "lt",
+        "id",
+        "vi",
+        "ca",
+    }
+)
+_POINT_REGIONS = frozenset({"de-ch", "de-li", "it-ch", "es-mx"})
+
+
+class MappingFormat(Document):
+    """Dialect, culture and encoding of the files of a mapping."""
+
+    format_type: FormatType = FormatType.TEXT_FORMAT
+    column_delimiter: Annotated[str, Property(min_length=1, max_length=8)] = ","
+    accept_language: str = ""
+    quote_character: Annotated[str, Property(max_length=1)] = '"'
+    quote_escape_character: Annotated[str, Property(max_length=1)] = '"'
+    array_separator: Annotated[str, Property(min_length=1, max_length=1)] = ";"
+    encoding: str = "utf-8"
+    bare_quotes: BareQuotes = BareQuotes.REJECT
+
+    @field_validator("quote_character", "quote_escape_character", mode="before")
+    @classmethod
+    def _unescape(cls, value: Any) -> Any:
+        # The 2017 service's own examples write the quote as backslash and quote.
+        return '"' if value == '\\"' else value
+
+    @field_validator("column_delimiter", mode="before")
+    @classmethod
+    def _tab(cls, value: Any) -> Any:
+        return "\t" if value == "\\t" else value
+
+    @field_validator("column_delimiter")
+    @classmethod
+    def _is_no_line_end(cls, value: str) -> str:
+        if re.search(r'[\r\n"\x00]', value):
+            raise ValueError("a delimiter must not hold a line end, a quote or NUL")
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        check_encoding(value)
+        return value
+
+    @field_validator("accept_language")
+    @classmethod
+    def _is_known_culture(cls, value: str) -> str:
+        if value and value.split("-", maxsplit=1)[0].casefold() not in _POINT | _COMMA:
+            raise ValueError(
+                f"how numbers are written in {value!r} is not known; use a culture such as en-US or de-DE"
+            )
+        return value
+
+    @property
+    def decimal_mark(self) -> Literal[".", ","]:
+        """The character between whole and fraction in this culture."""
+        culture = self.accept_language.casefold()
+        return "," if culture not in _POINT_REGIONS and culture.split("-", maxsplit=1)[0] in _COMMA else "."
+
+    @property
+    def group_marks(self) -> str:
+        """Characters that may stand between groups of three digits; none where no culture is declared."""
+        if not self.accept_language:
+            return ""
+        return "." + "\u00a0\u202f " if self.decimal_mark == "," else ",'\u2019"

@@ -1,0 +1,78 @@
+"""The form of every document that travels over HTTP and lies in Table Storage.
+
+Out: camelCase. In: property names and enum values in any case, booleans and numbers also as text, unknown
+properties refused, read-only ones ignored.
+"""
+
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
+from pydantic.alias_generators import to_camel
+
+from shared.domain.errors import Fault, InvalidRequestError
+
+
+class AnyCaseEnum(StrEnum):
+    """An enum whose values are read in any case and written in one."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        text = str(value).casefold()
+        return next((member for member in cls if member.value.casefold() == text), None)
+
+
+class Document(BaseModel):
+    """A frozen document; `read_only` names the properties (camelCase) that only the server sets."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    read_only: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_names_in_any_case(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, dict):
+            return value
+        known = {field.alias.casefold(): field.alias for field in cls.model_fields.values() if field.alias}
+        named = {known.get(str(key).casefold(), str(key)): item for key, item in value.items()}
+        if info.context == "request":
+            ignored = {name.casefold() for name in cls.read_only}
+            named = {key: item for key, item in named.items() if key.casefold() not in ignored}
+        return named
+
+    @classmethod
+    def from_request(cls, body: object) -> Self:
+        """Reads a request body; raises InvalidRequestError naming every fault."""
+        try:
+            return cls.model_validate(body, context="request")
+        except ValidationError as error:
+            raise InvalidRequestError(faults(error)) from None
+
+    def to_json(self) -> dict[str, Any]:
+        """The document as JSON values with camelCase names, absent ones left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+_CODES = {"missing": "MissingProperty", "extra_forbidden": "UnknownProperty", "enum": "UnknownValue"}
+
+
+def faults(error: ValidationError, skip: frozenset[str] = frozenset()) -> list[Fault]:
+    """Every fault of a validation error; `skip` are path elements that are no property (union tags).
+
+    The messages never repeat the input: it may hold a secret.
+    """
+    found = []
+    for item in error.errors(include_url=False, include_input=False):
+        target = ""
+        for part in item["loc"]:
+            if isinstance(part, int):
+                target += f"[{part}]"
+            elif part not in skip:
+                target += f".{part}" if target else str(part)
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "this property is not known; remove it or correct its name"
+        elif item["type"] == "missing":
+            message = "this property is required"
+        found.append(Fault(_CODES.get(item["type"], "InvalidValue"), target, message))
+    return found

@@ -1,0 +1,160 @@
+"""Profile and interaction types: the schema of what a row becomes."""
+
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+from pydantic import Field as Property
+from pydantic import model_validator
+
+from shared.domain.document import AnyCaseEnum, Document
+from shared.domain.fields import TIMES, Field, doubled_names, field_named
+from shared.domain.names import DefinitionName
+
+
+class EntityKind(AnyCaseEnum):
+    """What a row can become."""
+
+    PROFILE = "Profile"
+    INTERACTION = "Interaction"
+
+
+class StrongId(Document):
+    """A key of a profile type: one field, or several joined with `_`."""
+
+    strong_id_name: DefinitionName
+    key_property_names: list[str] = Property(min_length=1)
+    display_name: dict[str, str] | str | None = None
+    description: dict[str, str] | str | None = None
+
+
+class Participant(Document):
+    """A profile that takes part in an interaction."""
+
+    profile_type_name: str
+    participant_name: str
+    participant_property_references: list[dict[str, Any]]
+    display_name: dict[str, str] | str | None = None
+    description: dict[str, str] | str | None = None
+    role: str | None = None
+
+
+class EntityType(Document):
+    """What profile and interaction types have in common (2017 EntityTypeDefinition)."""
+
+    read_only: ClassVar[frozenset[str]] = frozenset(
+        {
+            "typeName",
+            "entityType",
+            "instancesCount",
+            "lastChangedUtc",
+            "provisioningState",
+            "tenantId",
+            "created",
+            "lastModified",
+            "dataSourcePrecedenceRules",
+            "defaultDataSource",
+        }
+    )
+
+    type_name: str = ""
+    api_entity_set_name: DefinitionName | None = None
+    fields: list[Field] = Property(min_length=1)
+    timestamp_field_name: str | None = None
+    display_name: dict[str, str] | str | None = None
+    description: dict[str, str] | str | None = None
+    attributes: dict[str, list[str]] | None = None
+    localized_attributes: dict[str, dict[str, str]] | None = None
+    small_image: str | None = None
+    medium_image: str | None = None
+    large_image: str | None = None
+    schema_item_type_link: str | None = None
+    tenant_id: str = ""
+    created: datetime | None = None
+    last_changed_utc: datetime | None = None
+
+    @model_validator(mode="after")
+    def _fields_are_consistent(self) -> Self:
+        problems = [
+            f"the field {name!r} stands there more than once"
+            for name in doubled_names([f.field_name for f in self.fields])
+        ]
+        if self.timestamp_field_name is not None:
+            stamp = field_named(self.fields, self.timestamp_field_name)
+            if stamp is None or stamp.field_type not in TIMES or stamp.is_array:
+                problems.append(
+                    f"timestampFieldName {self.timestamp_field_name!r} must name a date or time field"
+                )
+        problems += self._problems()
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _problems(self) -> list[str]:
+        return [problem for name in self.key_fields for problem in self._key_problem(name)]
+
+    def _key_problem(self, name: str) -> list[str]:
+        field = field_named(self.fields, name)
+        if field is None:
+            return [f"the key names the field {name!r}, which this type does not have"]
+        return [f"the key field {name!r} must not be an array"] if field.is_array else []
+
+    @property
+    def key_fields(self) -> list[str]:
+        """Names of the fields that make the id of an instance; empty where the id is derived."""
+        raise NotImplementedError
+
+    @property
+    def kind(self) -> EntityKind:
+        """Profile or interaction."""
+        raise NotImplementedError
+
+    def field(self, name: str) -> Field | None:
+        """The field of that name in any case, or None."""
+        return field_named(self.fields, name)
+
+
+class ProfileType(EntityType):
+    """A profile type; its first strong id is the key by which rows are merged."""
+
+    strong_ids: list[StrongId] = Property(min_length=1)
+
+    def _problems(self) -> list[str]:
+        named = [name for strong_id in self.strong_ids for name in strong_id.key_property_names]
+        problems = [problem for name in dict.fromkeys(named) for problem in self._key_problem(name)]
+        names = [strong_id.strong_id_name for strong_id in self.strong_ids]
+        return problems + [
+            f"the strong id {name!r} stands there more than once" for name in doubled_names(names)
+        ]
+
+    @property
+    def key_fields(self) -> list[str]:
+        """Fields of the first strong id, in their order."""
+        return [self._own_name(name) for name in self.strong_ids[0].key_property_names]
+
+    def _own_name(self, name: str) -> str:
+        field = self.field(name)
+        return field.field_name if field else name
+
+    @property
+    def kind(self) -> EntityKind:
+        """Profile."""
+        return EntityKind.PROFILE
+
+
+class InteractionType(EntityType):
+    """An interaction type; without `idPropertyNames` the id is derived from path, row and occurrence."""
+
+    id_property_names: list[str] = Property(default_factory=list)
+    participant_profiles: list[Participant] = Property(default_factory=list)
+    primary_participant_profile_property_name: str | None = None
+    is_activity: bool = False
+
+    @property
+    def key_fields(self) -> list[str]:
+        """Fields named by `idPropertyNames`, in their order."""
+        return [field.field_name if (field := self.field(name)) else name for name in self.id_property_names]
+
+    @property
+    def kind(self) -> EntityKind:
+        """Interaction."""
+        return EntityKind.INTERACTION

@@ -1,0 +1,186 @@
+"""The error tree. The class says what to do about it; the code says which fault it is.
+
+    HubError
+    ├── RequestError                  the caller must change the request or the definition (4xx)
+    │   ├── InvalidRequestError       400, every fault in `details`
+    │   ├── NotFoundError             404
+    │   ├── MethodNotAllowedError     405
+    │   ├── ConflictError             409, name taken or definition in use
+    │   ├── PreconditionError         412, ETag
+    │   ├── RequestTooLargeError      413
+    │   └── MediaTypeError            415
+    ├── DataError                     this blob version is refused; recorded, acknowledged, not retried
+    │   ├── SkippedError              nothing to ingest (gone, empty); the run ends Skipped
+    │   └── SupersededError           a newer version of the blob has taken its place
+    ├── RefusedError                  an outside system refuses us; its owner must act (rights, expiry, gone)
+    ├── TransientError                the same call may succeed later
+    │   ├── UnavailableError          storage or vault does not answer
+    │   ├── ThrottledError            asked to slow down (429)
+    │   └── CommitConflictError       another writer won the race; reload and redo
+    └── FatalError                    damage or a fault of ours; stop, do not guess
+        └── AccountingError           counts that must agree do not
+
+SDK exceptions become these where the SDK is called (`shared/storage`, `shared/lake`) and nowhere else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong: `target` is a JSON path such as `fields[2].fieldType`."""
+
+    code: str
+    target: str
+    message: str
+
+
+class HubError(Exception):
+    """Root of the tree.
+
+    Args:
+        code: stable PascalCase name that scripts may compare.
+        message: for people: what is wrong, where, and what to do. Never a secret, never a cell's value.
+        target: the property, name or blob that is meant.
+        details: single faults, where there are several.
+    """
+
+    def __init__(self, code: str, message: str, target: str = "", details: Sequence[Fault] = ()) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.target = target
+        self.details = tuple(details)
+
+
+class RequestError(HubError):
+    """The request or definition must be changed by whoever sent it."""
+
+
+class InvalidRequestError(RequestError):
+    """The request's content is invalid; `details` names every fault found."""
+
+    def __init__(self, details: Sequence[Fault], message: str = "") -> None:
+        text = message or "; ".join(
+            f"{fault.target}: {fault.message}" if fault.target else fault.message for fault in details
+        )
+        super().__init__("InvalidRequest", text, details[0].target if details else "", details)
+
+
+class NotFoundError(RequestError):
+    """What was asked for does not exist."""
+
+
+class MethodNotAllowedError(RequestError):
+    """The route exists, but not with this method."""
+
+
+class ConflictError(RequestError):
+    """The name is taken by another kind, or the definition is in use."""
+
+
+class PreconditionError(RequestError):
+    """`If-Match` or `If-None-Match` does not hold."""
+
+
+class RequestTooLargeError(RequestError):
+    """The body is over the limit."""
+
+
+class MediaTypeError(RequestError):
+    """The body is not JSON."""
+
+
+class DataError(HubError):
+    """This blob version is refused as it is; the run ends Failed and is not retried."""
+
+
+class SkippedError(DataError):
+    """There is nothing to ingest: the blob is gone or empty; the run ends Skipped."""
+
+
+class SupersededError(DataError):
+    """A newer version of the same blob has taken its place; the run ends Superseded."""
+
+
+class RefusedError(HubError):
+    """A source, destination or vault refuses us (rights, expiry, container gone); its owner must act."""
+
+
+class TransientError(HubError):
+    """The same call may succeed later.
+
+    Args:
+        retry_after_s: seconds to wait, where the service said so.
+    """
+
+    def __init__(self, code: str, message: str, target: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(code, message, target)
+        self.retry_after_s = retry_after_s
+
+
+class UnavailableError(TransientError):
+    """A service that we need does not answer."""
+
+
+class ThrottledError(TransientError):
+    """A service asks us to slow down."""
+
+
+class CommitConflictError(TransientError):
+    """Another writer won the race for the same table or entity; reload and redo."""
+
+
+class FatalError(HubError):
+    """Damage, or a fault of ours; going on would risk data."""
+
+
+class AccountingError(FatalError):
+    """Counts that must agree do not; nothing was committed."""
+
+
+class Recovery(Enum):
+    """What a queue, event or timer function does about an error of the tree."""
+
+    RECORD = "record the outcome and acknowledge"
+    RETRY = "raise, so that the host delivers again"
+
+
+# The first class in the error's own order of inheritance that stands here decides.
+HTTP_STATUS: dict[type[HubError], int] = {
+    InvalidRequestError: 400,
+    NotFoundError: 404,
+    MethodNotAllowedError: 405,
+    ConflictError: 409,
+    PreconditionError: 412,
+    RequestTooLargeError: 413,
+    MediaTypeError: 415,
+    RequestError: 400,
+    DataError: 409,
+    RefusedError: 409,
+    ThrottledError: 429,
+    TransientError: 503,
+    FatalError: 500,
+    HubError: 500,
+}
+
+RECOVERY: dict[type[HubError], Recovery] = {
+    RequestError: Recovery.RECORD,
+    DataError: Recovery.RECORD,
+    RefusedError: Recovery.RECORD,
+    TransientError: Recovery.RETRY,
+    FatalError: Recovery.RETRY,
+    HubError: Recovery.RETRY,
+}
+
+
+def http_status(error: HubError) -> int:
+    """The HTTP status that answers `error`."""
+    return next(HTTP_STATUS[kind] for kind in type(error).__mro__ if kind in HTTP_STATUS)
+
+
+def recovery(error: HubError) -> Recovery:
+    """What a function that is not HTTP does about `error`."""
+    return next(RECOVERY[kind] for kind in type(error).__mro__ if kind in RECOVERY)

@@ -1,0 +1,285 @@
+"""Mappings: which blobs of a connector become which entity type, column by column (2017 ConnectorMapping)."""
+
+import fnmatch
+import re
+from datetime import datetime
+from functools import cached_property, lru_cache
+from typing import Annotated, Any, ClassVar, Self
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field as Property
+from pydantic import field_validator, model_validator
+
+from shared.domain.connectors import ConnectorType
+from shared.domain.csv_format import MappingFormat
+from shared.domain.document import AnyCaseEnum, Document
+from shared.domain.entity_types import EntityKind
+from shared.domain.fields import doubled_names
+
+
+class MappingState(AnyCaseEnum):
+    """Life of a mapping; only the server sets it."""
+
+    CREATING = "Creating"
+    CREATED = "Created"
+    FAILED = "Failed"
+    READY = "Ready"
+    RUNNING = "Running"
+    STOPPED = "Stopped"
+    EXPIRING = "Expiring"
+
+
+class ErrorManagementType(AnyCaseEnum):
+    """What rejects do to a run."""
+
+    REJECT_AND_CONTINUE = "RejectAndContinue"
+    STOP_IMPORT = "StopImport"
+    REJECT_UNTIL_LIMIT = "RejectUntilLimit"
+
+
+class ErrorManagement(Document):
+    """The rule for rejects; `errorLimit` counts only with RejectUntilLimit."""
+
+    error_management_type: ErrorManagementType
+    error_limit: Annotated[int, Property(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _has_its_limit(self) -> Self:
+        if self.error_management_type is ErrorManagementType.REJECT_UNTIL_LIMIT and self.error_limit is None:
+            raise ValueError(
+                "RejectUntilLimit needs errorLimit, the number of rejects that are still accepted"
+            )
+        return self
+
+    @property
+    def accepted_rejects(self) -> int | None:
+        """How many rejects a run may have; None where any number is accepted."""
+        match self.error_management_type:
+            case ErrorManagementType.REJECT_AND_CONTINUE:
+                return None
+            case ErrorManagementType.STOP_IMPORT:
+                return 0
+            case ErrorManagementType.REJECT_UNTIL_LIMIT:
+                return self.error_limit
+
+
+class Frequency(AnyCaseEnum):
+    """Unit of a mapping's interval."""
+
+    MINUTE = "Minute"
+    HOUR = "Hour"
+    DAY = "Day"
+    WEEK = "Week"
+    MONTH = "Month"
+
+
+class Availability(Document):
+    """How often the container is looked at; at least 15 minutes, as in the old product."""
+
+    interval: Annotated[int, Property(ge=1)]
+    frequency: Frequency = Frequency.MINUTE
+
+    @model_validator(mode="after")
+    def _at_least_a_quarter(self) -> Self:
+        if self.frequency is Frequency.MINUTE and self.interval < 15:
+            raise ValueError("the shortest interval is 15 minutes")
+        return self
+
+
+class ColumnMapping(Document):
+    """One column of the file and the field that it fills."""
+
+    property_name: str
+    column_name: str
+    custom_format_specifier: str | None = None
+    is_encrypted: bool = False
+
+    @model_validator(mode="after")
+    def _is_readable(self) -> Self:
+        if self.is_encrypted:
+            raise ValueError(
+                "encrypted columns cannot be read: no key can be named; set isEncrypted to false"
+            )
+        return self
+
+
+class CompletionOperationType(AnyCaseEnum):
+    """What happens to a blob after it was ingested."""
+
+    DO_NOTHING = "DoNothing"
+    DELETE_FILE = "DeleteFile"
+    MOVE_FILE = "MoveFile"
+
+
+class CompleteOperation(Document):
+    """The operation after success; `destinationFolder` = `container[/prefix]`, for MoveFile only."""
+
+    completion_operation_type: CompletionOperationType = CompletionOperationType.DO_NOTHING
+    destination_folder: str | None = None
+
+    @model_validator(mode="after")
+    def _has_its_folder(self) -> Self:
+        if (
+            self.completion_operation_type is CompletionOperationType.MOVE_FILE
+            and not self.destination_folder
+        ):
+            raise ValueError("MoveFile needs destinationFolder, as container[/prefix]")
+        return self
+
+
+class MappingProperties(Document):
+    """Where the files are and how they are read."""
+
+    folder_path: str
+    file_filter: str = "**/*.csv"
+    has_header: bool = True
+    error_management: ErrorManagement
+    format: MappingFormat = Property(default_factory=MappingFormat)
+    availability: Availability = Property(default_factory=lambda: Availability(interval=15))
+    structure: list[ColumnMapping] = Property(min_length=1)
+    complete_operation: CompleteOperation = Property(default_factory=CompleteOperation)
+
+    @field_validator("format", "availability", "complete_operation", mode="before")
+    @classmethod
+    def _default_for_null(cls, value: Any, info: Any) -> Any:
+        return (
+            cls.model_fields[info.field_name].get_default(call_default_factory=True)
+            if value is None
+            else value
+        )
+
+    @field_validator("folder_path")
+    @classmethod
+    def _names_a_container(cls, value: str) -> str:
+        container = _folder_of(value).split("/", maxsplit=1)[0]
+        if not re.fullmatch(r"\$?[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]|\$root|\$web", container):
+            raise ValueError("folderPath must be container[/prefix] or the URL of a folder in a container")
+        return value
+
+    @field_validator("file_filter")
+    @classmethod
+    def _is_short(cls, value: str) -> str:
+        if not value or len(value) > 256:
+            raise ValueError("fileFilter must be a glob of 1 to 256 characters")
+        return value
+
+    @model_validator(mode="after")
+    def _each_field_once(self) -> Self:
+        doubled = doubled_names([column.property_name for column in self.structure])
+        if doubled:
+            raise ValueError(f"structure fills {', '.join(map(repr, doubled))} from more than one column")
+        return self
+
+
+class Mapping(Document):
+    """A mapping of one AzureBlob connector."""
+
+    read_only: ClassVar[frozenset[str]] = frozenset(
+        {
+            "connectorName",
+            "connectorMappingName",
+            "created",
+            "lastModified",
+            "nextRunTime",
+            "dataFormatId",
+            "runId",
+            "state",
+            "stateDetail",
+            "tenantId",
+            "mappingId",
+        }
+    )
+
+    connector_name: str = ""
+    connector_mapping_name: str = ""
+    connector_type: ConnectorType = ConnectorType.AZURE_BLOB
+    created: datetime | None = None
+    last_modified: datetime | None = None
+    next_run_time: datetime | None = None
+    entity_type: EntityKind
+    entity_type_name: str
+    display_name: str | None = None
+    description: str | None = None
+    data_format_id: str | None = None
+    mapping_properties: MappingProperties
+    run_id: str | None = None
+    state: MappingState = MappingState.CREATING
+    state_detail: str | None = None
+    tenant_id: str = ""
+
+    @cached_property
+    def container(self) -> str:
+        """The container that the files land in."""
+        return _folder_of(self.mapping_properties.folder_path).split("/", maxsplit=1)[0]
+
+    @cached_property
+    def prefix(self) -> str:
+        """The folder below the container, empty or ending in `/`."""
+        folder = _folder_of(self.mapping_properties.folder_path)
+        prefix = folder.split("/", maxsplit=1)[1] if "/" in folder else ""
+        return f"{prefix}/" if prefix else ""
+
+    def matches(self, container: str, path: str) -> bool:
+        """Whether a blob belongs to this mapping; names compare with their case."""
+        if container != self.container or not path.startswith(self.prefix) or self._is_done(container, path):
+            return False
+        return bool(_glob(self.mapping_properties.file_filter).fullmatch(path[len(self.prefix) :]))
+
+    def _is_done(self, container: str, path: str) -> bool:
+        """Whether the blob lies where MoveFile puts what was ingested: it would go round for ever."""
+        folder = self.mapping_properties.complete_operation.destination_folder
+        if folder is None:
+            return False
+        done_container, done_prefix = split_folder(folder)
+        return container == done_container and path.startswith(f"{done_prefix}/" if done_prefix else "")
+
+    @property
+    def fields_set(self) -> list[str]:
+        """The fields that a row of this mapping sets, in the order of its structure."""
+        return [column.property_name for column in self.mapping_properties.structure]
+
+
+def split_folder(folder: str) -> tuple[str, str]:
+    """`container[/prefix]` as (container, prefix without slashes at its ends)."""
+    container, _, prefix = _folder_of(folder).partition("/")
+    return container, prefix
+
+
+def _folder_of(folder_path: str) -> str:
+    """`container[/prefix]` of a path or blob URL; an emulator's URL has the account first in its path."""
+    if "://" not in folder_path:
+        return folder_path.strip("/")
+    parts = urlsplit(folder_path)
+    path = unquote(parts.path).strip("/")
+    is_emulator = parts.hostname in {"127.0.0.1", "localhost"}
+    return path.split("/", maxsplit=1)[1] if is_emulator and "/" in path else path
+
+
+# What `fnmatch.translate` wraps round a single set.
+_SET = re.compile(r"\(\?s:(?P<set>.*)\)\\[zZ]", re.DOTALL)
+
+
+@lru_cache(maxsize=1024)
+def _glob(pattern: str) -> re.Pattern[str]:
+    """`*` and `?` stay within a folder, `**/` crosses folders or none, `[...]` is a set.
+
+    Each `*` is followed by an atomic rest (`fnmatch.translate`), so that matching stays linear in practice.
+    """
+    out = ""
+    for part in re.findall(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", pattern, re.DOTALL):
+        match part:
+            case "**/":
+                out += "(?:.*/)?"
+            case "**":
+                out += ".*"
+            case "*":
+                out += "[^/]*"
+            case "?":
+                out += "[^/]"
+            case _ if len(part) > 1:
+                out += "(?!/)" + fnmatch.translate(part).removeprefix("(?s:").removesuffix(
+                    r")\z"
+                ).removesuffix(r")\Z")
+            case _:
+                out += re.escape(part)
+    return re.compile(out, re.DOTALL)

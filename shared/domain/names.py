@@ -1,0 +1,47 @@
+"""Names of hubs and definitions: what is allowed, and how they compare."""
+
+import re
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from shared.domain.errors import Fault, InvalidRequestError
+
+HUB_PATTERN = r"^[a-zA-Z][a-zA-Z0-9]{1,63}$"
+NAME_PATTERN = r"^[a-zA-Z][a-zA-Z0-9_]{1,127}$"
+
+DefinitionName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+
+# Columns that the exports and KPI values add themselves; a field of that name would stand there twice.
+RESERVED_FIELDS = frozenset({"system_processingtime", "calculationtime", "refresh", "kind"})
+
+
+def same_name(left: str, right: str) -> bool:
+    """Names compare without regard to case."""
+    return left.casefold() == right.casefold()
+
+
+def name_key(name: str) -> str:
+    """The form of a name that keys and paths use: lower case."""
+    return name.lower()
+
+
+def check_hub_name(name: str) -> str:
+    """Returns `name`, or raises InvalidRequestError."""
+    return _check(name, HUB_PATTERN, "hub", "2 to 64 letters and digits, starting with a letter")
+
+
+def check_name(name: str, target: str) -> str:
+    """Returns `name`, or raises InvalidRequestError for `target` (the kind of thing that is named)."""
+    return _check(
+        name, NAME_PATTERN, target, "2 to 128 letters, digits and underscores, starting with a letter"
+    )
+
+
+def _check(name: str, pattern: str, target: str, rule: str) -> str:
+    if not re.fullmatch(pattern.strip("^$"), name):
+        shown = name if len(name) <= 128 else f"{name[:128]}..."
+        raise InvalidRequestError(
+            [Fault("InvalidName", target, f"the name {shown!r} is not allowed: use {rule}")]
+        )
+    return name

@@ -1,0 +1,21 @@
+"""Names of the containers, queues and tables of the hub's account: one place for code and infrastructure."""
+
+CONTAINER_LAKE = "lake"
+CONTAINER_RUNS = "runs"
+OWN_CONTAINERS = frozenset({CONTAINER_LAKE, CONTAINER_RUNS})
+
+QUEUE_INGEST = "ingest"
+QUEUE_EXPORT = "export"
+POISON = "-poison"
+
+TABLE_DEFINITIONS = "definitions"
+TABLE_RUNS = "runs"
+TABLE_SLOTS = "slots"
+TABLE_BAD_EVENTS = "badevents"
+
+HUB_STORAGE = "HUB_STORAGE"
+
+
+def rejects_path(hub: str, run_id: str) -> str:
+    """Path of a run's rejects in the container `runs`."""
+    return f"{hub.lower()}/{run_id}/rejects.csv"

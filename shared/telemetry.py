@@ -1,0 +1,30 @@
+"""What operators see: one log line at the end of each run, holding facts and no content."""
+
+import json
+import logging
+
+from shared.domain.run import Run, RunState
+
+logger = logging.getLogger(__name__)
+
+
+def log_finished(hub: str, run: Run) -> None:
+    """Logs a finished run as `run finished {json}`; alerts and the runbook's queries read this line."""
+    facts = {
+        "runId": run.run_id,
+        "kind": run.kind.value,
+        "hub": hub,
+        "connector": run.connector,
+        "mapping": run.mapping,
+        "entityTypeName": run.entity_type_name,
+        "state": run.state.value,
+        "rowsRead": run.rows_read,
+        "rowsIngested": run.rows_ingested,
+        "rowsRejected": run.rows_rejected,
+        "bytesRead": run.bytes_read,
+        "attempts": run.attempts,
+        "durationMs": run.duration_ms,
+        "errorCode": run.error.code if run.error else None,
+    }
+    level = logging.ERROR if run.state is RunState.FAILED else logging.INFO
+    logger.log(level, "run finished %s", json.dumps(facts))
