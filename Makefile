@@ -1,0 +1,52 @@
+.DEFAULT_GOAL := help
+.PHONY: help install up demo test bench docs clean
+.DELETE_ON_ERROR:
+
+# A Python 3.13 is found by infra/local/find_python.sh; PYTHON=/path/to/python3.13 names one.
+PY := .venv/bin/python
+TEST_PROCESSES ?= 2
+
+PYTHON_PACKAGES := .venv/.installed
+NODE_PACKAGES := infra/local/node_modules/.installed
+SAMPLE_DATA := .cache/lifetimes/.downloaded
+INSTALL := sh infra/local/install.sh
+
+## Start here
+help: ## show this list
+	@awk '/^## /{printf "\n%s\n", substr($$0, 4)} \
+	      /^[a-z]+:.*## /{split($$0, part, ":.*## "); printf "  make %-9s %s\n", part[1], part[2]}' Makefile
+
+demo: install ## the whole story on your machine: CSVs in, profiles out
+	@$(PY) -m infra.local.demo
+
+up: install ## the local stack in the foreground, until Ctrl-C
+	@exec $(PY) -m infra.local.up --parent "$$PPID"
+
+## Develop
+install: $(PYTHON_PACKAGES) $(NODE_PACKAGES) ## everything into .venv and infra/local/node_modules
+
+test: install $(SAMPLE_DATA) ## linters, types, import rules and all tests
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+	$(PY) -m pytest -n $(TEST_PROCESSES)
+
+bench: install ## measure, each figure against a peer in the same run
+	@$(PY) -m benchmarks
+
+docs: install ## write docs/configuration.md anew from the settings
+	@$(PY) -m infra.configuration_page
+
+clean: ## remove what was installed, cached and stored locally
+	rm -rf .venv infra/local/node_modules .cache .local .coverage .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PYTHON_PACKAGES): requirements-dev.txt infra/local/install.sh infra/local/find_python.sh
+	@$(INSTALL) python
+
+$(NODE_PACKAGES): infra/local/package-lock.json infra/local/install.sh $(PYTHON_PACKAGES)
+	@$(INSTALL) node
+
+$(SAMPLE_DATA): infra/local/install.sh | $(PYTHON_PACKAGES)
+	@$(INSTALL) sample-data

@@ -1,0 +1,1 @@
+"""What the app runs on: the local stack for development and tests, and the Azure resources."""

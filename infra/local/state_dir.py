@@ -1,0 +1,114 @@
+"""The folder that one stack owns: its lock, its data, and `stack.json`, which says where all of it serves."""
+
+import fcntl
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_OLD_CHILDREN_TAKE_AT_MOST_S = 15
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where a running stack serves; the content of `stack.json`, whose keys are these in camelCase."""
+
+    functions_url: str
+    blob_endpoint: str
+    queue_endpoint: str
+    table_endpoint: str
+    storage_connection_string: str
+    key_vault_url: str
+    storage_secret_url: str
+    clock_file: str
+    log_file: str
+    pid: int
+
+
+class StateDirInUseError(Exception):
+    """Another stack runs on this folder."""
+
+
+class StateDir:
+    """Paths below the state folder, and the lock on it."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path = path.resolve()
+        self.azurite = self.path / "azurite"
+        self.timers = self.path / "timers"
+        self.clock_file = self.path / "clock"
+        self.functions_log = self.path / "functions.log"
+        self.stack_log = self.path / "stack.log"
+        self.events = self.path / "events.db"
+        self.vault = self.path / "vault"
+        self.stack_json = self.path / "stack.json"
+        self._lock = self.path / "lock"
+
+    def acquire(self) -> int:
+        """Lock the folder and remove the `stack.json` of a stack that was killed.
+
+        Returns:
+            The descriptor that holds the lock. Azurite inherits it, so the lock outlives a killed supervisor
+            until Azurite has saved, and a new stack never meets an old Azurite.
+
+        Raises:
+            StateDirInUseError: Another stack runs here.
+        """
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        deadline = time.monotonic() + _OLD_CHILDREN_TAKE_AT_MOST_S
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+                if _alive(owner) or time.monotonic() > deadline:
+                    os.close(descriptor)
+                    raise StateDirInUseError(
+                        f"A stack already runs on {self.path} (pid {owner or 'unknown'}). "
+                        "Stop it, or name another folder: STATE_DIR=..."
+                    ) from None
+                time.sleep(0.1)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self.stack_json.unlink(missing_ok=True)
+        return descriptor
+
+    def publish(self, stack: Stack) -> None:
+        """Write `stack.json` in one step; it holds the connection string, so only its owner may read it."""
+        content = {_camel(name): value for name, value in asdict(stack).items()}
+        write_private(self.stack_json, json.dumps(content, indent=2) + "\n")
+
+    def read(self) -> Stack | None:
+        """The running stack, or None while nothing serves here."""
+        try:
+            content = json.loads(self.stack_json.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return Stack(**{name: content[_camel(name)] for name in Stack.__dataclass_fields__})
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file in one step, readable by its owner alone."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    partial.replace(path)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,30 @@
+"""What every test may ask for: a real Azurite, or the whole local stack, one per worker process."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from infra.local.azurite import Endpoints
+from infra.local.settings import bypass_proxy
+from infra.local.stack import running_azurite, running_stack
+from infra.local.state_dir import Stack
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback_is_direct() -> None:
+    """A proxy of the environment is for the network outside, never for loopback."""
+    bypass_proxy()
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+    """Storage alone. Tests share it: they work in containers, queues and tables of their own names."""
+    with running_azurite(tmp_path_factory.mktemp("azurite")) as endpoints:
+        yield endpoints
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole local stack over the real app. Tests share it: they work in hubs of their own names."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running.stack
