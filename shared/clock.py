@@ -22,7 +22,7 @@ class Clock:
         return self.machine_now()
 
     def machine_now(self) -> datetime:
-        """Aware UTC time of the machine: for claims between processes, which a standing clock must not freeze."""
+        """Aware UTC time of the machine: for claims between processes, which must not stand still."""
         return datetime.now(UTC)
 
     def monotonic_ms(self) -> int:

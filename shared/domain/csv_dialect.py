@@ -30,8 +30,8 @@ class CsvDialect:
     Attributes:
         delimiter: one character or more, without quote, line end or NUL.
         quote: one character; empty where cells are never quoted.
-        escape: what stands before a quote inside a quoted cell. The quote itself (or nothing) means doubling. Another
-            character escapes the quote and itself; before anything else it is text.
+        escape: what stands before a quote inside a quoted cell. The quote itself (or nothing) means
+            doubling. Another character escapes the quote and itself; before anything else it is text.
         has_header: whether the first row holds the names of the columns.
         encoding: encoding of a file that has no byte order mark.
         bare_quotes: whether a quote inside an unquoted cell rejects the row or is text.
@@ -65,8 +65,8 @@ class CsvLimits:
     Attributes:
         max_field_bytes: content of one cell, in UTF-8.
         max_row_bytes: text of one row without its line end, in UTF-8.
-        max_row_lines: physical lines that one row may run over by its quoted cells. It bounds what a quote that is
-            never closed can cost.
+        max_row_lines: physical lines that one row may run over by its quoted cells. It bounds what a quote
+            that is never closed can cost.
         max_columns: cells of the header.
         max_blob_bytes: the whole file, unpacked.
         max_gzip_ratio: unpacked to packed size of a gzip file.

@@ -58,7 +58,8 @@ _COMMA = frozenset(
         "ca",
     }
 )
-_POINT_REGIONS = frozenset({"de-ch", "de-li", "it-ch", "es-mx"})
+_APOSTROPHE_REGIONS = frozenset({"de-ch", "de-li", "it-ch", "en-ch"})
+_POINT_REGIONS = _APOSTROPHE_REGIONS | {"es-mx"}
 
 
 class MappingFormat(Document):
@@ -117,4 +118,6 @@ class MappingFormat(Document):
         """Characters that may stand between groups of three digits; none where no culture is declared."""
         if not self.accept_language:
             return ""
-        return "." + "\u00a0\u202f " if self.decimal_mark == "," else ",'\u2019"
+        if self.decimal_mark == ",":
+            return ".\u00a0\u202f "
+        return "'\u2019" if self.accept_language.casefold() in _APOSTROPHE_REGIONS else ","

@@ -25,7 +25,9 @@ class AnyCaseEnum(StrEnum):
 class Document(BaseModel):
     """A frozen document; `read_only` names the properties (camelCase) that only the server sets."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, allow_inf_nan=False
+    )
     read_only: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")

@@ -57,6 +57,7 @@ class EntityType(Document):
     )
 
     type_name: str = ""
+    entity_type: EntityKind = EntityKind.PROFILE
     api_entity_set_name: DefinitionName | None = None
     fields: list[Field] = Property(min_length=1)
     timestamp_field_name: str | None = None
@@ -144,6 +145,7 @@ class ProfileType(EntityType):
 class InteractionType(EntityType):
     """An interaction type; without `idPropertyNames` the id is derived from path, row and occurrence."""
 
+    entity_type: EntityKind = EntityKind.INTERACTION
     id_property_names: list[str] = Property(default_factory=list)
     participant_profiles: list[Participant] = Property(default_factory=list)
     primary_participant_profile_property_name: str | None = None

@@ -1,0 +1,117 @@
+"""Builds everything once per process, lazily: what a function does not need is neither imported nor made."""
+
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+from shared.clock import Clock
+from shared.domain.places import (
+    CONTAINER_RUNS,
+    QUEUE_EXPORT,
+    QUEUE_INGEST,
+    TABLE_BAD_EVENTS,
+    TABLE_DEFINITIONS,
+    TABLE_RUNS,
+    TABLE_SLOTS,
+)
+from shared.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from shared.definitions.definitions import Definitions
+    from shared.lake.store import Lake
+    from shared.ledger.runs import Runs
+    from shared.ledger.slots import Slots
+    from shared.storage.accounts import StorageAccount
+    from shared.storage.blobs import BlobContainer
+    from shared.storage.key_vault import Vaults
+    from shared.storage.queues import Queue
+    from shared.storage.tables import Table
+
+
+class Services:
+    """What the functions work with; every part is made at its first use and shared by all threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = Clock(settings)
+
+    @cached_property
+    def account(self) -> "StorageAccount":
+        """The hub's own storage account."""
+        from shared.storage.accounts import hub_account
+
+        return hub_account(self.settings)
+
+    @cached_property
+    def vaults(self) -> "Vaults":
+        """The hub's vault and those that connectors may name."""
+        from shared.storage.key_vault import Vaults
+
+        return Vaults(self.settings)
+
+    @cached_property
+    def definitions(self) -> "Definitions":
+        """Hubs, types, KPIs, connectors and mappings."""
+        from shared.definitions.definitions import Definitions
+
+        return Definitions(self._table(TABLE_DEFINITIONS), self.vaults, self.clock, self.settings)
+
+    @cached_property
+    def runs(self) -> "Runs":
+        """The record of all runs."""
+        from shared.ledger.runs import Runs
+
+        return Runs(self._table(TABLE_RUNS), self.clock)
+
+    @cached_property
+    def slots(self) -> "Slots":
+        """Planned and published export slots."""
+        from shared.ledger.slots import Slots
+
+        return Slots(self._table(TABLE_SLOTS))
+
+    @cached_property
+    def bad_events(self) -> "Table":
+        """Events that could not be understood."""
+        return self._table(TABLE_BAD_EVENTS)
+
+    @cached_property
+    def run_files(self) -> "BlobContainer":
+        """Files of runs: their rejects."""
+        from shared.storage.blobs import BlobContainer
+
+        files = BlobContainer(self.account, CONTAINER_RUNS)
+        files.ensure()
+        return files
+
+    @cached_property
+    def ingest_queue(self) -> "Queue":
+        """Blob versions that wait for ingestion."""
+        return self._queue(QUEUE_INGEST)
+
+    @cached_property
+    def export_queue(self) -> "Queue":
+        """Export slots and KPI calculations that are due."""
+        return self._queue(QUEUE_EXPORT)
+
+    @cached_property
+    def lake(self) -> "Lake":
+        """The Delta tables."""
+        from shared.lake.store import Lake
+
+        return Lake(self.account, self.settings)
+
+    def _table(self, name: str) -> "Table":
+        from shared.storage.tables import Table
+
+        return Table(self.account, name)
+
+    def _queue(self, name: str) -> "Queue":
+        from shared.storage.queues import Queue
+
+        return Queue(self.account, name)
+
+
+@lru_cache(maxsize=1)
+def services() -> Services:
+    """The services of this process."""
+    return Services(read_settings())

@@ -1,0 +1,76 @@
+"""AzureBlob connectors: is the secret there, does the account let us in, can its containers be listed?"""
+
+from collections.abc import Iterable
+
+from shared.connectors.check import Check
+from shared.domain.errors import HubError, RefusedError
+from shared.settings import Settings
+from shared.storage.accounts import StorageAccount, account_from_secret
+from shared.storage.blobs import BlobContainer, container_names
+from shared.storage.key_vault import Vaults
+
+
+def open_account(secret_url: str, vaults: Vaults, settings: Settings) -> StorageAccount:
+    """The account that the secret behind a `connectionKeyVaultUrl` names.
+
+    Raises:
+        InvalidRequestError: the URL is off the allow-list, or the secret is no usable connection.
+        RefusedError, UnavailableError: the vault refuses, or does not answer.
+    """
+    return account_from_secret(vaults.get(secret_url), settings)
+
+
+def check(
+    secret_url: str, containers: Iterable[str], vaults: Vaults, settings: Settings
+) -> tuple[list[Check], StorageAccount | None]:
+    """Tries a connection.
+
+    Args:
+        secret_url: `connectionKeyVaultUrl`.
+        containers: those that the connector's mappings name.
+        vaults: the vaults of the allow-list.
+        settings: of the process.
+
+    Returns:
+        What was tried, and the account where the secret names one.
+    """
+    try:
+        text = vaults.get(secret_url)
+    except HubError as error:
+        return [Check("secret", False, error.message)], None
+    checks = [Check("secret", True, "the secret can be read")]
+    try:
+        account = account_from_secret(text, settings)
+    except HubError as error:
+        return [*checks, Check("account", False, error.message)], None
+    checks.append(_check_account(account))
+    if checks[-1].ok:
+        checks += [_check_container(account, name) for name in sorted(set(containers))]
+    return checks, account
+
+
+def _check_account(account: StorageAccount) -> Check:
+    name = "account"
+    try:
+        next(container_names(account), None)
+    except RefusedError as error:
+        if error.code != "AccessDenied" or account.key is not None:
+            return Check(name, False, error.message)
+        # Whoever may read a container need not be allowed to list all of them.
+        message = (
+            f"the account {account.name!r} answers, but does not let us list its containers; "
+            "those that mappings name are tried one by one"
+        )
+        return Check(name, True, message)
+    except HubError as error:
+        return Check(name, False, error.message)
+    return Check(name, True, f"the account {account.name!r} lets us in")
+
+
+def _check_container(account: StorageAccount, container: str) -> Check:
+    name = f"container {container}"
+    try:
+        next(BlobContainer(account, container).list(), None)
+    except HubError as error:
+        return Check(name, False, error.message)
+    return Check(name, True, f"the container {container!r} can be listed")

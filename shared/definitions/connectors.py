@@ -1,0 +1,258 @@
+"""Keeping connectors: `Creating`, then the check of the connection, then `Ready` or `Failed`; `Deleting` at the end.
+
+A secret goes to the vault before the document that refers to it goes to the table, so a connector never lacks
+the secret it needs; a secret that no document refers to does no harm.
+"""
+
+import logging
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import SecretStr
+
+from shared.clock import Clock
+from shared.connectors import azure_blob, outbound
+from shared.connectors.check import Check, failures
+from shared.definitions.entity_list import check_entity_list
+from shared.definitions.hubs import open_hub
+from shared.definitions.kinds import CONNECTOR, HUB, MAPPING
+from shared.definitions.mappings import ACCOUNT, BLOB_ENDPOINT
+from shared.definitions.secrets import Secrets, SplitProperties, faults_of_secrets, references, split, with_references
+from shared.definitions.store import HUBS, Change, Conditions, DefinitionStore, Stored
+from shared.domain.connectors import (
+    AzureBlobConnector,
+    Connector,
+    ConnectorState,
+    OutboundConnector,
+    connector_from_json,
+)
+from shared.domain.errors import ConflictError, Fault, HubError, InvalidRequestError, RefusedError
+from shared.domain.hubs import Hub
+from shared.domain.names import check_name
+from shared.settings import Settings
+from shared.storage.accounts import StorageAccount
+from shared.storage.key_vault import Vaults
+from shared.storage.sas import read_container_sas
+
+logger = logging.getLogger(__name__)
+
+OUTPUT_SAS = "/outputBlobSASUri"
+_PROPERTIES = "connectorProperties"
+_NOT_RUN = "this release keeps {} connectors, but does not run them yet"
+# A transaction takes 100 operations.
+_MAPPINGS_AT_ONCE = 90
+
+
+class Connectors:
+    """The life of connectors."""
+
+    def __init__(self, store: DefinitionStore, vaults: Vaults, clock: Clock, settings: Settings) -> None:
+        self._store = store
+        self._vaults = vaults
+        self._secrets = Secrets(vaults)
+        self._clock = clock
+        self._settings = settings
+
+    def put(self, hub: str, name: str, connector: Connector, conditions: Conditions) -> tuple[Stored[Connector], bool]:
+        """Creates or replaces a connector and checks its connection; see `Definitions.put_connector`."""
+        check_name(name, "connectorName")
+        body = connector.to_json()
+        given = split(body[_PROPERTIES])
+        faults = [*given.faults, *self._faults_of_secrets_given(body, given)]
+        kept_secrets: dict[str, str] = {}
+
+        def make(change: Change) -> tuple[Stored[Connector], bool]:
+            stored_hub = open_hub(self._store, change, hub)
+            hub_name = stored_hub.document.hub_name
+            old = self._store.get(CONNECTOR, hub, name)
+            conditions.check(old)
+            if old is not None:
+                _refuse_replacing(old.document, connector)
+            listed, found = check_entity_list(self._store, hub, connector)
+            earlier = references(old.internal) if old else {}
+            found += [_nothing_to_keep(place) for place in given.kept if place not in earlier]
+            if faults or found:
+                raise InvalidRequestError([*faults, *found])
+            if old is None:
+                change.connectors += 1
+            instance_id = old.instance_id if old else _new_instance(stored_hub, name, change.connectors)
+            if not kept_secrets:
+                kept_secrets.update(self._secrets.keep(hub_name, instance_id, given.secrets))
+            document = connector_from_json({**body, _PROPERTIES: {**given.masked, **listed}})
+            document = document.model_copy(update=self._stamps(hub_name, name, old, change, document))
+            internal = with_references({}, {p: earlier[p] for p in given.kept} | kept_secrets)
+            return change.put(CONNECTOR, (name,), document, instance_id, internal), old is None
+
+        stored, created = self._store.change(hub, make)
+        if stored.document.state is ConnectorState.CREATING:
+            stored, _ = self._settle(hub, stored)
+        return stored, created
+
+    def test(self, hub: str, name: str) -> list[Check]:
+        """Tries the connection for real, and lets the state say how it went."""
+        self._store.require(HUB, HUBS, hub)
+        stored = self._store.require(CONNECTOR, hub, name)
+        if stored.document.state is ConnectorState.DELETING:
+            return [Check("connection", False, "the connector is being deleted; repeat its DELETE to finish that")]
+        return self._settle(hub, stored)[1]
+
+    def set_state(self, hub: str, stored: Stored[Connector], state: ConnectorState, detail: str | None) -> None:
+        """Notes what a run found out about the connection, unless the connector was changed meanwhile."""
+        self._note(hub, stored, state, detail, stored.internal)
+
+    def delete(self, hub: str, name: str, conditions: Conditions) -> None:
+        """Deletes a connector with its mappings and secrets; one that stopped midway goes on when repeated."""
+
+        def begin(change: Change) -> Stored[Connector] | None:
+            old = self._store.get(CONNECTOR, hub, name)
+            conditions.check(old)
+            if old is None or old.document.state is ConnectorState.DELETING:
+                return old
+            document = old.document.model_copy(
+                update={"state": ConnectorState.DELETING, "state_detail": "being deleted"}
+            )
+            return change.put(CONNECTOR, (name,), document, old.instance_id, old.internal)
+
+        stored = self._store.change(hub, begin)
+        if stored is None:
+            return
+        while self._delete_mappings(hub, name):
+            pass
+        self._secrets.forget(stored.internal)
+
+        def end(change: Change) -> None:
+            if (present := self._store.get(CONNECTOR, hub, name)) and present.etag == stored.etag:
+                change.delete(CONNECTOR, name)
+
+        self._store.change(hub, end)
+        logger.info("connector deleted: hub %s connector %s", hub, name)
+
+    def outbound_sas(self, stored: Stored[Connector]) -> SecretStr:
+        """The container SAS of an Outbound connector."""
+        return self._secrets.read(stored.internal, OUTPUT_SAS)
+
+    def source_account(self, stored: Stored[Connector]) -> StorageAccount:
+        """The account that an AzureBlob connector reads."""
+        document = stored.document
+        if not isinstance(document, AzureBlobConnector):
+            message = f"the connector {document.connector_name!r} is not an AzureBlob connector, so it reads no blobs"
+            raise RefusedError("NotAzureBlob", message)
+        url = document.connector_properties.connection_key_vault_url
+        return azure_blob.open_account(url, self._vaults, self._settings)
+
+    def _stamps(
+        self, hub_name: str, name: str, old: Stored[Connector] | None, change: Change, document: Connector
+    ) -> dict[str, Any]:
+        now = self._clock.now()
+        runs = isinstance(document, AzureBlobConnector | OutboundConnector)
+        return {
+            "connector_id": old.document.connector_id if old else change.connectors,
+            "connector_name": old.document.connector_name if old else name,
+            "tenant_id": hub_name,
+            "created": old.document.created if old else now,
+            "last_modified": now,
+            "state": ConnectorState.CREATING if runs else ConnectorState.CREATED,
+            "state_detail": None if runs else _NOT_RUN.format(document.connector_type.value),
+        }
+
+    def _faults_of_secrets_given(self, body: Mapping[str, Any], given: SplitProperties) -> list[Fault]:
+        faults = faults_of_secrets({name: value for name, value in body.items() if name != _PROPERTIES})
+        if body["connectorType"] == "Outbound" and (sas := given.secrets.get(OUTPUT_SAS)) is not None:
+            faults += _details_of(lambda: read_container_sas(sas, self._settings))
+        if body["connectorType"] == "AzureBlob":
+            url = body[_PROPERTIES]["connectionKeyVaultUrl"]
+            faults += _details_of(lambda: self._vaults.check_url(url))
+        return faults
+
+    def _settle(self, hub: str, stored: Stored[Connector]) -> tuple[Stored[Connector], list[Check]]:
+        """Checks the connection and notes the outcome."""
+        checks, internal = self._check(hub, stored)
+        if checks is None:
+            message = _NOT_RUN.format(stored.document.connector_type.value)
+            return stored, [Check("connection", False, f"{message}; nothing was tried")]
+        detail = failures(checks)
+        state = ConnectorState.FAILED if detail else ConnectorState.READY
+        return self._note(hub, stored, state, detail, internal), checks
+
+    def _check(self, hub: str, stored: Stored[Connector]) -> tuple[list[Check] | None, Mapping[str, str]]:
+        match stored.document:
+            case AzureBlobConnector() as document:
+                mappings = self._store.all(MAPPING, hub, document.connector_name)
+                checks, account = azure_blob.check(
+                    document.connector_properties.connection_key_vault_url,
+                    [mapping.document.container for mapping in mappings],
+                    self._vaults,
+                    self._settings,
+                )
+                if account is None:
+                    return checks, stored.internal
+                known = {ACCOUNT: account.name, BLOB_ENDPOINT: account.blob_endpoint}
+                return checks, {**stored.internal, **known}
+            case OutboundConnector():
+                try:
+                    sas = self.outbound_sas(stored)
+                except HubError as error:
+                    return [Check("secret", False, error.message)], stored.internal
+                return outbound.check(sas, self._settings), stored.internal
+            case _:
+                return None, stored.internal
+
+    def _note(
+        self,
+        hub: str,
+        stored: Stored[Connector],
+        state: ConnectorState,
+        detail: str | None,
+        internal: Mapping[str, str],
+    ) -> Stored[Connector]:
+        name = stored.document.connector_name
+
+        def make(change: Change) -> Stored[Connector]:
+            present = self._store.get(CONNECTOR, hub, name)
+            if present is None or present.etag != stored.etag:
+                return present or stored
+            document = present.document.model_copy(update={"state": state, "state_detail": detail})
+            if document == present.document and dict(internal) == present.internal:
+                return present
+            return change.put(CONNECTOR, (name,), document, present.instance_id, internal)
+
+        return self._store.change(hub, make)
+
+    def _delete_mappings(self, hub: str, connector: str) -> bool:
+        """Deletes some mappings; whether there may be more."""
+
+        def make(change: Change) -> bool:
+            found = self._store.all(MAPPING, hub, connector)
+            for mapping in found[:_MAPPINGS_AT_ONCE]:
+                change.delete(MAPPING, connector, mapping.document.connector_mapping_name)
+            return len(found) > _MAPPINGS_AT_ONCE
+
+        return self._store.change(hub, make)
+
+
+def _new_instance(hub: Stored[Hub], name: str, number: int) -> str:
+    """The id of a new connector: the same when a failed request is repeated, so that its secrets are found again."""
+    return uuid.uuid5(uuid.UUID(hub.instance_id), f"{name.lower()}|{number}").hex
+
+
+def _refuse_replacing(old: Connector, new: Connector) -> None:
+    if old.state is ConnectorState.DELETING:
+        message = f"the connector {old.connector_name!r} is being deleted; repeat its DELETE to finish that"
+        raise ConflictError("ConnectorDeleting", message, old.connector_name)
+    if old.connector_type is not new.connector_type:
+        message = f"the connector {old.connector_name!r} is {old.connector_type.value}, and stays so; use another name"
+        raise ConflictError("ConnectorTypeConflict", message, "connectorType")
+
+
+def _nothing_to_keep(place: str) -> Fault:
+    target = _PROPERTIES + "".join(f".{part}" for part in place.split("/")[1:])
+    return Fault("NoSecretToKeep", target, "there is no earlier secret that *** could stand for; send the secret")
+
+
+def _details_of(check: Any) -> list[Fault]:
+    try:
+        check()
+    except InvalidRequestError as error:
+        return list(error.details)
+    return []

@@ -1,0 +1,208 @@
+"""All definitions of all hubs: the one door to them."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from pydantic import SecretStr
+
+from shared.clock import Clock
+from shared.connectors.check import Check
+from shared.definitions import hubs, kpis, mappings, types
+from shared.definitions.connectors import Connectors
+from shared.definitions.kinds import CONNECTOR, HUB, INTERACTION, KPI, MAPPING, PROFILE, kind_of_type
+from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, Stored
+from shared.domain.connectors import Connector, ConnectorState
+from shared.domain.document import Document
+from shared.domain.entity_types import EntityKind, EntityType
+from shared.domain.errors import NotFoundError
+from shared.domain.hubs import Hub
+from shared.domain.kpis import Kpi
+from shared.domain.mappings import Mapping
+from shared.domain.names import same_name
+from shared.settings import Settings
+from shared.storage.accounts import StorageAccount, hub_account
+from shared.storage.key_vault import Vaults
+from shared.storage.tables import Table
+
+_ANY = Conditions()
+
+
+class Definitions:
+    """Hubs, types, KPIs, connectors and mappings.
+
+    Names are found in any case and kept as they were first written. What is not there is a NotFoundError, also
+    when it is the hub. Every `put_*` returns the stored document and whether it was created, and raises
+
+    - InvalidRequestError naming every fault,
+    - ConflictError where a rule between definitions forbids it,
+    - PreconditionError where the conditions are not met,
+    - UnavailableError or CommitConflictError where it may succeed later; nothing is half stored.
+
+    Every `delete_*` does nothing where there is nothing to delete.
+    """
+
+    def __init__(self, table: Table, vaults: Vaults, clock: Clock, settings: Settings) -> None:
+        self._store = DefinitionStore(table)
+        self._clock = clock
+        self._settings = settings
+        self._connectors = Connectors(self._store, vaults, clock, settings)
+
+    def hub_names(self) -> list[str]:
+        """The names of all hubs."""
+        return [stored.document.hub_name for stored in self.hubs()]
+
+    def hubs(self) -> list[Stored[Hub]]:
+        """All hubs, by name."""
+        return self._store.all(HUB, HUBS)
+
+    def hub(self, name: str) -> Stored[Hub]:
+        """A hub."""
+        return self._store.require(HUB, HUBS, name)
+
+    def put_hub(self, name: str, hub: Hub, conditions: Conditions = _ANY) -> tuple[Stored[Hub], bool]:
+        """Creates or replaces a hub."""
+        return hubs.put_hub(self._store, self._clock, name, hub, conditions)
+
+    def delete_hub(self, name: str, conditions: Conditions = _ANY) -> None:
+        """Deletes a hub; ConflictError while it has definitions."""
+        hubs.delete_hub(self._store, name, conditions)
+
+    def entity_types(self, hub: str, kind: EntityKind | None = None) -> Sequence[Stored[EntityType]]:
+        """The types of a hub, of one kind or of both, by name."""
+        found: list[Stored[EntityType]] = []
+        if kind is not EntityKind.INTERACTION:
+            found += self._store.all(PROFILE, hub)
+        if kind is not EntityKind.PROFILE:
+            found += self._store.all(INTERACTION, hub)
+        return found
+
+    def entity_type(self, hub: str, kind: EntityKind, name: str) -> Stored[EntityType]:
+        """A type."""
+        return self._find(kind_of_type(kind), hub, name)
+
+    def type_named(self, hub: str, name: str) -> Stored[EntityType]:
+        """The type of either kind that has this name, or whose entity set has it."""
+        for stored in self.entity_types(hub):
+            names = (stored.document.type_name, stored.document.api_entity_set_name)
+            if any(same_name(name, known) for known in names if known):
+                return stored
+        self.hub(hub)
+        raise NotFoundError("TypeNotFound", f"there is no profile or interaction type {name!r}", name)
+
+    def put_entity_type[T: EntityType](
+        self, hub: str, name: str, entity_type: T, conditions: Conditions = _ANY
+    ) -> tuple[Stored[T], bool]:
+        """Creates or replaces a profile or interaction type.
+
+        Raises:
+            ConflictError: the name is taken by another type (`NameTaken`), a field would change its type or the
+                key its fields (`SchemaConflict`), or users of the type would not fit any more (`InUse`).
+        """
+        return types.put_type(self._store, self._clock, hub, name, entity_type, conditions)
+
+    def delete_entity_type(self, hub: str, kind: EntityKind, name: str, conditions: Conditions = _ANY) -> None:
+        """Deletes a type; ConflictError `InUse` names who uses it."""
+        types.delete_type(self._store, hub, kind, name, conditions)
+
+    def kpis(self, hub: str) -> list[Stored[Kpi]]:
+        """The KPIs of a hub, by name."""
+        return self._store.all(KPI, hub)
+
+    def kpi(self, hub: str, name: str) -> Stored[Kpi]:
+        """A KPI."""
+        return self._find(KPI, hub, name)
+
+    def put_kpi(self, hub: str, name: str, kpi: Kpi, conditions: Conditions = _ANY) -> tuple[Stored[Kpi], bool]:
+        """Creates or replaces a KPI."""
+        return kpis.put_kpi(self._store, self._clock, hub, name, kpi, conditions)
+
+    def delete_kpi(self, hub: str, name: str, conditions: Conditions = _ANY) -> None:
+        """Deletes a KPI; ConflictError `InUse` names who uses it."""
+        kpis.delete_kpi(self._store, hub, name, conditions)
+
+    def connectors(self, hub: str) -> list[Stored[Connector]]:
+        """The connectors of a hub, by name."""
+        return self._store.all(CONNECTOR, hub)
+
+    def connector(self, hub: str, name: str) -> Stored[Connector]:
+        """A connector; its secrets are `***`."""
+        return self._find(CONNECTOR, hub, name)
+
+    def put_connector(
+        self, hub: str, name: str, connector: Connector, conditions: Conditions = _ANY
+    ) -> tuple[Stored[Connector], bool]:
+        """Creates or replaces a connector, tries its connection, and leaves it `Ready` or `Failed`.
+
+        A secret given as `***` stays as it was.
+        """
+        return self._connectors.put(hub, name, connector, conditions)
+
+    def test_connector(self, hub: str, name: str) -> list[Check]:
+        """Tries a connection for real; the connector is `Ready` or `Failed` afterwards."""
+        return self._connectors.test(hub, name)
+
+    def set_connector_state(
+        self, hub: str, connector: Stored[Connector], state: ConnectorState, detail: str | None = None
+    ) -> None:
+        """Notes what a run found out about a connection; nothing happens if the connector was changed meanwhile."""
+        self._connectors.set_state(hub, connector, state, detail)
+
+    def delete_connector(self, hub: str, name: str, conditions: Conditions = _ANY) -> None:
+        """Deletes a connector with its mappings and secrets.
+
+        Raises:
+            UnavailableError: the vault does not answer; it stays `Deleting` until the deletion is repeated.
+        """
+        self._connectors.delete(hub, name, conditions)
+
+    def outbound_sas(self, connector: Stored[Connector]) -> SecretStr:
+        """The container SAS of an Outbound connector.
+
+        Raises:
+            RefusedError: the vault has it no more, or refuses. UnavailableError: the vault does not answer.
+        """
+        return self._connectors.outbound_sas(connector)
+
+    def source_account(self, connector: Stored[Connector]) -> StorageAccount:
+        """The account that an AzureBlob connector reads.
+
+        Raises:
+            InvalidRequestError: the secret is no usable connection.
+            RefusedError: the vault refuses. UnavailableError: it does not answer.
+        """
+        return self._connectors.source_account(connector)
+
+    def mappings(self, hub: str, connector: str) -> list[Stored[Mapping]]:
+        """The mappings of a connector, by name."""
+        return self._store.all(MAPPING, hub, connector)
+
+    def mapping(self, hub: str, connector: str, name: str) -> Stored[Mapping]:
+        """A mapping."""
+        try:
+            return self._find(MAPPING, hub, connector, name)
+        except NotFoundError:
+            self.connector(hub, connector)
+            raise
+
+    def put_mapping(
+        self, hub: str, connector: str, name: str, mapping: Mapping, conditions: Conditions = _ANY
+    ) -> tuple[Stored[Mapping], bool]:
+        """Creates or replaces a mapping of an AzureBlob connector."""
+        return mappings.put_mapping(
+            self._store, self._clock, hub, connector, name, mapping, conditions, self._own_endpoint
+        )
+
+    def delete_mapping(self, hub: str, connector: str, name: str, conditions: Conditions = _ANY) -> None:
+        """Deletes a mapping."""
+        mappings.delete_mapping(self._store, hub, connector, name, conditions)
+
+    @cached_property
+    def _own_endpoint(self) -> str:
+        return hub_account(self._settings).blob_endpoint
+
+    def _find[T: Document](self, kind: Kind[T], hub: str, *names: str) -> Stored[T]:
+        stored = self._store.get(kind, hub, *names)
+        if stored is None:
+            self.hub(hub)
+            return self._store.require(kind, hub, *names)
+        return stored

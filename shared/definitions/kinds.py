@@ -1,0 +1,25 @@
+"""The kinds of documents that are kept."""
+
+from shared.definitions.store import Kind
+from shared.domain.connectors import Connector, connector_from_json
+from shared.domain.entity_types import EntityKind, InteractionType, ProfileType
+from shared.domain.hubs import Hub
+from shared.domain.kpis import Kpi
+from shared.domain.mappings import Mapping
+
+HUB = Kind[Hub]("hub", Hub.model_validate, "HubNotFound", "hub")
+PROFILE = Kind[ProfileType]("profile", ProfileType.model_validate, "ProfileTypeNotFound", "profile type")
+INTERACTION = Kind[InteractionType](
+    "interaction", InteractionType.model_validate, "InteractionTypeNotFound", "interaction type"
+)
+KPI = Kind[Kpi]("kpi", Kpi.model_validate, "KpiNotFound", "KPI")
+CONNECTOR = Kind[Connector]("connector", connector_from_json, "ConnectorNotFound", "connector")
+MAPPING = Kind[Mapping]("mapping", Mapping.model_validate, "MappingNotFound", "mapping")
+
+# What must be gone before a hub is; mappings go with their connectors.
+OF_A_HUB = (PROFILE, INTERACTION, KPI, CONNECTOR)
+
+
+def kind_of_type(kind: EntityKind) -> Kind[ProfileType] | Kind[InteractionType]:
+    """The documents of profile or of interaction types."""
+    return PROFILE if kind is EntityKind.PROFILE else INTERACTION

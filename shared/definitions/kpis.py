@@ -1,0 +1,76 @@
+"""Keeping KPIs: each reads a type that exists, and fields that fit its function."""
+
+from shared.clock import Clock
+from shared.definitions.hubs import open_hub
+from shared.definitions.kinds import KPI, kind_of_type
+from shared.definitions.secrets import faults_of_secrets
+from shared.definitions.store import Change, Conditions, DefinitionStore, Stored
+from shared.definitions.uses import refuse_in_use, uses_of_kpi
+from shared.domain.entity_types import EntityType
+from shared.domain.errors import Fault, InvalidRequestError
+from shared.domain.kpis import Kpi
+from shared.domain.names import check_name
+
+
+def put_kpi(
+    store: DefinitionStore, clock: Clock, hub: str, name: str, kpi: Kpi, conditions: Conditions
+) -> tuple[Stored[Kpi], bool]:
+    """Creates or replaces a KPI; see `Definitions.put_kpi`."""
+    check_name(name, "kpiName")
+
+    def make(change: Change) -> tuple[Stored[Kpi], bool]:
+        hub_name = open_hub(store, change, hub).document.hub_name
+        old = store.get(KPI, hub, name)
+        conditions.check(old)
+        faults = faults_of_secrets(kpi.to_json())
+        kind = kind_of_type(kpi.entity_type)
+        entity_type = store.get(kind, hub, kpi.entity_type_name)
+        if entity_type is None:
+            message = f"there is no {kind.label} {kpi.entity_type_name!r}; create it first"
+            faults.append(Fault("UnknownType", "entityTypeName", message))
+        else:
+            problems = kpi.problems_with(entity_type.document)
+            faults += [Fault("InvalidValue", target, message) for target, message in problems]
+        if faults or entity_type is None:
+            raise InvalidRequestError(faults)
+        now = clock.now()
+        document = _in_spelling_of(entity_type.document, kpi).model_copy(
+            update={
+                "kpi_name": old.document.kpi_name if old else name,
+                "tenant_id": hub_name,
+                "created": old.document.created if old else now,
+                "last_modified": now,
+            }
+        )
+        return change.put(KPI, (name,), document, old.instance_id if old else ""), old is None
+
+    return store.change(hub, make)
+
+
+def delete_kpi(store: DefinitionStore, hub: str, name: str, conditions: Conditions) -> None:
+    """Deletes a KPI; see `Definitions.delete_kpi`."""
+
+    def make(change: Change) -> None:
+        old = store.get(KPI, hub, name)
+        conditions.check(old)
+        if old is not None:
+            refuse_in_use(f"the KPI {old.document.kpi_name!r}", uses_of_kpi(store, hub, name))
+            change.delete(KPI, name)
+
+    store.change(hub, make)
+
+
+def _in_spelling_of(entity_type: EntityType, kpi: Kpi) -> Kpi:
+    def known(name: str) -> str:
+        field = entity_type.field(name)
+        return field.field_name if field else name
+
+    window = kpi.calculation_window_field_name
+    return kpi.model_copy(
+        update={
+            "entity_type_name": entity_type.type_name,
+            "expression": known(kpi.expression.strip()),
+            "group_by": [known(name) for name in kpi.group_by],
+            "calculation_window_field_name": known(window) if window else None,
+        }
+    )

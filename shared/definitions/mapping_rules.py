@@ -1,0 +1,117 @@
+"""What a mapping must fit: the type that its rows become, and the places that its files come from and go to."""
+
+import posixpath
+import re
+from urllib.parse import urlsplit
+
+from shared.domain.date_format import to_strptime
+from shared.domain.entity_types import EntityKind, EntityType
+from shared.domain.errors import Fault
+from shared.domain.fields import TIMES
+from shared.domain.mappings import ColumnMapping, CompletionOperationType, Mapping, split_folder
+from shared.domain.places import OWN_CONTAINERS
+from shared.storage.accounts import LOOPBACK
+
+_STRUCTURE = "mappingProperties.structure"
+_FOLDER = "mappingProperties.folderPath"
+_DESTINATION = "mappingProperties.completeOperation.destinationFolder"
+
+
+def type_faults(mapping: Mapping, entity_type: EntityType) -> list[Fault]:
+    """What does not fit the type."""
+    faults: list[Fault] = []
+    columns = mapping.mapping_properties.structure
+    for at, column in enumerate(columns):
+        faults += _column_faults(column, f"{_STRUCTURE}[{at}]", entity_type)
+    mapped = {column.property_name.casefold() for column in columns}
+    for name in entity_type.key_fields:
+        if name.casefold() not in mapped:
+            message = f"the field {name!r} is part of the key of {entity_type.type_name!r}; map a column to it"
+            faults.append(Fault("MissingKey", _STRUCTURE, message))
+    if entity_type.kind is EntityKind.INTERACTION:
+        keys = {name.casefold() for name in entity_type.key_fields}
+        faults += [
+            Fault(
+                "MissingRequiredField",
+                _STRUCTURE,
+                f"the field {field.field_name!r} of {entity_type.type_name!r} is required; map a column to it",
+            )
+            for field in entity_type.fields
+            if field.is_required and field.field_name.casefold() not in mapped | keys
+        ]
+    return faults
+
+
+def place_faults(mapping: Mapping, account: str | None, *, is_own_account: bool) -> list[Fault]:
+    """What is wrong with the folders.
+
+    Args:
+        mapping: the mapping.
+        account: name of the connector's account, where it is known.
+        is_own_account: whether that is the hub's own, which has containers that nobody else may use.
+    """
+    properties = mapping.mapping_properties
+    faults = [*_url_faults(properties.folder_path, _FOLDER, account)]
+    if is_own_account and mapping.container in OWN_CONTAINERS:
+        faults.append(_own_container(mapping.container, _FOLDER))
+    operation = properties.complete_operation
+    if operation.completion_operation_type is not CompletionOperationType.MOVE_FILE:
+        return faults
+    folder = operation.destination_folder or ""
+    faults += _url_faults(folder, _DESTINATION, account)
+    container, prefix = split_folder(folder)
+    if not re.fullmatch(r"[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]", container):
+        faults.append(Fault("InvalidValue", _DESTINATION, "must be container[/prefix]"))
+    elif is_own_account and container in OWN_CONTAINERS:
+        faults.append(_own_container(container, _DESTINATION))
+    elif _would_match_again(mapping, container, prefix):
+        message = "files moved there match this mapping again; move them out of its reach"
+        faults.append(Fault("InvalidValue", _DESTINATION, message))
+    return faults
+
+
+def _column_faults(column: ColumnMapping, target: str, entity_type: EntityType) -> list[Fault]:
+    field = entity_type.field(column.property_name)
+    if field is None:
+        message = f"the type {entity_type.type_name!r} has no field {column.property_name!r}"
+        return [Fault("UnknownField", f"{target}.propertyName", message)]
+    if not column.custom_format_specifier:
+        return []
+    target = f"{target}.customFormatSpecifier"
+    if field.field_type not in TIMES:
+        message = f"a format is for dates and times only; {field.field_name!r} is {field.field_type.value}"
+        return [Fault("InvalidValue", target, message)]
+    try:
+        to_strptime(column.custom_format_specifier)
+    except ValueError as error:
+        return [Fault("InvalidValue", target, str(error))]
+    return []
+
+
+def _url_faults(folder: str, target: str, account: str | None) -> list[Fault]:
+    if "://" not in folder:
+        return []
+    parts = urlsplit(folder)
+    if parts.scheme.lower() not in {"http", "https"} or parts.query or parts.fragment or "@" in parts.netloc:
+        message = "a URL must be that of a container or folder alone, without a query"
+        return [Fault("InvalidValue", target, message)]
+    host = parts.hostname or ""
+    named = parts.path.strip("/").split("/", maxsplit=1)[0] if host in LOOPBACK else host.split(".", maxsplit=1)[0]
+    if account is not None and named.casefold() != account.casefold():
+        message = f"this URL is not of the connector's account {account!r}; use container[/prefix]"
+        return [Fault("InvalidValue", target, message)]
+    return []
+
+
+def _own_container(container: str, target: str) -> Fault:
+    message = f"the container {container!r} of this account belongs to the hub itself; use another"
+    return Fault("InvalidValue", target, message)
+
+
+def _would_match_again(mapping: Mapping, container: str, prefix: str) -> bool:
+    """Whether a file that matches would, once moved, match again; tried with a sample of such a file."""
+    sample = re.sub(r"\[[!^]?\]?[^\]]*\]|\*+|\?", "x", mapping.mapping_properties.file_filter)
+    below = f"{prefix}/" if prefix else ""
+    return any(
+        mapping.matches(container, below + moved) for moved in (sample, posixpath.basename(sample), f"x/{sample}")
+    )

@@ -1,0 +1,102 @@
+"""Keeping mappings: each belongs to an AzureBlob connector and fits the type that its rows become."""
+
+from shared.clock import Clock
+from shared.definitions.hubs import open_hub
+from shared.definitions.kinds import CONNECTOR, MAPPING, kind_of_type
+from shared.definitions.mapping_rules import place_faults, type_faults
+from shared.definitions.secrets import faults_of_secrets
+from shared.definitions.store import Change, Conditions, DefinitionStore, Stored
+from shared.domain.connectors import AzureBlobConnector, Connector, ConnectorState
+from shared.domain.entity_types import EntityType
+from shared.domain.errors import ConflictError, Fault, InvalidRequestError
+from shared.domain.mappings import Mapping, MappingState
+from shared.domain.names import check_name
+
+# Names of the account's facts among the internal ones of a connector.
+ACCOUNT = "account"
+BLOB_ENDPOINT = "blob_endpoint"
+
+
+def put_mapping(
+    store: DefinitionStore,
+    clock: Clock,
+    hub: str,
+    connector_name: str,
+    name: str,
+    mapping: Mapping,
+    conditions: Conditions,
+    own_endpoint: str,
+) -> tuple[Stored[Mapping], bool]:
+    """Creates or replaces a mapping; see `Definitions.put_mapping`."""
+    check_name(name, "connectorMappingName")
+
+    def make(change: Change) -> tuple[Stored[Mapping], bool]:
+        hub_name = open_hub(store, change, hub).document.hub_name
+        connector = store.require(CONNECTOR, hub, connector_name)
+        _refuse_deleting(connector.document)
+        old = store.get(MAPPING, hub, connector_name, name)
+        conditions.check(old)
+        entity_type, faults = _check(store, hub, connector, mapping, own_endpoint)
+        if faults or entity_type is None:
+            raise InvalidRequestError(faults)
+        now = clock.now()
+        document = _in_spelling_of(entity_type, mapping).model_copy(
+            update={
+                "connector_name": connector.document.connector_name,
+                "connector_mapping_name": old.document.connector_mapping_name if old else name,
+                "connector_type": connector.document.connector_type,
+                "tenant_id": hub_name,
+                "created": old.document.created if old else now,
+                "last_modified": now,
+                "state": MappingState.READY,
+            }
+        )
+        instance_id = old.instance_id if old else ""
+        return change.put(MAPPING, (connector_name, name), document, instance_id), old is None
+
+    return store.change(hub, make)
+
+
+def delete_mapping(store: DefinitionStore, hub: str, connector_name: str, name: str, conditions: Conditions) -> None:
+    """Deletes a mapping; see `Definitions.delete_mapping`."""
+
+    def make(change: Change) -> None:
+        old = store.get(MAPPING, hub, connector_name, name)
+        conditions.check(old)
+        if old is not None:
+            change.delete(MAPPING, connector_name, name)
+
+    store.change(hub, make)
+
+
+def _check(
+    store: DefinitionStore, hub: str, connector: Stored[Connector], mapping: Mapping, own_endpoint: str
+) -> tuple[EntityType | None, list[Fault]]:
+    faults = faults_of_secrets(mapping.to_json())
+    if not isinstance(connector.document, AzureBlobConnector):
+        message = f"only AzureBlob connectors have mappings; this one is {connector.document.connector_type.value}"
+        faults.append(Fault("InvalidConnectorType", "connectorName", message))
+    is_own_account = connector.internal.get(BLOB_ENDPOINT) == own_endpoint
+    faults += place_faults(mapping, connector.internal.get(ACCOUNT), is_own_account=is_own_account)
+    kind = kind_of_type(mapping.entity_type)
+    stored = store.get(kind, hub, mapping.entity_type_name)
+    if stored is None:
+        message = f"there is no {kind.label} {mapping.entity_type_name!r}; create it first"
+        return None, [*faults, Fault("UnknownType", "entityTypeName", message)]
+    return stored.document, faults + type_faults(mapping, stored.document)
+
+
+def _refuse_deleting(connector: Connector) -> None:
+    if connector.state is ConnectorState.DELETING:
+        message = f"the connector {connector.connector_name!r} is being deleted; repeat its DELETE to finish that"
+        raise ConflictError("ConnectorDeleting", message, connector.connector_name)
+
+
+def _in_spelling_of(entity_type: EntityType, mapping: Mapping) -> Mapping:
+    structure = [
+        column.model_copy(update={"property_name": field.field_name})
+        for column in mapping.mapping_properties.structure
+        if (field := entity_type.field(column.property_name)) is not None
+    ]
+    properties = mapping.mapping_properties.model_copy(update={"structure": structure})
+    return mapping.model_copy(update={"entity_type_name": entity_type.type_name, "mapping_properties": properties})

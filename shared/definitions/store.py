@@ -1,0 +1,218 @@
+"""Documents in the table `definitions`, and changes to a hub's documents that take effect together or not at all.
+
+PartitionKey = hub in lower case (hubs themselves: partition `hubs`); RowKey = `kind|name` in lower case. The row
+`guard` of a partition is replaced by every change, so that rules were checked against what is there when the
+change takes effect, or the change is made anew.
+"""
+
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.domain.blob_version import bare_etag
+from shared.domain.document import Document
+from shared.domain.errors import (
+    CommitConflictError,
+    ConflictError,
+    NotFoundError,
+    PreconditionError,
+    RequestTooLargeError,
+)
+from shared.domain.names import name_key
+from shared.storage.tables import ETAG, Delete, FilterValue, Insert, Operation, Replace, Row, Table, Upsert, above
+
+HUBS = "hubs"
+_GUARD = "guard"
+# A property holds 32 K UTF-16 characters, and a row 1 MiB; a character may be two of UTF-16:
+# https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
+_CHUNK = 16_000
+_LIMIT_BYTES = 900_000
+_ATTEMPTS = 40
+
+
+@dataclass(frozen=True)
+class Kind[T: Document]:
+    """A kind of document.
+
+    Attributes:
+        prefix: of its row keys.
+        missing: code of the error where there is none of a name.
+        label: the kind's name in messages.
+    """
+
+    prefix: str
+    read: Callable[[Any], T]
+    missing: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Stored[T]:
+    """A document as it lies in the table.
+
+    Attributes:
+        etag: revision of the document, new with every write, without quotes.
+        instance_id: made when the document was created; one deleted and made anew has another.
+        internal: facts that only the server needs, never a secret.
+    """
+
+    document: T
+    etag: str
+    instance_id: str
+    internal: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a request demands of the present state: `If-Match` (an ETag or `*`), `If-None-Match: *`."""
+
+    if_match: str | None = None
+    if_none_match: bool = False
+
+    def check(self, stored: Stored[Any] | None) -> None:
+        """Raises PreconditionError where the demand is not met."""
+        if self.if_none_match and stored is not None:
+            raise PreconditionError("PreconditionFailed", "it exists already; PUT without If-None-Match replaces it")
+        if self.if_match is None:
+            return
+        wanted = bare_etag(self.if_match)
+        if stored is None:
+            raise PreconditionError("PreconditionFailed", "it does not exist, so no ETag matches")
+        if wanted not in {"*", stored.etag}:
+            raise PreconditionError(
+                "PreconditionFailed", "it was changed meanwhile; GET it again and repeat with its new ETag"
+            )
+
+
+class Change:
+    """Writes to one partition that take effect together.
+
+    Attributes:
+        connectors: how many connectors the hub has ever had; raise it to number one.
+        is_closed: whether the hub is being deleted; may be set.
+    """
+
+    def __init__(self, partition: str, guard: Row | None) -> None:
+        self.connectors = int(guard["connectors"]) if guard else 0
+        self.is_closed = bool(guard["closed"]) if guard else False
+        self.operations: list[Operation] = []
+        self._was_closed = self.is_closed
+        self._partition = partition
+        self._etag = guard[ETAG] if guard else None
+
+    def put[T: Document](
+        self,
+        kind: Kind[T],
+        names: tuple[str, ...],
+        document: T,
+        instance_id: str = "",
+        internal: Mapping[str, str] | None = None,
+    ) -> Stored[T]:
+        """Writes a document, whether it exists or not."""
+        stored = Stored(document, uuid.uuid4().hex, instance_id or uuid.uuid4().hex, dict(internal or {}))
+        row = {"PartitionKey": self._partition, "RowKey": _key(kind, names), **_columns(stored)}
+        self.operations.append(Upsert(row))
+        return stored
+
+    def delete(self, kind: Kind[Any], *names: str) -> None:
+        """Deletes a document that exists."""
+        self.operations.append(Delete(self._partition, _key(kind, names)))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not self.operations and self.is_closed == self._was_closed
+
+    def guarded(self, write_id: str) -> list[Operation]:
+        """The operations, with the guard's first."""
+        guard: Row = {
+            "PartitionKey": self._partition,
+            "RowKey": _GUARD,
+            "connectors": self.connectors,
+            "closed": self.is_closed,
+            "writeId": write_id,
+        }
+        first: Operation = Replace(guard, self._etag) if self._etag else Insert(guard)
+        return [first, *self.operations]
+
+
+class DefinitionStore:
+    """All documents of all hubs."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def get[T: Document](self, kind: Kind[T], hub: str, *names: str) -> Stored[T] | None:
+        """A document, or None."""
+        row = self._table.get(name_key(hub), _key(kind, names))
+        return _stored(kind, row) if row else None
+
+    def require[T: Document](self, kind: Kind[T], hub: str, *names: str) -> Stored[T]:
+        """A document; raises NotFoundError."""
+        stored = self.get(kind, hub, *names)
+        if stored is None:
+            raise NotFoundError(kind.missing, f"there is no {kind.label} {names[-1]!r}", names[-1])
+        return stored
+
+    def all[T: Document](self, kind: Kind[T], hub: str, *parents: str) -> list[Stored[T]]:
+        """The documents of a kind (below others, such as the mappings of a connector), by name."""
+        prefix = _key(kind, (*parents, ""))
+        where = "PartitionKey eq @hub and RowKey ge @first and RowKey lt @beyond"
+        values: dict[str, FilterValue] = {"hub": name_key(hub), "first": prefix, "beyond": above(prefix)}
+        return [_stored(kind, row) for row in self._table.query(where, values)]
+
+    def change[R](self, hub: str, make: Callable[[Change], R]) -> R:
+        """Makes a change and commits it; when another change of the hub came first, all over again.
+
+        Args:
+            hub: whose documents are changed; `HUBS` for the hubs themselves.
+            make: reads, checks, and puts its writes into the change; called once or more.
+
+        Raises:
+            CommitConflictError: others are faster, many times over.
+        """
+        partition = name_key(hub)
+        for attempt in range(_ATTEMPTS):
+            change = Change(partition, self._table.get(partition, _GUARD))
+            result = make(change)
+            if change.is_empty or self._commit(partition, change):
+                return result
+            time.sleep(random.uniform(0, 0.02) * min(attempt + 1, 10))  # noqa: S311 - jitter is no secret
+        raise CommitConflictError("DefinitionsBusy", f"the definitions of {hub!r} are being changed; try again")
+
+    def _commit(self, partition: str, change: Change) -> bool:
+        write_id = uuid.uuid4().hex
+        try:
+            self._table.transact(change.guarded(write_id))
+        except (ConflictError, PreconditionError):
+            # Our own commit may have been applied while its answer was lost.
+            guard = self._table.get(partition, _GUARD)
+            return guard is not None and guard["writeId"] == write_id
+        return True
+
+
+def _key(kind: Kind[Any], names: tuple[str, ...]) -> str:
+    return "|".join((kind.prefix, *(name_key(name) for name in names)))
+
+
+def _columns(stored: Stored[Any]) -> Row:
+    text = json.dumps(stored.document.to_json(), ensure_ascii=False, separators=(",", ":"))
+    if len(text.encode("utf-16-le")) > _LIMIT_BYTES:
+        raise RequestTooLargeError("DefinitionTooLarge", "the definition is too large to be stored; make it smaller")
+    chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
+    return {
+        "revision": stored.etag,
+        "instanceId": stored.instance_id,
+        "internal": json.dumps(dict(stored.internal)),
+        "chunks": len(chunks),
+        **{f"json{number}": chunk for number, chunk in enumerate(chunks)},
+    }
+
+
+def _stored[T: Document](kind: Kind[T], row: Row) -> Stored[T]:
+    text = "".join(row[f"json{number}"] for number in range(row["chunks"]))
+    return Stored(kind.read(json.loads(text)), row["revision"], row["instanceId"], json.loads(row["internal"]))

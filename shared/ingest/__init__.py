@@ -1,0 +1,1 @@
+"""The life of a blob version; `ingest_blob.py` tells the story."""

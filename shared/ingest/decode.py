@@ -1,0 +1,223 @@
+"""From the bytes of a blob to UTF-8 text: unpacking, the limit on size, byte order marks, transcoding.
+
+What cannot be decoded stays visible: each such byte becomes a mark that is no valid UTF-8, so that the
+reader refuses the row it stands in and nothing else, and `TextStream.show` writes it as `\\xNN`.
+"""
+
+import codecs
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from shared.domain.csv_dialect import CsvLimits, check_encoding
+from shared.domain.errors import DataError
+
+_PIECE = 1 << 20
+_PART = 1 << 16
+_GZIP_MAGIC = b"\x1f\x8b"
+# Ratios of the first bytes say nothing: a header and one long run of equal bytes. At the end every size
+# counts.
+_RATIO_FROM = 1 << 18
+
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# Without a mark these two are what Windows writes; Python's own would refuse the file.
+_WITHOUT_MARK = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}
+_UTF8 = frozenset({"utf-8", "utf-8-sig"})
+# A lone surrogate is no text in any encoding; U+DC00 + N stands for the undecodable byte N.
+_UNDECODABLE = re.compile("[\udc00-\udcff]")
+
+
+def _mark_unit(error: UnicodeError) -> tuple[str, int]:
+    """Marks the whole undecodable unit; for encodings whose units are two or four bytes."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end
+
+
+def _mark_byte(error: UnicodeError) -> tuple[str, int]:
+    """Marks one byte and decodes on behind it, so that a broken character swallows no quote or line end."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return chr(0xDC00 + error.object[error.start]), error.start + 1
+
+
+codecs.register_error("connectorhub.mark_unit", _mark_unit)
+codecs.register_error("connectorhub.mark_byte", _mark_byte)
+
+
+class TextStream:
+    """UTF-8 text of a file, in pieces, without byte order mark.
+
+    Args:
+        chunks: the blob's bytes; pieces of any size.
+        encoding: encoding of a file without byte order mark.
+        gzipped: whether the blob is a gzip file.
+        limits: sizes that refuse the file.
+
+    Attributes:
+        encoding: what the file is written in; where it has a byte order mark, known once reading has begun.
+
+    Raises:
+        DataError: `BadEncoding`; and while it is read `NotGzip`, `BadGzip` or `TooLarge`.
+    """
+
+    def __init__(
+        self,
+        chunks: Iterable[bytes],
+        encoding: str,
+        *,
+        gzipped: bool = False,
+        limits: CsvLimits | None = None,
+    ) -> None:
+        try:
+            check_encoding(encoding)
+        except ValueError as error:
+            raise DataError("BadEncoding", str(error)) from None
+        limits = limits or CsvLimits()
+        plain = _gunzip(chunks, limits.max_gzip_ratio) if gzipped else chunks
+        self._chunks = _limited(plain, limits.max_blob_bytes)
+        name = codecs.lookup(encoding).name
+        self.encoding = _WITHOUT_MARK.get(name, name)
+
+    @property
+    def transcoded(self) -> bool:
+        """Whether the text is another byte sequence than the file."""
+        return self.encoding not in _UTF8
+
+    def __iter__(self) -> Iterator[bytes]:
+        head = b""
+        for chunk in self._chunks:
+            head += chunk
+            if len(head) >= 4:
+                break
+        for mark, encoding in _MARKS:
+            if head.startswith(mark):
+                self.encoding = encoding
+                head = head[len(mark) :]
+                break
+        pieces = chain((head,), self._chunks)
+        yield from filter(None, self._transcode(pieces) if self.transcoded else pieces)
+
+    def _transcode(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        wide = self.encoding.startswith(("utf-16", "utf-32"))
+        errors = "connectorhub.mark_unit" if wide else "connectorhub.mark_byte"
+        decoder = codecs.getincrementaldecoder(self.encoding)(errors)
+        for piece in pieces:
+            yield self._decode(decoder, piece)
+        yield self._decode(decoder, b"", final=True)
+
+    def _decode(self, decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool = False) -> bytes:
+        try:
+            return decoder.decode(piece, final).encode("utf-8", "surrogatepass")
+        except UnicodeError:
+            # Decoders with shift sequences give up on some input without asking the error handler.
+            raise DataError(
+                "BadEncoding", f"The file cannot be read as {self.encoding}. Declare the encoding it is written in."
+            ) from None
+
+    def show(self, text: bytes, limit: int) -> str:
+        """The text as people may read it: bad bytes and NUL as `\\xNN`, at most `limit` bytes of UTF-8."""
+        # A character cut in two would look like bad bytes: cut before it.
+        cut = limit
+        while cut > limit - 3 and len(text) > limit and text[cut] & 0xC0 == 0x80:
+            cut -= 1
+        text = text[:cut]
+        if self.transcoded:
+            shown = text.decode("utf-8", "surrogatepass")
+            shown = _UNDECODABLE.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", shown)
+            shown = shown.encode("utf-8", "backslashreplace").decode()
+        else:
+            shown = text.decode("utf-8", "backslashreplace")
+        shown = shown.replace("\0", "\\x00")
+        return shown if len(shown) * 4 <= limit else shown.encode()[:limit].decode("utf-8", "ignore")
+
+
+def _limited(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > most:
+            raise DataError(
+                "TooLarge",
+                f"The file is larger than the {most} bytes that are allowed. Split it, or raise MAX_BLOB_BYTES.",
+            )
+        yield bytes(chunk)
+
+
+def _gunzip(chunks: Iterable[bytes], max_ratio: int) -> Iterator[bytes]:
+    """Unpacks gzip members one after the other, at most `_PIECE` bytes at a time."""
+    packed = unpacked = 0
+    member: zlib._Decompress | None = None
+    started = False
+    rest = b""
+    for part in _in_parts(chunks):
+        rest += part
+        packed += len(part)
+        while rest or member is not None:
+            if member is None:
+                rest = rest.lstrip(b"\0") if started else rest  # tape and tar tools pad with NUL
+                if len(rest) < 2:
+                    break
+                _check_magic(rest, started)
+                member, started = zlib.decompressobj(31), True
+            piece = _unpack(member, rest)
+            rest = member.unused_data if member.eof else member.unconsumed_tail
+            unpacked += len(piece)
+            if unpacked > _RATIO_FROM and unpacked > max_ratio * (packed - len(rest)):
+                raise _ratio_error(max_ratio)
+            if piece:
+                yield piece
+            if member.eof:
+                member = None
+            elif len(piece) < _PIECE:
+                break  # all that came in is used up
+    if rest:
+        _check_magic(rest, started)
+    if rest or member is not None:
+        raise _bad_gzip("it ends in the middle")
+    if unpacked > max_ratio * packed:
+        raise _ratio_error(max_ratio)
+
+
+def _in_parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Small parts, because what one call does not unpack is copied for the next one."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), _PART):
+            yield bytes(chunk[start : start + _PART])
+
+
+def _unpack(member: "zlib._Decompress", packed: bytes) -> bytes:
+    try:
+        return member.decompress(packed, _PIECE)
+    except zlib.error:
+        raise _bad_gzip("its content does not agree with its checks") from None
+
+
+def _check_magic(data: bytes, started: bool) -> None:
+    if data.startswith(_GZIP_MAGIC):
+        return
+    if started:
+        raise _bad_gzip("something that is no gzip follows its last member")
+    raise DataError(
+        "NotGzip",
+        "The name or the content encoding of the blob says gzip, but it is none. Upload it packed, or rename it.",
+    )
+
+
+def _bad_gzip(what: str) -> DataError:
+    return DataError("BadGzip", f"The gzip file is damaged: {what}. Upload it again.")
+
+
+def _ratio_error(max_ratio: int) -> DataError:
+    return DataError(
+        "TooLarge",
+        f"The gzip file unpacks to more than {max_ratio} times its size. Upload it unpacked, or raise MAX_GZIP_RATIO.",
+    )

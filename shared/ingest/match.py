@@ -1,0 +1,117 @@
+"""From an event to queued runs: which mappings does the blob version belong to?"""
+
+import json
+import logging
+import uuid
+from collections.abc import Mapping as Facts
+from typing import Any
+
+from shared.app import Services
+from shared.definitions.store import Stored
+from shared.domain.blob_version import BlobVersion
+from shared.domain.connectors import AzureBlobConnector
+from shared.domain.errors import InvalidRequestError
+from shared.domain.mappings import Mapping
+from shared.domain.run import Run, RunBlob, RunKind, RunState, blob_ledger_key, ingest_run_id
+from shared.ledger.runs import StoredRun
+from shared.storage.event_grid import BlobCreated, is_committing, parse_blob_created
+
+logger = logging.getLogger(__name__)
+
+
+def take_event(services: Services, event: Facts[str, Any]) -> list[str]:
+    """Records the blob version that an event announces and queues it for each mapping that it matches.
+
+    An event that can never be good is recorded and taken: Event Grid would only deliver it again.
+
+    Returns:
+        The ids of the runs; empty where the event is not for us.
+
+    Raises:
+        TransientError: nothing is lost if the event is delivered again.
+    """
+    try:
+        created = parse_blob_created(event)
+    except InvalidRequestError as error:
+        _record_bad_event(services, event, error)
+        return []
+    if not is_committing(created.api):
+        logger.info("event ignored: api %s commits no content", created.api)
+        return []
+    version = BlobVersion(created.container, created.path, created.etag, created.size, created.sequencer)
+    queued = [
+        queue_version(services, hub, mapping, version)
+        for hub in services.definitions.hub_names()
+        for mapping in _mappings_of_account(services, hub, created)
+        if mapping.document.matches(version.container, version.path)
+    ]
+    if not queued:
+        logger.info("event ignored: no mapping matches the blob")
+    return queued
+
+
+def queue_version(services: Services, hub: str, mapping: Stored[Mapping], version: BlobVersion) -> str:
+    """Makes sure that the version has its one run for the mapping, and that the queue knows of it.
+
+    A run that is still Queued is sent again: whoever created it may have died before it was sent, and a
+    message too many does no harm.
+    """
+    run = new_run(services, hub, mapping, version)
+    if services.runs.create(run):
+        services.ingest_queue.send({"hub": hub, "runId": run.run.run_id})
+        return run.run.run_id
+    known = services.runs.get(hub, run.run.run_id)
+    if known is not None and known.run.state is RunState.QUEUED:
+        services.ingest_queue.send({"hub": hub, "runId": run.run.run_id})
+    return run.run.run_id
+
+
+def new_run(services: Services, hub: str, mapping: Stored[Mapping], version: BlobVersion) -> StoredRun:
+    """The Queued run of a blob version for a mapping; not stored yet."""
+    document = mapping.document
+    run_id = ingest_run_id(hub, document.connector_name, document.connector_mapping_name, mapping.instance_id, version)
+    run = Run(
+        run_id=run_id,
+        kind=RunKind.INGEST,
+        connector=document.connector_name,
+        mapping=document.connector_mapping_name,
+        entity_type=document.entity_type.value,
+        entity_type_name=document.entity_type_name,
+        blob=RunBlob(
+            container=version.container,
+            path=version.path,
+            etag=version.etag,
+            size=version.size,
+            sequencer=version.sequencer,
+        ),
+        queued_at=services.clock.now(),
+    )
+    ledger_key = blob_ledger_key(mapping.instance_id, version.container, version.path)
+    return StoredRun(hub=hub, run=run, ledger_key=ledger_key, mapping_instance=mapping.instance_id)
+
+
+def _mappings_of_account(services: Services, hub: str, created: BlobCreated) -> list[Stored[Mapping]]:
+    found = []
+    for connector in services.definitions.connectors(hub):
+        if not isinstance(connector.document, AzureBlobConnector):
+            continue
+        account = connector.internal.get("account", "")
+        if created.account is not None and account.casefold() != created.account.casefold():
+            continue
+        found += services.definitions.mappings(hub, connector.document.connector_name)
+    return found
+
+
+def _record_bad_event(services: Services, event: Facts[str, Any], error: InvalidRequestError) -> None:
+    # Only what identifies the event is kept: the rest comes from outside and may hold anything.
+    facts = {name: str(event.get(name))[:1024] for name in ("id", "eventType", "subject") if event.get(name)}
+    now = services.clock.machine_now()
+    services.bad_events.insert(
+        {
+            "PartitionKey": f"{now:%Y-%m-%d}",
+            "RowKey": f"{now:%H%M%S%f}-{uuid.uuid4().hex}",
+            "event": json.dumps(facts),
+            "message": error.message[:4096],
+        }
+    )
+    logger.warning("malformed event recorded: %s", error.message)

@@ -1,0 +1,47 @@
+"""The messages of the queue `ingest`: a run to carry out, or a mapping to sweep."""
+
+import logging
+from typing import Any
+
+from shared.app import Services
+from shared.domain.errors import UnavailableError
+from shared.domain.run import RunError
+from shared.ingest.finish import Outcome, finish
+from shared.ingest.ingest_blob import ingest_blob
+from shared.ingest.sweep import sweep_named
+
+logger = logging.getLogger(__name__)
+
+
+def take_message(services: Services, message: Any, message_id: str) -> None:
+    """Does what a message asks for.
+
+    Raises:
+        TransientError, FatalError: the message is to be delivered again.
+    """
+    match message:
+        case {"sweep": True, "hub": str(hub), "connector": str(connector), "mapping": str(mapping)}:
+            sweep_named(services, hub, connector, mapping)
+        case {"hub": str(hub), "runId": str(run_id)}:
+            ingest_blob(services, hub, run_id, worker=message_id)
+        case _:
+            logger.error("a message of the queue ingest is not understood; it is dropped")
+
+
+def give_up(services: Services, message: Any) -> None:
+    """Marks the run Failed whose message was tried in vain; the reason of the last attempt is kept.
+
+    Such a run failed for want of a service, not for its data, so the reconciler takes it up again.
+    """
+    match message:
+        case {"hub": str(hub), "runId": str(run_id)}:
+            stored = services.runs.get(hub, run_id)
+            if stored is None or stored.run.state.is_final:
+                return
+            reason = stored.run.error or RunError(
+                code="WorkerLost",
+                message="the worker ended in the middle of every attempt; see the log of its instance",
+            )
+            finish(services, stored, Outcome.of_reason(reason), 0, retryable=reason.code != "WorkerLost")
+        case _:
+            logger.error("a message was given up: %s", UnavailableError("SweepFailed", "a mapping could not be swept"))

@@ -1,0 +1,102 @@
+"""Trying a mapping on a real blob: rows are read, mapped and typed as ingestion would, and nothing is stored."""
+
+from typing import Any
+
+from shared.app import Services
+from shared.definitions.store import Stored
+from shared.domain.blob_version import BlobVersion
+from shared.domain.entity_types import EntityType
+from shared.domain.errors import NotFoundError
+from shared.domain.mappings import Mapping
+from shared.domain.reject import Reject
+from shared.ingest.source import Source
+from shared.ingest.stage import open_rows
+from shared.storage.blobs import BlobContainer
+
+
+def preview(
+    services: Services, hub: str, connector: str, mapping: str, blob: str | None = None, rows: int = 20
+) -> dict[str, Any]:
+    """Reads the first rows of a blob as the mapping would.
+
+    Args:
+        services: of the process.
+        hub, connector, mapping: names.
+        blob: path within the mapping's container; None for the newest blob that matches.
+        rows: how many good rows at most.
+
+    Returns:
+        `blob`, `columns` [{name, type, isArray, column}], `rows` as `/data` would give them, `rejects` up to there.
+
+    Raises:
+        NotFoundError: the mapping or the blob. DataError: the file is refused as a whole.
+    """
+    stored = services.definitions.mapping(hub, connector, mapping)
+    container = _container(services, hub, stored)
+    version = _version(container, stored.document, blob)
+    source = Source(container, version)
+    source.check_current()
+    document = stored.document
+    entity_type = services.definitions.entity_type(hub, document.entity_type, document.entity_type_name).document
+    good, rejects = _first_rows(services, source, document, entity_type, rows)
+    columns = [
+        {
+            "name": field.field_name,
+            "type": field.field_type.value,
+            "isArray": field.is_array,
+            "column": column.column_name,
+        }
+        for column in document.mapping_properties.structure
+        if (field := entity_type.field(column.property_name)) is not None
+    ]
+    return {
+        "blob": version.path,
+        "columns": columns,
+        "rows": [{column["name"]: row[str(column["name"])] for column in columns} for row in good],
+        "rejects": [
+            {"line": r.line, "column": r.column, "code": r.code, "message": r.message, "raw": r.raw} for r in rejects
+        ],
+    }
+
+
+def _first_rows(
+    services: Services, source: Source, mapping: Mapping, entity_type: EntityType, wanted: int
+) -> tuple[list[dict[str, Any]], list[Reject]]:
+    from shared.ingest.type_rows import RowTyper
+    from shared.lake.read import json_value
+
+    good: list[dict[str, Any]] = []
+    rejects: list[Reject] = []
+    reader = open_rows(source, mapping, services.settings)
+    header = reader.read_header()
+    if header is None:
+        return good, rejects
+    now = services.clock.now()
+    with RowTyper(entity_type, mapping, header, source.version.path, "preview", now, services.settings) as typer:
+        for batch in reader:
+            typed = typer.type(batch)
+            rows = typed.table.slice(0, wanted - len(good)).to_pylist()
+            good += [{name: json_value(value) for name, value in row.items()} for row in rows]
+            rejects += batch.rejects + typed.rejects
+            if len(good) >= wanted or len(rejects) >= wanted:
+                break
+    return good, sorted(rejects, key=lambda reject: reject.line)[:wanted]
+
+
+def _container(services: Services, hub: str, mapping: Stored[Mapping]) -> BlobContainer:
+    connector = services.definitions.connector(hub, mapping.document.connector_name)
+    return BlobContainer(services.definitions.source_account(connector), mapping.document.container)
+
+
+def _version(container: BlobContainer, mapping: Mapping, path: str | None) -> BlobVersion:
+    if path is not None:
+        entry = container.properties(path)
+        return BlobVersion(mapping.container, entry.path, entry.etag, entry.size)
+    matching = (entry for entry in container.list(mapping.prefix) if mapping.matches(mapping.container, entry.path))
+    newest = max(matching, key=lambda entry: entry.last_modified, default=None)
+    if newest is None:
+        message = (
+            f"no blob in {mapping.mapping_properties.folder_path!r} matches {mapping.mapping_properties.file_filter!r}"
+        )
+        raise NotFoundError("BlobNotFound", f"{message}; upload one, or name one as `blob`")
+    return BlobVersion(mapping.container, newest.path, newest.etag, newest.size)

@@ -1,0 +1,295 @@
+"""The CSV reader: batches of rows out of a stream of bytes, and every row that is refused, with its physical
+line.
+
+The structural scan reads a window at a time and owns rows, widths and lines. Where it meets a row that it
+cannot prove, the careful reader takes over, says what is wrong, and reads on from the next physical line for
+a stretch, because faults come in company. Nothing is padded, trimmed, truncated or guessed, and nothing is
+lost: the physical lines are counted twice.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from shared.domain.csv_dialect import CsvDialect, CsvLimits
+from shared.domain.errors import AccountingError, DataError
+from shared.domain.reject import RAW_LIMIT_BYTES, Reject
+from shared.ingest.bad_bytes import bad_bytes
+from shared.ingest.csv_rows import CellSplitter, RowCollector, Rows
+from shared.ingest.decode import TextStream
+from shared.ingest.explain_row import CarefulReader, RowRead
+from shared.ingest.row_fault import RowFault
+from shared.ingest.structure import Structure, scan
+from shared.ingest.text_cursor import TextCursor
+
+WINDOW_BYTES = 1 << 20
+BATCH_ROWS = 1 << 16
+BATCH_BYTES = 8 << 20
+# After a fault the scan starts with a small window, because what lies behind the next fault is scanned twice.
+_SMALL_WINDOW = 1 << 14
+# Rows that the careful reader reads after a fault: few at first, more as long as the scan does not get far.
+_SHORT_STRETCH = 8
+_LONG_STRETCH = 1 << 12
+# The careful reader reads so many rows in the time of one small window.
+_WORTH_SCANNING = 16
+
+
+def read_csv(
+    chunks: Iterable[bytes],
+    dialect: CsvDialect,
+    limits: CsvLimits | None = None,
+    *,
+    gzipped: bool = False,
+    window_bytes: int = WINDOW_BYTES,
+    batch_rows: int = BATCH_ROWS,
+    batch_bytes: int = BATCH_BYTES,
+) -> "CsvReader":
+    """Reads a CSV file.
+
+    Args:
+        chunks: the blob's bytes as they are stored, in pieces of any size.
+        dialect: how the file is written.
+        limits: sizes that reject a row or refuse the file.
+        gzipped: whether the blob is a gzip file.
+        window_bytes: bytes that are scanned at once.
+        batch_rows, batch_bytes: a batch is given out with the first window that brings it to either size.
+
+    Raises:
+        DataError: while it is read, for the whole file: `NotGzip`, `BadGzip`, `TooLarge`, `UnreadableHeader`,
+            `TooManyColumns`.
+    """
+    limits = limits or CsvLimits()
+    text = TextStream(chunks, dialect.encoding, gzipped=gzipped, limits=limits)
+    return CsvReader(text, dialect, limits, window_bytes=window_bytes, batch=(batch_rows, batch_bytes))
+
+
+class CsvReader:
+    """Iterates over the batches of one file, once. Made by `read_csv`.
+
+    Attributes:
+        text: the decoded file.
+        rows: good rows given out so far.
+        rejected: rows refused so far.
+    """
+
+    def __init__(
+        self,
+        text: TextStream,
+        dialect: CsvDialect,
+        limits: CsvLimits,
+        *,
+        window_bytes: int,
+        batch: tuple[int, int],
+    ) -> None:
+        self.text = text
+        self.rows = self.rejected = 0
+        self._dialect, self._limits = dialect, limits
+        self._window = self._size = window_bytes
+        self._batch_rows, self._batch_bytes = batch
+        self._cursor = TextCursor(text)
+        self._careful = CarefulReader(dialect, limits)
+        self._splitter = CellSplitter(dialect)
+        self._batch = RowCollector(self._splitter, text)
+        self._header: list[str] | None = None
+        self._header_is_read = False
+        self._stretch = _SHORT_STRETCH
+        self._careful_rows = 0
+        self._scanned = 0
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of UTF-8 text read so far."""
+        return self._cursor.bytes_read
+
+    @property
+    def blank_lines(self) -> int:
+        """Blank lines skipped so far; they are no rows."""
+        return self._cursor.blank_lines
+
+    @property
+    def header(self) -> list[str] | None:
+        """What `read_header` returns."""
+        return self.read_header()
+
+    def read_header(self) -> list[str] | None:
+        """Names of the columns as in the file, where a name may be empty or stand twice.
+
+        Returns:
+            The names; None where the file holds no row at all. An empty list where it has no header and not
+            one row can be read.
+
+        Raises:
+            DataError: `UnreadableHeader`, `TooManyColumns`, or for the whole file as `read_csv` says.
+        """
+        if not self._header_is_read:
+            self._header = self._read_names() if self._dialect.has_header else self._number_columns()
+            self._header_is_read = True
+        return self._header
+
+    def __iter__(self) -> Iterator[Rows]:
+        header = self.read_header() or []
+        batch = self._batch
+        while header:
+            self._cursor.fill(1)
+            if not self._cursor.left:
+                break
+            if self._careful_rows or not self._splitter.plain:
+                self._read_stretch(len(header))
+            else:
+                self._read_window(len(header))
+            if batch.rows + len(batch.rejects) >= self._batch_rows or batch.weight >= self._batch_bytes:
+                yield self._give_out(header)
+        if batch.rows or batch.rejects:
+            yield self._give_out(header)
+        self._cursor.check_lines()
+
+    def _give_out(self, header: list[str]) -> Rows:
+        self.rows += self._batch.rows
+        self.rejected += len(self._batch.rejects)
+        return self._batch.take(header)
+
+    def _read_names(self) -> list[str] | None:
+        row = self._next_row(None)
+        if row is None:
+            return None
+        if row.fault is not None:
+            _refuse_width(row.fault)
+            cell = "" if row.fault.cell is None else f", column {row.fault.cell + 1}"
+            where = f"line {self._cursor.line}{cell}"
+            raise DataError("UnreadableHeader", f"The header ({where}) cannot be read. {row.fault.message}")
+        self._pass(row)
+        return [cell.decode() for cell in row.cells]
+
+    def _number_columns(self) -> list[str] | None:
+        """Numbers the columns by the first row whose cells can be told apart; it is read again as data."""
+        refused = False
+        while (row := self._next_row(None)) is not None:
+            if row.fault is None or not row.fault.first_line_only:
+                return [f"column{number}" for number in range(1, len(row.cells) + 1)]
+            _refuse_width(row.fault)
+            self._refuse(row.fault, self._cursor.at, row.end, self._cursor.line)
+            self._pass(row)
+            refused = True
+        return [] if refused else None
+
+    def _read_window(self, width: int) -> None:
+        """Reads the rows of one window by the scan, up to the first that it cannot prove."""
+        cursor = self._cursor
+        cursor.fill(self._size)
+        stop = min(cursor.at + self._size, len(cursor.data))
+        found = scan(
+            cursor.data,
+            cursor.at,
+            stop,
+            at_end=cursor.at_end and stop == len(cursor.data),
+            delimiter=ord(self._dialect.delimiter),
+            quote=ord(self._dialect.quote) if self._dialect.quote else None,
+            max_row_lines=self._limits.max_row_lines,
+        )
+        if not found.starts.size and not found.broken and self._size < self._careful.sight:
+            self._size *= 2  # not one whole row
+            return
+        found = self._provable(found, width)
+        if found.starts.size:
+            self._take(found, width)
+        self._scanned += found.starts.size
+        if found.broken or not found.starts.size:
+            few = self._scanned < _WORTH_SCANNING
+            self._stretch = min(2 * self._stretch, _LONG_STRETCH) if few else _SHORT_STRETCH
+            self._careful_rows = self._stretch
+            self._scanned = 0
+            self._size = min(_SMALL_WINDOW, self._window)
+        else:
+            self._size = min(2 * self._size, self._window)
+
+    def _provable(self, found: Structure, width: int) -> Structure:
+        """The rows before the first one of which more than a single line is in doubt."""
+        doubtful = (found.lines > 1) & (found.widths != width)
+        doubtful |= found.lines > self._limits.max_row_lines
+        doubtful |= found.ends - found.starts > self._limits.max_row_bytes
+        first = int(doubtful.argmax()) if doubtful.size else 0
+        return found.before(first) if doubtful.size and doubtful[first] else found
+
+    def _take(self, rows: Structure, width: int) -> None:
+        """Takes over the good rows of a window, and refuses the others one by one."""
+        cursor = self._cursor
+        source = cursor.data[cursor.at : cursor.at + rows.used]
+        lines = np.cumsum(np.concatenate(([cursor.line], rows.lines)))
+        blank = rows.ends == rows.starts
+        good = (rows.widths == width) & ~blank
+        doubtful = ~good & ~blank
+        doubtful |= rows.ends - rows.starts > self._limits.max_field_bytes
+        doubtful[np.searchsorted(rows.starts, bad_bytes(source), "right") - 1] = True
+        refused: list[int] = []
+        for row in np.flatnonzero(doubtful).tolist():
+            start = cursor.at + int(rows.starts[row])
+            read = self._careful.read(cursor.data, start, cursor.at_end, width)
+            if read is not None and read.fault is not None:
+                self._refuse(read.fault, start, read.end, int(lines[row]))
+                refused.append(row)
+            elif not good[row]:
+                raise AccountingError("RowFault", f"line {lines[row]} is refused without a reason")
+        good[refused] = False
+        proven = rows.without(refused, source) if refused else None
+        self._batch.add(source, rows.starts[good], rows.ends[good], lines[:-1][good], proven)
+        cursor.blank_lines += int(np.count_nonzero(blank))
+        cursor.move(cursor.at + rows.used, int(lines[-1]) - cursor.line)
+
+    def _read_stretch(self, width: int) -> None:
+        """Reads rows with the careful reader: so many as a fault calls for, or about a window full."""
+        source: list[bytes] = []
+        proven: list[bytes] = []
+        places: list[tuple[int, int, int]] = []
+        size = passed = 0
+        while passed < self._window and (row := self._next_row(width)) is not None:
+            start = self._cursor.at
+            if row.fault is not None:
+                self._refuse(row.fault, start, row.end, self._cursor.line)
+            else:
+                text = self._cursor.data[start : row.after]
+                source.append(text)
+                proven.append(self._for_engine(text, row))
+                places.append((size, size + row.end - start, self._cursor.line))
+                size += len(text)
+            passed += row.after - start
+            self._pass(row)
+            self._careful_rows -= 1
+            if self._careful_rows <= 0 and self._splitter.plain:
+                break
+        self._careful_rows = max(0, self._careful_rows)
+        starts, ends, lines = np.array(places, np.int64).reshape(-1, 3).T
+        self._batch.add(b"".join(source), starts, ends, lines, proven)
+
+    def _for_engine(self, text: bytes, row: RowRead) -> bytes:
+        literal = self._dialect.bare_quotes == "Literal" and self._dialect.quote.encode() in text
+        return text if self._splitter.plain and not literal else self._splitter.canonical(row.cells)
+
+    def _next_row(self, width: int | None) -> RowRead | None:
+        """Reads the next row with the careful reader, without passing it; None at the end of the file."""
+        cursor = self._cursor
+        if not cursor.skip_blank_lines():
+            return None
+        while (row := self._careful.read(cursor.data, cursor.at, cursor.at_end, width)) is None:
+            cursor.fill_more()
+        return row
+
+    def _pass(self, row: RowRead) -> None:
+        self._cursor.move(row.after, row.lines)
+        if row.unfinished:
+            self._cursor.skip_rest_of_line()
+
+    def _refuse(self, fault: RowFault, start: int, end: int, line: int) -> None:
+        header = self._header
+        column = None
+        if fault.cell is not None and header is None:
+            column = f"column{fault.cell + 1}"
+        elif fault.cell is not None and header is not None and fault.cell < len(header):
+            column = header[fault.cell]
+        # One byte over the limit and the four of a character: enough to cut the text where a character ends.
+        raw = self.text.show(self._cursor.data[start : min(end, start + RAW_LIMIT_BYTES + 5)], RAW_LIMIT_BYTES)
+        self._batch.refuse(Reject(line, column, fault.code, fault.message, raw))
+
+
+def _refuse_width(fault: RowFault) -> None:
+    if fault.code == "TooManyColumns":
+        raise DataError(fault.code, fault.message)

@@ -1,0 +1,126 @@
+"""What can be wrong with the text of a row, and how it is told. One wording for every way of reading."""
+
+from dataclasses import dataclass
+
+from shared.domain.csv_dialect import CsvLimits
+
+
+@dataclass(frozen=True, slots=True)
+class RowFault:
+    """What is wrong with a row.
+
+    Attributes:
+        code: stable name.
+        cell: number of the cell, from 0; None where the whole row is meant.
+        message: what is wrong and what to do.
+        first_line_only: True where the row cannot be trusted beyond its first physical line: that line is
+            refused, and reading starts again on the next one.
+    """
+
+    code: str
+    cell: int | None
+    message: str
+    first_line_only: bool = True
+
+
+def row_width(found: int, wanted: int, lines: int) -> RowFault:
+    """The row has more or fewer cells than the header."""
+    return RowFault(
+        "RowWidth",
+        None,
+        f"The row has {found} cell{'s' * (found != 1)}, but the file has {wanted} "
+        f"column{'s' * (wanted != 1)}. Add or remove cells, or quote the value that holds a delimiter or a "
+        f"line end.{_further_down(lines)}",
+    )
+
+
+def bare_quote(cell: int, lines: int) -> RowFault:
+    """A quote stands in a cell that does not begin with one."""
+    return RowFault(
+        "BareQuote",
+        cell,
+        "A quote stands inside a cell that does not start with a quote. Quote the whole cell and double the "
+        'quotes inside, or declare bareQuotes "Literal" if quotes are plain text in this file.'
+        f"{_further_down(lines)}",
+    )
+
+
+def text_after_quote(cell: int, lines: int) -> RowFault:
+    """A quoted cell goes on behind its closing quote."""
+    return RowFault(
+        "TextAfterQuote",
+        cell,
+        "Text follows a closing quote. Double each quote inside the cell, or remove what stands between the "
+        f"closing quote and the next delimiter.{_further_down(lines)}",
+    )
+
+
+def unclosed_quote(cell: int) -> RowFault:
+    """The file ends inside a quoted cell."""
+    return RowFault(
+        "UnclosedQuote",
+        cell,
+        "The quote that opens here is never closed. Close it, or double it if it is part of the text.",
+    )
+
+
+def quoted_cell_too_long(cell: int, limits: CsvLimits) -> RowFault:
+    """Quoted line ends carry the row too far."""
+    return RowFault(
+        "QuotedCellTooLong",
+        cell,
+        f"Quoted cells carry the row over more than {limits.max_row_lines} lines. Close the quote that opens "
+        "on this line, or double it if it is part of the text.",
+    )
+
+
+def row_too_long(limits: CsvLimits) -> RowFault:
+    """The row's text is longer than allowed."""
+    return RowFault(
+        "RowTooLong",
+        None,
+        f"The row is longer than the {limits.max_row_bytes} bytes that are allowed. Shorten it, or close the "
+        "quote that opens on this line.",
+    )
+
+
+def too_many_columns(found: int, limits: CsvLimits) -> RowFault:
+    """The header, or the row that stands for it, is wider than allowed."""
+    return RowFault(
+        "TooManyColumns",
+        None,
+        f"The file has {found} columns, more than the {limits.max_columns} that are allowed. Split it, and "
+        "see that the declared delimiter is that of the file.",
+    )
+
+
+def nul_byte(cell: int | None) -> RowFault:
+    """The row holds a NUL byte."""
+    return RowFault("NulByte", cell, "The cell holds a NUL byte. Remove it.", first_line_only=False)
+
+
+def undecodable(cell: int | None) -> RowFault:
+    """The row holds bytes that are no text."""
+    return RowFault(
+        "BadBytes",
+        cell,
+        "The cell holds bytes that are no text in the file's encoding. Save the file as UTF-8, or declare "
+        "its encoding in the mapping's format.",
+        first_line_only=False,
+    )
+
+
+def field_too_long(cell: int, size: int, limits: CsvLimits) -> RowFault:
+    """A cell's content is longer than allowed."""
+    return RowFault(
+        "FieldTooLong",
+        cell,
+        f"The cell holds {size} bytes, more than the {limits.max_field_bytes} that are allowed. Shorten it.",
+        first_line_only=False,
+    )
+
+
+def _further_down(lines: int) -> str:
+    if lines == 1:
+        return ""
+    return f" A quote that opens on this line is closed {lines - 1} line{'s' * (lines > 2)} further down."

@@ -1,0 +1,103 @@
+"""The blob version at its source: is it still the one announced, its bytes, and what becomes of it."""
+
+import logging
+from collections.abc import Iterator
+
+from shared.app import Services
+from shared.definitions.store import Stored
+from shared.domain.blob_version import BlobVersion
+from shared.domain.errors import (
+    HubError,
+    NotFoundError,
+    RefusedError,
+    SkippedError,
+    SupersededError,
+    TransientError,
+    UnavailableError,
+)
+from shared.domain.mappings import CompletionOperationType, Mapping, split_folder
+from shared.storage.blobs import BlobContainer
+
+logger = logging.getLogger(__name__)
+
+
+class Source:
+    """One blob version in its container.
+
+    Attributes:
+        bytes_read: bytes downloaded so far.
+    """
+
+    def __init__(self, container: BlobContainer, version: BlobVersion) -> None:
+        self.version = version
+        self.bytes_read = 0
+        self.is_gzip = version.path.casefold().endswith(".gz")
+        self._container = container
+
+    def check_current(self) -> None:
+        """Looks whether the blob still holds this version.
+
+        Raises:
+            SupersededError: it was overwritten. SkippedError: it is gone, or empty.
+            UnavailableError: it is still being copied. RefusedError: it is archived.
+        """
+        try:
+            entry = self._container.properties(self.version.path)
+        except NotFoundError:
+            raise SkippedError("BlobGone", "the blob was deleted before it was read; nothing was ingested") from None
+        if entry.etag != self.version.etag:
+            raise SupersededError("BlobOverwritten", "the blob was overwritten; its newer version has its own run")
+        if entry.copy_status == "pending":
+            raise UnavailableError("CopyPending", "the blob is still being copied to its place")
+        if (entry.tier or "").casefold() == "archive":
+            raise RefusedError("BlobArchived", "the blob is in the archive tier; rehydrate it, then run the mapping")
+        if entry.size == 0:
+            raise SkippedError("EmptyBlob", "the blob has 0 bytes; nothing was ingested")
+        self.is_gzip = self.is_gzip or (entry.content_encoding or "").casefold() == "gzip"
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes of this very version, in pieces."""
+        for chunk in self._container.download(self.version.path, self.version.etag):
+            self.bytes_read += len(chunk)
+            yield chunk
+
+    def complete(self, mapping: Mapping) -> str | None:
+        """Carries out the mapping's `completeOperation`; safe to repeat.
+
+        Returns:
+            Why it could not be done, or None. The rows are in, so the run succeeds all the same.
+
+        Raises:
+            TransientError: it may work the next time.
+        """
+        operation = mapping.mapping_properties.complete_operation
+        try:
+            match operation.completion_operation_type:
+                case CompletionOperationType.DO_NOTHING:
+                    return None
+                case CompletionOperationType.DELETE_FILE:
+                    self._container.delete(self.version.path, self.version.etag)
+                case CompletionOperationType.MOVE_FILE:
+                    self._move(mapping, operation.destination_folder or "")
+        except TransientError:
+            raise
+        except HubError as error:
+            logger.warning("complete operation failed: run for mapping %s: %s", mapping.connector_mapping_name, error)
+            return error.message
+        return None
+
+    def _move(self, mapping: Mapping, folder: str) -> None:
+        container, prefix = split_folder(folder)
+        name = self.version.path.removeprefix(mapping.prefix)
+        try:
+            self._container.copy(self.version.path, container, f"{prefix}/{name}" if prefix else name)
+        except NotFoundError:
+            return  # an earlier attempt moved it
+        self._container.delete(self.version.path, self.version.etag)
+
+
+def open_source(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> Source:
+    """Opens the container that the mapping reads, with the connector's own credentials."""
+    connector = services.definitions.connector(mapping.document.tenant_id, mapping.document.connector_name)
+    account = services.definitions.source_account(connector)
+    return Source(BlobContainer(account, version.container), version)

@@ -1,0 +1,158 @@
+"""Staging: the rows of one blob version are read, typed and brought to the lake as files that no table names yet.
+
+Reading, typing and writing run side by side, a few batches ahead of each other, so memory holds those only. A part
+leaves the local disk as soon as it is full: an instance has less disk than a blob may have rows.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.domain.csv_dialect import CsvDialect, CsvLimits
+from shared.domain.entity_types import EntityType
+from shared.domain.errors import AccountingError, SkippedError
+from shared.domain.mappings import Mapping
+from shared.domain.reject import Reject
+from shared.ingest.ahead import ahead
+from shared.ingest.reject_file import RejectFile
+from shared.ingest.source import Source
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shared.ingest.csv_rows import Rows
+    from shared.ingest.read_csv import CsvReader
+    from shared.ingest.type_rows import RowTyper
+    from shared.lake.changes import Changes, UploadedPart
+    from shared.lake.parts import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What staging made.
+
+    Attributes:
+        uploaded: files in the table's folder, invisible until they are committed.
+        rows: rows in them.
+        details: facts for the run's record: columns that were ignored.
+    """
+
+    uploaded: "list[UploadedPart]"
+    rows: int
+    details: dict[str, Any]
+
+
+def stage_rows(
+    source: Source,
+    mapping: Mapping,
+    entity_type: EntityType,
+    changes: "Changes",
+    rejects: RejectFile,
+    folder: Path,
+    *,
+    run_id: str,
+    now: datetime,
+    settings: Settings,
+) -> Staged:
+    """Stages every good row of the blob version, and writes the others to `rejects`.
+
+    Args:
+        folder: local folder for parts that are being written.
+
+    Raises:
+        DataError: the file is refused as a whole, or has more rejects than the mapping accepts.
+        SkippedError: `EmptyBlob`. SupersededError: it was overwritten while it was read.
+    """
+    from shared.ingest.type_rows import RowTyper
+    from shared.lake.parts import PartWriter
+    from shared.lake.schema import changes_schema
+
+    reader = open_rows(source, mapping, settings)
+    header = reader.read_header()
+    if header is None:
+        raise SkippedError("EmptyBlob", "the blob holds no row, not even a header; nothing was ingested")
+    writer = PartWriter(changes_schema(entity_type), folder)
+    outgoing = _Outgoing(changes, run_id, holds_back=not entity_type.key_fields)
+    with RowTyper(entity_type, mapping, header, source.version.path, run_id, now, settings) as typer:
+        with ahead(iter(reader)) as batches, ahead(_typed(typer, batches)) as typed:
+            for table, refused in typed:
+                rejects.add(refused)
+                writer.write(table)
+                outgoing.take(writer.parts)
+        ignored = typer.ignored_columns
+    uploaded = outgoing.finish(writer.close(), settings)
+    rows = sum(sent.part.rows for sent in uploaded)
+    _check_counts(reader.rows + reader.rejected, rows, rejects.count)
+    return Staged(uploaded, rows, {"ignoredColumns": ignored} if ignored else {})
+
+
+class _Outgoing:
+    """Sends closed parts off; those of derived keys wait, since equal rows of the whole file are numbered last."""
+
+    def __init__(self, changes: "Changes", run_id: str, *, holds_back: bool) -> None:
+        self._changes = changes
+        self._run_id = run_id
+        self._holds_back = holds_back
+        self._uploaded: list[UploadedPart] = []
+
+    def take(self, parts: "list[Part]") -> None:
+        if not self._holds_back:
+            self._send(parts)
+
+    def finish(self, parts: "list[Part]", settings: Settings) -> "list[UploadedPart]":
+        if self._holds_back and parts:
+            from shared.lake.number_repeats import number_repeats
+
+            parts = number_repeats(settings, parts)
+        self._send(parts)
+        return self._uploaded
+
+    def _send(self, parts: "list[Part]") -> None:
+        waiting = parts[len(self._uploaded) :]
+        if waiting:
+            self._uploaded += self._changes.upload(waiting, self._run_id)
+            for part in waiting:
+                part.path.unlink()
+
+
+def open_rows(source: Source, mapping: Mapping, settings: Settings) -> "CsvReader":
+    """The CSV reader over the source's bytes, as the mapping's format says."""
+    from shared.ingest.read_csv import read_csv
+
+    return read_csv(source.chunks(), dialect_of(mapping), limits_of(settings), gzipped=source.is_gzip)
+
+
+def dialect_of(mapping: Mapping) -> CsvDialect:
+    """How the files of a mapping are written."""
+    form = mapping.mapping_properties.format
+    return CsvDialect(
+        delimiter=form.column_delimiter,
+        quote=form.quote_character,
+        escape=form.quote_escape_character,
+        has_header=mapping.mapping_properties.has_header,
+        encoding=form.encoding,
+        bare_quotes=form.bare_quotes.value,
+    )
+
+
+def limits_of(settings: Settings) -> CsvLimits:
+    """The sizes that reject a row or refuse a file."""
+    return CsvLimits(
+        max_field_bytes=settings.max_field_bytes,
+        max_blob_bytes=settings.max_blob_bytes,
+        max_gzip_ratio=settings.max_gzip_ratio,
+    )
+
+
+def _typed(typer: "RowTyper", batches: "Iterator[Rows]") -> "Iterator[tuple[pa.Table, list[Reject]]]":
+    for rows in batches:
+        typed = typer.type(rows)
+        yield typed.table, rows.rejects + typed.rejects
+
+
+def _check_counts(read: int, staged: int, refused: int) -> None:
+    if read != staged + refused:
+        raise AccountingError("RowCount", f"{read} rows were read, {staged} staged and {refused} refused")

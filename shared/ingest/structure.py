@@ -1,0 +1,211 @@
+"""The structural scan: which bytes of a window are rows, how wide they are, and where the quote grammar
+breaks.
+
+It works on bit masks, one bit per byte. The prefix XOR of the quote bits says which bytes are inside quotes;
+then two tests prove RFC 4180: an opening quote follows the start, a delimiter, a line end or a quote, and a
+closing quote is followed by a delimiter, a line end, the end or a quote. Nothing else has to be trusted.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+type Words = npt.NDArray[np.uint64]
+type Offsets = npt.NDArray[np.int64]
+
+_LF, _CR = 10, 13
+_ONE = np.uint64(1)
+_TOP = np.uint64(63)
+_ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+_SHIFTS = [np.uint64(1 << power) for power in range(6)]
+_scratch = threading.local()
+
+
+@dataclass(slots=True)
+class Structure:
+    """The complete rows at the start of a window; blank lines are rows whose start is their end.
+
+    Attributes:
+        starts, ends: offsets of each row's text from the start of the window, line end not included.
+        widths: cells of each row.
+        lines: physical lines of each row.
+        used: bytes of the rows with their line ends.
+        broken: whether the row that starts at `used` is known to break the grammar.
+    """
+
+    starts: Offsets
+    ends: Offsets
+    widths: Offsets
+    lines: Offsets
+    used: int
+    broken: bool
+
+    def before(self, row: int) -> "Structure":
+        """The rows before `row`, which is broken."""
+        first = slice(row)
+        return Structure(
+            self.starts[first],
+            self.ends[first],
+            self.widths[first],
+            self.lines[first],
+            int(self.starts[row]),
+            broken=True,
+        )
+
+    def without(self, rows: Sequence[int], window: bytes) -> list[bytes]:
+        """The pieces of `window` that hold all rows but `rows`, which ascend."""
+        pieces = []
+        at = 0
+        for row in rows:
+            pieces.append(window[at : self.starts[row]])
+            at = int(self.starts[row + 1]) if row + 1 < self.starts.size else self.used
+        pieces.append(window[at : self.used])
+        return pieces
+
+
+def scan(
+    data: bytes, start: int, stop: int, *, at_end: bool, delimiter: int, quote: int | None, max_row_lines: int
+) -> Structure:
+    """Scans `data[start:stop]`, which must begin at the start of a row.
+
+    Args:
+        data: UTF-8 text.
+        start, stop: the window.
+        at_end: whether the file ends at `stop`.
+        delimiter, quote: byte values below 128; no quote where cells are never quoted. Quotes are escaped by
+            doubling.
+        max_row_lines: an open row that runs over more lines is broken.
+    """
+    if not at_end and stop > start and data[stop - 1] == _CR:
+        stop -= 1  # it may be half a CRLF
+    size = stop - start
+    window = np.frombuffer(data, np.uint8, size, start)
+    words = size // 64 + 1
+    delimiters = _mask(window, delimiter, words)
+    line_feeds = _mask(window, _LF, words)
+    returns = _mask(window, _CR, words) if data.find(b"\r", start, stop) >= 0 else None
+    line_ends = line_feeds if returns is None else line_feeds | (returns & ~_next(line_feeds))
+    inside: Words | None = None
+    limit = size
+    broken = False
+    if quote is not None and data.find(quote, start, stop) >= 0:
+        quotes = _mask(window, quote, words)
+        inside = _inside(quotes)
+        around = delimiters | line_feeds | quotes
+        if returns is not None:
+            around |= returns
+        fault = _first_fault(quotes, inside, around, size)
+        if fault is not None:
+            limit, broken = fault, True
+    ends = _positions(line_ends if inside is None else line_ends & ~inside)
+    if broken:
+        ends = ends[ends < limit]
+    used = int(ends[-1]) + 1 if ends.size else 0
+    if inside is not None and not broken and used < size and _bit(inside, size - 1):
+        # A quote is open: the end of the file or too many lines settle it, else more text may close it.
+        open_lines = _rank(line_ends, np.array([used, size]))
+        broken = at_end or int(open_lines[1] - open_lines[0]) >= max_row_lines
+    elif at_end and not broken and used < size:
+        ends = np.append(ends, size)
+        used = size
+    widths = np.diff(_rank(delimiters if inside is None else delimiters & ~inside, ends), prepend=0) + 1
+    if inside is None:
+        lines = np.ones(ends.size, np.int64)
+    else:
+        # The last row of a file may end without a line end, at the window's size.
+        lines = np.diff(_rank(line_ends, np.minimum(ends + 1, size)), prepend=0) + (ends == size)
+    starts = np.concatenate((np.zeros(1, np.int64), ends + 1))[: ends.size]
+    if returns is not None and ends.size:
+        ends = ends - _is_crlf(window, ends)
+    return Structure(starts, ends, widths, lines, used, broken)
+
+
+def _is_crlf(window: npt.NDArray[np.uint8], ends: Offsets) -> npt.NDArray[np.bool_]:
+    """Which rows end with the LF of a CRLF."""
+    last = np.minimum(ends, window.size - 1)
+    crlf = (window[last] == _LF) & (window[np.maximum(last - 1, 0)] == _CR)
+    return crlf & (ends < window.size)
+
+
+def _mask(window: npt.NDArray[np.uint8], byte: int, words: int) -> Words:
+    """One bit per byte of the window that equals `byte`."""
+    equal: npt.NDArray[np.bool_] | None = getattr(_scratch, "equal", None)
+    if equal is None or equal.size < window.size:
+        # A fresh array costs more than the comparison; one per thread is kept.
+        equal = _scratch.equal = np.empty(max(window.size, 1 << 20), np.bool_)
+    packed = np.packbits(np.equal(window, byte, out=equal[: window.size]), bitorder="little")
+    mask = np.empty(words, np.uint64)
+    octets = mask.view(np.uint8)
+    octets[: packed.size] = packed
+    octets[packed.size :] = 0
+    return mask
+
+
+def _inside(quotes: Words) -> Words:
+    """Bits from each opening quote to the byte before its closing quote: the prefix XOR of the quote bits."""
+    inside = quotes.copy()
+    for shift in _SHIFTS:
+        inside ^= inside << shift
+    parity = np.bitwise_xor.accumulate(inside >> _TOP)
+    inside[1:] ^= np.uint64(0) - parity[:-1]
+    return inside
+
+
+def _first_fault(quotes: Words, inside: Words, around: Words, size: int) -> int | None:
+    """Offset of the first quote that RFC 4180 does not allow where it stands."""
+    followed = _next(around)
+    followed[(size - 1) >> 6] |= _ONE << np.uint64((size - 1) & 63)
+    wrong = quotes & ((inside & ~_previous(around)) | (~inside & ~followed))
+    hits = np.flatnonzero(wrong)
+    if not hits.size:
+        return None
+    word = int(wrong[hits[0]])
+    return int(hits[0]) * 64 + (word & -word).bit_length() - 1
+
+
+def _next(mask: Words) -> Words:
+    """Bit i says what bit i + 1 of `mask` says."""
+    shifted = mask >> _ONE
+    shifted[:-1] |= mask[1:] << _TOP
+    return shifted
+
+
+def _previous(mask: Words) -> Words:
+    """Bit i says what bit i - 1 of `mask` says; before the first byte stands a row's start, which is set."""
+    shifted = mask << _ONE
+    shifted[1:] |= mask[:-1] >> _TOP
+    shifted[0] |= _ONE
+    return shifted
+
+
+def _bit(mask: Words, offset: int) -> bool:
+    return bool((int(mask[offset >> 6]) >> (offset & 63)) & 1)
+
+
+def _positions(mask: Words) -> Offsets:
+    """Offsets of the set bits, ascending; word by word, far cheaper than unpacking where bits are sparse."""
+    index = np.flatnonzero(mask)
+    rest = mask[index]
+    found: list[Offsets] = []
+    while index.size:
+        lowest = rest & (np.uint64(0) - rest)
+        found.append((index << 6) + np.bitwise_count(lowest - _ONE))
+        rest = rest ^ lowest
+        more = np.flatnonzero(rest)
+        index, rest = index[more], rest[more]
+    if not found:
+        return np.zeros(0, np.int64)
+    return found[0] if len(found) == 1 else np.sort(np.concatenate(found), kind="stable")
+
+
+def _rank(mask: Words, offsets: Offsets) -> Offsets:
+    """How many bits are set before each offset."""
+    before = np.zeros(mask.size + 1, np.int64)
+    np.cumsum(np.bitwise_count(mask), out=before[1:])
+    word = offsets >> 6
+    below = (_ONE << (offsets & 63).astype(np.uint64)) - _ONE
+    ranks: Offsets = before[word] + np.bitwise_count(mask[word] & below)
+    return ranks

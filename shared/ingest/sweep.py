@@ -1,0 +1,110 @@
+"""Finding by listing what no event announced, and waking what was left behind."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from shared.app import Services
+from shared.definitions.store import Stored
+from shared.domain.blob_version import BlobVersion
+from shared.domain.connectors import AzureBlobConnector
+from shared.domain.errors import HubError, NotFoundError, PreconditionError, RefusedError
+from shared.domain.mappings import Mapping
+from shared.domain.run import RunState
+from shared.ingest.match import new_run, queue_version
+from shared.ledger.runs import StoredRun
+from shared.storage.blobs import BlobContainer
+from shared.storage.queues import Queue
+
+logger = logging.getLogger(__name__)
+
+# A message is taken within seconds; one that is older than this was lost, or its worker died.
+LEFT_BEHIND_AFTER = timedelta(minutes=10)
+_PARALLEL_REQUESTS = 8
+
+type RunTest = Callable[[StoredRun], bool]
+
+
+def request_sweep(queue: Queue, hub: str, connector: str, mapping: str) -> None:
+    """Asks for a sweep of one mapping; the queue makes it durable, and the caller need not wait."""
+    queue.send({"hub": hub, "connector": connector, "mapping": mapping, "sweep": True})
+
+
+def reconcile(services: Services) -> None:
+    """Sweeps every mapping of every hub; a connector that cannot be reached does not hold up the others."""
+    for hub in services.definitions.hub_names():
+        for connector in services.definitions.connectors(hub):
+            if not isinstance(connector.document, AzureBlobConnector):
+                continue
+            name = connector.document.connector_name
+            try:
+                for mapping in services.definitions.mappings(hub, name):
+                    sweep_mapping(services, hub, mapping, again=lambda run: run.is_retryable)
+            except HubError as error:
+                logger.error("sweep failed: hub %s connector %s: %s", hub, name, error)
+        wake_left_behind(services, hub)
+
+
+def sweep_named(services: Services, hub: str, connector: str, mapping: str) -> int:
+    """Sweeps one mapping and takes up its Failed runs as well; 0 where the mapping is gone."""
+    try:
+        stored = services.definitions.mapping(hub, connector, mapping)
+    except NotFoundError:
+        return 0
+    try:
+        return sweep_mapping(services, hub, stored, again=lambda _: True)
+    except RefusedError as error:
+        logger.warning("sweep refused: hub %s connector %s mapping %s: %s", hub, connector, mapping, error)
+        return 0
+
+
+def sweep_mapping(services: Services, hub: str, mapping: Stored[Mapping], again: RunTest) -> int:
+    """Queues every matching blob version that has no run, and Failed runs for which `again` says so.
+
+    Returns:
+        How many blob versions were queued.
+    """
+    document = mapping.document
+    connector = services.definitions.connector(hub, document.connector_name)
+    source = BlobContainer(services.definitions.source_account(connector), document.container)
+    known = services.runs.states_of_mapping(hub, document.connector_name, document.connector_mapping_name)
+
+    def queue(version: BlobVersion) -> bool:
+        run_id = new_run(services, hub, mapping, version).run.run_id
+        state = known.get(run_id)
+        if state is None:
+            queue_version(services, hub, mapping, version)
+            return True
+        return state is RunState.FAILED and _queue_again(services, hub, run_id, again)
+
+    versions = (
+        BlobVersion(document.container, entry.path, entry.etag, entry.size)
+        for entry in source.list(document.prefix)
+        if document.matches(document.container, entry.path)
+    )
+    with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
+        queued = sum(pool.map(queue, versions))
+    if queued:
+        logger.info("sweep queued %d blob versions: hub %s mapping %s", queued, hub, document.connector_mapping_name)
+    return queued
+
+
+def wake_left_behind(services: Services, hub: str) -> None:
+    """Sends the messages of unfinished runs again whose message was lost or whose worker died."""
+    now = services.clock.machine_now()
+    for stored in services.runs.unfinished(hub, changed_before=now - LEFT_BEHIND_AFTER):
+        if stored.claimed_until is None or stored.claimed_until < now:
+            services.ingest_queue.send({"hub": hub, "runId": stored.run.run_id})
+
+
+def _queue_again(services: Services, hub: str, run_id: str, again: RunTest) -> bool:
+    stored = services.runs.get(hub, run_id)
+    if stored is None or stored.run.state is not RunState.FAILED or not again(stored):
+        return False
+    try:
+        services.runs.save(stored.with_run(state=RunState.QUEUED, error=None, finished_at=None))
+    except PreconditionError:
+        return False  # somebody else has taken it up
+    services.ingest_queue.send({"hub": hub, "runId": run_id})
+    return True

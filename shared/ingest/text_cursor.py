@@ -1,0 +1,125 @@
+"""A place in a stream of text: the bytes in sight, the physical line, and a second count of the lines."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from shared.domain.errors import AccountingError
+from shared.ingest.explain_row import LINE_END
+
+
+class TextCursor:
+    """Where reading stands.
+
+    Args:
+        pieces: the text in pieces of any size; read once.
+
+    Attributes:
+        data: bytes in sight.
+        at: offset in `data` that is read next.
+        at_end: whether the text is known to end with `data`.
+        line: physical line on which `at` stands, from 1.
+        bytes_read: bytes taken from `pieces`.
+        blank_lines: blank lines skipped.
+    """
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._count = LineCount()
+        self.data = b""
+        self.at = 0
+        self.at_end = False
+        self.line = 1
+        self.bytes_read = 0
+        self.blank_lines = 0
+
+    @property
+    def left(self) -> int:
+        """Bytes in sight that are not read."""
+        return len(self.data) - self.at
+
+    def fill(self, want: int) -> None:
+        """Takes pieces until `want` bytes are in sight, or the text ends."""
+        have = self.left
+        if have >= want or self.at_end:
+            return
+        parts = [self.data[self.at :]]
+        while have < want:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self.at_end = True
+                break
+            self._count.add(piece)
+            self.bytes_read += len(piece)
+            have += len(piece)
+            parts.append(piece)
+        self.data, self.at = b"".join(parts), 0
+
+    def fill_more(self) -> None:
+        """Brings about twice as much in sight."""
+        self.fill(2 * self.left + 1)
+
+    def move(self, after: int, lines: int) -> None:
+        """Goes on to offset `after`, which is `lines` physical lines further down."""
+        self.at = after
+        self.line += lines
+
+    def skip_blank_lines(self) -> bool:
+        """Goes on to the next line that is not blank; False at the end of the text."""
+        while True:
+            self.fill(2)  # a CR may be half a CRLF
+            if not self.left:
+                return False
+            found = LINE_END.match(self.data, self.at)
+            if found is None:
+                return True
+            self.move(found.end(), 1)
+            self.blank_lines += 1
+
+    def skip_rest_of_line(self) -> None:
+        """Goes on behind the next line end, however far, and keeps nothing; the line is counted already."""
+        while True:
+            found = LINE_END.search(self.data, self.at)
+            if found and (self.at_end or found.end() < len(self.data) or found.group() == b"\n"):
+                self.at = found.end()
+                return
+            self.at = found.start() if found else len(self.data)
+            if self.at_end:
+                return
+            self.fill(self.left + 1)
+
+    def check_lines(self) -> None:
+        """Compares the line reached with the lines that went by.
+
+        Raises:
+            AccountingError: a line was passed twice, or not at all.
+        """
+        if self.line - 1 != self._count.total:
+            raise AccountingError(
+                "LineCount", f"{self.line - 1} lines were read where the file has {self._count.total}"
+            )
+
+
+class LineCount:
+    """Counts the physical lines of a text; LF, CRLF and CR end a line."""
+
+    def __init__(self) -> None:
+        self._ends = 0
+        self._last = b"\n"
+
+    def add(self, piece: bytes) -> None:
+        """Counts on with the next piece, which is not empty."""
+        octets = np.frombuffer(piece, np.uint8)
+        feeds = octets == 10
+        self._ends += int(np.count_nonzero(feeds))
+        if b"\r" in piece:
+            returns = octets == 13
+            self._ends += int(np.count_nonzero(returns)) - int(np.count_nonzero(returns[:-1] & feeds[1:]))
+        if self._last == b"\r" and piece[:1] == b"\n":
+            self._ends -= 1
+        self._last = piece[-1:]
+
+    @property
+    def total(self) -> int:
+        """Lines so far, the last one included if it has no line end."""
+        return self._ends + (self._last not in b"\r\n")

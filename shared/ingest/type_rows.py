@@ -1,0 +1,138 @@
+"""Typing: rows of text become rows of the lake, or rejects. Here it is decided whether a row is good.
+
+Per batch the engine makes one pass: for each row the values, the key, and the number of the first refusal in the
+order of the file. Text that is kept as it stands never goes through the engine's hands twice: its column is taken over.
+"""
+
+import weakref
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from shared.domain.entity_types import EntityType
+from shared.domain.errors import AccountingError
+from shared.domain.mappings import Mapping
+from shared.domain.reject import Reject
+from shared.ingest.csv_rows import Rows
+from shared.ingest.match_columns import ignored_columns, match_columns
+from shared.ingest.row_sql import RowSql
+from shared.lake import schema
+from shared.lake.engine import workspace
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A typed batch.
+
+    Attributes:
+        table: the good rows in the schema of `changes`, in the order of the file.
+        rejects: the others, ascending by line.
+    """
+
+    table: pa.Table
+    rejects: list[Reject]
+
+
+class RowTyper:
+    """Types the batches of one file. A context manager: leaving it closes the engine.
+
+    Args:
+        header: names of the file's columns.
+        path: the blob's path; a part of derived keys.
+        ingested_at: aware time that the rows carry.
+
+    Raises:
+        DataError: `MappingOutdated`, `MissingColumns`, `DuplicateColumn`.
+    """
+
+    def __init__(
+        self,
+        entity_type: EntityType,
+        mapping: Mapping,
+        header: list[str],
+        path: str,
+        run_id: str,
+        ingested_at: datetime,
+        settings: Settings,
+    ) -> None:
+        self._columns = match_columns(header, mapping, entity_type)
+        self.ignored_columns = ignored_columns(header, mapping)
+        """Names of the columns that fill no field; `column 6` where there is no name."""
+        self._schema = schema.changes_schema(entity_type)
+        self._sql = RowSql(self._columns, entity_type, mapping.mapping_properties.format, len(header), path)
+        set_fields = {column.field.field_name for column in self._columns}
+        self._constants: dict[str, Any] = {
+            schema.SET: ",".join(f.field_name for f in entity_type.fields if f.field_name in set_fields),
+            schema.DELETED: False,
+            schema.RUN: run_id,
+            schema.INGESTED_AT: ingested_at,
+        }
+        self._repeated: dict[str, pa.Array] = {}
+        self._open = ExitStack()
+        self._engine = self._open.enter_context(workspace(settings)).connection
+        weakref.finalize(self, self._open.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def type(self, rows: Rows) -> Typed:
+        """Types a batch; each of its rows is in the table or among the rejects."""
+        count = rows.cells.num_rows
+        if not count:
+            return Typed(self._schema.empty_table(), [])
+        found = self._run(rows.cells)
+        if found.num_rows != count:
+            raise AccountingError("RowCount", f"{count} rows were given to the engine, {found.num_rows} came back")
+        columns = {schema.LINE: pa.chunked_array([pa.array(rows.lines)])}
+        columns[schema.KEY] = self._sql.key(rows.cells, found)
+        for number, column in enumerate(self._columns):
+            columns[column.field.field_name] = self._sql.value(number, rows.cells, found)
+        refused = found.column("refused")
+        if refused.null_count == count:
+            return Typed(self._table(columns, count), [])
+        good = refused.is_null()
+        kept = pa.table(columns).filter(good)
+        table = self._table({name: kept.column(name) for name in columns}, kept.num_rows)
+        return Typed(table, self._rejects(rows, refused))
+
+    def _run(self, cells: pa.Table) -> pa.Table:
+        batch = pa.table({f"c{position}": cells.column(position) for position in self._sql.positions})
+        self._engine.register("batch", batch)
+        try:
+            return self._engine.sql(self._sql.text).to_arrow_table()
+        finally:
+            self._engine.unregister("batch")
+
+    def _table(self, columns: dict[str, pa.ChunkedArray], count: int) -> pa.Table:
+        arrays = [
+            columns[field.name].cast(field.type) if field.name in columns else self._repeat(field, count)
+            for field in self._schema
+        ]
+        return pa.table(arrays, schema=self._schema)
+
+    def _repeat(self, field: pa.Field, count: int) -> pa.Array:
+        """A column that holds the same in each row; made once for the largest batch so far."""
+        present = self._repeated.get(field.name)
+        if present is None or len(present) < count:
+            present = pa.repeat(pa.scalar(self._constants.get(field.name), field.type), count)
+            self._repeated[field.name] = present
+        return present.slice(0, count)
+
+    def _rejects(self, rows: Rows, refused: pa.ChunkedArray) -> list[Reject]:
+        at = np.flatnonzero(refused.is_valid().to_numpy())
+        rejects = []
+        for row, number in zip(at.tolist(), refused.drop_null().to_pylist(), strict=True):
+            column, refusal = self._sql.refusals[number]
+            rejects.append(Reject(int(rows.lines[row]), column, refusal.code, refusal.message, rows.raw(row)))
+        return rejects

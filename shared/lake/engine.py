@@ -1,0 +1,74 @@
+"""DuckDB, for one operation at a time: a connection, and the one folder that it may read and write."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.domain.errors import FatalError, UnavailableError
+from shared.lake.sql import literal
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A connection and its folder; files outside the folder are out of the engine's reach."""
+
+    connection: "duckdb.DuckDBPyConnection"
+    folder: Path
+
+
+@contextmanager
+def workspace(settings: Settings) -> Iterator[Workspace]:
+    """A workspace for one thread; its folder, with all that was put there, goes when the context ends.
+
+    Raises:
+        UnavailableError: memory or disk did not suffice.
+        FatalError: the engine refused a statement or a file.
+    """
+    import duckdb
+
+    with tempfile.TemporaryDirectory(prefix="lake-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        connection = connect(settings, folder)
+        try:
+            yield Workspace(connection, folder)
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            raise UnavailableError(
+                "EngineOutOfRoom",
+                "the query engine ran out of memory or disk; raise ENGINE_MEMORY_MB or the size of the temporary disk",
+            ) from error
+        except duckdb.Error as error:
+            # The engine's own words may quote a value: they stay in the chained error and out of the message.
+            kind = type(error).__name__
+            raise FatalError("EngineFailed", f"the query engine refused a statement ({kind})") from error
+        finally:
+            connection.close()
+
+
+def connect(settings: Settings, folder: Path) -> "duckdb.DuckDBPyConnection":
+    """A connection that spills into `folder`, reads and writes nothing outside of it and loads no extension."""
+    import duckdb
+
+    connection = duckdb.connect(
+        config={
+            "memory_limit": f"{settings.engine_memory_mb}MB",
+            "threads": settings.engine_threads,
+            "temp_directory": str(folder / "spill"),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )
+    for statement in (
+        "SET TimeZone = 'UTC'",
+        f"SET allowed_directories = [{literal(str(folder))}]",
+        "SET enable_external_access = false",
+        "SET lock_configuration = true",
+    ):
+        connection.execute(statement)
+    return connection

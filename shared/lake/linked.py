@@ -1,0 +1,53 @@
+"""Data files of a table as local files of a workspace, readable by the engine as rows."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from shared.lake.engine import Workspace
+from shared.lake.local_files import WantedFile
+from shared.lake.schema import LINE, ORDER, RUN
+from shared.lake.sql import quoted, rows_of
+from shared.lake.store import Lake
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ORDER_DIGITS = 20
+
+
+class _File(Protocol):
+    """What is needed of a file: its path below the table, its bytes, and what orders it among the others."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def order(self) -> int: ...
+
+
+def link_files(lake: Lake, work: Workspace, table: str, files: Iterable[_File]) -> list[Path]:
+    """Fetches files into the workspace; what orders them stands in their names, for `POSITION`."""
+    folder = work.folder / table.replace("/", "-")
+    known = len(list(folder.iterdir())) if folder.exists() else 0
+    wanted = [
+        WantedFile(f"{table}/{file.path}", file.size, f"{file.order:0{_ORDER_DIGITS}d}-{known + index:06d}.parquet")
+        for index, file in enumerate(files)
+    ]
+    return lake.files.link(wanted, folder)
+
+
+# Where a row stands among all rows of its key: when its file was committed, then its line. Blobs that raced into the
+# same millisecond are told apart by their run. 47, 40 and 40 bits; a HUGEINT has 127.
+_FILE_ORDER = f"left(parse_filename(filename), {_ORDER_DIGITS})::BIGINT"
+POSITION = (
+    f"(coalesce({quoted(ORDER)}, {_FILE_ORDER})::HUGEINT * {1 << 80}"
+    f" + {quoted(LINE)}::HUGEINT * {1 << 40} + (hash({quoted(RUN)}) & {(1 << 40) - 1})::HUGEINT)"
+)
+
+
+def change_rows(files: Sequence[Path], columns: Sequence["pa.Field"]) -> str:
+    """A table expression: rows of `changes` files with `columns` and their position as `_at`."""
+    names = ", ".join(quoted(column.name) for column in columns)
+    return f"(SELECT {names}, {POSITION} AS _at FROM {rows_of(files, columns)})"

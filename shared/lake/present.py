@@ -1,0 +1,130 @@
+"""The present rows of a type: the last row of each key, with what was ingested a moment ago, without deleted ones."""
+
+from shared.domain.entity_types import EntityKind, EntityType
+from shared.lake.engine import Workspace
+from shared.lake.fold import Fold
+from shared.lake.linked import change_rows, link_files
+from shared.lake.pending import pending_files
+from shared.lake.schema import (
+    DELETED,
+    KEY,
+    LINE,
+    ORDER,
+    RUN,
+    changes_schema,
+)
+from shared.lake.sql import ALL_KEYS, Bounds, between, chosen, quoted, quoted_list, temporary
+from shared.lake.state_rows import APP_REFRESH, StateRows
+from shared.lake.store import Lake, changes_path, states_path
+from shared.lake.tables import open_snapshot
+
+_KEY, _DELETED = quoted(KEY), quoted(DELETED)
+_ROW_COLUMNS = (KEY, DELETED, RUN, LINE, ORDER)
+_NO_KEYS = f"SELECT NULL::VARCHAR AS {_KEY} WHERE false"
+
+
+def present(
+    lake: Lake, work: Workspace, hub: str, entity_type: EntityType, bounds: Bounds = ALL_KEYS
+) -> "PresentProfiles | PresentInteractions":
+    """What the tables have now for keys in `bounds`; the files needed are put into the workspace.
+
+    Raises:
+        FatalError: a table is damaged. UnavailableError: storage does not answer.
+    """
+    made = PresentProfiles if entity_type.kind is EntityKind.PROFILE else PresentInteractions
+    return made(lake, work, hub, entity_type, bounds)
+
+
+def present_relation(lake: Lake, work: Workspace, hub: str, entity_type: EntityType) -> str:
+    """A query, good in the workspace, for all present rows: `_key`, then the fields as the type spells them."""
+    return present(lake, work, hub, entity_type).rows()
+
+
+class PresentProfiles:
+    """Merged rows, and over them what no refresh has merged yet."""
+
+    def __init__(self, lake: Lake, work: Workspace, hub: str, entity_type: EntityType, bounds: Bounds) -> None:
+        self._lake = lake
+        self._work = work
+        self._type = entity_type
+        self._bounds = bounds
+        # In this order: what a refresh takes from the changes meanwhile is then seen twice, not missed.
+        states = open_snapshot(lake, states_path(hub, entity_type))
+        changes = open_snapshot(lake, changes_path(hub, entity_type))
+        self._columns = list(changes.columns.values()) if changes else []
+        self._fields = changes.fields if changes else []
+        self._states: StateRows | None = None
+        if states is not None and states.files:
+            self._states = StateRows(lake, work, states, self._fields, bounds)
+        watermark = (states.transaction(APP_REFRESH) if states else None) or 0
+        pending = pending_files(lake, changes, watermark) if changes else []
+        self._pending = link_files(lake, work, changes.table, pending) if changes else []
+
+    @property
+    def keys(self) -> str:
+        """A query for all keys, some of them more than once or of deleted rows."""
+        found = [] if self._states is None else [self._states.keys]
+        if self._pending:
+            found.append(f"SELECT {_KEY} FROM {change_rows(self._pending, self._columns)}")
+        return " UNION ALL ".join(found) or _NO_KEYS
+
+    def rows(self, bounds: Bounds | None = None) -> str:
+        """A query for the rows in `bounds`: `_key`, then the fields as the type spells them."""
+        wanted = bounds or self._bounds
+        merged = self._merge(wanted) if self._pending else None
+        names = quoted_list([KEY, *(column.name for column in self._fields)])
+        found = [] if merged is None else [f"SELECT {names} FROM {merged} WHERE NOT {_DELETED}"]
+        if self._states is not None:
+            untouched = "" if merged is None else f"ANTI JOIN {merged} USING ({_KEY})"
+            found.append(f"SELECT {names} FROM ({self._states.last(wanted)}) {untouched} WHERE NOT {_DELETED}")
+        if not found:
+            return f"SELECT {_KEY}, {chosen(self._type.fields, ())} FROM ({_NO_KEYS})"
+        return f"SELECT {_KEY}, {chosen(self._type.fields, self._fields)} FROM ({' UNION ALL '.join(found)})"
+
+    def _merge(self, bounds: Bounds) -> str | None:
+        """Name of a table of the rows that the pending changes change; None where they change none."""
+        fold = Fold(self._work, self._lake.settings, self._pending, self._columns, self._states, bounds)
+        merged = None
+        for part in fold.merged():
+            if merged is None:
+                merged = temporary(self._work.connection, "TABLE", part.sql)
+            else:
+                self._work.connection.execute(f"INSERT INTO {merged} {part.sql}")
+        return merged
+
+
+class PresentInteractions:
+    """The last row of each key."""
+
+    def __init__(self, lake: Lake, work: Workspace, hub: str, entity_type: EntityType, bounds: Bounds) -> None:
+        self._connection = work.connection
+        self._type = entity_type
+        self._bounds = bounds
+        changes = open_snapshot(lake, changes_path(hub, entity_type))
+        self._fields = changes.fields if changes else []
+        needed = [column for column in changes_schema(entity_type) if column.name in _ROW_COLUMNS]
+        files = [file for file in changes.files if file.may_hold(*bounds)] if changes else []
+        local = link_files(lake, work, changes.table, files) if changes else []
+        self._rows = temporary(work.connection, "VIEW", f"SELECT * FROM {change_rows(local, [*needed, *self._fields])}")
+
+    @property
+    def keys(self) -> str:
+        """A query for all keys, some of them more than once or of deleted rows."""
+        return f"SELECT {_KEY} FROM {self._rows}"
+
+    def rows(self, bounds: Bounds | None = None) -> str:
+        """A query for the rows in `bounds`: `_key`, then the fields as the type spells them."""
+        wanted = bounds or self._bounds
+        rows = self._rows
+        repeated = temporary(
+            self._connection,
+            "TABLE",
+            f"""
+            SELECT {_KEY}, max(_at) AS last FROM {rows} WHERE {between(*wanted)} GROUP BY {_KEY} HAVING count(*) > 1
+            """,
+        )
+        last = f"""
+            SELECT {rows}.* FROM {rows} LEFT JOIN {repeated} ON {rows}.{_KEY} = {repeated}.{_KEY}
+            WHERE {between(*wanted, rows)} AND ({repeated}.{_KEY} IS NULL OR _at = last) AND NOT {_DELETED}
+            """
+        return f"SELECT {_KEY}, {chosen(self._type.fields, self._fields)} FROM ({last})"

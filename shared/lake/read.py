@@ -1,0 +1,115 @@
+"""Reading instances, as `/data` gives them: page by page in the order of their keys, or one by its key."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from shared.clock import iso
+from shared.domain.entity_types import EntityType
+from shared.lake.engine import Workspace, workspace
+from shared.lake.present import present
+from shared.lake.schema import KEY
+from shared.lake.sql import between, quoted
+from shared.lake.store import Lake
+
+_KEY = quoted(KEY)
+# A page looks at so many keys at first, and at ever more while the condition holds for too few of them: what is pending
+# has to be merged before it can be compared, and that is to be paid for a page, not for the table.
+_KEYS_PER_ROW = 4
+_KEYS_AT_LEAST = 1_000
+_GROWTH = 8
+
+type Condition = tuple[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Instances as JSON values, and the key after which the next page begins; None after the last one."""
+
+    rows: list[dict[str, Any]]
+    next_key: str | None
+
+
+def instances(
+    lake: Lake,
+    hub: str,
+    entity_type: EntityType,
+    where: Condition | None = None,
+    top: int = 30,
+    after_key: str | None = None,
+) -> Page:
+    """Present instances in the order of their keys.
+
+    Args:
+        lake: the container.
+        hub: name of the hub.
+        entity_type: the type.
+        where: SQL condition over the fields and what it binds, as `filters.condition` makes it.
+        top: rows of a page.
+        after_key: `next_key` of the page before.
+
+    Raises:
+        FatalError: a table is damaged. UnavailableError: storage does not answer.
+    """
+    condition, values = where or ("true", ())
+    rows: list[tuple[Any, ...]] = []
+    low, keys = after_key, _KEYS_PER_ROW * top + _KEYS_AT_LEAST
+    with workspace(lake.settings) as work:
+        tables = present(lake, work, hub, entity_type, (low, None))
+        while len(rows) <= top:
+            high = _key_after(work, tables.keys, low, keys)
+            relation = tables.rows((low, high))
+            rows += work.connection.execute(
+                f"SELECT * FROM ({relation}) WHERE {condition} ORDER BY {_KEY} LIMIT {top + 1 - len(rows)}",
+                list(values),
+            ).fetchall()
+            if high is None:
+                break
+            low, keys = high, keys * _GROWTH
+    page = [_as_json(entity_type, row[1:]) for row in rows[:top]]
+    return Page(page, rows[top - 1][0] if len(rows) > top else None)
+
+
+def _key_after(work: Workspace, keys: str, low: str | None, number: int) -> str | None:
+    """The `number`-th key above `low`; None where there are not so many."""
+    found = work.connection.execute(
+        f"SELECT DISTINCT {_KEY} FROM ({keys}) WHERE {between(low, None)} ORDER BY {_KEY} LIMIT 1 OFFSET {number - 1}"
+    ).fetchone()
+    return None if found is None else str(found[0])
+
+
+def instance(lake: Lake, hub: str, entity_type: EntityType, key: str) -> dict[str, Any] | None:
+    """The present instance of a key as JSON values; None where there is none."""
+    with workspace(lake.settings) as work:
+        relation = present(lake, work, hub, entity_type, (key[:-1] if key else None, key)).rows()
+        row = work.connection.execute(f"SELECT * FROM ({relation}) WHERE {_KEY} = ?", [key]).fetchone()
+        return None if row is None else _as_json(entity_type, row[1:])
+
+
+def _as_json(entity_type: EntityType, row: Sequence[Any]) -> dict[str, Any]:
+    return {field.field_name: json_value(value) for field, value in zip(entity_type.fields, row, strict=True)}
+
+
+def json_value(value: Any) -> Any:
+    """A value of a column as JSON has it, without loss.
+
+    A decimal is a number where a double holds it exactly as written, else text. Doubles that JSON has no number for are
+    `NaN`, `INF` and `-INF`, as OData writes them.
+    """
+    match value:
+        case list():
+            return [json_value(item) for item in value]
+        case datetime():
+            return iso(value)
+        case date():
+            return value.isoformat()
+        case Decimal():
+            number = float(value)
+            return number if Decimal(repr(number)) == value else format(value.normalize(), "f")
+        case float() if not math.isfinite(value):
+            return "NaN" if math.isnan(value) else "INF" if value > 0 else "-INF"
+        case _:
+            return value

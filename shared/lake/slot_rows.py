@@ -1,0 +1,143 @@
+"""The rows of an export slot, for the engine to write: the same rows in the same order whenever they are asked for."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.domain.entity_types import EntityType
+from shared.domain.errors import FatalError
+from shared.lake.engine import Workspace, workspace
+from shared.lake.linked import link_files
+from shared.lake.schema import DELETED, KEY, PROCESSING_TIME, REFRESH
+from shared.lake.sql import chosen, quoted, rows_of
+from shared.lake.state_rows import APP_EXPIRE, APP_REFRESH, SLOT, StateRows, layers
+from shared.lake.store import Lake, states_path
+from shared.lake.tables import DataFile, Snapshot, open_snapshot
+
+if TYPE_CHECKING:
+    import duckdb
+
+_KEY, _DELETED, _REFRESH, _TIME = quoted(KEY), quoted(DELETED), quoted(REFRESH), quoted(PROCESSING_TIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What a slot has, for as long as its context is open.
+
+    Attributes:
+        connection: for one thread; `COPY (SELECT ... FROM (sql)) TO 'folder/data.csv'` keeps the order of the rows.
+        folder: the only folder that the connection may write to.
+        sql: a query for `_key`, the fields as the type spells them, and `System_ProcessingTime`, ordered by `_key`.
+            Each key stands there once; deleted ones do not.
+    """
+
+    connection: "duckdb.DuckDBPyConnection"
+    folder: Path
+    sql: str
+
+
+@contextmanager
+def slot_rows(
+    lake: Lake,
+    hub: str,
+    profile_type: EntityType,
+    from_version: int,
+    to_version: int,
+    table_version: int,
+    *,
+    is_first: bool,
+) -> Iterator[Slot]:
+    """The rows that the refreshes in (from_version, to_version] changed, as the last of them left them.
+
+    Args:
+        lake: the container.
+        hub: name of the hub.
+        profile_type: the type.
+        from_version: number of the last refresh that was exported before.
+        to_version: number of the refresh that the slot was planned with.
+        table_version: version of `states` that this refresh returned.
+        is_first: every instance as of `to_version` instead; `from_version` does not count.
+
+    Raises:
+        FatalError: rows of the slot have expired; export the entity from the start. Or the table is damaged.
+        UnavailableError: storage does not answer, or no room is left.
+    """
+    snapshot = _snapshot(lake, hub, profile_type, table_version)
+    with workspace(lake.settings) as work:
+        if is_first:
+            rows = _every_row(lake, work, snapshot, to_version)
+        else:
+            rows = _changed_rows(lake, work, snapshot, from_version, to_version)
+        columns = f"{chosen(profile_type.fields, snapshot.fields)}, {_TIME}"
+        yield Slot(work.connection, work.folder, f"SELECT {_KEY}, {columns} FROM ({rows})")
+
+
+def changed_rows(
+    lake: Lake, hub: str, profile_type: EntityType, from_version: int, to_version: int, table_version: int
+) -> int:
+    """How many rows the refreshes in (from_version, to_version] wrote; a key counts once for each of them.
+
+    It reads the log alone. Deleted rows are among them, so a slot may have fewer, and even none.
+    """
+    snapshot = _snapshot(lake, hub, profile_type, table_version)
+    return sum(file.rows for file in _files_of(snapshot, from_version, to_version))
+
+
+def _snapshot(lake: Lake, hub: str, profile_type: EntityType, version: int) -> Snapshot:
+    table = states_path(hub, profile_type)
+    snapshot = open_snapshot(lake, table, version)
+    if snapshot is None:
+        raise FatalError("TableMissing", f"{table} in the container lake is gone; restore it from a backup", table)
+    return snapshot
+
+
+def _files_of(snapshot: Snapshot, from_version: int, to_version: int) -> list[DataFile]:
+    expired = snapshot.transaction(APP_EXPIRE) or 0
+    if from_version < min(expired, to_version):
+        raise FatalError(
+            "SlotExpired",
+            f"rows of {snapshot.table} that changed after refresh {from_version} have expired (up to {expired}); export"
+            " the entity from the start",
+            snapshot.table,
+        )
+    return [
+        file
+        for file in snapshot.files
+        if file.kind == SLOT and file.refreshes and from_version < file.refreshes[1] <= to_version
+    ]
+
+
+def _changed_rows(lake: Lake, work: Workspace, snapshot: Snapshot, from_version: int, to_version: int) -> str:
+    files = _files_of(snapshot, from_version, to_version)
+    rows = f"SELECT * FROM {_linked_rows(lake, work, snapshot, files)}"
+    if len({file.refreshes for file in files}) > 1:
+        rows += f" QUALIFY row_number() OVER (PARTITION BY {_KEY} ORDER BY {_REFRESH} DESC) = 1"
+        return f"SELECT * FROM ({rows}) WHERE NOT {_DELETED} ORDER BY {_KEY}"
+    return _in_order(f"{rows} WHERE NOT {_DELETED}", files)
+
+
+def _every_row(lake: Lake, work: Workspace, snapshot: Snapshot, to_version: int) -> str:
+    if snapshot.transaction(APP_REFRESH) != to_version:
+        raise FatalError(
+            "SlotMismatch",
+            f"version {snapshot.version} of {snapshot.table} is not the one that refresh {to_version} made",
+            snapshot.table,
+        )
+    found = layers(snapshot)
+    last = StateRows(lake, work, snapshot, snapshot.fields).last()
+    rows = f"SELECT * FROM ({last}) WHERE NOT {_DELETED}"
+    return f"{rows} ORDER BY {_KEY}" if found.above else _in_order(rows, found.bottom)
+
+
+def _in_order(rows: str, files: Sequence[DataFile]) -> str:
+    """Rows of files that are each sorted by key; they are sorted again only if the files' bounds overlap."""
+    is_sorted = all(left.high and right.low and left.high < right.low for left, right in pairwise(files))
+    return rows if is_sorted else f"{rows} ORDER BY {_KEY}"
+
+
+def _linked_rows(lake: Lake, work: Workspace, snapshot: Snapshot, files: Sequence[DataFile]) -> str:
+    stamps = [snapshot.columns[name.casefold()] for name in (KEY, DELETED, PROCESSING_TIME, REFRESH)]
+    return rows_of(link_files(lake, work, snapshot.table, files), [*stamps, *snapshot.fields])

@@ -1,0 +1,99 @@
+"""Rows of `states` by key: the base, and over it the refreshes that are not folded into it yet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shared.lake.engine import Workspace
+from shared.lake.linked import link_files
+from shared.lake.schema import DELETED, KEY, PROCESSING_TIME, REFRESH
+from shared.lake.sql import ALL_KEYS, Bounds, between, quoted, quoted_list, rows_of, temporary
+from shared.lake.store import Lake
+from shared.lake.tables import DataFile, Snapshot
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+APP_REFRESH = "refresh"
+APP_FOLD = "fold"
+APP_EXPIRE = "expire"
+BASE = "base"
+SLOT = "slot"
+
+_STAMPS = (KEY, DELETED, PROCESSING_TIME, REFRESH)
+_KEY, _REFRESH = quoted(KEY), quoted(REFRESH)
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The files that make the present states.
+
+    Attributes:
+        bottom: files of one commit, in which every key stands once; sorted by key, from one to the next as well.
+        above: files of later refreshes; in them a key may stand again.
+    """
+
+    bottom: list[DataFile]
+    above: list[DataFile]
+
+
+def layers(snapshot: Snapshot, low: str | None = None, high: str | None = None) -> Layers:
+    """The files with keys above `low` and not above `high`."""
+    folded = snapshot.transaction(APP_FOLD) or 0
+    live = [file for file in snapshot.files if file.may_hold(low, high)]
+    base = [file for file in live if file.kind == BASE]
+    slots = [file for file in live if file.kind == SLOT and _refresh(file) > folded]
+    if not base and slots:
+        first = min(_refresh(file) for file in slots)
+        base = [file for file in slots if _refresh(file) == first]
+        slots = [file for file in slots if _refresh(file) != first]
+    return Layers(base, slots)
+
+
+def _refresh(file: DataFile) -> int:
+    return file.refreshes[1] if file.refreshes else 0
+
+
+class StateRows:
+    """The last row of each key of `states`: `_key`, `_deleted`, the stamps and `fields`.
+
+    The files with keys in `bounds` are linked into the workspace, once.
+    """
+
+    def __init__(
+        self, lake: Lake, work: Workspace, snapshot: Snapshot, fields: Sequence["pa.Field"], bounds: Bounds = ALL_KEYS
+    ) -> None:
+        found = layers(snapshot, *bounds)
+        columns = [*(snapshot.columns[name.casefold()] for name in _STAMPS), *fields]
+        names = quoted_list(column.name for column in columns)
+        bottom = rows_of(link_files(lake, work, snapshot.table, found.bottom), columns)
+        self._bottom = temporary(work.connection, "VIEW", f"SELECT {names} FROM {bottom}")
+        above = rows_of(link_files(lake, work, snapshot.table, found.above), columns)
+        self._above = temporary(work.connection, "VIEW", f"SELECT {names} FROM {above}") if found.above else None
+
+    @property
+    def keys(self) -> str:
+        """A query for the keys, some of them more than once."""
+        above = "" if self._above is None else f" UNION ALL SELECT {_KEY} FROM {self._above}"
+        return f"SELECT {_KEY} FROM {self._bottom}{above}"
+
+    def last(self, bounds: Bounds = ALL_KEYS, keys: str = "") -> str:
+        """A query for the last row of each key; deleted ones are among them, marked.
+
+        Without refreshes above the base the rows come sorted by key.
+
+        Args:
+            bounds: the keys that are wanted.
+            keys: a query for those of them that are wanted; all without it.
+        """
+        wanted = f"{between(*bounds)} AND {_KEY} IN ({keys})" if keys else between(*bounds)
+        bottom = f"SELECT * FROM {self._bottom} WHERE {wanted}"
+        if self._above is None:
+            return bottom
+        return f"""
+            SELECT * FROM ({bottom}) ANTI JOIN (SELECT {_KEY} FROM {self._above} WHERE {wanted}) USING ({_KEY})
+            UNION ALL (
+                SELECT * FROM {self._above} WHERE {wanted}
+                QUALIFY row_number() OVER (PARTITION BY {_KEY} ORDER BY {_REFRESH} DESC) = 1
+            )
+            """

@@ -1,0 +1,132 @@
+"""The table `states` of a profile type: merged rows, each stamped with the refresh that last changed it.
+
+A refresh merges the changes that came since the one before and appends what they changed, sorted by key. Its number
+is the version of `changes` up to which it merged; the application transaction `refresh` remembers it in the same
+commit, so two refreshes at once cannot both land, and no change is ever missing or doubled.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from shared.clock import iso
+from shared.domain.entity_types import EntityType
+from shared.lake.engine import Workspace, workspace
+from shared.lake.faults import translated
+from shared.lake.fold import Fold
+from shared.lake.linked import link_files
+from shared.lake.pending import PendingFile, pending_files
+from shared.lake.retry import until_won
+from shared.lake.schema import KEY, KIND, PROCESSING_TIME, REFRESH, states_schema
+from shared.lake.sql import literal, quoted
+from shared.lake.state_rows import APP_REFRESH, SLOT, StateRows
+from shared.lake.state_writer import StateFile, StateWriter, added
+from shared.lake.store import Lake, changes_path, states_path
+from shared.lake.tables import Snapshot, ensure_table, open_snapshot, read_commits
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """What a refresh did.
+
+    Attributes:
+        from_version, to_version: the versions of `changes` it took the changes after, and up to which it took them; the
+            latter is the number of the refresh. Equal where nothing was pending.
+        rows: rows that changed.
+        table_version: version of `states` that has them; at it, no row is of a later refresh.
+    """
+
+    from_version: int
+    to_version: int
+    rows: int
+    table_version: int
+
+
+def refresh(lake: Lake, hub: str, profile_type: EntityType, now: datetime) -> Refresh:
+    """Merges all changes committed so far.
+
+    Args:
+        lake: the container.
+        hub: name of the hub.
+        profile_type: the type.
+        now: becomes `System_ProcessingTime` of the rows that changed.
+
+    Raises:
+        CommitConflictError: too many refreshes at once. UnavailableError: storage does not answer, or no room is left.
+        FatalError: a table is damaged.
+    """
+    return until_won(lambda: _refresh(lake, hub, profile_type, now))
+
+
+def _refresh(lake: Lake, hub: str, profile_type: EntityType, now: datetime) -> Refresh:
+    changes = open_snapshot(lake, changes_path(hub, profile_type))
+    schema = _states_schema(profile_type, changes)
+    states = ensure_table(lake, states_path(hub, profile_type), schema, [KIND])
+    before = states.transaction(APP_REFRESH) or 0
+    if changes is None or changes.version <= before:
+        return Refresh(before, before, 0, states.version)
+    pending = pending_files(lake, changes, before)
+    written: list[StateFile] = []
+    if pending:
+        with workspace(lake.settings) as work:
+            written = _merge(lake, work, changes, states, pending, now)
+    version = _commit(lake, states, written, changes.version)
+    rows = sum(file.rows for file in written)
+    logger.info("refresh %s of %s: %s rows changed", changes.version, states.table, rows)
+    return Refresh(before, changes.version, rows, version)
+
+
+def _states_schema(profile_type: EntityType, changes: Snapshot | None) -> "pa.Schema":
+    """The columns of the type, and those that `changes` has: a writer may know a newer type than we do."""
+    import pyarrow as pa
+
+    schema = states_schema(profile_type)
+    there = {name.casefold() for name in schema.names}
+    more = [column for column in changes.fields if column.name.casefold() not in there] if changes else []
+    return pa.schema([*schema, *more])
+
+
+def _merge(
+    lake: Lake, work: Workspace, changes: Snapshot, states: Snapshot, pending: Sequence[PendingFile], now: datetime
+) -> list[StateFile]:
+    earlier = StateRows(lake, work, states, changes.fields) if states.files else None
+    local = link_files(lake, work, changes.table, pending)
+    fold = Fold(work, lake.settings, local, [*changes.columns.values()], earlier)
+    stamp = (
+        f"TIMESTAMPTZ {literal(iso(now))} AS {quoted(PROCESSING_TIME)}, {changes.version}::BIGINT AS {quoted(REFRESH)}"
+    )
+    with StateWriter(lake, work, states.table, SLOT) as writer:
+        for part in fold.merged():
+            writer.write(f"SELECT *, {stamp} FROM ({part.sql}) ORDER BY {quoted(KEY)}")
+        return writer.close()
+
+
+def _commit(lake: Lake, states: Snapshot, written: Sequence[StateFile], number: int) -> int:
+    """Commits the refresh with its watermark; also alone, so that the next one need not look at the same again."""
+    from deltalake.transaction import CommitProperties, Transaction
+
+    with translated(states.table):
+        states.handle.create_write_transaction(
+            added(written, states, is_change=True),
+            mode="append",
+            schema=states.handle.schema(),
+            partition_by=[KIND],
+            commit_properties=CommitProperties(app_transactions=[Transaction(APP_REFRESH, number)]),
+        )
+    return _version_of(lake, states, number)
+
+
+def _version_of(lake: Lake, states: Snapshot, number: int) -> int:
+    """The version at which a refresh was committed; upkeep may have come in between."""
+    version = states.version
+    while True:
+        version += 1
+        if read_commits(lake, states.table, version - 1, version)[0].transactions.get(APP_REFRESH) == number:
+            return version

@@ -1,0 +1,145 @@
+"""The container `lake`: where each table lies, how it is reached, and how a table is opened.
+
+Both libraries get their access from the hub's `StorageAccount`. With an identity they get tokens of azure-identity:
+their own managed-identity clients do not know every place that Azure runs apps in (delta-io/delta-rs, issue 3951).
+"""
+
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.domain.entity_types import EntityKind, EntityType
+from shared.domain.names import name_key
+from shared.domain.places import CONTAINER_LAKE
+from shared.lake.faults import translated
+from shared.lake.local_files import LocalFiles
+from shared.settings import Settings
+from shared.storage.accounts import StorageAccount
+from shared.storage.blobs import BlobContainer
+from shared.storage.clients import token_credential
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from obstore.store import AzureBearerToken, AzureConfig, AzureStore
+
+    from shared.lake.changes import Changes
+
+# The libraries' own patience is three minutes; a queue message or a caller is better served by an early answer.
+_RETRIES = 5
+_RETRY_S = 30
+_UPLOAD_CHUNK_BYTES = 8 * 1024**2
+_UPLOADS_AT_ONCE = 4
+_STORAGE_SCOPE = "https://storage.azure.com/.default"
+
+
+class Lake:
+    """The hub's Delta tables; one object per process, shared by all threads."""
+
+    def __init__(self, account: StorageAccount, settings: Settings, container: str = CONTAINER_LAKE) -> None:
+        self.settings = settings
+        self._account = account
+        self._container = container
+
+    @cached_property
+    def store(self) -> "AzureStore":
+        """The container's blobs; the container is created if it is missing."""
+        from obstore.store import AzureStore
+
+        BlobContainer(self._account, self._container).ensure()
+        config: AzureConfig = {"account_name": self._account.name, "endpoint": self._account.blob_endpoint}
+        if self._account.key is not None:
+            config["account_key"] = self._account.key.get_secret_value()
+        elif self._account.sas is not None:
+            config["sas_key"] = self._account.sas.get_secret_value()
+        return AzureStore(
+            self._container,
+            config=config,
+            client_options={"allow_http": self._is_http},
+            retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_S)},
+            credential_provider=self._token if self._is_by_identity else None,
+        )
+
+    @cached_property
+    def files(self) -> LocalFiles:
+        """Data files on the local disk."""
+        return LocalFiles(self.store, f"{self._account.blob_endpoint}/{self._container}")
+
+    def changes(self, hub: str, entity_type: EntityType) -> "Changes":
+        """The `changes` table of a type."""
+        from shared.lake.changes import Changes
+
+        return Changes(self, hub, entity_type)
+
+    def open(self, table: str, version: int | None = None) -> "DeltaTable | None":
+        """The table at its newest version, or at one of the past; None where there is none.
+
+        Raises:
+            FatalError: there are files that no Delta reader understands.
+            UnavailableError: storage does not answer.
+        """
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        self.store  # noqa: B018 - makes the container
+        with translated(table):
+            try:
+                return DeltaTable(self.uri(table), version=version, storage_options=self.storage_options())
+            except TableNotFoundError:
+                return None
+
+    def upload(self, path: str, local: Path) -> None:
+        """Writes a local file as a blob of the container; UnavailableError where storage does not answer."""
+        import obstore
+
+        with translated(path):
+            obstore.put(self.store, path, local, chunk_size=_UPLOAD_CHUNK_BYTES, max_concurrency=_UPLOADS_AT_ONCE)
+
+    def uri(self, table: str) -> str:
+        """The address of a table as deltalake takes it."""
+        return f"az://{self._container}/{table}"
+
+    def storage_options(self) -> dict[str, str]:
+        """Access for deltalake. A token lasts an hour or more; ask anew for each table that is opened."""
+        options = {
+            "azure_storage_account_name": self._account.name,
+            "azure_storage_endpoint": self._account.blob_endpoint,
+            "allow_http": str(self._is_http).lower(),
+            "max_retries": str(_RETRIES),
+            "retry_timeout": f"{_RETRY_S}s",
+        }
+        if self._account.key is not None:
+            options["azure_storage_account_key"] = self._account.key.get_secret_value()
+        elif self._account.sas is not None:
+            options["azure_storage_sas_key"] = self._account.sas.get_secret_value()
+        else:
+            options["azure_storage_token"] = self._token()["token"]
+        return options
+
+    @property
+    def _is_http(self) -> bool:
+        return self._account.blob_endpoint.startswith("http://")
+
+    @property
+    def _is_by_identity(self) -> bool:
+        return self._account.key is None and self._account.sas is None
+
+    def _token(self) -> "AzureBearerToken":
+        token = token_credential(self._account.client_id).get_token(_STORAGE_SCOPE)
+        return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
+
+
+def changes_path(hub: str, entity_type: EntityType) -> str:
+    """Where the typed rows of a type lie."""
+    folder = "profiles" if entity_type.kind is EntityKind.PROFILE else "interactions"
+    return f"{name_key(hub)}/{folder}/{name_key(entity_type.type_name)}/changes"
+
+
+def states_path(hub: str, profile_type: EntityType) -> str:
+    """Where the merged rows of a profile type lie."""
+    return f"{name_key(hub)}/profiles/{name_key(profile_type.type_name)}/states"
+
+
+def kpi_path(hub: str, kpi_name: str) -> str:
+    """Where the values of a KPI lie."""
+    return f"{name_key(hub)}/kpis/{name_key(kpi_name)}"

@@ -1,0 +1,253 @@
+"""Delta tables: making them, giving them the columns of a type, and reading what their log says."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from shared.domain.errors import CommitConflictError, ConflictError, FatalError
+from shared.lake.faults import translated
+from shared.lake.retry import until_won
+from shared.lake.schema import KEY, PROCESSING_TIME, REFRESH, SYSTEM_COLUMNS
+from shared.lake.store import Lake
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+logger = logging.getLogger(__name__)
+
+_CHECKPOINT_INTERVAL = 10  # commits get slower with each that came after the last checkpoint
+_READS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A data file of a table.
+
+    Attributes:
+        path: below the table.
+        order: when it was committed, in ms since 1970; no two files of a table have the same.
+        low, high: bounds of its keys; None where the log has none.
+        kind: value of the partition column `kind`, of states.
+        refreshes: lowest and highest `refresh` in it, of states and kpis.
+        processed: latest `System_ProcessingTime` in it, of states.
+    """
+
+    path: str
+    size: int
+    rows: int
+    order: int
+    low: str | None
+    high: str | None
+    kind: str | None
+    refreshes: tuple[int, int] | None
+    processed: datetime | None
+
+    def may_hold(self, low: str | None, high: str | None) -> bool:
+        """Whether it can have keys above `low` and not above `high`; None is no bound."""
+        is_below = low is not None and self.high is not None and self.high <= low
+        is_above = high is not None and self.low is not None and self.low > high
+        return not (is_below or is_above)
+
+
+class Snapshot:
+    """A table at one version; what is written through `handle` is checked against it."""
+
+    def __init__(self, table: str, handle: "DeltaTable") -> None:
+        self.table = table
+        self.handle = handle
+        self.version = handle.version()
+
+    def transaction(self, app_id: str) -> int | None:
+        """The newest number that an application committed."""
+        with translated(self.table):
+            return self.handle.transaction_version(app_id)
+
+    @cached_property
+    def columns(self) -> dict[str, "pa.Field"]:
+        """The columns, by name in lower case."""
+        import pyarrow as pa
+
+        with translated(self.table):
+            schema = pa.schema(self.handle.schema().to_arrow())
+        return {column.name.casefold(): column for column in schema}
+
+    @property
+    def fields(self) -> list["pa.Field"]:
+        """The columns that are fields of the type, now or once."""
+        return [column for column in self.columns.values() if column.name not in SYSTEM_COLUMNS]
+
+    @cached_property
+    def files(self) -> list[DataFile]:
+        """The live files, in the order of their commits."""
+        import pyarrow as pa
+
+        with translated(self.table):
+            rows = pa.table(self.handle.get_add_actions(flatten=True)).to_pylist()
+        return sorted((_data_file(row) for row in rows), key=lambda file: (file.order, file.path))
+
+
+def open_snapshot(lake: Lake, table: str, version: int | None = None) -> Snapshot | None:
+    """The table at its newest version, or at one of the past; None where there is no table."""
+    handle = lake.open(table, version)
+    return None if handle is None else Snapshot(table, handle)
+
+
+def ensure_table(
+    lake: Lake, table: str, schema: "pa.Schema", partition_by: Sequence[str] = (), *, keeps_ids: bool = True
+) -> Snapshot:
+    """The table, created if it is missing, with every column of `schema`.
+
+    Args:
+        lake: the container.
+        table: path of the table.
+        schema: the columns that it needs; more that it has are left alone.
+        partition_by: names of partition columns.
+        keeps_ids: whether the log remembers application transactions for ever; else for the retention.
+
+    Raises:
+        ConflictError: a column is there with another type.
+        FatalError: there are data files without a log.
+    """
+
+    def attempt() -> Snapshot:
+        found = open_snapshot(lake, table)
+        if found is None:
+            _create(lake, table, schema, partition_by, keeps_ids=keeps_ids)
+        elif missing := _missing_columns(found, schema):
+            _add_columns(found, missing)
+        else:
+            return found
+        raise CommitConflictError("CommitConflict", f"{table} was just changed; it is read again", table)
+
+    return until_won(attempt)
+
+
+def _create(lake: Lake, table: str, schema: "pa.Schema", partition_by: Sequence[str], *, keeps_ids: bool) -> None:
+    import obstore
+    from deltalake import DeltaTable
+    from deltalake.transaction import CommitProperties
+
+    with translated(table):
+        for blobs in obstore.list(lake.store, f"{table}/", chunk_size=1):
+            if blobs and "/_delta_log/" not in blobs[0]["path"]:
+                raise FatalError(
+                    "TableDamaged", f"{table} in the container lake has data but no log; restore its _delta_log", table
+                )
+        # With retries a create that lost the race would be written as version 1, over the winner's columns.
+        DeltaTable.create(
+            lake.uri(table),
+            schema=schema,
+            mode="ignore",
+            partition_by=list(partition_by),
+            configuration=_configuration(lake.settings, keeps_ids=keeps_ids),
+            storage_options=lake.storage_options(),
+            commit_properties=CommitProperties(max_commit_retries=0),
+        )
+    logger.info("table created: %s", table)
+
+
+def _configuration(settings: Settings, *, keeps_ids: bool) -> dict[str, str | None]:
+    retention = f"interval {settings.export_retention_days + 8} days"
+    configuration: dict[str, str | None] = {
+        "delta.checkpointInterval": str(_CHECKPOINT_INTERVAL),
+        "delta.logRetentionDuration": retention,
+        "delta.deletedFileRetentionDuration": retention,
+    }
+    if not keeps_ids:
+        configuration["delta.setTransactionRetentionDuration"] = retention
+    return configuration
+
+
+def _missing_columns(found: Snapshot, schema: "pa.Schema") -> list["pa.Field"]:
+    missing = []
+    for column in schema:
+        there = found.columns.get(column.name.casefold())
+        if there is None:
+            missing.append(column)
+        elif there.type != column.type:
+            raise ConflictError(
+                "SchemaConflict",
+                f"{found.table} keeps {column.name!r} as {there.type}, not as {column.type}; give the field a new name",
+                column.name,
+            )
+    return missing
+
+
+def _add_columns(found: Snapshot, missing: list["pa.Field"]) -> None:
+    import pyarrow as pa
+    from deltalake import Schema
+
+    with translated(found.table):
+        found.handle.alter.add_columns(Schema.from_arrow(pa.schema(missing)).fields)
+    logger.info("columns added to %s: %s", found.table, len(missing))
+
+
+def _data_file(row: Mapping[str, Any]) -> DataFile:
+    refreshes = (row.get(f"min.{REFRESH}"), row.get(f"max.{REFRESH}"))
+    return DataFile(
+        path=row["path"],
+        size=row["size_bytes"],
+        rows=row["num_records"] or 0,
+        order=row["modification_time"],
+        low=row.get(f"min.{KEY}"),
+        high=row.get(f"max.{KEY}"),
+        kind=row.get("partition.kind"),
+        refreshes=None if None in refreshes else refreshes,  # type: ignore[arg-type]
+        processed=row.get(f"max.{PROCESSING_TIME}"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one version of a table's log says.
+
+    Attributes:
+        added: paths, sizes and rows of the files that brought new rows, in the order of the log.
+        removed: paths of files whose rows somebody deleted; compaction is not among them.
+        transactions: application id to number.
+    """
+
+    version: int
+    added: list[tuple[str, int, int]]
+    removed: set[str]
+    transactions: dict[str, int]
+
+
+def read_commits(lake: Lake, table: str, after: int, to: int) -> list[Commit]:
+    """The commits of a table in (after, to].
+
+    Raises:
+        FatalError: one of them is not in the log any more.
+    """
+    versions = range(after + 1, to + 1)
+    if len(versions) == 1:
+        return [_read_commit(lake, table, versions[0])]
+    with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
+        return list(pool.map(lambda version: _read_commit(lake, table, version), versions))
+
+
+def _read_commit(lake: Lake, table: str, version: int) -> Commit:
+    import obstore
+
+    path = f"{table}/_delta_log/{version:020d}.json"
+    with translated(path):
+        text = bytes(obstore.get(lake.store, path).bytes())
+    commit = Commit(version, [], set(), {})
+    for line in text.splitlines():
+        action = json.loads(line) if line.strip() else {}
+        if (add := action.get("add")) and add["dataChange"]:
+            rows = json.loads(add.get("stats") or "{}").get("numRecords", 0)
+            commit.added.append((unquote(add["path"]), add["size"], rows))
+        elif (remove := action.get("remove")) and remove["dataChange"]:
+            commit.removed.add(unquote(remove["path"]))
+        elif transaction := action.get("txn"):
+            commit.transactions[transaction["appId"]] = transaction["version"]
+    return commit

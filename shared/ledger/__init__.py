@@ -1,0 +1,1 @@
+"""Records of work in Table Storage: runs, and the slots of exports."""

@@ -1,0 +1,67 @@
+"""The form in which a run lies in its row: JSON that always fits into a property."""
+
+import json
+from typing import Any
+
+from shared.domain.run import Run
+
+# A property holds 32 K UTF-16 characters:
+# https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
+_DOCUMENT_LIMIT = 30_000
+_TEXT_LIMIT_BYTES = 8 * 1024
+_CUT = " [cut]"
+
+
+def write_run(run: Run) -> str:
+    """The run as JSON: texts cut at 8 KiB, and long lists in its details shortened until it fits."""
+    document = _with_short_texts(run.to_json())
+    text = _text(document)
+    while _utf16_length(text) > _DOCUMENT_LIMIT:
+        details = document.get("details") or {}
+        sizes = {name: _utf16_length(_text(value)) for name, value in details.items()}
+        longest = max(sizes, key=lambda name: sizes[name], default=None)
+        if longest is None or sizes[longest] <= len(_CUT) + 2:
+            break  # what is left are names and counts, far below the limit
+        details[longest] = _halved(details[longest])
+        text = _text(document)
+    return text
+
+
+def read_run(text: str) -> Run:
+    """The run of a row."""
+    return Run.model_validate_json(text)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _utf16_length(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _with_short_texts(value: Any) -> Any:
+    if isinstance(value, str):
+        return _cut(value, _TEXT_LIMIT_BYTES)
+    if isinstance(value, dict):
+        return {name: _with_short_texts(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_short_texts(item) for item in value]
+    return value
+
+
+def _cut(text: str, limit: int) -> str:
+    data = text.encode("utf-8", "surrogatepass")
+    if len(data) <= limit:
+        return text
+    return data[: limit - len(_CUT)].decode("utf-8", "ignore") + _CUT
+
+
+def _halved(value: Any) -> Any:
+    """The first half of a list or text, saying so; anything else becomes that note alone."""
+    if isinstance(value, list) and len(value) > 2:
+        kept = [item for item in value if item != _CUT]
+        return [*kept[: len(kept) // 2], _CUT]
+    if isinstance(value, str) and len(value) > 2 * len(_CUT):
+        return value[: len(value) // 2] + _CUT
+    return _CUT

@@ -1,0 +1,272 @@
+"""The record of all runs, in the table `runs`.
+
+A run has two rows in the partition of its hub, always written in one transaction: `run|ID`, by which it is
+found and whose ETag guards every change, and `time|INVERTED TICKS|ID`, by which lists are newest first. While
+it is not finished it has a third, `open|ID`. `blob|KEY` holds the newest version number of a blob.
+"""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from shared.clock import Clock
+from shared.domain.errors import (
+    CommitConflictError,
+    ConflictError,
+    FatalError,
+    PreconditionError,
+)
+from shared.domain.names import name_key
+from shared.domain.run import Run, RunKind, RunState
+from shared.ledger.run_document import read_run, write_run
+from shared.storage.tables import ETAG, Delete, FilterValue, Insert, Operation, Replace, Row, Table, Upsert, above
+
+_RUN, _TIME, _OPEN, _BLOB = "run|", "time|", "open|", "blob|"
+_EPOCH = datetime(1, 1, 1, tzinfo=UTC)
+_MICROSECONDS = timedelta(microseconds=1)
+_LAST_TICK = 10**18 - 1
+_RACES = 20
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run with what only the server needs of it.
+
+    Attributes:
+        etag: of the stored record; empty for one that is not stored yet.
+        number: the version number of the blob for the mapping; None until `Runs.number_version`.
+        ledger_key: of the blob for the mapping (`domain.run.blob_ledger_key`).
+        claimed_by: who works on it, and `claimed_until`, machine time.
+        changed: machine time of the last save; None for a run that is not stored yet.
+        is_retryable: whether a Failed run may be taken up again by itself.
+        mapping_instance: tells a mapping from an earlier one of the same name.
+        was_open: whether the stored record says that the run is unfinished.
+    """
+
+    hub: str
+    run: Run
+    etag: str = ""
+    number: int | None = None
+    ledger_key: str | None = None
+    claimed_by: str | None = None
+    claimed_until: datetime | None = None
+    changed: datetime | None = None
+    is_retryable: bool = False
+    mapping_instance: str | None = None
+    was_open: bool = True
+
+    def with_run(self, **changes: Any) -> Self:
+        """The same record with changed properties of its run."""
+        return replace(self, run=self.run.model_copy(update=changes))
+
+    def claimed(self, worker: str, until: datetime) -> Self:
+        """The record as `worker` holds it."""
+        return replace(self, claimed_by=worker, claimed_until=until)
+
+    def released(self) -> Self:
+        """The record as nobody holds it."""
+        return replace(self, claimed_by=None, claimed_until=None)
+
+
+class Runs:
+    """All runs of all hubs."""
+
+    def __init__(self, table: Table, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+
+    def create(self, stored: StoredRun) -> bool:
+        """Records a run; False if it is recorded already. Of many callers at once, one gets True."""
+        row, write_id = self._row(stored)
+        open_row = [Insert(_keyed(row, _open_key(stored)))] if not stored.run.state.is_final else []
+        try:
+            self._table.transact(
+                [
+                    Insert(_keyed(row, _run_key(stored))),
+                    Insert(_keyed(row, _time_key(stored))),
+                    *open_row,
+                ]
+            )
+        except ConflictError:
+            # Our own write may have been applied while its answer was lost.
+            return self._is_ours(stored, write_id)
+        return True
+
+    def get(self, hub: str, run_id: str) -> StoredRun | None:
+        """The record of a run, or None."""
+        row = self._table.get(name_key(hub), f"{_RUN}{run_id}")
+        return _stored(hub, row) if row else None
+
+    def save(self, stored: StoredRun) -> StoredRun:
+        """Stores a changed record.
+
+        Raises:
+            PreconditionError: somebody else has changed it meanwhile; nothing was stored.
+        """
+        operations, write_id = self._replacing(stored)
+        return self._saved(stored, operations, write_id)
+
+    def number_version(self, stored: StoredRun) -> StoredRun:
+        """Gives the run the next number among the versions of its blob; one that it has already it keeps.
+
+        Raises:
+            PreconditionError: somebody else has changed the record meanwhile.
+            CommitConflictError: too many versions of the blob are numbered at once; try again later.
+        """
+        if stored.number is not None:
+            return stored
+        if stored.ledger_key is None:
+            raise FatalError("RunWithoutBlob", f"the run {stored.run.run_id} has no blob to number")
+        keys = {"PartitionKey": name_key(stored.hub), "RowKey": f"{_BLOB}{stored.ledger_key}"}
+        for _ in range(_RACES):
+            newest = self._table.get(keys["PartitionKey"], keys["RowKey"])
+            numbered = replace(stored, number=int(newest["number"]) + 1 if newest else 1)
+            counter = {**keys, "number": numbered.number}
+            counting: Operation = Replace(counter, newest[ETAG]) if newest else Insert(counter)
+            operations, write_id = self._replacing(numbered)
+            try:
+                return self._saved(numbered, [*operations, counting], write_id)
+            except (ConflictError, PreconditionError):
+                present = self.get(stored.hub, stored.run.run_id)
+                if present is None or present.etag != stored.etag:
+                    raise
+        message = f"the version of run {stored.run.run_id} could not be numbered"
+        raise CommitConflictError("NumberingRaced", message)
+
+    def page(
+        self,
+        hub: str,
+        connector: str | None = None,
+        mapping: str | None = None,
+        kind: RunKind | None = None,
+        state: RunState | None = None,
+        top: int = 30,
+        continuation: str | None = None,
+    ) -> tuple[list[Run], str | None]:
+        """Runs, newest first, and what the next page is asked for with; None on the last one.
+
+        Raises:
+            InvalidRequestError: the continuation is not one of ours.
+        """
+        where, values = _rows_of(hub, _TIME)
+        columns = {"connector": connector, "mapping": mapping}
+        wanted = {name: name_key(value) for name, value in columns.items() if value is not None}
+        wanted |= {name: item.value for name, item in {"kind": kind, "state": state}.items() if item is not None}
+        for name, value in wanted.items():
+            where += f" and {name} eq @{name}"
+            values[name] = value
+        rows, following = self._table.page(where, values, top, continuation)
+        return [read_run(row["run"]) for row in rows], following
+
+    def states_of_mapping(self, hub: str, connector: str, mapping: str) -> dict[str, RunState]:
+        """The state of every run of a mapping, by run id."""
+        where, values = _rows_of(hub, _RUN)
+        where += " and connector eq @connector and mapping eq @mapping"
+        values |= {"connector": name_key(connector), "mapping": name_key(mapping)}
+        rows = self._table.query(where, values, ["runId", "state"])
+        return {row["runId"]: RunState(row["state"]) for row in rows}
+
+    def newest_of_mapping(self, hub: str, connector: str, mapping: str) -> Run | None:
+        """The run of a mapping that was queued last, or None."""
+        found, _ = self.page(hub, connector, mapping, top=1)
+        return found[0] if found else None
+
+    def unfinished(self, hub: str, changed_before: datetime) -> Iterator[StoredRun]:
+        """Queued and Running runs that nobody has saved since a machine time."""
+        where, values = _rows_of(hub, _OPEN)
+        for row in self._table.query(where, values, ["runId"]):
+            stored = self.get(hub, row["runId"])
+            if stored is None or stored.run.state.is_final:
+                continue
+            if stored.changed is None or stored.changed < changed_before:
+                yield stored
+
+    def _replacing(self, stored: StoredRun) -> tuple[list[Operation], str]:
+        row, write_id = self._row(stored)
+        operations: list[Operation] = [
+            Replace(_keyed(row, _run_key(stored)), stored.etag),
+            Upsert(_keyed(row, _time_key(stored))),
+        ]
+        if not stored.run.state.is_final:
+            operations.append(Upsert(_keyed(row, _open_key(stored))))
+        elif stored.was_open:
+            operations.append(Delete(row["PartitionKey"], _open_key(stored)))
+        return operations, write_id
+
+    def _saved(self, stored: StoredRun, operations: list[Operation], write_id: str) -> StoredRun:
+        try:
+            etag = self._table.transact(operations)[0]
+        except (ConflictError, PreconditionError):
+            if not self._is_ours(stored, write_id):
+                raise
+            written = self.get(stored.hub, stored.run.run_id)
+            if written is None:
+                raise
+            return written
+        return replace(stored, etag=etag, was_open=not stored.run.state.is_final, changed=self._clock.machine_now())
+
+    def _is_ours(self, stored: StoredRun, write_id: str) -> bool:
+        row = self._table.get(name_key(stored.hub), _run_key(stored))
+        return row is not None and row["writeId"] == write_id
+
+    def _row(self, stored: StoredRun) -> tuple[Row, str]:
+        run, write_id = stored.run, uuid.uuid4().hex
+        row: Row = {
+            "PartitionKey": name_key(stored.hub),
+            "runId": run.run_id,
+            "kind": run.kind.value,
+            "state": run.state.value,
+            "connector": name_key(run.connector) if run.connector else None,
+            "mapping": name_key(run.mapping) if run.mapping else None,
+            "number": stored.number,
+            "ledgerKey": stored.ledger_key,
+            "claimedBy": stored.claimed_by,
+            "claimedUntil": stored.claimed_until,
+            "changed": self._clock.machine_now(),
+            "isRetryable": stored.is_retryable,
+            "mappingInstance": stored.mapping_instance,
+            "writeId": write_id,
+            "run": write_run(run),
+        }
+        return row, write_id
+
+
+def _stored(hub: str, row: Row) -> StoredRun:
+    run = read_run(row["run"])
+    return StoredRun(
+        hub=hub,
+        run=run,
+        etag=row[ETAG],
+        number=row.get("number"),
+        ledger_key=row.get("ledgerKey"),
+        claimed_by=row.get("claimedBy"),
+        claimed_until=row.get("claimedUntil"),
+        changed=row.get("changed"),
+        is_retryable=row["isRetryable"],
+        mapping_instance=row.get("mappingInstance"),
+        was_open=not run.state.is_final,
+    )
+
+
+def _rows_of(hub: str, prefix: str) -> tuple[str, dict[str, FilterValue]]:
+    where = "PartitionKey eq @hub and RowKey ge @first and RowKey lt @beyond"
+    return where, {"hub": name_key(hub), "first": prefix, "beyond": above(prefix)}
+
+
+def _keyed(row: Row, key: str) -> Row:
+    return {**row, "RowKey": key}
+
+
+def _run_key(stored: StoredRun) -> str:
+    return f"{_RUN}{stored.run.run_id}"
+
+
+def _open_key(stored: StoredRun) -> str:
+    return f"{_OPEN}{stored.run.run_id}"
+
+
+def _time_key(stored: StoredRun) -> str:
+    ticks = (stored.run.queued_at - _EPOCH) // _MICROSECONDS
+    return f"{_TIME}{_LAST_TICK - ticks:018d}|{stored.run.run_id}"

@@ -1,0 +1,191 @@
+"""Storage accounts: where they are and how they are reached, read from settings or from a connector's secret."""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from shared.domain.errors import FatalError, Fault, InvalidRequestError
+from shared.settings import DEVELOPMENT_STORAGE, Settings
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+# Public and sovereign clouds, and accounts with DNS zone endpoints:
+# https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-endpoints
+_BLOB_HOST = re.compile(
+    r"(?P<account>[a-z0-9]{3,24})(?:\.blob\.core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"
+    r"|\.z\d{1,2}\.blob\.storage\.azure\.net)"
+)
+
+
+@dataclass(frozen=True)
+class StorageAccount:
+    """An account and its endpoints; without a connection string it is reached by identity.
+
+    Attributes:
+        client_id: of the user-assigned identity; None leaves the choice to the default chain.
+    """
+
+    name: str
+    blob_endpoint: str
+    queue_endpoint: str | None = None
+    table_endpoint: str | None = None
+    connection_string: SecretStr | None = None
+    client_id: str | None = None
+
+    @cached_property
+    def key(self) -> SecretStr | None:
+        """The account key of the connection string, where it has one."""
+        return self._secret("accountkey")
+
+    @cached_property
+    def sas(self) -> SecretStr | None:
+        """The shared access signature of the connection string, without `?`, where it has one."""
+        return self._secret("sharedaccesssignature")
+
+    def _secret(self, name: str) -> SecretStr | None:
+        if self.connection_string is None:
+            return None
+        text = _parts(self.connection_string.get_secret_value()).get(name)
+        return SecretStr(text.lstrip("?")) if text else None
+
+
+@dataclass(frozen=True)
+class BlobUrl:
+    """A blob URL taken apart, its host proven to be Azure Storage or, in Development, loopback.
+
+    Attributes:
+        endpoint: of the account, without a slash at its end.
+        path: below the account, still percent-encoded, without a slash at its start.
+        query: without `?`; may be a secret.
+    """
+
+    account: str
+    endpoint: str
+    path: str
+    query: str
+
+
+def read_blob_url(text: str, settings: Settings) -> BlobUrl:
+    """Takes a blob URL apart.
+
+    Raises:
+        ValueError: the URL is not one of Azure Blob Storage; the message repeats nothing of it.
+    """
+    if not re.fullmatch(r"https?://[!-~]+", text, re.IGNORECASE) or "\\" in text:
+        raise ValueError("it must be a URL such as https://ACCOUNT.blob.core.windows.net/CONTAINER")
+    parts = urlsplit(text)
+    try:
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise ValueError("its port is not a number") from None
+    if settings.is_development and host in LOOPBACK and "@" not in parts.netloc:
+        account, _, path = parts.path.strip("/").partition("/")
+        return BlobUrl(account, f"{parts.scheme}://{parts.netloc}/{account}", path, parts.query)
+    found = _BLOB_HOST.fullmatch(host)
+    if found is None or "@" in parts.netloc or port not in {None, 443}:
+        raise ValueError("its host must be an Azure Storage account such as ACCOUNT.blob.core.windows.net")
+    if parts.scheme.lower() != "https":
+        raise ValueError("it must start with https://")
+    return BlobUrl(found["account"], f"https://{host}", parts.path.lstrip("/"), parts.query)
+
+
+def hub_account(settings: Settings) -> StorageAccount:
+    """The hub's own account.
+
+    Raises:
+        FatalError: neither `HUB_STORAGE` nor the three `HUB_STORAGE__*Uri` are usable.
+    """
+    if settings.storage_connection_string is not None:
+        try:
+            return _from_connection_string(settings.storage_connection_string)
+        except ValueError as error:
+            raise FatalError("InvalidSetting", f"HUB_STORAGE is not usable: {error}") from None
+    blob, queue, table = (
+        settings.hub_storage__blob_service_uri,
+        settings.hub_storage__queue_service_uri,
+        settings.hub_storage__table_service_uri,
+    )
+    if not (blob and queue and table):
+        raise FatalError(
+            "MissingSetting",
+            "set HUB_STORAGE, or HUB_STORAGE__blobServiceUri, HUB_STORAGE__queueServiceUri and "
+            "HUB_STORAGE__tableServiceUri",
+        )
+    name = (urlsplit(blob).hostname or "").split(".", maxsplit=1)[0]
+    return StorageAccount(
+        name,
+        blob.rstrip("/"),
+        queue.rstrip("/"),
+        table.rstrip("/"),
+        client_id=settings.hub_storage__client_id,
+    )
+
+
+def account_from_secret(text: str, settings: Settings) -> StorageAccount:
+    """The account that a connector's secret names.
+
+    Args:
+        text: a connection string, or the https URL of a blob service, which is then reached by identity.
+        settings: say whether loopback is allowed, and which identity is used.
+
+    Raises:
+        InvalidRequestError: it is neither, or its host is not Azure Storage; nothing of it is repeated.
+    """
+    text = text.strip()
+    try:
+        if text.lower().startswith(("https://", "http://")):
+            url = read_blob_url(text, settings)
+            if url.path or url.query:
+                raise ValueError(
+                    "a blob service URL must have neither path nor query; for a shared access signature use a "
+                    "connection string with BlobEndpoint and SharedAccessSignature"
+                )
+            return StorageAccount(url.account, url.endpoint, client_id=settings.hub_storage__client_id)
+        is_emulator = text.rstrip("; ").casefold() == "usedevelopmentstorage=true"
+        account = _from_connection_string(DEVELOPMENT_STORAGE if is_emulator else text)
+        # A foreign endpoint would be sent signatures made with the key.
+        url = read_blob_url(account.blob_endpoint, settings)
+        if url.path or url.query:
+            raise ValueError("its BlobEndpoint must have neither path nor query")
+    except ValueError as error:
+        target = "connectorProperties.connectionKeyVaultUrl"
+        message = f"the secret is no usable storage connection: {error}"
+        raise InvalidRequestError([Fault("InvalidConnection", target, message)]) from None
+    return StorageAccount(account.name, url.endpoint, connection_string=account.connection_string)
+
+
+def _from_connection_string(text: str) -> StorageAccount:
+    """Raises ValueError, which repeats nothing of the text."""
+    parts = _parts(text)
+    name, key, sas = parts.get("accountname"), parts.get("accountkey"), parts.get("sharedaccesssignature")
+    if not key and not sas:
+        raise ValueError("it needs AccountName and AccountKey, or an endpoint and SharedAccessSignature")
+    if key:
+        try:
+            base64.b64decode(key, validate=True)
+        except (binascii.Error, ValueError):
+            raise ValueError("its AccountKey is not base64") from None
+
+    def endpoint(service: str) -> str | None:
+        if explicit := parts.get(f"{service}endpoint"):
+            return explicit.rstrip("/")
+        protocol = parts.get("defaultendpointsprotocol", "https")
+        suffix = parts.get("endpointsuffix", "core.windows.net")
+        return f"{protocol}://{name}.{service}.{suffix}" if name else None
+
+    blob = endpoint("blob")
+    if blob is None:
+        raise ValueError("it names neither AccountName nor BlobEndpoint")
+    if not name:
+        name = (urlsplit(blob).hostname or "").split(".", maxsplit=1)[0]
+    return StorageAccount(name, blob, endpoint("queue"), endpoint("table"), SecretStr(text))
+
+
+def _parts(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(";") if part.strip()]
+    return {name.strip().casefold(): value.strip() for name, _, value in pairs}

@@ -1,0 +1,267 @@
+"""Containers of an account: listing, whole blobs, and ranged reads that never mix two versions."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError, ResourceExistsError
+from azure.storage.blob import BlobProperties, ContainerClient, ContentSettings
+
+from shared.domain.blob_version import bare_etag
+from shared.domain.errors import (
+    DataError,
+    NotFoundError,
+    PreconditionError,
+    SkippedError,
+    SupersededError,
+    UnavailableError,
+)
+from shared.storage.accounts import StorageAccount
+from shared.storage.clients import BLOCK_BYTES, blob_service
+from shared.storage.translate import service_code, translated
+
+_RANGES_AHEAD = 2
+_COPY_TAKES_AT_MOST_S = 120
+_COPY_POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class BlobEntry:
+    """What listing and HEAD say of a blob.
+
+    Attributes:
+        etag: without quotes.
+        size: bytes.
+        tier: `Hot`, `Cool`, `Archive`, ...; None where the service names none.
+        copy_status: `pending`, `success`, `aborted` or `failed`; None for a blob that is no copy.
+    """
+
+    path: str
+    etag: str
+    size: int
+    last_modified: datetime
+    metadata: dict[str, str] = field(default_factory=dict)
+    content_encoding: str | None = None
+    tier: str | None = None
+    copy_status: str | None = None
+
+
+class BlobContainer:
+    """One container of an account. Safe for use by many threads."""
+
+    def __init__(self, account: StorageAccount, name: str) -> None:
+        self.name = name
+        self._account = account
+        self._what = f"the container {name!r} of the account {account.name!r}"
+
+    @cached_property
+    def _client(self) -> ContainerClient:
+        return blob_service(self._account).get_container_client(self.name)
+
+    def ensure(self) -> None:
+        """Creates the container if it does not exist."""
+        with translated(self._what):
+            try:
+                self._client.create_container()
+            except ResourceExistsError as error:
+                if service_code(error) != "ContainerAlreadyExists":
+                    raise
+
+    def exists(self) -> bool:
+        """Whether the container exists."""
+        with translated(self._what):
+            return self._client.exists()
+
+    def list(self, prefix: str = "", metadata: bool = False) -> Iterator[BlobEntry]:
+        """The blobs whose path starts with `prefix`, by path; RefusedError where there is no container."""
+        return list_entries(self._client, prefix, metadata, self._what)
+
+    def properties(self, path: str) -> BlobEntry:
+        """What HEAD says of a blob; raises NotFoundError."""
+        with translated(self._blob(path)):
+            return entry_of(self._client.get_blob_client(path).get_blob_properties())
+
+    def read_bytes(self, path: str) -> bytes:
+        """The whole blob, which must be small; raises NotFoundError."""
+        with translated(self._blob(path)):
+            return self._client.download_blob(path, decompress=False).readall()
+
+    def download(self, path: str, etag: str, chunk_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
+        """The bytes of one version of a blob, in order, read ahead by two ranges.
+
+        Every range is asked for with the ETag, so the pieces are of one version or there are none.
+
+        Args:
+            path: of the blob.
+            etag: of the version, without quotes.
+            chunk_bytes: of one piece; about three are held in memory.
+
+        Raises:
+            SupersededError: the blob was overwritten. SkippedError: it is gone.
+        """
+        try:
+            first, size = self._read_range(path, etag, 0, chunk_bytes)
+            yield first
+            yield from self._read_rest(path, etag, len(first), size, chunk_bytes)
+        except (PreconditionError, NotFoundError):
+            raise self._lost(path) from None
+
+    def upload_file(
+        self,
+        path: str,
+        local: Path,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> str:
+        """Writes a local file over whatever is there, and returns the ETag, without quotes."""
+        with local.open("rb") as source:
+            return self._upload(path, source, metadata, content_type, overwrite=True)
+
+    def upload_bytes(
+        self,
+        path: str,
+        data: bytes,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "application/octet-stream",
+        if_none_match: bool = False,
+    ) -> str:
+        """Writes a blob and returns its ETag; with `if_none_match`, PreconditionError if there is one."""
+        return self._upload(path, data, metadata, content_type, overwrite=not if_none_match)
+
+    def delete(self, path: str, etag: str | None = None) -> bool:
+        """Deletes a blob; False if there was none. Raises PreconditionError if it is not of `etag` any more."""
+        condition: dict[str, Any] = (
+            {"etag": _quoted(etag), "match_condition": MatchConditions.IfNotModified} if etag else {}
+        )
+        try:
+            with translated(self._blob(path)):
+                self._client.delete_blob(path, delete_snapshots="include", **condition)
+        except NotFoundError:
+            return False
+        return True
+
+    def copy(self, path: str, to_container: str, to_path: str, etag: str | None = None) -> None:
+        """Copies a blob within the account, over whatever is there, and waits for the end of it.
+
+        Raises:
+            NotFoundError: there is no such blob. PreconditionError: it is not of `etag` any more.
+            RefusedError: the other container does not exist.
+        """
+        source = self._client.get_blob_client(path).url
+        if self._account.sas is not None:
+            source = f"{source}?{self._account.sas.get_secret_value()}"
+        condition: dict[str, Any] = (
+            {"source_etag": _quoted(etag), "source_match_condition": MatchConditions.IfNotModified} if etag else {}
+        )
+        target = blob_service(self._account).get_blob_client(to_container, to_path)
+        what = f"{self._blob(path)} (to be copied to {to_container}/{to_path})"
+        deadline = monotonic() + _COPY_TAKES_AT_MOST_S
+        with translated(what):
+            status = str(target.start_copy_from_url(source, **condition)["copy_status"])
+            while status == "pending" and monotonic() < deadline:
+                sleep(_COPY_POLL_S)
+                status = str(target.get_blob_properties().copy.status)
+        if status != "success":
+            raise UnavailableError("CopyUnfinished", f"{what} is still being copied, or the copy failed")
+
+    def _upload(
+        self, path: str, data: Any, metadata: Mapping[str, str] | None, content_type: str, overwrite: bool
+    ) -> str:
+        with translated(self._blob(path)):
+            answer = self._client.get_blob_client(path).upload_blob(
+                data,
+                overwrite=overwrite,
+                metadata=dict(metadata) if metadata else None,
+                content_settings=ContentSettings(content_type=content_type),
+            )
+        return bare_etag(str(answer["etag"]))
+
+    def _read_rest(self, path: str, etag: str, start: int, size: int, chunk_bytes: int) -> Iterator[bytes]:
+        if start >= size:
+            return
+        pool = ThreadPoolExecutor(_RANGES_AHEAD, thread_name_prefix="download")
+        waiting: deque[Future[tuple[bytes, int]]] = deque()
+        try:
+            for offset in range(start, size, chunk_bytes):
+                length = min(chunk_bytes, size - offset)
+                waiting.append(pool.submit(self._read_range, path, etag, offset, length))
+                if len(waiting) > _RANGES_AHEAD:
+                    yield waiting.popleft().result()[0]
+            while waiting:
+                yield waiting.popleft().result()[0]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _read_range(self, path: str, etag: str, offset: int, length: int) -> tuple[bytes, int]:
+        """The bytes of a range, and the size of the whole blob."""
+        with translated(self._blob(path)):
+            try:
+                stream = self._client.get_blob_client(path).download_blob(
+                    offset,
+                    length,
+                    decompress=False,
+                    etag=_quoted(etag),
+                    match_condition=MatchConditions.IfNotModified,
+                )
+                data = stream.readall()
+            except HttpResponseError as error:
+                if offset == 0 and error.status_code == 416:
+                    return b"", 0  # an empty blob has no range to give
+                raise
+        whole = (stream.properties.content_range or "").rpartition("/")[2]
+        size = int(whole) if whole.isdigit() else len(data)
+        if len(data) != min(length, max(size - offset, 0)):
+            raise UnavailableError("ShortRead", f"{self._blob(path)} came with fewer bytes than announced")
+        return data, size
+
+    def _lost(self, path: str) -> DataError:
+        try:
+            # A condition on a blob that is gone fails like one on a blob that was overwritten.
+            self.properties(path)
+        except NotFoundError:
+            return SkippedError("BlobGone", f"{self._blob(path)} was deleted before it was read")
+        message = f"{self._blob(path)} was overwritten; its newer version has its own run"
+        return SupersededError("BlobOverwritten", message)
+
+    def _blob(self, path: str) -> str:
+        return f"the blob {path!r} in {self._what}"
+
+
+def container_names(account: StorageAccount) -> Iterator[str]:
+    """The names of the account's containers."""
+    with translated(f"the account {account.name!r}"):
+        for found in blob_service(account).list_containers(results_per_page=100):
+            yield str(found.name)
+
+
+def list_entries(client: ContainerClient, prefix: str, metadata: bool, what: str) -> Iterator[BlobEntry]:
+    """The blobs of a container whose path starts with `prefix`, by path."""
+    include = ["copy", "metadata"] if metadata else ["copy"]
+    with translated(what):
+        for found in client.list_blobs(name_starts_with=prefix or None, include=include):
+            yield entry_of(found)
+
+
+def entry_of(found: BlobProperties) -> BlobEntry:
+    """The facts of a blob out of the SDK's answer."""
+    return BlobEntry(
+        path=found.name,
+        etag=bare_etag(found.etag),
+        size=found.size,
+        last_modified=found.last_modified,
+        metadata=dict(found.metadata or {}),
+        content_encoding=found.content_settings.content_encoding or None,
+        tier=str(found.blob_tier) if found.blob_tier else None,
+        copy_status=found.copy.status or None,
+    )
+
+
+def _quoted(etag: str) -> str:
+    return f'"{etag}"'

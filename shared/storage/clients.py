@@ -1,0 +1,119 @@
+"""The SDK clients: one per account, shared by all threads, with bounded patience and silent about URLs."""
+
+import logging
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential, TokenCredential
+from azure.storage.blob import BlobServiceClient, ContainerClient, ExponentialRetry
+
+from shared.domain.errors import FatalError
+from shared.storage.accounts import StorageAccount
+
+if TYPE_CHECKING:
+    from azure.data.tables import TableClient
+    from azure.storage.queue import QueueClient
+
+type Credential = AzureNamedKeyCredential | AzureSasCredential | TokenCredential
+
+BLOCK_BYTES = 8 * 1024**2
+RETRIES = 3
+_CONNECT_S = 10
+_READ_S = 60
+# A redirect would carry a signature or a token to wherever the answer says.
+TRANSPORT: dict[str, Any] = {
+    "connection_timeout": _CONNECT_S,
+    "read_timeout": _READ_S,
+    "permit_redirects": False,
+}
+_SIGNATURE = re.compile(r"(sig=)[^&\s\"']+", re.IGNORECASE)
+
+
+class _WithoutSignatures(logging.Filter):
+    """Blots out signatures: urllib3 logs the path and query of every request at DEBUG."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if _SIGNATURE.search(message):
+            record.msg, record.args = _SIGNATURE.sub(r"\1REDACTED", message), ()
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_WithoutSignatures())
+# Two records per request, with the names of blobs, would drown and outlive what matters.
+logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
+
+
+@lru_cache(maxsize=128)
+def blob_service(account: StorageAccount) -> BlobServiceClient:
+    """The account's blob service."""
+    return BlobServiceClient(account.blob_endpoint, credential=credential(account), **_storage_options())
+
+
+def sas_container(container_url: str, sas: str) -> ContainerClient:
+    """A container reached by a SAS of its own (without `?`)."""
+    return ContainerClient.from_container_url(container_url, credential=AzureSasCredential(sas), **_storage_options())
+
+
+def queue_client(account: StorageAccount, name: str) -> "QueueClient":
+    """A queue whose messages are base64, as the Functions host expects them by default."""
+    from azure.storage.queue import QueueClient, TextBase64EncodePolicy
+
+    endpoint = _required(account.queue_endpoint, account, "queue")
+    return QueueClient(
+        endpoint,
+        name,
+        credential=credential(account),
+        message_encode_policy=TextBase64EncodePolicy(),
+        **_storage_options(),
+    )
+
+
+def table_client(account: StorageAccount, name: str) -> "TableClient":
+    """A table."""
+    from azure.data.tables import TableClient
+
+    endpoint = _required(account.table_endpoint, account, "table")
+    return TableClient(
+        endpoint,
+        name,
+        credential=credential(account),
+        retry_total=RETRIES,
+        retry_backoff_factor=0.5,
+        retry_backoff_max=10,
+        **TRANSPORT,
+    )
+
+
+def credential(account: StorageAccount) -> Credential:
+    """What the account is reached with: its key, its signature, or a token."""
+    if account.key is not None:
+        return AzureNamedKeyCredential(account.name, account.key.get_secret_value())
+    if account.sas is not None:
+        return AzureSasCredential(account.sas.get_secret_value())
+    return token_credential(account.client_id)
+
+
+@lru_cache(maxsize=8)
+def token_credential(client_id: str | None) -> TokenCredential:
+    """Tokens of the app's identity; of the user-assigned one where `client_id` names it."""
+    from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+
+    return ManagedIdentityCredential(client_id=client_id) if client_id else DefaultAzureCredential()
+
+
+def _storage_options() -> dict[str, Any]:
+    retry = ExponentialRetry(initial_backoff=0, increment_base=2, retry_total=RETRIES, random_jitter_range=1)
+    return {
+        **TRANSPORT,
+        "retry_policy": retry,
+        "max_block_size": BLOCK_BYTES,
+        "max_single_put_size": BLOCK_BYTES,
+    }
+
+
+def _required(endpoint: str | None, account: StorageAccount, service: str) -> str:
+    if endpoint is None:
+        raise FatalError("MissingSetting", f"the account {account.name!r} has no {service} endpoint")
+    return endpoint

@@ -1,0 +1,120 @@
+"""A destination's container, reached by a SAS: what is written to it appears whole or not at all."""
+
+import base64
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.storage.blob import BlobBlock, ContainerClient, ContentSettings
+from pydantic import SecretStr
+
+from shared.domain.blob_version import bare_etag
+from shared.domain.errors import NotFoundError, RefusedError
+from shared.settings import Settings
+from shared.storage.blobs import BlobEntry, list_entries
+from shared.storage.clients import BLOCK_BYTES, sas_container
+from shared.storage.sas import ContainerSas, read_container_sas
+from shared.storage.translate import translated
+
+
+class DestinationContainer:
+    """The container of an `outputBlobSASUri`; raises InvalidRequestError if that is none."""
+
+    def __init__(self, sas_uri: SecretStr, settings: Settings) -> None:
+        self.sas: ContainerSas = read_container_sas(sas_uri, settings)
+
+    @cached_property
+    def _client(self) -> ContainerClient:
+        return sas_container(self.sas.container_url, self.sas.signature.get_secret_value())
+
+    def list(self, prefix: str = "", metadata: bool = True) -> Iterator[BlobEntry]:
+        """The blobs whose path starts with `prefix`, by path."""
+        with self._needing("l", self.sas.name):
+            yield from list_entries(self._client, prefix, metadata, self.sas.name)
+
+    def upload_blocks(
+        self,
+        path: str,
+        chunks: Iterable[bytes],
+        metadata: Mapping[str, str],
+        content_type: str,
+        if_none_match: bool = True,
+    ) -> str:
+        """Writes a blob of any size in one commit: nothing of it is visible before, not even by name.
+
+        Args:
+            path: of the blob.
+            chunks: its bytes, in pieces of any size.
+            metadata: committed together with the content.
+            content_type: of the blob.
+            if_none_match: whether an existing blob is left alone.
+
+        Returns:
+            The ETag, without quotes.
+
+        Raises:
+            PreconditionError: a blob is there already. It may be ours: an earlier commit whose answer was lost.
+        """
+        blob = self._client.get_blob_client(path)
+        # Ids are our own, so that a second writer of the same path cannot slip its blocks in between.
+        upload_id = uuid.uuid4().hex
+        blocks: list[BlobBlock] = []
+        for block in _in_blocks(chunks):
+            block_id = base64.b64encode(f"{upload_id}{len(blocks):06d}".encode()).decode()
+            with self._needing("w", self._blob(path)):
+                blob.stage_block(block_id, block, length=len(block))
+            blocks.append(BlobBlock(block_id))
+        condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing} if if_none_match else {}
+        with self._needing("w", self._blob(path)):
+            answer = blob.commit_block_list(
+                blocks,
+                content_settings=ContentSettings(content_type=content_type),
+                metadata=dict(metadata),
+                **condition,
+            )
+        return bare_etag(str(answer["etag"]))
+
+    def upload_bytes(self, path: str, data: bytes, content_type: str) -> str:
+        """Writes a small blob over whatever is there, and returns its ETag, without quotes."""
+        with self._needing("w", self._blob(path)):
+            answer = self._client.get_blob_client(path).upload_blob(
+                data, overwrite=True, content_settings=ContentSettings(content_type=content_type)
+            )
+        return bare_etag(str(answer["etag"]))
+
+    def delete(self, path: str) -> bool:
+        """Deletes a blob; False if there was none."""
+        try:
+            with self._needing("d", self._blob(path)):
+                self._client.delete_blob(path)
+        except NotFoundError:
+            return False
+        return True
+
+    @contextmanager
+    def _needing(self, right: str, what: str) -> Iterator[None]:
+        """Translates errors, and says of a denial what the signature itself tells about it."""
+        try:
+            with translated(what):
+                yield
+        except RefusedError as error:
+            if error.code == "AccessDenied" and (known := self.sas.refusal(right)) is not None:
+                raise known from None
+            raise
+
+    def _blob(self, path: str) -> str:
+        return f"the blob {path!r} in {self.sas.name}"
+
+
+def _in_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    block = bytearray()
+    for chunk in chunks:
+        block += chunk
+        while len(block) >= BLOCK_BYTES:
+            yield bytes(block[:BLOCK_BYTES])
+            del block[:BLOCK_BYTES]
+    if block:
+        yield bytes(block)

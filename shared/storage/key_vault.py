@@ -1,0 +1,223 @@
+"""Key Vault: secrets of the hub's own vault, and of vaults that connectors may name."""
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from azure.core.credentials import AccessToken, TokenCredential
+from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.keyvault.secrets import SecretClient
+from pydantic import SecretStr
+
+from shared.domain.errors import (
+    Fault,
+    HubError,
+    InvalidRequestError,
+    RefusedError,
+    ThrottledError,
+    TransientError,
+    UnavailableError,
+)
+from shared.settings import Settings
+from shared.storage.accounts import LOOPBACK
+from shared.storage.clients import RETRIES, TRANSPORT, token_credential
+
+logger = logging.getLogger(__name__)
+
+_VAULT_HOST = re.compile(
+    r"(?P<vault>[a-z0-9][a-z0-9-]{1,22}[a-z0-9])\.vault\.(?:azure\.net|azure\.cn|usgovcloudapi\.net)"
+)
+_SECRET_URL = re.compile(
+    r"(?P<vault>https?://[a-z0-9.:\[\]-]+)/secrets/(?P<name>[a-z0-9-]{1,127})(?:/(?P<version>[a-z0-9]{1,64}))?/?",
+    re.IGNORECASE,
+)
+_FRESH_S = 60
+# A vault that does not answer for a while must not stop what was running.
+_STALE_S = 15 * 60
+
+
+@dataclass(frozen=True)
+class _Known:
+    value: SecretStr
+    read_at: float
+
+
+class Vaults:
+    """The vaults of the allow-list: `KEY_VAULT_URL`, which is the hub's own, and `ALLOWED_KEY_VAULTS`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._own = _vault_url(settings.key_vault_url, settings)
+        named = [self._own, *(_vault_url(item, settings) for item in settings.allowed_key_vaults)]
+        self._allowed = frozenset(url for url in named if url)
+        self._clients: dict[str, SecretClient] = {}
+        self._known: dict[str, _Known] = {}
+        self._lock = threading.Lock()
+
+    def check_url(self, secret_url: str, target: str = "connectorProperties.connectionKeyVaultUrl") -> None:
+        """Raises InvalidRequestError unless the URL names a secret of a vault on the allow-list."""
+        self._parse(secret_url, target)
+
+    def get(self, secret_url: str) -> str:
+        """The value of a secret, at most a minute old; older only while its vault does not answer.
+
+        Raises:
+            InvalidRequestError: the URL names no secret of a vault on the allow-list.
+            RefusedError: there is no such secret (`SecretNotFound`), or it is not for us (`VaultRefused`).
+            UnavailableError: the vault does not answer.
+        """
+        vault, name, version = self._parse(secret_url, "connectorProperties.connectionKeyVaultUrl")
+        key = f"{vault}/{name.lower()}/{version.lower()}"
+        known = self._known.get(key)
+        age = time.monotonic() - known.read_at if known else None
+        if known and age is not None and age < _FRESH_S:
+            return known.value.get_secret_value()
+        try:
+            with _translated(f"the secret {name!r} of the vault {vault}"):
+                value = self._client(vault).get_secret(name, version or None).value or ""
+        except TransientError:
+            if known and age is not None and age < _STALE_S:
+                logger.warning("vault %s does not answer; a value %d s old is used", vault, age)
+                return known.value.get_secret_value()
+            raise
+        self._known[key] = _Known(SecretStr(value), time.monotonic())
+        return value
+
+    def get_own(self, reference: str) -> str:
+        """The value behind a reference that `set` returned; errors as in `get`."""
+        return self.get(f"{self._own_vault()}/secrets/{reference}")
+
+    def set(self, name: str, value: str) -> str:
+        """Stores a new version of a secret in the hub's own vault.
+
+        Returns:
+            `NAME/VERSION`, by which `get_own` reads this very version.
+
+        Raises:
+            RefusedError: the vault does not let us. UnavailableError: it does not answer, or none is set.
+        """
+        vault = self._own_vault()
+        with _translated(f"the secret {name!r} of the vault {vault}"):
+            stored = self._client(vault).set_secret(name, value)
+        return f"{name}/{stored.properties.version}"
+
+    def delete(self, name: str) -> None:
+        """Deletes a secret of the hub's own vault with all its versions; nothing happens if it is gone."""
+        vault = self._own_vault()
+        self._known = {key: item for key, item in self._known.items() if f"/{name.lower()}/" not in key}
+        try:
+            with _translated(f"the secret {name!r} of the vault {vault}"):
+                self._client(vault).begin_delete_secret(name)
+        except RefusedError as error:
+            if error.code != "SecretNotFound":
+                raise
+
+    def _own_vault(self) -> str:
+        if not self._own:
+            raise UnavailableError("VaultMissing", "no vault is configured; set KEY_VAULT_URL")
+        return self._own
+
+    def _parse(self, secret_url: str, target: str) -> tuple[str, str, str]:
+        found = _SECRET_URL.fullmatch(secret_url.strip())
+        vault = _vault_url(found["vault"], self._settings) if found else ""
+        if found is None or not vault:
+            message = "it must be the URL of a Key Vault secret: https://VAULT.vault.azure.net/secrets/NAME"
+            raise InvalidRequestError([Fault("InvalidValue", target, message)])
+        if vault not in self._allowed:
+            message = "this vault is not on the allow-list; add it to ALLOWED_KEY_VAULTS or use another"
+            raise InvalidRequestError([Fault("VaultNotAllowed", target, message)])
+        return vault, found["name"], found["version"] or ""
+
+    def _client(self, vault: str) -> SecretClient:
+        with self._lock:
+            if vault not in self._clients:
+                self._clients[vault] = _client(vault, self._settings)
+            return self._clients[vault]
+
+
+def _vault_url(text: str, settings: Settings) -> str:
+    """`https://HOST` of a vault, or `http://127.0.0.1:PORT` in Development; empty where it is neither."""
+    text = text.strip().rstrip("/")
+    if re.fullmatch(r"[a-zA-Z0-9-]+", text):
+        text = f"https://{text}.vault.azure.net"
+    try:
+        parts = urlsplit(text.lower())
+        port = parts.port
+    except ValueError:
+        return ""
+    if parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        return ""
+    if settings.is_development and parts.scheme == "http" and parts.hostname in LOOPBACK:
+        return f"http://{parts.netloc}"
+    is_vault = bool(_VAULT_HOST.fullmatch(parts.hostname or ""))
+    return f"https://{parts.hostname}" if is_vault and parts.scheme == "https" and port in {None, 443} else ""
+
+
+def _client(vault: str, settings: Settings) -> SecretClient:
+    options: dict[str, Any] = {
+        **TRANSPORT,
+        "retry_total": RETRIES,
+        "retry_backoff_factor": 0.5,
+        "retry_backoff_max": 10,
+    }
+    if vault.startswith("http:"):
+        # The client speaks https to vaults only, so its transport goes to loopback behind its back. The token is
+        # a word that opens nothing: no real one may travel there.
+        return SecretClient(
+            "https://local.vault.azure.net", _LoopbackCredential(), transport=_ToLoopback(vault), **options
+        )
+    return SecretClient(vault, token_credential(settings.hub_storage__client_id), **options)
+
+
+class _LoopbackCredential(TokenCredential):
+    def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
+        return AccessToken("loopback", int(time.time()) + 3600)
+
+
+class _ToLoopback(RequestsTransport):  # type: ignore[misc] # the SDK loads it by a module `__getattr__`
+    def __init__(self, vault: str) -> None:
+        super().__init__()
+        self._vault = vault
+
+    def send(self, request: Any, **options: Any) -> Any:
+        asked = request.url
+        parts = urlsplit(asked)
+        request.url = f"{self._vault}{parts.path}?{parts.query}"
+        try:
+            return super().send(request, **options)
+        finally:
+            request.url = asked
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except AzureError as error:
+        raise _translate(error, what) from None
+    except ValueError:
+        # The SDK's word for a challenge whose resource is not this vault: somebody is asking for our token.
+        raise RefusedError("VaultRefused", f"{what} asks for a token that is not for it") from None
+
+
+def _translate(error: AzureError, what: str) -> HubError:
+    status = error.status_code if isinstance(error, HttpResponseError) else None
+    match status:
+        case 404:
+            return RefusedError("SecretNotFound", f"{what} does not exist; create it or correct its URL")
+        case 400 | 401 | 403 | 409:
+            message = f"{what} is refused with {status}; let the app's identity use it, and see that it is enabled"
+            return RefusedError("VaultRefused", message)
+        case 429:
+            return ThrottledError("VaultThrottled", f"{what}: the vault asks to slow down")
+        case None:
+            return UnavailableError("VaultUnavailable", f"{what} cannot be reached ({type(error).__name__})")
+        case _:
+            return UnavailableError("VaultUnavailable", f"{what} is not available: the vault answers {status}")

@@ -1,0 +1,292 @@
+"""Table Storage: rows as plain dicts, conditional writes, pages, and transactions within a partition."""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError, ResourceExistsError
+from azure.data.tables import EdmType, EntityProperty, TableClient, TableEntity, UpdateMode
+
+from shared.domain.errors import (
+    FatalError,
+    Fault,
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionError,
+)
+from shared.storage.accounts import StorageAccount
+from shared.storage.clients import table_client
+from shared.storage.translate import service_code, translated
+
+# The SDK writes the numbers 0 and 1 in a filter as booleans, so no numbers.
+type FilterValue = str | bool | datetime
+# `PartitionKey`, `RowKey` and columns; rows that were read also hold their ETag under `etag`.
+type Row = dict[str, Any]
+
+ETAG = "etag"
+# https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
+_NOT_IN_KEYS = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
+_PAGE_ROWS = 1000
+_TRANSACTION_OPERATIONS = 100
+
+
+@dataclass(frozen=True)
+class Insert:
+    """Adds a row; the transaction fails with ConflictError if it exists."""
+
+    row: Row
+
+
+@dataclass(frozen=True)
+class Replace:
+    """Replaces a row that is unchanged; the transaction fails with PreconditionError if it is not."""
+
+    row: Row
+    etag: str
+
+
+@dataclass(frozen=True)
+class Upsert:
+    """Writes a row, whether it exists or not."""
+
+    row: Row
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Deletes a row that exists (and is unchanged, where `etag` is given); else PreconditionError."""
+
+    partition: str
+    key: str
+    etag: str | None = None
+
+
+type Operation = Insert | Replace | Upsert | Delete
+
+
+class Table:
+    """One table, created when it is first written to. Safe for use by many threads."""
+
+    def __init__(self, account: StorageAccount, name: str) -> None:
+        self.name = name
+        self._account = account
+        self._what = f"the table {name!r} of the account {account.name!r}"
+
+    @cached_property
+    def _client(self) -> TableClient:
+        return table_client(self._account, self.name)
+
+    def get(self, partition: str, key: str) -> Row | None:
+        """The row, or None."""
+        if _NOT_IN_KEYS.search(partition + key):
+            return None
+        try:
+            with translated(self._what):
+                return _decoded(self._client.get_entity(partition, key))
+        except NotFoundError:
+            return None
+
+    def insert(self, row: Row) -> str:
+        """Adds a row and returns its ETag; raises ConflictError if it exists."""
+        # As a transaction, because the SDK's own insert loses the service's code of the fault.
+        return self.transact([Insert(row)])[0]
+
+    def replace(self, row: Row, etag: str) -> str:
+        """Replaces the row if it still has `etag`, and returns the new one; else raises PreconditionError."""
+        entity = _encoded(row)
+        try:
+            return self._written(
+                lambda: self._client.update_entity(
+                    entity, UpdateMode.REPLACE, etag=etag, match_condition=MatchConditions.IfNotModified
+                )
+            )
+        except NotFoundError:
+            raise PreconditionError("PreconditionFailed", f"the row of {self._what} was deleted") from None
+
+    def upsert(self, row: Row) -> str:
+        """Writes the row, whether it exists or not, and returns its ETag."""
+        entity = _encoded(row)
+        return self._written(lambda: self._client.upsert_entity(entity, UpdateMode.REPLACE))
+
+    def delete(self, partition: str, key: str, etag: str | None = None) -> bool:
+        """Deletes the row; False if there was none. Raises PreconditionError if it does not have `etag`."""
+        if _NOT_IN_KEYS.search(partition + key):
+            return False
+        condition: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        # The SDK keeps silent about a row that is not there, so it has to be looked for.
+        existed = self.get(partition, key) is not None
+        with translated(self._what):
+            self._client.delete_entity(partition, key, **condition)
+        return existed
+
+    def query(
+        self,
+        where: str,
+        parameters: Mapping[str, FilterValue] | None = None,
+        select: Sequence[str] | None = None,
+    ) -> Iterator[Row]:
+        """The rows that an OData filter lets through, by partition and row key.
+
+        Args:
+            where: the filter; every value stands in it as `@name`, with blanks round it.
+            parameters: the values by name; they are quoted here.
+            select: columns to read; None for all.
+        """
+        return self._rows(where, parameters, select, _PAGE_ROWS)
+
+    def page(
+        self,
+        where: str,
+        parameters: Mapping[str, FilterValue] | None = None,
+        size: int = 30,
+        continuation: str | None = None,
+        select: Sequence[str] | None = None,
+    ) -> tuple[list[Row], str | None]:
+        """One page of the rows that a filter lets through; the filter must fix the partition.
+
+        Args:
+            where: as in `query`.
+            parameters: as in `query`.
+            size: rows of the page at most.
+            continuation: what the page before returned.
+            select: as in `query`; always with `RowKey`.
+
+        Returns:
+            The rows, and what the next page is asked for with; None on the last one.
+
+        Raises:
+            InvalidRequestError: the continuation is not one of ours.
+        """
+        values: dict[str, FilterValue] = dict(parameters or {})
+        if continuation:
+            where = f"( {where} ) and RowKey gt @after_key"
+            values["after_key"] = _read_token(continuation)
+        found: list[Row] = []
+        for row in self._rows(where, values, select, min(size + 1, _PAGE_ROWS)):
+            if len(found) == size:
+                return found, _token(found[-1]["RowKey"])
+            found.append(row)
+        return found, None
+
+    def transact(self, operations: Sequence[Operation]) -> list[str]:
+        """Carries out at most 100 operations on one partition, all or none.
+
+        Returns:
+            The ETag of each row written, in order; empty for deletions.
+
+        Raises:
+            ConflictError: a row to insert exists. PreconditionError: another one was changed or is gone.
+        """
+        if len(operations) > _TRANSACTION_OPERATIONS:
+            raise FatalError("TransactionTooLarge", f"{self._what} takes 100 operations at once at most")
+        batch = [_operation(operation) for operation in operations]
+        try:
+            with translated(self._what):
+                answers = self._creating(lambda: self._client.submit_transaction(batch))
+        except NotFoundError:
+            raise PreconditionError("PreconditionFailed", f"a row of {self._what} was deleted") from None
+        return [str(answer.get("etag") or "") for answer in answers]
+
+    def _written(self, write: Callable[[], Mapping[str, Any]]) -> str:
+        with translated(self._what):
+            return str(self._creating(write)["etag"])
+
+    def _creating[T](self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except HttpResponseError as error:
+            if service_code(error) != "TableNotFound":
+                raise
+        try:
+            self._client.create_table()
+        except ResourceExistsError as error:
+            if service_code(error) != "TableAlreadyExists":
+                raise
+        return call()
+
+    def _rows(
+        self,
+        where: str,
+        parameters: Mapping[str, FilterValue] | None,
+        select: Sequence[str] | None,
+        page_rows: int,
+    ) -> Iterator[Row]:
+        try:
+            with translated(self._what):
+                for entity in self._client.query_entities(
+                    where,
+                    parameters=dict(parameters or {}),
+                    select=[*select] if select else None,
+                    results_per_page=page_rows,
+                ):
+                    yield _decoded(entity)
+        except NotFoundError:
+            return  # no table yet: no rows
+
+
+def above(prefix: str) -> str:
+    """The least key that stands behind every key that starts with `prefix`."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
+def _operation(operation: Operation) -> Any:
+    match operation:
+        case Insert(row):
+            return ("create", _encoded(row))
+        case Upsert(row):
+            return ("upsert", _encoded(row), {"mode": UpdateMode.REPLACE})
+        case Replace(row, etag):
+            condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+            return ("update", _encoded(row), {"mode": UpdateMode.REPLACE, **condition})
+        case Delete(partition, key, etag):
+            conditions = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+            return ("delete", {"PartitionKey": partition, "RowKey": key}, conditions)
+
+
+def _encoded(row: Row) -> dict[str, Any]:
+    if _NOT_IN_KEYS.search(row["PartitionKey"] + row["RowKey"]):
+        raise FatalError("InvalidKey", "a row's key holds a character that Table Storage does not take")
+    # A Python int would be sent as Int32 and refused beyond it.
+    return {
+        name: EntityProperty(value, EdmType.INT64) if isinstance(value, int) and not isinstance(value, bool) else value
+        for name, value in row.items()
+        if value is not None and name != ETAG
+    }
+
+
+def _decoded(entity: TableEntity) -> Row:
+    row: Row = {name: _plain(value) for name, value in entity.items()}
+    row[ETAG] = str(entity.metadata.get("etag") or "")
+    return row
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, EntityProperty):
+        return value.value
+    if isinstance(value, datetime):
+        # The SDK's own subclass of datetime is turned into a plain one.
+        return datetime.combine(value.date(), value.timetz()).astimezone(UTC)
+    return value
+
+
+def _token(key: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+
+
+def _read_token(text: str) -> str:
+    try:
+        padded = text + "=" * (-len(text) % 4)
+        key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError):
+        key = None
+    if not isinstance(key, str) or _NOT_IN_KEYS.search(key):
+        message = "the skip token is not one that this API gave out; start again without it"
+        raise InvalidRequestError([Fault("InvalidSkipToken", "$skiptoken", message)])
+    return key

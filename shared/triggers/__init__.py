@@ -1,0 +1,1 @@
+"""Blueprints, one file per source of work: decode, call one function, return or raise."""

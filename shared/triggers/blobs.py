@@ -1,0 +1,45 @@
+"""A blob was committed: its event, the queue of blob versions, and what the queue gave up."""
+
+import azure.functions as func
+
+from shared.app import services
+from shared.domain import function_names as names
+from shared.domain.places import HUB_STORAGE, POISON, QUEUE_INGEST
+
+blobs = func.Blueprint()
+
+
+@blobs.function_name(names.BLOB_CREATED)
+@blobs.event_grid_trigger(arg_name="event")
+def blob_created(event: func.EventGridEvent) -> None:
+    """Records the blob version that was announced and queues it; Event Grid waits 30 s for the answer."""
+    from shared.ingest.match import take_event
+
+    take_event(
+        services(),
+        {
+            "id": event.id,
+            "topic": event.topic,
+            "subject": event.subject,
+            "eventType": event.event_type,
+            "data": event.get_json(),
+        },
+    )
+
+
+@blobs.function_name(names.INGEST_BLOB)
+@blobs.queue_trigger(arg_name="message", queue_name=QUEUE_INGEST, connection=HUB_STORAGE)
+def ingest_blob(message: func.QueueMessage) -> None:
+    """Ingests one blob version for one mapping, or sweeps a mapping for versions that have no run."""
+    from shared.ingest.messages import take_message
+
+    take_message(services(), message.get_json(), message.id or "")
+
+
+@blobs.function_name(names.INGEST_BLOB_POISON)
+@blobs.queue_trigger(arg_name="message", queue_name=QUEUE_INGEST + POISON, connection=HUB_STORAGE)
+def ingest_blob_poison(message: func.QueueMessage) -> None:
+    """Marks a run Failed whose message was tried in vain as often as host.json says."""
+    from shared.ingest.messages import give_up
+
+    give_up(services(), message.get_json())

@@ -1,0 +1,150 @@
+"""Slots: first every profile, then the changes; replayed they give the table; crashes and outages change nothing."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from infra.local.stack import running_stack
+from tests.acceptance.hub import Hub, wait_for
+
+COLUMNS = {"Id": "id", "City": "city", "Points": "points"}
+NOON = datetime(2026, 11, 22, 12, 7, tzinfo=UTC)
+PROFILE = {"entityType": "Profile", "entityName": "Customer"}
+
+
+@pytest.fixture
+def clocked(tmp_path: Path) -> Iterator[Hub]:
+    """A hub on a stack of its own, whose clock the test sets."""
+    with running_stack(tmp_path) as running, Hub.created(running.stack, "Clocked") as hub:
+        hub.profile_type()
+        hub.mapping("Customers", COLUMNS)
+        yield hub
+
+
+def export_at(hub: Hub, moment: datetime) -> None:
+    hub.set_clock(moment)
+    hub.fire("export_profiles")
+
+
+def replay(blobs: dict[str, str]) -> dict[str, dict[str, str]]:
+    table: dict[str, dict[str, str]] = {}
+    for path in sorted(blobs):
+        for row in csv.DictReader(io.StringIO(blobs[path], newline="")):
+            row.pop("System_ProcessingTime")
+            table[row["Id"]] = row
+    return table
+
+
+def test_slots_replayed_in_order_give_the_profile_table(clocked: Hub) -> None:
+    hub = clocked
+    hub.outbound(PROFILE)
+    contents = [
+        'id,city,points\nA,Utrecht,1\nB,"Paris, 11e",2\nC,,\n',
+        'id,city,points\nA,Utrecht,1\nB,Gent,2\nD,"say ""hi""",4\n',
+        'id,city,points\nC,"two\nlines",3\n',
+    ]
+    for number, content in enumerate(contents):
+        etag = hub.upload(f"{number}.csv", content)
+        hub.run_of(f"{number}.csv", etag)
+        export_at(hub, NOON + timedelta(minutes=15 * number))
+        wait_for(lambda number=number: len(hub.exported("Profile/")) == number + 1, f"slot {number}")  # type: ignore[misc]
+    blobs = hub.exported("Profile/")
+    assert list(blobs) == [
+        f"Profile/Customer/year=2026/month=11/day=22/hour=12/min={minute}/data.csv" for minute in ("00", "15", "30")
+    ]
+    assert [len(list(csv.reader(io.StringIO(text)))) for text in blobs.values()] == [4, 3, 2]
+    present = {row["Id"]: {k: "" if v is None else str(v) for k, v in row.items()} for row in hub.data("Customer")}
+    assert replay(blobs) == {
+        key: {name: row.get(name, "") for name in ("Id", "City", "Points")} for key, row in present.items()
+    }
+
+
+def test_no_change_no_blob_and_a_published_slot_is_never_rewritten(clocked: Hub) -> None:
+    hub = clocked
+    hub.outbound(PROFILE)
+    hub.upload("a.csv", "id,city,points\nA,x,1\n")
+    hub.run_of("a.csv")
+    export_at(hub, NOON)
+    wait_for(lambda: len(hub.exported("Profile/")) == 1, "the first slot")
+    first = hub.exported("Profile/")
+    hub.upload("b.csv", "id,city,points\nB,y,2\n")
+    hub.run_of("b.csv")
+    export_at(hub, NOON + timedelta(minutes=1))  # the same quarter of an hour
+    export_at(hub, NOON + timedelta(minutes=15))
+    wait_for(lambda: len(hub.exported("Profile/")) == 2, "the second slot")
+    export_at(hub, NOON + timedelta(minutes=30))
+    export_at(hub, NOON + timedelta(minutes=45))
+    hub.upload("c.csv", "id,city,points\nC,z,3\n")
+    hub.run_of("c.csv")
+    export_at(hub, NOON + timedelta(minutes=60))
+    wait_for(lambda: len(hub.exported("Profile/")) == 3, "the third slot")
+    blobs = hub.exported("Profile/")
+    assert [path.split("hour=")[1] for path in blobs] == [
+        "12/min=00/data.csv",
+        "12/min=15/data.csv",
+        "13/min=00/data.csv",
+    ]
+    assert first.items() <= blobs.items()
+    runs = hub.runs(kind="Export")
+    assert [run["state"] for run in runs] == ["Succeeded"] * 3
+
+
+def test_the_blob_carries_its_facts_and_metadata_says_how_to_read_it(clocked: Hub) -> None:
+    hub = clocked
+    hub.outbound({**PROFILE, "fieldNames": "Points;Id"})
+    hub.upload("a.csv", "id,city,points\nA,x,1\n")
+    hub.run_of("a.csv")
+    export_at(hub, NOON)
+    wait_for(lambda: len(hub.exported("Profile/")) == 1, "the slot")
+    (text,) = hub.exported("Profile/").values()
+    header, row = text.splitlines()
+    assert header == "Points,Id,System_ProcessingTime"
+    assert row == "1,A,2026-11-22T12:07:00.000000Z"
+    (entry,) = hub.partner.list_blobs("Profile/", include=["metadata"])
+    assert set(entry.metadata) == {"runid", "rows", "sha256", "fromversion", "toversion"}
+    assert entry.metadata["rows"] == "1"
+    assert "Metadata/Profile/Customer/metadata.json" in hub.exported("Metadata/")
+
+
+def test_slots_wait_for_their_destination_and_come_out_in_order(clocked: Hub) -> None:
+    hub = clocked
+    hub.outbound(PROFILE)
+    hub.upload("a.csv", "id,city,points\nA,x,1\n")
+    hub.run_of("a.csv")
+    export_at(hub, NOON)
+    wait_for(lambda: len(hub.exported("Profile/")) == 1, "the first slot")
+    hub.outbound(PROFILE, sas=hub.partner_sas("r"))
+    for number in (1, 2):
+        hub.upload(f"b{number}.csv", f"id,city,points\nB{number},y,2\n")
+        hub.run_of(f"b{number}.csv")
+        export_at(hub, NOON + timedelta(minutes=15 * number))
+        wait_for(
+            lambda number=number: len([r for r in hub.runs(kind="Export") if r["state"] == "Failed"]) == number,  # type: ignore[misc]
+            "the failed run",
+        )
+    assert len(hub.exported("Profile/")) == 1
+    hub.outbound(PROFILE)
+    export_at(hub, NOON + timedelta(minutes=45))
+    wait_for(lambda: len(hub.exported("Profile/")) == 3, "the waiting slots")
+    assert [path.split("min=")[1] for path in hub.exported("Profile/")] == ["00/data.csv", "15/data.csv", "30/data.csv"]
+
+
+def test_retention_deletes_only_old_exports_of_ours(clocked: Hub) -> None:
+    hub = clocked
+    hub.outbound(PROFILE)
+    hub.upload("a.csv", "id,city,points\nA,x,1\n")
+    hub.run_of("a.csv")
+    export_at(hub, NOON)
+    wait_for(lambda: len(hub.exported("Profile/")) == 1, "the slot")
+    foreign = "Profile/Customer/year=2020/month=01/day=01/hour=00/min=00/data.csv"
+    hub.partner.upload_blob(foreign, b"theirs")
+    for days, left in ((21, 1), (22, 0)):
+        hub.set_clock(NOON + timedelta(days=days))
+        hub.fire("delete_expired_exports")
+        wait_for(lambda: "Queued" not in {run["state"] for run in hub.runs()}, "the clean-up")
+        wait_for(lambda left=left: len(set(hub.exported("Profile/")) - {foreign}) == left, "the clean-up")  # type: ignore[misc]
+    assert set(hub.exported("")) == {foreign, "Metadata/Profile/Customer/metadata.json"}

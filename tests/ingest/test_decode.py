@@ -1,0 +1,193 @@
+"""From a blob's bytes to UTF-8: marks, encodings, what cannot be decoded, gzip and its limits."""
+
+import gzip
+import zlib
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.csv_dialect import CsvLimits
+from shared.domain.errors import DataError
+from shared.ingest.decode import TextStream
+from tests.ingest.csv_cases import in_chunks
+
+TEXT = "id,name\r\n1,Zoë 山田 😀\n2,\ufeffx\n"
+
+
+def decoded(data: bytes, encoding: str = "utf-8", chunk: int = 3) -> bytes:
+    return b"".join(TextStream(in_chunks(data, chunk), encoding))
+
+
+def unpacked(chunks: Iterable[bytes], limits: CsvLimits | None = None) -> bytes:
+    return b"".join(TextStream(chunks, "utf-8", gzipped=True, limits=limits))
+
+
+def code_of(chunks: Iterable[bytes], limits: CsvLimits | None = None) -> str:
+    with pytest.raises(DataError) as refused:
+        unpacked(chunks, limits)
+    return refused.value.code
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1000])
+@pytest.mark.parametrize("declared", ["utf-8", "cp1252", "UTF_8", "utf-16"])
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [
+        (b"\xef\xbb\xbf", "utf-8"),
+        (b"\xff\xfe", "utf-16-le"),
+        (b"\xfe\xff", "utf-16-be"),
+        (b"\xff\xfe\0\0", "utf-32-le"),
+        (b"\0\0\xfe\xff", "utf-32-be"),
+    ],
+)
+def test_a_byte_order_mark_decides(mark: bytes, encoding: str, declared: str, chunk: int) -> None:
+    assert decoded(mark + TEXT.encode(encoding), declared, chunk) == TEXT.encode()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be", "gb18030", "utf-16"])
+def test_without_a_mark_the_declared_encoding_holds(encoding: str) -> None:
+    source = "utf-16-le" if encoding == "utf-16" else encoding
+    assert decoded(TEXT.encode(source), encoding) == TEXT.encode()
+
+
+def test_short_files_are_whole() -> None:
+    assert [decoded(data) for data in (b"", b"a", b"\xef\xbb\xbf", b"\xef\xbb", b"\xff\xfe")] == [
+        b"",
+        b"a",
+        b"",
+        b"\xef\xbb",
+        b"",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["klingon", "hex", "rot13", "unicode_escape", "idna", "punycode", "undefined", "", "a\0"]
+)
+def test_an_encoding_that_no_file_has_is_refused(name: str) -> None:
+    with pytest.raises(DataError, match="is not known") as refused:
+        TextStream([b"x"], name)
+    assert refused.value.code == "BadEncoding"
+
+
+def test_a_file_that_its_encoding_cannot_follow_is_refused() -> None:
+    with pytest.raises(DataError) as refused:
+        decoded(b'+\n~~\n"\n"+\r+@\x1b$$\r+\r"\xd6\r"A~A', "iso2022_jp")
+    assert refused.value.code == "BadEncoding"
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding", "text"),
+    [
+        (b"a\x81b\n", "cp1252", "a\\x81b\n"),
+        (b"a\xff,b\n", "ascii", "a\\xff,b\n"),
+        # A lead byte takes no quote and no line end with it.
+        (b'"a\x81",\x81\nb\n', "shift_jis", '"a\\x81",\\x81\nb\n'),
+        (b"a\x00\xd8\nb", "utf-8", "a\\x00\\xd8\nb"),
+        ("a".encode("utf-16-le") + b"\x00\xdc\n\x00b", "utf-16-le", "a\\x00\\xdc\n\\x62"),
+    ],
+)
+@pytest.mark.parametrize("chunk", [1, 100])
+def test_what_cannot_be_decoded_stays_visible_and_is_no_text(data: bytes, encoding: str, text: str, chunk: int) -> None:
+    stream = TextStream(in_chunks(data, chunk), encoding)
+    decoded_text = b"".join(stream)
+    with pytest.raises(UnicodeDecodeError):
+        decoded_text.decode()
+    assert stream.show(decoded_text, 1000) == text
+
+
+def test_two_undecodable_bytes_never_make_a_character() -> None:
+    stream = TextStream([b"\xc3\xa9"], "ascii")
+    text = b"".join(stream)
+    assert text != "é".encode()
+    assert stream.show(text, 100) == "\\xc3\\xa9"
+
+
+@given(st.binary(max_size=60), st.sampled_from(["utf-8", "cp1252", "shift_jis", "gb18030", "utf-16-le", "cp037"]))
+def test_chunks_make_no_difference(data: bytes, encoding: str) -> None:
+    whole = decoded(data, encoding, 1000)
+    assert decoded(data, encoding, 1) == whole
+    if encoding == "utf-8":
+        assert (
+            whole == data.removeprefix(b"\xef\xbb\xbf") or data[:2] in {b"\xff\xfe", b"\xfe\xff"} or data[:1] == b"\0"
+        )
+
+
+@given(st.text(max_size=40), st.integers(3, 60))
+def test_shown_text_is_cut_between_characters(text: str, limit: int) -> None:
+    shown = TextStream([], "utf-8").show(text.encode("utf-8", "replace"), limit)
+    visible = text.encode("utf-8", "replace").decode().replace("\0", "\\x00")
+    assert visible.startswith(shown)
+    assert len(shown.encode()) <= limit
+    if len(visible.encode()) <= limit:
+        assert shown == visible
+    elif "\0" not in text:
+        assert len(shown.encode()) > limit - 4
+
+
+def test_gzip_members_follow_one_another() -> None:
+    packed = gzip.compress(b"a\n") + gzip.compress(b"") + gzip.compress(b"b\n" * 50_000) + b"\0" * 600
+    for chunk in (1, 7, 1 << 20):
+        assert unpacked(in_chunks(packed, chunk)) == b"a\n" + b"b\n" * 50_000
+
+
+def test_gzip_is_unpacked_in_pieces() -> None:
+    data = bytes(range(256)) * 40_000
+    pieces = list(TextStream([gzip.compress(data)], "latin-1", gzipped=True))
+    assert b"".join(pieces).decode() == data.decode("latin-1")
+    assert max(map(len, pieces)) <= 2 << 20
+
+
+def test_a_gzip_bomb_is_refused_before_it_is_unpacked() -> None:
+    taken = 0
+
+    def bomb() -> Iterable[bytes]:
+        nonlocal taken
+        packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+        while True:
+            taken += 1
+            yield packer.compress(b"\n" * (1 << 20)) + packer.flush(zlib.Z_SYNC_FLUSH)
+
+    assert code_of(bomb()) == "TooLarge"
+    assert taken < 5
+
+
+@pytest.mark.parametrize("size", [2_000, 300_000, 5_000_000])
+def test_the_ratio_holds_for_small_and_large_files(size: int) -> None:
+    packed = gzip.compress(b"0" * size)
+    ratio = size // len(packed)
+    assert code_of(in_chunks(packed, 50), CsvLimits(max_gzip_ratio=ratio // 2)) == "TooLarge"
+    assert len(unpacked([packed], CsvLimits(max_gzip_ratio=3 * ratio))) == size
+
+
+def test_sizes_over_the_limit_are_refused() -> None:
+    limits = CsvLimits(max_blob_bytes=10)
+    assert b"".join(TextStream([b"12345", b"67890"], "utf-8", limits=limits)) == b"1234567890"
+    with pytest.raises(DataError) as refused:
+        list(TextStream([b"12345", b"678901"], "utf-8", limits=limits))
+    assert refused.value.code == "TooLarge"
+    assert code_of([gzip.compress(b"12345678901")], limits) == "TooLarge"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"id,name\n", "NotGzip"),
+        (b"x", "NotGzip"),
+        (b"\x1f", "NotGzip"),
+        (b"\x1f\x8b", "BadGzip"),
+        (gzip.compress(b"abc" * 100)[:-1], "BadGzip"),
+        (gzip.compress(b"abc" * 100)[:-8] + b"\0" * 8, "BadGzip"),
+        (gzip.compress(b"abc" * 100) + b"tail", "BadGzip"),
+        (gzip.compress(b"abc" * 100) + b"\x1f", "BadGzip"),
+    ],
+)
+@pytest.mark.parametrize("chunk", [1, 1000])
+def test_gzip_that_is_none_or_damaged_is_refused(data: bytes, code: str, chunk: int) -> None:
+    assert code_of(in_chunks(data, chunk)) == code
+
+
+def test_an_empty_blob_is_empty_whatever_it_is_called() -> None:
+    assert unpacked([]) == b""
+    assert unpacked([b""]) == b""

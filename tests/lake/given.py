@@ -1,0 +1,92 @@
+"""Types, rows and lakes for the tests of the lake."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from shared.domain.entity_types import EntityType, InteractionType, ProfileType
+from shared.lake.parts import Part, PartWriter
+from shared.lake.schema import changes_schema
+from shared.lake.store import Lake
+
+INGESTED_AT = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+HUB = "Contoso"
+
+FIELDS: list[dict[str, Any]] = [
+    {"fieldName": "CustomerId", "fieldType": "Edm.String"},
+    {"fieldName": "Name", "fieldType": "Edm.String"},
+    {"fieldName": "Age", "fieldType": "Edm.Int32"},
+    {"fieldName": "Spend", "fieldType": "Edm.Decimal"},
+    {"fieldName": "Tags", "fieldType": "Edm.String", "isArray": True},
+    {"fieldName": "SeenAt", "fieldType": "Edm.DateTimeOffset"},
+]
+
+
+def profile_type(*more: dict[str, Any], name: str = "Customer") -> ProfileType:
+    """A profile type with the key `CustomerId`."""
+    return ProfileType.model_validate(
+        {
+            "typeName": name,
+            "apiEntitySetName": f"{name}s",
+            "fields": [*FIELDS, *more],
+            "strongIds": [{"strongIdName": "Id", "keyPropertyNames": ["CustomerId"]}],
+        }
+    )
+
+
+def interaction_type(*more: dict[str, Any], name: str = "Visit") -> InteractionType:
+    """An interaction type with ids of its own."""
+    return InteractionType.model_validate(
+        {
+            "typeName": name,
+            "apiEntitySetName": f"{name}s",
+            "fields": [*FIELDS, *more],
+            "idPropertyNames": ["CustomerId"],
+        }
+    )
+
+
+def typed(entity_type: EntityType, rows: Sequence[Mapping[str, Any]], run_id: str = "run", line: int = 2) -> pa.Table:
+    """Rows as typing makes them: `_key` and the fields that a row names are set; `_deleted` may be."""
+    full = [
+        {
+            **row,
+            "_set": ",".join(name for name in row if not name.startswith("_")),
+            "_deleted": row.get("_deleted", False),
+            "_run": run_id,
+            "_line": line + index,
+            "_ingested_at": INGESTED_AT,
+        }
+        for index, row in enumerate(rows)
+    ]
+    return pa.Table.from_pylist(full, schema=changes_schema(entity_type))
+
+
+def written(
+    entity_type: EntityType, rows: Sequence[Mapping[str, Any]], folder: Path, run_id: str = "run"
+) -> list[Part]:
+    """Rows as closed parts in a fresh folder below `folder`."""
+    fresh = folder / uuid.uuid4().hex
+    fresh.mkdir()
+    writer = PartWriter(changes_schema(entity_type), fresh)
+    writer.write(typed(entity_type, rows, run_id))
+    return writer.close()
+
+
+def ingest(
+    lake: Lake,
+    entity_type: EntityType,
+    rows: Sequence[Mapping[str, Any]],
+    folder: Path,
+    blob: str | None = None,
+    number: int = 1,
+) -> bool:
+    """Commits rows as version `number` of a blob; a new blob where none is named."""
+    changes = lake.changes(HUB, entity_type)
+    run_id = uuid.uuid4().hex
+    parts = written(entity_type, rows, folder, run_id)
+    return changes.commit(changes.upload(parts, run_id), blob or uuid.uuid4().hex, number)

@@ -1,0 +1,158 @@
+"""`changes`: appended exactly once, whatever races and whatever repeats."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import duckdb
+import obstore
+import pytest
+
+from shared.domain.errors import ConflictError, FatalError, SupersededError
+from shared.lake.changes import Changes
+from shared.lake.store import Lake
+from shared.lake.tables import open_snapshot, read_commits
+from tests.lake.given import HUB, ingest, interaction_type, profile_type, written
+
+
+def rows_in(lake: Lake, changes: Changes) -> int:
+    snapshot = open_snapshot(lake, changes.table)
+    return 0 if snapshot is None else sum(file.rows for file in snapshot.files)
+
+
+def test_a_version_is_committed_once(lake: Lake, tmp_path: Path) -> None:
+    customer = profile_type()
+    changes = lake.changes(HUB, customer)
+    assert changes.committed_number("blob") is None
+
+    assert ingest(lake, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "blob", 1)
+    assert not ingest(lake, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "blob", 1)
+
+    assert changes.committed_number("blob") == 1
+    assert changes.committed_number("other") is None
+    assert rows_in(lake, changes) == 1
+
+
+def test_a_newer_version_stops_an_older_one(lake: Lake, tmp_path: Path) -> None:
+    customer = profile_type()
+    ingest(lake, customer, [{"_key": "a", "Name": "new"}], tmp_path, "blob", 2)
+
+    with pytest.raises(SupersededError):
+        ingest(lake, customer, [{"_key": "a", "Name": "old"}], tmp_path, "blob", 1)
+
+    assert rows_in(lake, lake.changes(HUB, customer)) == 1
+
+
+def test_racing_attempts_at_one_version_commit_it_once(lake: Lake, tmp_path: Path) -> None:
+    customer = profile_type()
+    start = threading.Barrier(6)
+
+    def attempt(_: int) -> bool:
+        start.wait()
+        return ingest(lake, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "blob", 1)
+
+    with ThreadPoolExecutor(6) as pool:
+        outcomes = list(pool.map(attempt, range(6)))
+
+    assert outcomes.count(True) == 1
+    assert rows_in(lake, lake.changes(HUB, customer)) == 1
+
+
+def test_racing_blobs_all_land_in_a_table_that_none_had_made(lake: Lake, tmp_path: Path) -> None:
+    customer = profile_type()
+    start = threading.Barrier(6)
+
+    def attempt(index: int) -> bool:
+        start.wait()
+        return ingest(lake, customer, [{"_key": f"{index}", "Name": "Ada"}], tmp_path)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(attempt, range(6)))
+
+    snapshot = open_snapshot(lake, lake.changes(HUB, customer).table)
+    assert snapshot is not None
+    assert sum(file.rows for file in snapshot.files) == 6
+    assert len({file.order for file in snapshot.files}) == 6
+    assert read_commits(lake, snapshot.table, -1, 0)[0].added == []
+
+
+def test_racing_writers_with_newer_and_older_types_lose_no_column(lake: Lake, tmp_path: Path) -> None:
+    types = [profile_type({"fieldName": f"More{index}", "fieldType": "Edm.Int64"}) for index in range(4)]
+    types += [profile_type()] * 2
+    start = threading.Barrier(6)
+
+    def attempt(index: int) -> bool:
+        start.wait()
+        return ingest(lake, types[index], [{"_key": f"{index}", "Name": "Ada"}], tmp_path)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(attempt, range(6)))
+
+    snapshot = open_snapshot(lake, lake.changes(HUB, types[0]).table)
+    assert snapshot is not None
+    assert {"more0", "more1", "more2", "more3", "name"} <= snapshot.columns.keys()
+    assert sum(file.rows for file in snapshot.files) == 6
+
+
+def test_a_field_that_changed_its_type_is_refused(lake: Lake, tmp_path: Path) -> None:
+    ingest(lake, profile_type({"fieldName": "Score", "fieldType": "Edm.Int64"}), [{"_key": "a", "Score": 1}], tmp_path)
+
+    with pytest.raises(ConflictError, match="Score"):
+        ingest(lake, profile_type({"fieldName": "Score", "fieldType": "Edm.String"}), [{"_key": "a"}], tmp_path)
+
+
+def test_a_new_spelling_of_a_field_is_the_same_column(lake: Lake, tmp_path: Path) -> None:
+    ingest(lake, profile_type({"fieldName": "Score", "fieldType": "Edm.Int64"}), [{"_key": "a", "Score": 1}], tmp_path)
+    ingest(lake, profile_type({"fieldName": "SCORE", "fieldType": "Edm.Int64"}), [{"_key": "b", "SCORE": 2}], tmp_path)
+
+    assert rows_in(lake, lake.changes(HUB, profile_type())) == 2
+
+
+def test_files_lie_where_the_documents_say(lake: Lake, tmp_path: Path) -> None:
+    ingest(lake, profile_type(), [{"_key": "a"}], tmp_path)
+    ingest(lake, interaction_type(), [{"_key": "a"}], tmp_path)
+
+    tables = {blob["path"].split("/_delta_log")[0] for blobs in obstore.list(lake.store) for blob in blobs}
+    assert {"contoso/profiles/customer/changes", "contoso/interactions/visit/changes"} <= tables
+
+
+def test_uploads_of_two_attempts_do_not_overwrite_each_other(lake: Lake, tmp_path: Path) -> None:
+    customer = profile_type()
+    changes = lake.changes(HUB, customer)
+    first = changes.upload(written(customer, [{"_key": "a"}], tmp_path), "run")
+    second = changes.upload(written(customer, [{"_key": "a"}], tmp_path), "run")
+
+    assert {part.path for part in first}.isdisjoint(part.path for part in second)
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("_delta_log/00000000000000000000.json", b"garbage\n"),
+        ("_delta_log/00000000000000000004.json", b'{"commitInfo":{}}\n'),
+        ("part-00000.parquet", b"PAR1"),
+    ],
+)
+def test_a_table_that_is_damaged_or_foreign_is_never_taken_for_an_empty_one(
+    lake: Lake, tmp_path: Path, path: str, content: bytes
+) -> None:
+    customer = profile_type()
+    changes = lake.changes(HUB, customer)
+    obstore.put(lake.store, f"{changes.table}/{path}", content)
+
+    with pytest.raises(FatalError, match=changes.table):
+        changes.upload(written(customer, [{"_key": "a"}], tmp_path), "run")
+
+    assert [blob["path"] for blobs in obstore.list(lake.store) for blob in blobs] == [f"{changes.table}/{path}"]
+
+
+def test_other_readers_find_the_rows(lake: Lake, tmp_path: Path) -> None:
+    customer = profile_type()
+    ingest(lake, customer, [{"_key": "a", "Name": "Ada", "Age": None, "Tags": ["x", None]}], tmp_path)
+
+    handle = lake.open(lake.changes(HUB, customer).table)
+    assert handle is not None
+    with duckdb.connect() as connection:
+        connection.register("changes", handle.to_pyarrow_table())
+        found = connection.sql("SELECT _key, Name, Age, Tags, _set, _deleted, _line FROM changes").fetchall()
+    assert found == [("a", "Ada", None, ["x", None], "Name,Age,Tags", False, 2)]
