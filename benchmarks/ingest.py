@@ -15,7 +15,6 @@ from shared.domain.mappings import Mapping
 from shared.settings import Settings
 
 CONTAINER = "bench"
-HUB = "Bench"
 
 PROFILE = ProfileType.from_request(
     {"fields": FIELDS, "strongIds": [{"strongIdName": "ById", "keyPropertyNames": ["customer_id"]}]}
@@ -46,14 +45,16 @@ def settings_for(connection_string: str) -> Settings:
     return Settings.model_validate({"hub_storage": connection_string, "azure_functions_environment": "Development"})
 
 
-def ingest(connection_string: str, warm_up: BlobVersion, version: BlobVersion) -> tuple[float, dict[str, Any]]:
+def ingest(
+    connection_string: str, hub: str, warm_up: BlobVersion, version: BlobVersion
+) -> tuple[float, dict[str, Any]]:
     """Brings a blob version into the lake, in a process that has done so once before: download to commit."""
-    _ingest_one(connection_string, warm_up)
-    seconds, rows = timed(lambda: _ingest_one(connection_string, version))
+    _ingest_one(connection_string, "WarmUp", warm_up)
+    seconds, rows = timed(lambda: _ingest_one(connection_string, hub, version))
     return seconds, {"rows": rows}
 
 
-def _ingest_one(connection_string: str, version: BlobVersion) -> int:
+def _ingest_one(connection_string: str, hub: str, version: BlobVersion) -> int:
     from shared.ingest.reject_file import RejectFile
     from shared.ingest.source import Source
     from shared.ingest.stage import stage_rows
@@ -63,7 +64,7 @@ def _ingest_one(connection_string: str, version: BlobVersion) -> int:
 
     settings = settings_for(connection_string)
     account = hub_account(settings)
-    changes = Lake(account, settings).changes(HUB, PROFILE)
+    changes = Lake(account, settings).changes(hub, PROFILE)
     source = Source(BlobContainer(account, CONTAINER), version)
     with TemporaryDirectory(prefix="bench-") as folder:
         rejects = RejectFile(Path(folder, "rejects.csv"), MAPPING.mapping_properties.error_management)
@@ -89,6 +90,7 @@ def duckdb_alone(source: Path, target: Path) -> tuple[float, dict[str, Any]]:
 
     def work() -> int:
         with duckdb.connect(config={"threads": 2}) as connection:
+            connection.execute("SET enable_progress_bar = false")
             connection.execute(f"COPY (SELECT {', '.join(casts)} FROM {scan}) TO '{target}' (COMPRESSION zstd)")
             found = connection.execute(f"SELECT count(*) FROM '{target}'").fetchone()
             return int(found[0]) if found else 0

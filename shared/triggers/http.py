@@ -1,5 +1,6 @@
 """HTTP: FastAPI behind Azure's ASGI bridge, one function per area."""
 
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
 import azure.functions as func
@@ -16,18 +17,22 @@ _METHODS = [func.HttpMethod(name) for name in ("GET", "HEAD", "PUT", "POST", "PA
 @http.route(route="hubs/{*path}", methods=_METHODS)
 async def hubs(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Everything under `/hubs`."""
-    return await _bridge().handle_async(req, context)
+    return await _bridge()(req, context)
 
 
 @http.function_name(names.HTTP_SERVICE)
 @http.route(route="{*path}", methods=_METHODS)
 async def service(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """`/health`, `/openapi.json`, and a proper answer to every other route."""
-    return await _bridge().handle_async(req, context)
+    return await _bridge()(req, context)
+
+
+type _Bridge = Callable[[func.HttpRequest, func.Context], Awaitable[func.HttpResponse]]
 
 
 @lru_cache(maxsize=1)
-def _bridge() -> func.AsgiMiddleware:
+def _bridge() -> _Bridge:
     from shared.http.app import create_http_app
 
-    return func.AsgiMiddleware(create_http_app(services()))
+    bridge: _Bridge = func.AsgiMiddleware(create_http_app(services())).handle_async
+    return bridge
