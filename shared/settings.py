@@ -50,21 +50,15 @@ class Settings(BaseSettings):
     clock_file: Path | None = Field(
         None, description="Development only: a file whose ISO time is the app's present time while it exists."
     )
-    profile_export_schedule: str = Field(
-        "0 */15 * * * *", description="NCRONTAB schedule of `export_profiles`."
-    )
+    profile_export_schedule: str = Field("0 */15 * * * *", description="NCRONTAB schedule of `export_profiles`.")
     kpi_export_schedule: str = Field("0 0 0 * * *", description="NCRONTAB schedule of `export_kpis`.")
-    export_cleanup_schedule: str = Field(
-        "0 30 0 * * *", description="NCRONTAB schedule of `delete_expired_exports`."
-    )
+    export_cleanup_schedule: str = Field("0 30 0 * * *", description="NCRONTAB schedule of `delete_expired_exports`.")
     reconcile_schedule: str = Field("0 7/15 * * * *", description="NCRONTAB schedule of `reconcile_blobs`.")
     maintenance_schedule: str = Field("0 45 1 * * *", description="NCRONTAB schedule of `maintain_tables`.")
     export_retention_days: int = Field(
         21, ge=1, description="Exports whose slot is older than this many days are deleted."
     )
-    max_field_bytes: int = Field(
-        4 * 1024**2, ge=1024, description="A CSV cell over this many bytes rejects its row."
-    )
+    max_field_bytes: int = Field(4 * 1024**2, ge=1024, description="A CSV cell over this many bytes rejects its row.")
     max_blob_bytes: int = Field(
         10 * 1024**3, ge=1024, description="A blob whose unpacked size is over this many bytes fails its run."
     )
@@ -79,11 +73,7 @@ class Settings(BaseSettings):
     @field_validator("allowed_key_vaults", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return (
-            tuple(item.strip() for item in value.split(",") if item.strip())
-            if isinstance(value, str)
-            else value
-        )
+        return tuple(item.strip() for item in value.split(",") if item.strip()) if isinstance(value, str) else value
 
     @property
     def is_development(self) -> bool:
@@ -96,11 +86,7 @@ class Settings(BaseSettings):
         if self.hub_storage is None:
             return None
         text = self.hub_storage.get_secret_value()
-        return (
-            DEVELOPMENT_STORAGE
-            if text.strip().rstrip(";").casefold() == "usedevelopmentstorage=true"
-            else text
-        )
+        return DEVELOPMENT_STORAGE if text.strip().rstrip(";").casefold() == "usedevelopmentstorage=true" else text
 
 
 # The emulator's documented account and key, the same on every machine.

@@ -45,6 +45,29 @@ class Ports:
             port("KEY_VAULT_PORT", 0) if environment.get("KEY_VAULT_PORT", "").strip() else None,
         )
 
+    def keeping(self, earlier: "Ports") -> "Ports":
+        """The same, where any port would do the one that the stack had on this folder before, if it is free.
+
+        Connectors hold URLs with these ports, and a restart must not make them point nowhere.
+        """
+
+        def kept(asked: int | None, before: int | None, name: str) -> int | None:
+            if asked or not before:
+                return asked
+            try:
+                listen(before, name).close()
+            except SettingError:
+                return asked
+            return before
+
+        return Ports(
+            kept(self.functions, earlier.functions, "FUNCTIONS_PORT") or 0,
+            kept(self.blob, earlier.blob, "BLOB_PORT") or 0,
+            kept(self.queue, earlier.queue, "QUEUE_PORT") or 0,
+            kept(self.table, earlier.table, "TABLE_PORT") or 0,
+            kept(self.key_vault, earlier.key_vault, "KEY_VAULT_PORT"),
+        )
+
     def check_free(self) -> None:
         """Refuse a port that somebody listens on, before anything is started.
 

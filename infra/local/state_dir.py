@@ -6,6 +6,9 @@ import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from infra.local.settings import Ports
 
 _OLD_CHILDREN_TAKE_AT_MOST_S = 15
 
@@ -44,6 +47,7 @@ class StateDir:
         self.events = self.path / "events.db"
         self.vault = self.path / "vault"
         self.stack_json = self.path / "stack.json"
+        self._ports = self.path / "ports.json"
         self._lock = self.path / "lock"
 
     def acquire(self) -> int:
@@ -80,6 +84,24 @@ class StateDir:
         """Write `stack.json` in one step; it holds the connection string, so only its owner may read it."""
         content = {_camel(name): value for name, value in asdict(stack).items()}
         write_private(self.stack_json, json.dumps(content, indent=2) + "\n")
+
+    def keep_ports(self, stack: Stack) -> None:
+        """Remember where the stack serves, for the next start on this folder."""
+        urls = (
+            stack.functions_url,
+            stack.blob_endpoint,
+            stack.queue_endpoint,
+            stack.table_endpoint,
+            stack.key_vault_url,
+        )
+        write_private(self._ports, json.dumps([urlsplit(url).port for url in urls]))
+
+    def kept_ports(self) -> Ports:
+        """Where the stack before served; zeros where there was none."""
+        try:
+            return Ports(*json.loads(self._ports.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):
+            return Ports(0, 0, 0, 0, None)
 
     def read(self) -> Stack | None:
         """The running stack, or None while nothing serves here."""

@@ -60,6 +60,7 @@ class Supervisor:
         _log_to(self._state.stack_log)
         try:
             with ExitStack() as parts:
+                self._ports = self._ports.keeping(self._state.kept_ports())
                 self._ports.check_free()
                 self._start(parts, lock)
                 ended = self._wait()
@@ -104,20 +105,20 @@ class Supervisor:
         parts.callback(events.stop)
         self._wait_for_host(functions_url)
         events.start()
-        self._state.publish(
-            Stack(
-                functions_url=functions_url,
-                blob_endpoint=endpoints.blob,
-                queue_endpoint=endpoints.queue,
-                table_endpoint=endpoints.table,
-                storage_connection_string=endpoints.connection_string,
-                key_vault_url=vault.url,
-                storage_secret_url=f"{vault.url}/secrets/{_STORAGE_SECRET}",
-                clock_file=str(self._state.clock_file),
-                log_file=str(self._state.functions_log),
-                pid=os.getpid(),
-            )
+        stack = Stack(
+            functions_url=functions_url,
+            blob_endpoint=endpoints.blob,
+            queue_endpoint=endpoints.queue,
+            table_endpoint=endpoints.table,
+            storage_connection_string=endpoints.connection_string,
+            key_vault_url=vault.url,
+            storage_secret_url=f"{vault.url}/secrets/{_STORAGE_SECRET}",
+            clock_file=str(self._state.clock_file),
+            log_file=str(self._state.functions_log),
+            pid=os.getpid(),
         )
+        self._state.keep_ports(stack)
+        self._state.publish(stack)
         print(f"ready {functions_url}", flush=True)
         _progress(f"log: {self._state.functions_log}")
 

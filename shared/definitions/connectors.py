@@ -81,7 +81,9 @@ class Connectors:
                 kept_secrets.update(self._secrets.keep(hub_name, instance_id, given.secrets))
             document = connector_from_json({**body, _PROPERTIES: {**given.masked, **listed}})
             document = document.model_copy(update=self._stamps(hub_name, name, old, change, document))
-            internal = with_references({}, {p: earlier[p] for p in given.kept} | kept_secrets)
+            internal = with_references(
+                _facts_to_keep(old, document), {place: earlier[place] for place in given.kept} | kept_secrets
+            )
             return change.put(CONNECTOR, (name,), document, instance_id, internal), old is None
 
         stored, created = self._store.change(hub, make)
@@ -243,6 +245,20 @@ def _refuse_replacing(old: Connector, new: Connector) -> None:
     if old.connector_type is not new.connector_type:
         message = f"the connector {old.connector_name!r} is {old.connector_type.value}, and stays so; use another name"
         raise ConflictError("ConnectorTypeConflict", message, "connectorType")
+
+
+def _facts_to_keep(old: Stored[Connector] | None, new: Connector) -> Mapping[str, str]:
+    """The account that was found is forgotten with the URL that led to it, not before: events are matched by it."""
+    if old is None:
+        return {}
+    before, after = old.document, new
+    if (
+        isinstance(before, AzureBlobConnector)
+        and isinstance(after, AzureBlobConnector)
+        and before.connector_properties.connection_key_vault_url == after.connector_properties.connection_key_vault_url
+    ):
+        return old.internal
+    return {name: value for name, value in old.internal.items() if name not in {ACCOUNT, BLOB_ENDPOINT}}
 
 
 def _nothing_to_keep(place: str) -> Fault:

@@ -1,6 +1,5 @@
 """What a mapping must fit: the type that its rows become, and the places that its files come from and go to."""
 
-import posixpath
 import re
 from urllib.parse import urlsplit
 
@@ -64,8 +63,8 @@ def place_faults(mapping: Mapping, account: str | None, *, is_own_account: bool)
         faults.append(Fault("InvalidValue", _DESTINATION, "must be container[/prefix]"))
     elif is_own_account and container in OWN_CONTAINERS:
         faults.append(_own_container(container, _DESTINATION))
-    elif _would_match_again(mapping, container, prefix):
-        message = "files moved there match this mapping again; move them out of its reach"
+    elif _holds_the_folder(mapping, container, prefix):
+        message = "the mapping's own folder lies there, so no file would ever be new; use another folder"
         faults.append(Fault("InvalidValue", _DESTINATION, message))
     return faults
 
@@ -108,10 +107,6 @@ def _own_container(container: str, target: str) -> Fault:
     return Fault("InvalidValue", target, message)
 
 
-def _would_match_again(mapping: Mapping, container: str, prefix: str) -> bool:
-    """Whether a file that matches would, once moved, match again; tried with a sample of such a file."""
-    sample = re.sub(r"\[[!^]?\]?[^\]]*\]|\*+|\?", "x", mapping.mapping_properties.file_filter)
-    below = f"{prefix}/" if prefix else ""
-    return any(
-        mapping.matches(container, below + moved) for moved in (sample, posixpath.basename(sample), f"x/{sample}")
-    )
+def _holds_the_folder(mapping: Mapping, container: str, prefix: str) -> bool:
+    """Whether the mapping's own folder lies where its files go; what lies there counts as done."""
+    return container == mapping.container and mapping.prefix.startswith(f"{prefix}/" if prefix else "")

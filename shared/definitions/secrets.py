@@ -14,8 +14,9 @@ from shared.domain.errors import FatalError, Fault, RefusedError
 from shared.domain.names import name_key
 from shared.storage.key_vault import Vaults
 
-# Where the references lie among the internal facts of a connector.
-_INTERNAL = "secrets"
+# Among the internal facts of a connector: its references by place, and every name it ever used in the vault.
+_REFERENCES = "secrets"
+_NAMES = "secretNames"
 # https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers
 _NAME_LIMIT = 127
 
@@ -88,20 +89,28 @@ class Secrets:
         return SecretStr(self._vaults.get_own(reference))
 
     def forget(self, internal: Mapping[str, str]) -> None:
-        """Deletes all secrets of a stored connector."""
-        for reference in references(internal).values():
-            self._vaults.delete(reference.split("/", maxsplit=1)[0])
+        """Deletes all secrets that a stored connector ever had."""
+        for name in _names(internal):
+            self._vaults.delete(name)
 
 
 def references(internal: Mapping[str, str]) -> dict[Pointer, str]:
     """The references among the internal facts of a connector."""
-    found: dict[Pointer, str] = json.loads(internal.get(_INTERNAL, "{}"))
+    found: dict[Pointer, str] = json.loads(internal.get(_REFERENCES, "{}"))
     return found
 
 
 def with_references(internal: Mapping[str, str], found: Mapping[Pointer, str]) -> dict[str, str]:
     """Internal facts of a connector with other references."""
-    return {**internal, _INTERNAL: json.dumps(dict(found))}
+    names = sorted({*_names(internal), *(reference.split("/", maxsplit=1)[0] for reference in found.values())})
+    return {**internal, _REFERENCES: json.dumps(dict(found)), _NAMES: json.dumps(names)}
+
+
+def _names(internal: Mapping[str, str]) -> list[str]:
+    # A name that is not used any more is kept until the connector is deleted: a vault does not take a deleted
+    # name again until it is purged, and the property may come back.
+    found: list[str] = json.loads(internal.get(_NAMES, "[]"))
+    return found
 
 
 def _masked_object(value: Mapping[str, Any], place: Pointer, inside: bool, found: SplitProperties) -> dict[str, Any]:

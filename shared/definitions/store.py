@@ -21,6 +21,7 @@ from shared.domain.errors import (
     NotFoundError,
     PreconditionError,
     RequestTooLargeError,
+    UnavailableError,
 )
 from shared.domain.names import name_key
 from shared.storage.tables import ETAG, Delete, FilterValue, Insert, Operation, Replace, Row, Table, Upsert, above
@@ -189,10 +190,16 @@ class DefinitionStore:
         try:
             self._table.transact(change.guarded(write_id))
         except (ConflictError, PreconditionError):
-            # Our own commit may have been applied while its answer was lost.
-            guard = self._table.get(partition, _GUARD)
-            return guard is not None and guard["writeId"] == write_id
+            return self._is_ours(partition, write_id)
+        except UnavailableError:
+            if not self._is_ours(partition, write_id):
+                raise
         return True
+
+    def _is_ours(self, partition: str, write_id: str) -> bool:
+        """Whether a commit that seemed to fail is there: its answer alone may have been lost."""
+        guard = self._table.get(partition, _GUARD)
+        return guard is not None and guard["writeId"] == write_id
 
 
 def _key(kind: Kind[Any], names: tuple[str, ...]) -> str:

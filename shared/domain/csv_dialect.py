@@ -39,7 +39,7 @@ class CsvDialect:
 
     delimiter: str = ","
     quote: str = '"'
-    escape: str = '"'
+    escape: str = ""
     has_header: bool = True
     encoding: str = "utf-8"
     bare_quotes: Literal["Reject", "Literal"] = "Reject"

@@ -1,12 +1,12 @@
 """The `format` of a mapping: how its CSV files are written."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field as Property
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
-from shared.domain.csv_dialect import check_encoding
+from shared.domain.csv_dialect import CsvDialect, check_encoding
 from shared.domain.document import AnyCaseEnum, Document
 
 
@@ -102,10 +102,26 @@ class MappingFormat(Document):
     @classmethod
     def _is_known_culture(cls, value: str) -> str:
         if value and value.split("-", maxsplit=1)[0].casefold() not in _POINT | _COMMA:
-            raise ValueError(
-                f"how numbers are written in {value!r} is not known; use a culture such as en-US or de-DE"
-            )
+            raise ValueError(f"how numbers are written in {value!r} is not known; use a culture such as en-US or de-DE")
         return value
+
+    @model_validator(mode="after")
+    def _is_a_dialect(self) -> Self:
+        self.dialect(has_header=True)
+        return self
+
+    def dialect(self, *, has_header: bool) -> CsvDialect:
+        """The dialect that files of this format are written in; raises ValueError where none is possible."""
+        # The API's default escape is the usual quote; with another quote it can only mean that quotes are doubled.
+        escape = self.quote_escape_character if self.quote_escape_character != '"' else ""
+        return CsvDialect(
+            delimiter=self.column_delimiter,
+            quote=self.quote_character,
+            escape=escape,
+            has_header=has_header,
+            encoding=self.encoding,
+            bare_quotes=self.bare_quotes.value,
+        )
 
     @property
     def decimal_mark(self) -> Literal[".", ","]:

@@ -4,6 +4,7 @@ Out: camelCase. In: property names and enum values in any case, booleans and num
 properties refused, read-only ones ignored.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
@@ -20,6 +21,18 @@ class AnyCaseEnum(StrEnum):
     def _missing_(cls, value: object) -> Self | None:
         text = str(value).casefold()
         return next((member for member in cls if member.value.casefold() == text), None)
+
+
+class InconsistentError(ValueError):
+    """What a validator finds wrong with a document as a whole: each becomes a fault of its own.
+
+    Args:
+        found: (property, message) pairs.
+    """
+
+    def __init__(self, found: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(message for _, message in found))
+        self.found = tuple(found)
 
 
 class Document(BaseModel):
@@ -71,6 +84,11 @@ def faults(error: ValidationError, skip: frozenset[str] = frozenset()) -> list[F
                 target += f"[{part}]"
             elif part not in skip:
                 target += f".{part}" if target else str(part)
+        cause = item.get("ctx", {}).get("error")
+        if isinstance(cause, InconsistentError):
+            prefix = f"{target}." if target else ""
+            found += [Fault("InvalidValue", f"{prefix}{name}", message) for name, message in cause.found]
+            continue
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "this property is not known; remove it or correct its name"

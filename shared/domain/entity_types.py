@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 from pydantic import Field as Property
 from pydantic import model_validator
 
-from shared.domain.document import AnyCaseEnum, Document
+from shared.domain.document import AnyCaseEnum, Document, InconsistentError
 from shared.domain.fields import TIMES, Field, doubled_names, field_named
 from shared.domain.names import DefinitionName
 
@@ -76,24 +76,24 @@ class EntityType(Document):
     @model_validator(mode="after")
     def _fields_are_consistent(self) -> Self:
         problems = [
-            f"the field {name!r} stands there more than once"
+            ("fields", f"the field {name!r} stands there more than once")
             for name in doubled_names([f.field_name for f in self.fields])
         ]
         if self.timestamp_field_name is not None:
             stamp = field_named(self.fields, self.timestamp_field_name)
             if stamp is None or stamp.field_type not in TIMES or stamp.is_array:
-                problems.append(
-                    f"timestampFieldName {self.timestamp_field_name!r} must name a date or time field"
-                )
-        problems += self._problems()
+                message = f"{self.timestamp_field_name!r} must be a date or time field of this type, and no array"
+                problems.append(("timestampFieldName", message))
+        problems += self._key_problems()
         if problems:
-            raise ValueError("; ".join(problems))
+            raise InconsistentError(problems)
         return self
 
-    def _problems(self) -> list[str]:
-        return [problem for name in self.key_fields for problem in self._key_problem(name)]
+    def _key_problems(self) -> list[tuple[str, str]]:
+        """(property, message) pairs for keys that cannot be keys."""
+        raise NotImplementedError
 
-    def _key_problem(self, name: str) -> list[str]:
+    def _problems_of_key_field(self, name: str) -> list[str]:
         field = field_named(self.fields, name)
         if field is None:
             return [f"the key names the field {name!r}, which this type does not have"]
@@ -119,13 +119,15 @@ class ProfileType(EntityType):
 
     strong_ids: list[StrongId] = Property(min_length=1)
 
-    def _problems(self) -> list[str]:
-        named = [name for strong_id in self.strong_ids for name in strong_id.key_property_names]
-        problems = [problem for name in dict.fromkeys(named) for problem in self._key_problem(name)]
-        names = [strong_id.strong_id_name for strong_id in self.strong_ids]
-        return problems + [
-            f"the strong id {name!r} stands there more than once" for name in doubled_names(names)
+    def _key_problems(self) -> list[tuple[str, str]]:
+        problems = [
+            (f"strongIds[{at}].keyPropertyNames", problem)
+            for at, strong_id in enumerate(self.strong_ids)
+            for name in strong_id.key_property_names
+            for problem in self._problems_of_key_field(name)
         ]
+        doubled = doubled_names([strong_id.strong_id_name for strong_id in self.strong_ids])
+        return problems + [("strongIds", f"the strong id {name!r} stands there more than once") for name in doubled]
 
     @property
     def key_fields(self) -> list[str]:
@@ -150,6 +152,13 @@ class InteractionType(EntityType):
     participant_profiles: list[Participant] = Property(default_factory=list)
     primary_participant_profile_property_name: str | None = None
     is_activity: bool = False
+
+    def _key_problems(self) -> list[tuple[str, str]]:
+        return [
+            ("idPropertyNames", problem)
+            for name in self.id_property_names
+            for problem in self._problems_of_key_field(name)
+        ]
 
     @property
     def key_fields(self) -> list[str]:

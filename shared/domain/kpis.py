@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field as Property
 from pydantic import model_validator
 
-from shared.domain.document import AnyCaseEnum, Document
+from shared.domain.document import AnyCaseEnum, Document, InconsistentError
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.fields import NUMBERS, TIMES
 
@@ -82,19 +82,18 @@ class Kpi(Document):
     @model_validator(mode="after")
     def _is_supported(self) -> Self:
         problems = []
-        if not re.fullmatch(r"\*|[a-zA-Z][a-zA-Z0-9_]*", self.expression.strip()):
-            problems.append(
-                "expression must be a field name, or * with Count; this release has no arithmetic"
-            )
-        elif self.expression.strip() == "*" and self.function is not KpiFunction.COUNT:
-            problems.append(
-                f"{self.function.value} needs a field name as its expression; * is for Count only"
-            )
-        for name, value in (("filter", self.filter), ("aliases", self.aliases), ("extracts", self.extracts)):
-            if value:
-                problems.append(f"{name} is not supported in this release; leave it empty")
+        expression = self.expression.strip()
+        if not re.fullmatch(r"\*|[a-zA-Z][a-zA-Z0-9_]*", expression):
+            problems.append(("expression", "must be a field name, or * with Count; this release has no arithmetic"))
+        elif expression == "*" and self.function is not KpiFunction.COUNT:
+            problems.append(("expression", f"{self.function.value} needs a field name; * is for Count only"))
+        problems += [
+            (name, "not supported in this release; leave it empty")
+            for name, value in (("filter", self.filter), ("aliases", self.aliases), ("extracts", self.extracts))
+            if value
+        ]
         if problems:
-            raise ValueError("; ".join(problems))
+            raise InconsistentError(problems)
         return self
 
     def problems_with(self, entity_type: EntityType) -> list[tuple[str, str]]:
@@ -104,9 +103,7 @@ class Kpi(Document):
         if expression != "*":
             field = entity_type.field(expression)
             if field is None:
-                found.append(
-                    ("expression", f"the type {entity_type.type_name!r} has no field {expression!r}")
-                )
+                found.append(("expression", f"the type {entity_type.type_name!r} has no field {expression!r}"))
             elif field.is_array and self.function is not KpiFunction.COUNT:
                 found.append(("expression", f"the field {expression!r} is an array; only Count takes one"))
             elif self.function not in _COUNTS and field.field_type not in NUMBERS:

@@ -46,9 +46,7 @@ class ErrorManagement(Document):
     @model_validator(mode="after")
     def _has_its_limit(self) -> Self:
         if self.error_management_type is ErrorManagementType.REJECT_UNTIL_LIMIT and self.error_limit is None:
-            raise ValueError(
-                "RejectUntilLimit needs errorLimit, the number of rejects that are still accepted"
-            )
+            raise ValueError("RejectUntilLimit needs errorLimit, the number of rejects that are still accepted")
         return self
 
     @property
@@ -97,9 +95,7 @@ class ColumnMapping(Document):
     @model_validator(mode="after")
     def _is_readable(self) -> Self:
         if self.is_encrypted:
-            raise ValueError(
-                "encrypted columns cannot be read: no key can be named; set isEncrypted to false"
-            )
+            raise ValueError("encrypted columns cannot be read: no key can be named; set isEncrypted to false")
         return self
 
 
@@ -119,10 +115,7 @@ class CompleteOperation(Document):
 
     @model_validator(mode="after")
     def _has_its_folder(self) -> Self:
-        if (
-            self.completion_operation_type is CompletionOperationType.MOVE_FILE
-            and not self.destination_folder
-        ):
+        if self.completion_operation_type is CompletionOperationType.MOVE_FILE and not self.destination_folder:
             raise ValueError("MoveFile needs destinationFolder, as container[/prefix]")
         return self
 
@@ -142,11 +135,7 @@ class MappingProperties(Document):
     @field_validator("format", "availability", "complete_operation", mode="before")
     @classmethod
     def _default_for_null(cls, value: Any, info: Any) -> Any:
-        return (
-            cls.model_fields[info.field_name].get_default(call_default_factory=True)
-            if value is None
-            else value
-        )
+        return cls.model_fields[info.field_name].get_default(call_default_factory=True) if value is None else value
 
     @field_validator("folder_path")
     @classmethod
@@ -277,9 +266,7 @@ def _glob(pattern: str) -> re.Pattern[str]:
             case "?":
                 out += "[^/]"
             case _ if len(part) > 1:
-                out += "(?!/)" + fnmatch.translate(part).removeprefix("(?s:").removesuffix(
-                    r")\z"
-                ).removesuffix(r")\Z")
+                out += "(?!/)" + fnmatch.translate(part).removeprefix("(?s:").removesuffix(r")\z").removesuffix(r")\Z")
             case _:
                 out += re.escape(part)
     return re.compile(out, re.DOTALL)

@@ -33,15 +33,11 @@ def check_hub_name(name: str) -> str:
 
 def check_name(name: str, target: str) -> str:
     """Returns `name`, or raises InvalidRequestError for `target` (the kind of thing that is named)."""
-    return _check(
-        name, NAME_PATTERN, target, "2 to 128 letters, digits and underscores, starting with a letter"
-    )
+    return _check(name, NAME_PATTERN, target, "2 to 128 letters, digits and underscores, starting with a letter")
 
 
 def _check(name: str, pattern: str, target: str, rule: str) -> str:
     if not re.fullmatch(pattern.strip("^$"), name):
         shown = name if len(name) <= 128 else f"{name[:128]}..."
-        raise InvalidRequestError(
-            [Fault("InvalidName", target, f"the name {shown!r} is not allowed: use {rule}")]
-        )
+        raise InvalidRequestError([Fault("InvalidName", target, f"the name {shown!r} is not allowed: use {rule}")])
     return name

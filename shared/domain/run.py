@@ -109,13 +109,9 @@ def ingest_run_id(hub: str, connector: str, mapping: str, mapping_id: str, versi
     )
 
 
-def export_run_id(
-    hub: str, connector_instance: str, entity_type: str, entity_name: str, slot: datetime
-) -> str:
+def export_run_id(hub: str, connector_instance: str, entity_type: str, entity_name: str, slot: datetime) -> str:
     """The id of the one run of an export slot of one entity of one connector."""
-    return _digest(
-        "export", hub.lower(), connector_instance, entity_type, entity_name.lower(), slot.isoformat()
-    )
+    return _digest("export", hub.lower(), connector_instance, entity_type, entity_name.lower(), slot.isoformat())
 
 
 def kpi_run_id(hub: str, kpi: str, due: datetime) -> str:

@@ -24,9 +24,7 @@ def entity_folder(entity_type: str) -> str:
 
 def data_path(entity_type: str, entity_name: str, slot: datetime) -> str:
     """Path of a slot's `data.csv` in the destination's container."""
-    return (
-        f"{entity_folder(entity_type)}/{entity_name}/{slot:year=%Y/month=%m/day=%d/hour=%H/min=%M}/data.csv"
-    )
+    return f"{entity_folder(entity_type)}/{entity_name}/{slot:year=%Y/month=%m/day=%d/hour=%H/min=%M}/data.csv"
 
 
 def metadata_path(entity_type: str, entity_name: str) -> str:

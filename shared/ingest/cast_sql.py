@@ -118,7 +118,9 @@ def integer(field_type: FieldType, form: MappingFormat) -> Cast:
         cases,
         (
             Refusal(
-                "NotAnInteger", f"expected a whole number{_written(form)}", lambda text: f"NOT {matches(text, number)}"
+                "NotAnInteger",
+                f"expected a whole number{_written(form, 'without group marks')}",
+                lambda text: f"NOT {matches(text, number)}",
             ),
             Refusal("OutOfRange", f"expected a whole number from {low} to {high}"),
         ),
@@ -229,7 +231,7 @@ def _pointed(text: Sql, form: MappingFormat, *, grouped: bool = True) -> Sql:
     return bare if form.decimal_mark == "." else f"replace({bare}, {literal(form.decimal_mark)}, '.')"
 
 
-def _written(form: MappingFormat) -> str:
+def _written(form: MappingFormat, marks: str = "with a point and without group marks") -> str:
     if form.accept_language:
         return f" as {form.accept_language} writes it"
-    return " with a point and without group marks (format.acceptLanguage declares others)"
+    return f" {marks} (format.acceptLanguage declares others)"

@@ -29,16 +29,17 @@ def enum_number(field: Field, number: Cast) -> Cast:
 
     def cases(text: Sql) -> list[tuple[Sql, Sql]]:
         given = number.value(text)
-        member = (
-            f"CAST({given} AS BIGINT) & {~every_bit} = 0" if field.is_flag_enum else f"{given} IN ({_listed(numbers)})"
-        )
-        found = [(member, given)]
+        found = []
+        if field.is_flag_enum:
+            found.append((f"CAST({given} AS BIGINT) & {~every_bit} = 0", given))
+        elif numbers:
+            found.append((f"{given} IN ({_listed(numbers)})", given))
         if names:
             found.append((f"{text} IN ({_listed(names)})", _number_of(text, names)))
         if names and field.is_flag_enum:
             flags = f"list_transform(string_split({text}, ','), lambda flag: {_number_of(trimmed('flag'), names)})"
             found.append((f"list_count({flags}) = len({flags})", f"list_bit_or({flags})"))
-        return found
+        return found or [("false", given)]
 
     return Cast(cases, (_not_a_member(field),))
 
@@ -48,12 +49,12 @@ def enum_text(field: Field) -> Cast:
     members = [*_names(field), *dict.fromkeys(str(valid.value) for valid in field.enum_valid_values)]
 
     def cases(text: Sql) -> list[tuple[Sql, Sql]]:
-        is_member = f"{text} IN ({_listed(members)})"
+        found = [(f"{text} IN ({_listed(members)})", text)]
         if field.is_flag_enum:
             flags = f"string_split({text}, ',')"
             others = f"list_filter({flags}, lambda flag: {trimmed('flag')} NOT IN ({_listed(members)}))"
-            is_member += f" OR len({others}) = 0"
-        return [(is_member, text)]
+            found.append((f"len({others}) = 0", trimmed(text)))
+        return found
 
     return Cast(cases, (_not_a_member(field),), lambda value: value)
 

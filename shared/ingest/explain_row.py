@@ -158,8 +158,6 @@ class CarefulReader:
             row.cells = data[at : row.end].split(delimiter) if row.count <= row.keep else []
             return
         while True:
-            if row.after is None and row.stop - at < self._lookahead:
-                raise _UndecidedError
             if data.startswith(quote, at, row.end):
                 at = self._read_quoted(row, at + len(quote))
                 if at < row.end and not data.startswith(delimiter, at, row.end):

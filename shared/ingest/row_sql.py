@@ -18,7 +18,7 @@ class RowSql:
     Args:
         columns: the mapped columns, in the order of the file.
         width: number of columns of the file.
-        path: the blob's path; a part of derived keys.
+        source: container and path of the blob; a part of derived keys.
 
     Attributes:
         text: selects from `batch` (`c<position>`) the values `v<number>`, in the order of `columns`, the `key`, and
@@ -28,7 +28,7 @@ class RowSql:
     """
 
     def __init__(
-        self, columns: list[MappedColumn], entity_type: EntityType, form: MappingFormat, width: int, path: str
+        self, columns: list[MappedColumn], entity_type: EntityType, form: MappingFormat, width: int, source: str
     ) -> None:
         self.refusals: list[tuple[str | None, Refusal]] = []
         self._columns = columns
@@ -36,7 +36,7 @@ class RowSql:
         self._sql = [
             self._column(number, column, form, keys, entity_type.kind) for number, column in enumerate(columns)
         ]
-        self._key = self._key_sql(keys, width, path)
+        self._key = self._key_sql(keys, width, source)
         self.positions = sorted({column.position for column in columns} if keys else range(width))
         self.text = self._statement(keys)
 
@@ -65,13 +65,13 @@ class RowSql:
         self.refusals.append((name, refusal))
         return len(self.refusals) - 1
 
-    def _key_sql(self, keys: list[str], width: int, path: str) -> Sql:
+    def _key_sql(self, keys: list[str], width: int, source: str) -> Sql:
         if keys:
             texts = {column.field.field_name: sql.as_text for column, sql in zip(self._columns, self._sql, strict=True)}
             return " || '_' || ".join(texts[name] for name in keys)
         # NUL stands in no cell, so no two rows make the same text. Equal rows are told apart when all are known.
         cells = "".join(f", chr(0), c{position}" for position in range(width))
-        return f"md5(concat({literal(path)}{cells}))"
+        return f"md5(concat({literal(source)}{cells}))"
 
     def _statement(self, keys: list[str]) -> Sql:
         reads = "".join(f", {sql.read} AS v{number}" for number, sql in enumerate(self._sql) if sql.read)

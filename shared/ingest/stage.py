@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.domain.csv_dialect import CsvDialect, CsvLimits
+from shared.domain.csv_dialect import CsvLimits
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import AccountingError, SkippedError
 from shared.domain.mappings import Mapping
@@ -122,26 +122,16 @@ def open_rows(source: Source, mapping: Mapping, settings: Settings) -> "CsvReade
     """The CSV reader over the source's bytes, as the mapping's format says."""
     from shared.ingest.read_csv import read_csv
 
-    return read_csv(source.chunks(), dialect_of(mapping), limits_of(settings), gzipped=source.is_gzip)
-
-
-def dialect_of(mapping: Mapping) -> CsvDialect:
-    """How the files of a mapping are written."""
-    form = mapping.mapping_properties.format
-    return CsvDialect(
-        delimiter=form.column_delimiter,
-        quote=form.quote_character,
-        escape=form.quote_escape_character,
-        has_header=mapping.mapping_properties.has_header,
-        encoding=form.encoding,
-        bare_quotes=form.bare_quotes.value,
-    )
+    properties = mapping.mapping_properties
+    dialect = properties.format.dialect(has_header=properties.has_header)
+    return read_csv(source.chunks(), dialect, limits_of(settings), gzipped=source.is_gzip)
 
 
 def limits_of(settings: Settings) -> CsvLimits:
     """The sizes that reject a row or refuse a file."""
     return CsvLimits(
         max_field_bytes=settings.max_field_bytes,
+        max_row_bytes=max(CsvLimits().max_row_bytes, 4 * settings.max_field_bytes),
         max_blob_bytes=settings.max_blob_bytes,
         max_gzip_ratio=settings.max_gzip_ratio,
     )

@@ -126,8 +126,9 @@ def scan(
 def _is_crlf(window: npt.NDArray[np.uint8], ends: Offsets) -> npt.NDArray[np.bool_]:
     """Which rows end with the LF of a CRLF."""
     last = np.minimum(ends, window.size - 1)
-    crlf = (window[last] == _LF) & (window[np.maximum(last - 1, 0)] == _CR)
-    return crlf & (ends < window.size)
+    feed, before = window[last] == _LF, window[np.maximum(last - 1, 0)] == _CR
+    found: npt.NDArray[np.bool_] = feed & before & (ends < window.size)
+    return found
 
 
 def _mask(window: npt.NDArray[np.uint8], byte: int, words: int) -> Words:

@@ -44,7 +44,7 @@ class RowTyper:
 
     Args:
         header: names of the file's columns.
-        path: the blob's path; a part of derived keys.
+        path: the blob's path; with the container it is a part of derived keys.
         ingested_at: aware time that the rows carry.
 
     Raises:
@@ -65,7 +65,9 @@ class RowTyper:
         self.ignored_columns = ignored_columns(header, mapping)
         """Names of the columns that fill no field; `column 6` where there is no name."""
         self._schema = schema.changes_schema(entity_type)
-        self._sql = RowSql(self._columns, entity_type, mapping.mapping_properties.format, len(header), path)
+        # Files of one name in two containers are two sources: their equal rows must not replace each other.
+        source = f"{mapping.container}/{path}"
+        self._sql = RowSql(self._columns, entity_type, mapping.mapping_properties.format, len(header), source)
         set_fields = {column.field.field_name for column in self._columns}
         self._constants: dict[str, Any] = {
             schema.SET: ",".join(f.field_name for f in entity_type.fields if f.field_name in set_fields),

@@ -105,7 +105,9 @@ class Changes:
                 mode="append",
                 schema=snapshot.handle.schema(),
                 commit_properties=CommitProperties(
-                    app_transactions=[Transaction(app_id, number)], max_commit_retries=_RETRIES_BY_THE_LIBRARY
+                    # Without its time the log could never forget it.
+                    app_transactions=[Transaction(app_id, number, time.time_ns() // 1_000_000)],
+                    max_commit_retries=_RETRIES_BY_THE_LIBRARY,
                 ),
             )
         logger.info("%s files committed to %s", len(actions), self.table)

@@ -40,9 +40,9 @@ def link_files(lake: Lake, work: Workspace, table: str, files: Iterable[_File]) 
 
 # Where a row stands among all rows of its key: when its file was committed, then its line. Blobs that raced into the
 # same millisecond are told apart by their run. 47, 40 and 40 bits; a HUGEINT has 127.
-_FILE_ORDER = f"left(parse_filename(filename), {_ORDER_DIGITS})::BIGINT"
+FILE_ORDER = f"left(parse_filename(filename), {_ORDER_DIGITS})::BIGINT"
 POSITION = (
-    f"(coalesce({quoted(ORDER)}, {_FILE_ORDER})::HUGEINT * {1 << 80}"
+    f"(coalesce({quoted(ORDER)}, {FILE_ORDER})::HUGEINT * {1 << 80}"
     f" + {quoted(LINE)}::HUGEINT * {1 << 40} + (hash({quoted(RUN)}) & {(1 << 40) - 1})::HUGEINT)"
 )
 

@@ -7,6 +7,7 @@ works with a file holds a hard link to it in a folder of his own, so making room
 import hashlib
 import os
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,8 @@ MAX_BYTES = 1024**3
 _FETCHES_AT_ONCE = 4
 _CHUNK_BYTES = 8 * 1024**2
 _UNFINISHED = "fetch-"
+_FILE_COSTS_BYTES = 16 * 1024  # so that a great many small files do not get too many
+_LOOKS_PER_FILLING = 32  # listing the folder for each file would take longer than fetching it
 _ABANDONED_AFTER_S = 3600
 
 
@@ -46,12 +49,20 @@ class WantedFile:
 class LocalFiles:
     """The shared folder of one container."""
 
-    def __init__(self, store: "AzureStore", origin: str, max_bytes: int = MAX_BYTES) -> None:
-        """`origin` (URL of the container) tells equal paths of different accounts apart."""
+    def __init__(
+        self, store: "AzureStore", origin: str, folder: Path | None = None, max_bytes: int = MAX_BYTES
+    ) -> None:
+        """`origin` (URL of the container) tells equal paths of different accounts apart.
+
+        Without `folder` it is one of this user's in the system's temporary folder; hard links must be possible from it
+        into the folders of workspaces, so it has to lie on the same disk.
+        """
         self._store = store
         self._origin = origin
         self._max_bytes = max_bytes
-        self._folder = Path(tempfile.gettempdir()) / f"connector-hub-lake-{os.getuid()}"
+        self._lock = threading.Lock()
+        self._fetched_bytes = max_bytes  # what other processes left is looked at first
+        self._folder = folder or Path(tempfile.gettempdir()) / f"connector-hub-lake-{os.getuid()}"
 
     def link(self, wanted: Sequence[WantedFile], folder: Path) -> list[Path]:
         """Hard links to the files, in the order of `wanted`.
@@ -94,7 +105,12 @@ class LocalFiles:
             part.replace(kept)
         finally:
             part.unlink(missing_ok=True)
-        self._make_room()
+        with self._lock:
+            self._fetched_bytes += file.size + _FILE_COSTS_BYTES
+            is_due = self._fetched_bytes > self._max_bytes // _LOOKS_PER_FILLING
+            self._fetched_bytes = 0 if is_due else self._fetched_bytes
+        if is_due:
+            self._make_room()
 
     def _chunks(self, path: str) -> Iterator[bytes]:
         import obstore
@@ -111,7 +127,7 @@ class LocalFiles:
             except FileNotFoundError:
                 continue
             if not entry.name.startswith(_UNFINISHED) or state.st_mtime < abandoned:
-                kept.append((state.st_mtime, state.st_size, entry.path))
+                kept.append((state.st_mtime, state.st_size + _FILE_COSTS_BYTES, entry.path))
         excess = sum(size for _, size, _ in kept) - self._max_bytes
         for _, size, path in sorted(kept):
             if excess <= 0:

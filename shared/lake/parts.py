@@ -37,11 +37,12 @@ class PartWriter:
     A finished file stands in `parts` at once, so that it can be sent off while the next one is written.
     """
 
-    def __init__(self, schema: "pa.Schema", folder: Path) -> None:
+    def __init__(self, schema: "pa.Schema", folder: Path, part_bytes: int = PART_BYTES) -> None:
         """`schema` is `changes_schema` of the type; `folder` must exist."""
         self.parts: list[Part] = []
         self._schema = schema
         self._folder = folder
+        self._part_bytes = part_bytes
         self._open: _OpenPart | None = None
 
     def write(self, table: "pa.Table") -> None:
@@ -52,7 +53,7 @@ class PartWriter:
             path = self._folder / f"part-{len(self.parts):05d}.parquet"
             self._open = _OpenPart(path, self._schema)
         self._open.write(table)
-        if self._open.size >= PART_BYTES:
+        if self._open.size >= self._part_bytes:
             self._finish()
 
     def close(self) -> list[Part]:

@@ -7,9 +7,11 @@ from shared.lake.linked import change_rows, link_files
 from shared.lake.pending import pending_files
 from shared.lake.schema import (
     DELETED,
+    INGESTED_AT,
     KEY,
     LINE,
     ORDER,
+    PROCESSING_TIME,
     RUN,
     changes_schema,
 )
@@ -18,9 +20,10 @@ from shared.lake.state_rows import APP_REFRESH, StateRows
 from shared.lake.store import Lake, changes_path, states_path
 from shared.lake.tables import open_snapshot
 
-_KEY, _DELETED = quoted(KEY), quoted(DELETED)
-_ROW_COLUMNS = (KEY, DELETED, RUN, LINE, ORDER)
+_KEY, _DELETED, _TIME = quoted(KEY), quoted(DELETED), quoted(PROCESSING_TIME)
+_ROW_COLUMNS = (KEY, DELETED, RUN, LINE, INGESTED_AT, ORDER)
 _NO_KEYS = f"SELECT NULL::VARCHAR AS {_KEY} WHERE false"
+_NO_ROWS = f"SELECT NULL::VARCHAR AS {_KEY}, NULL AS {_TIME} WHERE false"
 
 
 def present(
@@ -36,7 +39,14 @@ def present(
 
 
 def present_relation(lake: Lake, work: Workspace, hub: str, entity_type: EntityType) -> str:
-    """A query, good in the workspace, for all present rows: `_key`, then the fields as the type spells them."""
+    """A query, good in the workspace, for all present rows: `_key`, the fields as the type spells them, and stamps.
+
+    The stamps are `System_ProcessingTime` of profiles (null where no refresh has merged the last change yet), and
+    `_ingested_at` and `_line` of interactions.
+
+    Raises:
+        FatalError: a table is damaged. UnavailableError: storage does not answer.
+    """
     return present(lake, work, hub, entity_type).rows()
 
 
@@ -69,17 +79,16 @@ class PresentProfiles:
         return " UNION ALL ".join(found) or _NO_KEYS
 
     def rows(self, bounds: Bounds | None = None) -> str:
-        """A query for the rows in `bounds`: `_key`, then the fields as the type spells them."""
+        """A query for the rows in `bounds`; `present_relation` says which columns it gives."""
         wanted = bounds or self._bounds
         merged = self._merge(wanted) if self._pending else None
         names = quoted_list([KEY, *(column.name for column in self._fields)])
-        found = [] if merged is None else [f"SELECT {names} FROM {merged} WHERE NOT {_DELETED}"]
+        found = [] if merged is None else [f"SELECT {names}, NULL AS {_TIME} FROM {merged} WHERE NOT {_DELETED}"]
         if self._states is not None:
             untouched = "" if merged is None else f"ANTI JOIN {merged} USING ({_KEY})"
-            found.append(f"SELECT {names} FROM ({self._states.last(wanted)}) {untouched} WHERE NOT {_DELETED}")
-        if not found:
-            return f"SELECT {_KEY}, {chosen(self._type.fields, ())} FROM ({_NO_KEYS})"
-        return f"SELECT {_KEY}, {chosen(self._type.fields, self._fields)} FROM ({' UNION ALL '.join(found)})"
+            found.append(f"SELECT {names}, {_TIME} FROM ({self._states.last(wanted)}) {untouched} WHERE NOT {_DELETED}")
+        there, rows = (self._fields, " UNION ALL ".join(found)) if found else ([], _NO_ROWS)
+        return f"SELECT {_KEY}, {chosen(self._type.fields, there)}, {_TIME}::TIMESTAMPTZ AS {_TIME} FROM ({rows})"
 
     def _merge(self, bounds: Bounds) -> str | None:
         """Name of a table of the rows that the pending changes change; None where they change none."""
@@ -113,7 +122,7 @@ class PresentInteractions:
         return f"SELECT {_KEY} FROM {self._rows}"
 
     def rows(self, bounds: Bounds | None = None) -> str:
-        """A query for the rows in `bounds`: `_key`, then the fields as the type spells them."""
+        """A query for the rows in `bounds`; `present_relation` says which columns it gives."""
         wanted = bounds or self._bounds
         rows = self._rows
         repeated = temporary(
@@ -127,4 +136,5 @@ class PresentInteractions:
             SELECT {rows}.* FROM {rows} LEFT JOIN {repeated} ON {rows}.{_KEY} = {repeated}.{_KEY}
             WHERE {between(*wanted, rows)} AND ({repeated}.{_KEY} IS NULL OR _at = last) AND NOT {_DELETED}
             """
-        return f"SELECT {_KEY}, {chosen(self._type.fields, self._fields)} FROM ({last})"
+        stamps = quoted_list([INGESTED_AT, LINE])
+        return f"SELECT {_KEY}, {chosen(self._type.fields, self._fields)}, {stamps} FROM ({last})"

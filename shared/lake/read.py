@@ -9,11 +9,14 @@ from typing import Any
 
 from shared.clock import iso
 from shared.domain.entity_types import EntityType
+from shared.domain.kpis import Kpi
 from shared.lake.engine import Workspace, workspace
+from shared.lake.kpi_values import last_values
 from shared.lake.present import present
-from shared.lake.schema import KEY
-from shared.lake.sql import between, quoted
-from shared.lake.store import Lake
+from shared.lake.schema import CALCULATION_TIME, DELETED, KEY, REFRESH, TIMESTAMP, VALUE
+from shared.lake.sql import between, quoted, quoted_list
+from shared.lake.store import Lake, kpi_path
+from shared.lake.tables import open_snapshot
 
 _KEY = quoted(KEY)
 # A page looks at so many keys at first, and at ever more while the condition holds for too few of them: what is pending
@@ -55,6 +58,7 @@ def instances(
         FatalError: a table is damaged. UnavailableError: storage does not answer.
     """
     condition, values = where or ("true", ())
+    columns = _columns(entity_type)
     rows: list[tuple[Any, ...]] = []
     low, keys = after_key, _KEYS_PER_ROW * top + _KEYS_AT_LEAST
     with workspace(lake.settings) as work:
@@ -63,13 +67,13 @@ def instances(
             high = _key_after(work, tables.keys, low, keys)
             relation = tables.rows((low, high))
             rows += work.connection.execute(
-                f"SELECT * FROM ({relation}) WHERE {condition} ORDER BY {_KEY} LIMIT {top + 1 - len(rows)}",
+                f"SELECT {columns} FROM ({relation}) WHERE {condition} ORDER BY {_KEY} LIMIT {top + 1 - len(rows)}",
                 list(values),
             ).fetchall()
             if high is None:
                 break
             low, keys = high, keys * _GROWTH
-    page = [_as_json(entity_type, row[1:]) for row in rows[:top]]
+    page = [_as_json(entity_type, row) for row in rows[:top]]
     return Page(page, rows[top - 1][0] if len(rows) > top else None)
 
 
@@ -85,12 +89,43 @@ def instance(lake: Lake, hub: str, entity_type: EntityType, key: str) -> dict[st
     """The present instance of a key as JSON values; None where there is none."""
     with workspace(lake.settings) as work:
         relation = present(lake, work, hub, entity_type, (key[:-1] if key else None, key)).rows()
-        row = work.connection.execute(f"SELECT * FROM ({relation}) WHERE {_KEY} = ?", [key]).fetchone()
-        return None if row is None else _as_json(entity_type, row[1:])
+        columns = _columns(entity_type)
+        row = work.connection.execute(f"SELECT {columns} FROM ({relation}) WHERE {_KEY} = ?", [key]).fetchone()
+        return None if row is None else _as_json(entity_type, row)
+
+
+def kpi_values(lake: Lake, hub: str, kpi: Kpi, top: int = 30, after_key: str | None = None) -> Page:
+    """Present values of a KPI by their keys: the fields of `groupBy`, `Timestamp`, `Value` and `CalculationTime`.
+
+    Raises:
+        FatalError: the table is damaged. UnavailableError: storage does not answer.
+    """
+    snapshot = open_snapshot(lake, kpi_path(hub, kpi.kpi_name))
+    if snapshot is None:
+        return Page([], None)
+    groups = [column for name in kpi.group_by if (column := snapshot.columns.get(name.casefold())) is not None]
+    shown = [*groups, *(snapshot.columns[name.casefold()] for name in (TIMESTAMP, VALUE, CALCULATION_TIME))]
+    columns = [*(snapshot.columns[name.casefold()] for name in (KEY, DELETED, REFRESH)), *shown]
+    names = [column.name for column in shown]
+    with workspace(lake.settings) as work:
+        rows = work.connection.execute(
+            f"""
+            SELECT {_KEY}, {quoted_list(names)} FROM ({last_values(lake, work, snapshot, columns)})
+            WHERE NOT {quoted(DELETED)} AND {between(after_key, None)} ORDER BY {_KEY} LIMIT {top + 1}
+            """
+        ).fetchall()
+    page = [dict(zip(names, map(json_value, row[1:]), strict=True)) for row in rows[:top]]
+    return Page(page, rows[top - 1][0] if len(rows) > top else None)
+
+
+def _columns(entity_type: EntityType) -> str:
+    return quoted_list([KEY, *(field.field_name for field in entity_type.fields)])
 
 
 def _as_json(entity_type: EntityType, row: Sequence[Any]) -> dict[str, Any]:
-    return {field.field_name: json_value(value) for field, value in zip(entity_type.fields, row, strict=True)}
+    """The row `(key, fields...)` as JSON values: the id under the name that the 2017 API gives it, then the fields."""
+    fields = {field.field_name: json_value(value) for field, value in zip(entity_type.fields, row[1:], strict=True)}
+    return {f"{entity_type.kind.value}Id": row[0], **fields}
 
 
 def json_value(value: Any) -> Any:
@@ -108,7 +143,7 @@ def json_value(value: Any) -> Any:
             return value.isoformat()
         case Decimal():
             number = float(value)
-            return number if Decimal(repr(number)) == value else format(value.normalize(), "f")
+            return number if Decimal(repr(number)) == value else f"{value:f}".rstrip("0").rstrip(".")
         case float() if not math.isfinite(value):
             return "NaN" if math.isnan(value) else "INF" if value > 0 else "-INF"
         case _:

@@ -88,21 +88,28 @@ def changed_rows(
 
 def _snapshot(lake: Lake, hub: str, profile_type: EntityType, version: int) -> Snapshot:
     table = states_path(hub, profile_type)
-    snapshot = open_snapshot(lake, table, version)
-    if snapshot is None:
+    newest = open_snapshot(lake, table)
+    if newest is None:
         raise FatalError("TableMissing", f"{table} in the container lake is gone; restore it from a backup", table)
-    return snapshot
+    if newest.version == version:
+        return newest
+    try:
+        found = open_snapshot(lake, table, version)
+    except FatalError:
+        found = None
+    if found is None:  # the newest version can be read, so the log has forgotten this one
+        raise _expired(table, f"version {version}")
+    return found
+
+
+def _expired(table: str, what: str) -> FatalError:
+    return FatalError("SlotExpired", f"{what} of {table} has expired; export the entity from the start", table)
 
 
 def _files_of(snapshot: Snapshot, from_version: int, to_version: int) -> list[DataFile]:
     expired = snapshot.transaction(APP_EXPIRE) or 0
     if from_version < min(expired, to_version):
-        raise FatalError(
-            "SlotExpired",
-            f"rows of {snapshot.table} that changed after refresh {from_version} have expired (up to {expired}); export"
-            " the entity from the start",
-            snapshot.table,
-        )
+        raise _expired(snapshot.table, f"what refreshes {from_version + 1} to {expired} changed")
     return [
         file
         for file in snapshot.files
@@ -120,7 +127,7 @@ def _changed_rows(lake: Lake, work: Workspace, snapshot: Snapshot, from_version:
 
 
 def _every_row(lake: Lake, work: Workspace, snapshot: Snapshot, to_version: int) -> str:
-    if snapshot.transaction(APP_REFRESH) != to_version:
+    if (snapshot.transaction(APP_REFRESH) or 0) != to_version:
         raise FatalError(
             "SlotMismatch",
             f"version {snapshot.version} of {snapshot.table} is not the one that refresh {to_version} made",

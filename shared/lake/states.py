@@ -20,11 +20,11 @@ from shared.lake.linked import link_files
 from shared.lake.pending import PendingFile, pending_files
 from shared.lake.retry import until_won
 from shared.lake.schema import KEY, KIND, PROCESSING_TIME, REFRESH, states_schema
+from shared.lake.sorted_files import SortedFile, SortedFileWriter, added
 from shared.lake.sql import literal, quoted
 from shared.lake.state_rows import APP_REFRESH, SLOT, StateRows
-from shared.lake.state_writer import StateFile, StateWriter, added
 from shared.lake.store import Lake, changes_path, states_path
-from shared.lake.tables import Snapshot, ensure_table, open_snapshot, read_commits
+from shared.lake.tables import Snapshot, ensure_table, open_snapshot, version_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +73,7 @@ def _refresh(lake: Lake, hub: str, profile_type: EntityType, now: datetime) -> R
     if changes is None or changes.version <= before:
         return Refresh(before, before, 0, states.version)
     pending = pending_files(lake, changes, before)
-    written: list[StateFile] = []
+    written: list[SortedFile] = []
     if pending:
         with workspace(lake.settings) as work:
             written = _merge(lake, work, changes, states, pending, now)
@@ -95,20 +95,20 @@ def _states_schema(profile_type: EntityType, changes: Snapshot | None) -> "pa.Sc
 
 def _merge(
     lake: Lake, work: Workspace, changes: Snapshot, states: Snapshot, pending: Sequence[PendingFile], now: datetime
-) -> list[StateFile]:
+) -> list[SortedFile]:
     earlier = StateRows(lake, work, states, changes.fields) if states.files else None
     local = link_files(lake, work, changes.table, pending)
     fold = Fold(work, lake.settings, local, [*changes.columns.values()], earlier)
     stamp = (
         f"TIMESTAMPTZ {literal(iso(now))} AS {quoted(PROCESSING_TIME)}, {changes.version}::BIGINT AS {quoted(REFRESH)}"
     )
-    with StateWriter(lake, work, states.table, SLOT) as writer:
+    with SortedFileWriter(lake, work, states.table, SLOT) as writer:
         for part in fold.merged():
             writer.write(f"SELECT *, {stamp} FROM ({part.sql}) ORDER BY {quoted(KEY)}")
         return writer.close()
 
 
-def _commit(lake: Lake, states: Snapshot, written: Sequence[StateFile], number: int) -> int:
+def _commit(lake: Lake, states: Snapshot, written: Sequence[SortedFile], number: int) -> int:
     """Commits the refresh with its watermark; also alone, so that the next one need not look at the same again."""
     from deltalake.transaction import CommitProperties, Transaction
 
@@ -120,13 +120,4 @@ def _commit(lake: Lake, states: Snapshot, written: Sequence[StateFile], number: 
             partition_by=[KIND],
             commit_properties=CommitProperties(app_transactions=[Transaction(APP_REFRESH, number)]),
         )
-    return _version_of(lake, states, number)
-
-
-def _version_of(lake: Lake, states: Snapshot, number: int) -> int:
-    """The version at which a refresh was committed; upkeep may have come in between."""
-    version = states.version
-    while True:
-        version += 1
-        if read_commits(lake, states.table, version - 1, version)[0].transactions.get(APP_REFRESH) == number:
-            return version
+    return version_of(lake, states, APP_REFRESH, number)

@@ -234,6 +234,14 @@ def read_commits(lake: Lake, table: str, after: int, to: int) -> list[Commit]:
         return list(pool.map(lambda version: _read_commit(lake, table, version), versions))
 
 
+def version_of(lake: Lake, before: Snapshot, app_id: str, number: int) -> int:
+    """The version at which an application transaction was committed after a snapshot; others may have come between."""
+    version = before.version + 1
+    while read_commits(lake, before.table, version - 1, version)[0].transactions.get(app_id) != number:
+        version += 1
+    return version
+
+
 def _read_commit(lake: Lake, table: str, version: int) -> Commit:
     import obstore
 

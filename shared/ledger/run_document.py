@@ -21,7 +21,8 @@ def write_run(run: Run) -> str:
         sizes = {name: _utf16_length(_text(value)) for name, value in details.items()}
         longest = max(sizes, key=lambda name: sizes[name], default=None)
         if longest is None or sizes[longest] <= len(_CUT) + 2:
-            break  # what is left are names and counts, far below the limit
+            document["details"] = {"details": _CUT}  # more names than can be kept
+            return _text(document)
         details[longest] = _halved(details[longest])
         text = _text(document)
     return text
@@ -50,11 +51,19 @@ def _with_short_texts(value: Any) -> Any:
     return value
 
 
-def _cut(text: str, limit: int) -> str:
-    data = text.encode("utf-8", "surrogatepass")
-    if len(data) <= limit:
+def _cut(text: str, limit_bytes: int) -> str:
+    """As much of a text as takes so many bytes in JSON, where a control character takes six."""
+    size = _size(text)
+    if size <= limit_bytes:
         return text
-    return data[: limit - len(_CUT)].decode("utf-8", "ignore") + _CUT
+    while size > limit_bytes - len(_CUT):
+        text = text[: len(text) * (limit_bytes - len(_CUT)) // size]
+        size = _size(text)
+    return text + _CUT
+
+
+def _size(text: str) -> int:
+    return len(_text(text).encode("utf-8", "surrogatepass"))
 
 
 def _halved(value: Any) -> Any:

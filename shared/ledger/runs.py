@@ -17,6 +17,7 @@ from shared.domain.errors import (
     ConflictError,
     FatalError,
     PreconditionError,
+    UnavailableError,
 )
 from shared.domain.names import name_key
 from shared.domain.run import Run, RunKind, RunState
@@ -79,7 +80,7 @@ class Runs:
 
     def create(self, stored: StoredRun) -> bool:
         """Records a run; False if it is recorded already. Of many callers at once, one gets True."""
-        row, write_id = self._row(stored)
+        row, write_id = _row(replace(stored, changed=self._clock.machine_now()))
         open_row = [Insert(_keyed(row, _open_key(stored)))] if not stored.run.state.is_final else []
         try:
             self._table.transact(
@@ -90,8 +91,10 @@ class Runs:
                 ]
             )
         except ConflictError:
-            # Our own write may have been applied while its answer was lost.
             return self._is_ours(stored, write_id)
+        except UnavailableError:
+            if not self._is_ours(stored, write_id):
+                raise
         return True
 
     def get(self, hub: str, run_id: str) -> StoredRun | None:
@@ -105,7 +108,8 @@ class Runs:
         Raises:
             PreconditionError: somebody else has changed it meanwhile; nothing was stored.
         """
-        operations, write_id = self._replacing(stored)
+        stored = replace(stored, changed=self._clock.machine_now())
+        operations, write_id = _replacing(stored)
         return self._saved(stored, operations, write_id)
 
     def number_version(self, stored: StoredRun) -> StoredRun:
@@ -122,10 +126,11 @@ class Runs:
         keys = {"PartitionKey": name_key(stored.hub), "RowKey": f"{_BLOB}{stored.ledger_key}"}
         for _ in range(_RACES):
             newest = self._table.get(keys["PartitionKey"], keys["RowKey"])
-            numbered = replace(stored, number=int(newest["number"]) + 1 if newest else 1)
-            counter = {**keys, "number": numbered.number}
+            number = int(newest["number"]) + 1 if newest else 1
+            numbered = replace(stored, number=number, changed=self._clock.machine_now())
+            counter = {**keys, "number": number}
             counting: Operation = Replace(counter, newest[ETAG]) if newest else Insert(counter)
-            operations, write_id = self._replacing(numbered)
+            operations, write_id = _replacing(numbered)
             try:
                 return self._saved(numbered, [*operations, counting], write_id)
             except (ConflictError, PreconditionError):
@@ -183,54 +188,57 @@ class Runs:
             if stored.changed is None or stored.changed < changed_before:
                 yield stored
 
-    def _replacing(self, stored: StoredRun) -> tuple[list[Operation], str]:
-        row, write_id = self._row(stored)
-        operations: list[Operation] = [
-            Replace(_keyed(row, _run_key(stored)), stored.etag),
-            Upsert(_keyed(row, _time_key(stored))),
-        ]
-        if not stored.run.state.is_final:
-            operations.append(Upsert(_keyed(row, _open_key(stored))))
-        elif stored.was_open:
-            operations.append(Delete(row["PartitionKey"], _open_key(stored)))
-        return operations, write_id
-
     def _saved(self, stored: StoredRun, operations: list[Operation], write_id: str) -> StoredRun:
         try:
             etag = self._table.transact(operations)[0]
-        except (ConflictError, PreconditionError):
+        except (ConflictError, PreconditionError, UnavailableError):
             if not self._is_ours(stored, write_id):
                 raise
             written = self.get(stored.hub, stored.run.run_id)
             if written is None:
                 raise
             return written
-        return replace(stored, etag=etag, was_open=not stored.run.state.is_final, changed=self._clock.machine_now())
+        return replace(stored, etag=etag, was_open=not stored.run.state.is_final)
 
     def _is_ours(self, stored: StoredRun, write_id: str) -> bool:
+        """Whether a write that seemed to fail is there: its answer alone may have been lost."""
         row = self._table.get(name_key(stored.hub), _run_key(stored))
         return row is not None and row["writeId"] == write_id
 
-    def _row(self, stored: StoredRun) -> tuple[Row, str]:
-        run, write_id = stored.run, uuid.uuid4().hex
-        row: Row = {
-            "PartitionKey": name_key(stored.hub),
-            "runId": run.run_id,
-            "kind": run.kind.value,
-            "state": run.state.value,
-            "connector": name_key(run.connector) if run.connector else None,
-            "mapping": name_key(run.mapping) if run.mapping else None,
-            "number": stored.number,
-            "ledgerKey": stored.ledger_key,
-            "claimedBy": stored.claimed_by,
-            "claimedUntil": stored.claimed_until,
-            "changed": self._clock.machine_now(),
-            "isRetryable": stored.is_retryable,
-            "mappingInstance": stored.mapping_instance,
-            "writeId": write_id,
-            "run": write_run(run),
-        }
-        return row, write_id
+
+def _replacing(stored: StoredRun) -> tuple[list[Operation], str]:
+    row, write_id = _row(stored)
+    operations: list[Operation] = [
+        Replace(_keyed(row, _run_key(stored)), stored.etag),
+        Upsert(_keyed(row, _time_key(stored))),
+    ]
+    if not stored.run.state.is_final:
+        operations.append(Upsert(_keyed(row, _open_key(stored))))
+    elif stored.was_open:
+        operations.append(Delete(row["PartitionKey"], _open_key(stored)))
+    return operations, write_id
+
+
+def _row(stored: StoredRun) -> tuple[Row, str]:
+    run, write_id = stored.run, uuid.uuid4().hex
+    row: Row = {
+        "PartitionKey": name_key(stored.hub),
+        "runId": run.run_id,
+        "kind": run.kind.value,
+        "state": run.state.value,
+        "connector": name_key(run.connector) if run.connector else None,
+        "mapping": name_key(run.mapping) if run.mapping else None,
+        "number": stored.number,
+        "ledgerKey": stored.ledger_key,
+        "claimedBy": stored.claimed_by,
+        "claimedUntil": stored.claimed_until,
+        "changed": stored.changed,
+        "isRetryable": stored.is_retryable,
+        "mappingInstance": stored.mapping_instance,
+        "writeId": write_id,
+        "run": write_run(run),
+    }
+    return row, write_id
 
 
 def _stored(hub: str, row: Row) -> StoredRun:

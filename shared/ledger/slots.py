@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from shared.domain.errors import CommitConflictError, ConflictError, PreconditionError
-from shared.storage.tables import ETAG, Delete, Insert, Operation, Replace, Row, Table, Upsert, above
+from shared.storage.tables import ETAG, Delete, FilterValue, Insert, Operation, Replace, Row, Table, Upsert, above
 
 _HEAD = "head"
 _PLAN = "plan|"
@@ -127,6 +127,10 @@ class Slots:
         for row in self._rows(series, _PLAN):
             yield _read_plan(row)
 
+    def oldest(self, series: Series) -> Plan | None:
+        """The plan that is to be published next."""
+        return next(iter(self._first(series, 1)), None)
+
     def record_published(self, series: Series, plan: Plan, published: Published) -> None:
         """Turns a plan into a published slot; nothing happens where that was done already."""
         row: Row = {
@@ -144,23 +148,24 @@ class Slots:
         except PreconditionError:
             return
 
-    def pass_on(self, series: Series, plan: Plan) -> None:
-        """Drops the oldest waiting plan and has the slot after it carry its rows too.
+    def pass_on(self, series: Series, plan: Plan, *, everything: bool = False) -> None:
+        """Drops the oldest waiting plan and has the slot after it carry its rows too, or every instance.
 
         Raises:
             CommitConflictError: the series has changed meanwhile.
         """
         head = self.head(series)
-        waiting = self.waiting(series)
-        if head is None or next(waiting, None) != plan:
+        found = self._first(series, 2)
+        if head is None or found[:1] != [plan]:
             raise CommitConflictError("SlotChanged", "another worker changed the slots meanwhile")
-        following = next(waiting, None)
+        following = found[1] if len(found) > 1 else None
         operations: list[Operation] = [_delete_plan(series, plan)]
         if following is not None:
-            longer = replace(following, from_version=plan.from_version, is_first=plan.is_first)
+            is_first = everything or plan.is_first
+            longer = replace(following, from_version=0 if is_first else plan.from_version, is_first=is_first)
             operations += [Upsert(_plan_row(series, longer)), Replace(_moved(series, head, head.planned_to), head.etag)]
         else:
-            back_to = None if plan.is_first else plan.from_version
+            back_to = None if everything or plan.is_first else plan.from_version
             operations.append(Replace(_moved(series, head, back_to), head.etag))
         self._commit(operations)
 
@@ -184,10 +189,12 @@ class Slots:
         keys = (row["RowKey"] for row in self._rows(series, _SLOT, ["PartitionKey", "RowKey"]))
         self._delete(series, [key for key in keys if key < old])
 
+    def _first(self, series: Series, count: int) -> list[Plan]:
+        rows, _ = self._table.page(*_rows_of(series, _PLAN), count)
+        return [_read_plan(row) for row in rows]
+
     def _rows(self, series: Series, prefix: str, select: Sequence[str] | None = None) -> Iterator[Row]:
-        where = "PartitionKey eq @partition and RowKey ge @from and RowKey lt @to"
-        values = {"partition": series.partition, "from": prefix, "to": above(prefix)}
-        return self._table.query(where, values, select)
+        return self._table.query(*_rows_of(series, prefix), select)
 
     def _delete(self, series: Series, keys: list[str]) -> None:
         for start in range(0, len(keys), _OPERATIONS_AT_ONCE):
@@ -208,6 +215,11 @@ class Slots:
 def new_life() -> str:
     """The life of a series that is planned for the first time."""
     return uuid.uuid4().hex
+
+
+def _rows_of(series: Series, prefix: str) -> tuple[str, dict[str, FilterValue]]:
+    where = "PartitionKey eq @partition and RowKey ge @from and RowKey lt @to"
+    return where, {"partition": series.partition, "from": prefix, "to": above(prefix)}
 
 
 def _head_row(series: Series, life: str, last_slot: datetime, planned_to: int | None) -> Row:

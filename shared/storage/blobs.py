@@ -145,6 +145,10 @@ class BlobContainer:
                 self._client.delete_blob(path, delete_snapshots="include", **condition)
         except NotFoundError:
             return False
+        except PreconditionError:
+            if isinstance(self._lost(path), SkippedError):
+                return False
+            raise
         return True
 
     def copy(self, path: str, to_container: str, to_path: str, etag: str | None = None) -> None:

@@ -170,9 +170,8 @@ def _client(vault: str, settings: Settings) -> SecretClient:
     if vault.startswith("http:"):
         # The client speaks https to vaults only, so its transport goes to loopback behind its back. The token is
         # a word that opens nothing: no real one may travel there.
-        return SecretClient(
-            "https://local.vault.azure.net", _LoopbackCredential(), transport=_ToLoopback(vault), **options
-        )
+        name = f"https://local{urlsplit(vault).port or 80}.vault.azure.net"
+        return SecretClient(name, _LoopbackCredential(), transport=_ToLoopback(vault), **options)
     return SecretClient(vault, token_credential(settings.hub_storage__client_id), **options)
 
 

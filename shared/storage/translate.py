@@ -14,6 +14,7 @@ from shared.domain.errors import (
     NotFoundError,
     PreconditionError,
     RefusedError,
+    RequestTooLargeError,
     ThrottledError,
     UnavailableError,
 )
@@ -27,6 +28,7 @@ _CHANGED = frozenset(
 _PASSING = frozenset(
     {"ContainerBeingDeleted", "TableBeingDeleted", "QueueBeingDeleted", "AccountBeingCreated", "OperationTimedOut"}
 )
+_TOO_LARGE = frozenset({"EntityTooLarge", "PropertyValueTooLarge", "RequestBodyTooLarge"})
 _REASONS = {
     "BlobArchived": "is in the archive tier; rehydrate it and run the mapping again",
     "BlobImmutableDueToPolicy": "is protected by an immutability policy or legal hold",
@@ -105,6 +107,8 @@ def _refused(status: int, code: str, what: str) -> HubError:
         return ConflictError("AlreadyExists", f"{what} exists already")
     if code in _CHANGED or status == 412:
         return PreconditionError("PreconditionFailed", f"{what} was changed meanwhile")
+    if status == 413 or code in _TOO_LARGE:
+        return RequestTooLargeError("TooLarge", f"{what} does not take so much at once; make it smaller")
     if reason := _REASONS.get(code):
         return RefusedError(code, f"{what} {reason}")
     return RefusedError("StorageRefused", f"{what} is refused with {status} {code}".rstrip())

@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.hub import Hub, wait_for
 
-ARCHIVES = sorted((Path(__file__).parents[2] / ".cache" / "lifetimes").glob("lifetimes-*"))
+ARCHIVES = sorted((Path(__file__).parents[2] / ".cache" / "lifetimes").glob("[Ll]ifetimes-*.whl"))
 PURCHASE = {"Customer": "column1", "Sample": "column2", "Date": "column3", "Cds": "column4", "Dollars": "column5"}
 
 

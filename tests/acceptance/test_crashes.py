@@ -12,7 +12,7 @@ from azure.storage.blob import BlobServiceClient
 from infra.local.stack import RunningStack, start_stack
 from tests.acceptance.hub import Hub, wait_for
 
-ROWS = 60_000
+ROWS = 30_000
 COLUMNS = {"Id": "id", "City": "city", "Points": "points"}
 TAKEN_UP_WITHIN_S = 120.0
 
@@ -20,10 +20,6 @@ TAKEN_UP_WITHIN_S = 120.0
 def lake_blobs(storage: BlobServiceClient, part: str) -> int:
     lake = storage.get_container_client("lake")
     return sum(part in name for name in lake.list_blob_names()) if lake.exists() else 0
-
-
-def recorded(hub: Hub) -> bool:
-    return bool(hub.runs(kind="Ingest"))
 
 
 def running(hub: Hub) -> bool:
@@ -38,7 +34,7 @@ def committed(hub: Hub) -> bool:
     return lake_blobs(hub.storage, "changes/_delta_log/00000000000000000001.json") > 0
 
 
-@pytest.mark.parametrize("moment", [recorded, running, uploaded, committed], ids=lambda moment: moment.__name__)
+@pytest.mark.parametrize("moment", [running, uploaded, committed], ids=lambda moment: moment.__name__)
 def test_a_kill_during_ingestion(tmp_path: Path, moment: Callable[[Hub], bool]) -> None:
     stack = start_stack(tmp_path)
     try:

@@ -31,7 +31,7 @@ DIALECTS = st.one_of(
     FAST,
     st.builds(
         CsvDialect,
-        delimiter=st.sampled_from([",", ";", "||", "§", "::"]),
+        delimiter=st.sampled_from([",", ";", "||", "§", "<==>"]),
         quote=st.sampled_from(['"', "'", "“"]),
         escape=st.sampled_from(["", "\\", '"', "'"]),
         bare_quotes=st.sampled_from(["Reject", "Literal"]),

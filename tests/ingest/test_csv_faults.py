@@ -74,6 +74,17 @@ def test_a_fault_at_the_edge_of_a_window(padding: int) -> None:
     assert seen.blank_lines == 1
 
 
+@pytest.mark.parametrize("row", [PLAIN, QUOTED], ids=["plain", "quoted"])
+def test_the_scan_goes_on_behind_a_fault_to_the_end_of_the_file(row: bytes) -> None:
+    """All is in sight at once, and the windows behind the fault are smaller than what is left."""
+    numbers = [number * number for number in range(3000)]  # of many lengths, or rows would fit windows exactly
+    good = [row % number for number in numbers]
+    dirty = b'17,"Ada"x,Paris,12.50,2026-01-31'
+    seen = read_fast(b"\n".join([HEADER, *good[:1000], dirty, *good[1000:]]), CsvDialect(), chunk=1 << 20)
+    assert [fault[0] for fault in seen.faults] == [2 + 1000 * len(row.splitlines())]
+    assert [cells[0] for _, cells in seen.rows] == list(map(str, numbers))
+
+
 def test_every_row_broken_is_read_in_linear_time() -> None:
     """A quote opens on every line and is closed on the next; each row is looked at a bounded number of times."""
     rows = 20_000

@@ -7,72 +7,31 @@ import math
 import struct
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal, localcontext
 
 from shared.domain.csv_format import MappingFormat
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.fields import Field, FieldType
 from shared.domain.mappings import ColumnMapping
+from tests.ingest.time_oracle import (
+    RefusedError,
+    is_digits,
+    read_date,
+    read_declared_date,
+    read_declared_time,
+    read_time,
+)
 
 type Value = bool | int | float | Decimal | str | date | datetime | list[Value] | None
 
 BLANKS = " \t\n\v\f\r\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
-DIGITS = "0123456789"
 LIMITS = {
     FieldType.BYTE: (0, 255),
     FieldType.INT16: (-32768, 32767),
     FieldType.INT32: (-2147483648, 2147483647),
     FieldType.INT64: (-9223372036854775808, 9223372036854775807),
 }
-MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-LONG_MONTHS = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-]
-DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-
-# Formats, written out by hand: literal text, or (what, fewest digits, most digits), or the name of a word.
-LAYOUTS: dict[str, list[str | tuple[str, int, int]]] = {
-    "dd/MM/yyyy": [("day", 1, 2), "/", ("month", 1, 2), "/", ("year", 4, 4)],
-    "%d.%m.%y": [("day", 1, 2), ".", ("month", 1, 2), ".", ("short year", 2, 2)],
-    "yyyyMMdd": [("year", 4, 4), ("month", 2, 2), ("day", 2, 2)],
-    "d MMM yyyy": [("day", 1, 2), " ", "MONTH", " ", ("year", 4, 4)],
-    "MMMM d, yyyy": ["LONG MONTH", " ", ("day", 1, 2), ", ", ("year", 4, 4)],
-    "M/d/yyyy h:mm tt": [
-        *[("month", 1, 2), "/", ("day", 1, 2), "/", ("year", 4, 4), " "],
-        *[("half hour", 1, 2), ":", ("minute", 1, 2), " ", "HALF"],
-    ],
-    "yyyy-MM-ddTHH:mm:ss.fffffffK": [
-        *[("year", 4, 4), "-", ("month", 1, 2), "-", ("day", 1, 2), "T"],
-        *[("hour", 1, 2), ":", ("minute", 1, 2), ":", ("second", 1, 2), ".", ("fraction", 1, 9), "OFFSET"],
-    ],
-    "yyyyMMddHHmmssfff": [
-        *[("year", 4, 4), ("month", 2, 2), ("day", 2, 2)],
-        *[("hour", 2, 2), ("minute", 2, 2), ("second", 2, 2), ("fraction", 1, 6)],
-    ],
-    "%a %b %d %H:%M:%S %z %Y": [
-        *["DAY", " ", "MONTH", " ", ("day", 1, 2), " ", ("hour", 1, 2), ":", ("minute", 1, 2)],
-        *[":", ("second", 1, 2), " ", "OFFSET", " ", ("year", 4, 4)],
-    ],
-    "yyyy'年'M'月'd'日'": [("year", 4, 4), "年", ("month", 1, 2), "月", ("day", 1, 2), "日"],
-}
-
-
-class Refused(Exception):
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -97,7 +56,7 @@ def read_row(
     """The values of a row by field, and its key; None where the key is derived.
 
     Raises:
-        Refused: with the code and, as its second argument, the column's name.
+        RefusedError: with the code and, as its second argument, the column's name.
     """
     values: dict[str, Value] = {}
     keys = entity_type.key_fields
@@ -110,15 +69,15 @@ def read_row(
             values[field_name] = read_cell(cells[name], column.field, form, column.specifier)
             if field_name in keys:
                 if not cells[name].strip(BLANKS):
-                    raise Refused("EmptyKey")
+                    raise RefusedError("EmptyKey")
                 parts_left -= 1
                 if parts_left == 0:
                     key = "_".join(key_text(values[part]) for part in keys)
                     if len(key) > 1024:
-                        raise Refused("KeyTooLong")
+                        raise RefusedError("KeyTooLong")
             elif values[field_name] is None and column.field.is_required and entity_type.kind is EntityKind.INTERACTION:
-                raise Refused("MissingValue")
-        except Refused as refused:
+                raise RefusedError("MissingValue")
+        except RefusedError as refused:
             whole_row = refused.code == "KeyTooLong" and len(keys) > 1
             refused.args = (refused.code, None if whole_row else name)
             raise
@@ -126,7 +85,7 @@ def read_row(
 
 
 def read_cell(cell: str, field: Field, form: MappingFormat, specifier: str | None = None) -> Value:
-    """The value of a cell; raises Refused."""
+    """The value of a cell; raises RefusedError."""
     is_enum = (field.is_enum or field.is_flag_enum) and bool(field.enum_valid_values)
     is_text = field.field_type is FieldType.STRING and not is_enum
     if not cell or (not is_text and not cell.strip(BLANKS)):
@@ -138,7 +97,7 @@ def read_cell(cell: str, field: Field, form: MappingFormat, specifier: str | Non
     for item in split_items(cell, separator):
         bare = item if is_text else item.strip(BLANKS)
         if not bare and not is_text:
-            raise Refused("BadArray")
+            raise RefusedError("BadArray")
         items.append(read_item(bare, field, form, specifier))
     return items
 
@@ -169,18 +128,18 @@ def read_item(text: str, field: Field, form: MappingFormat, specifier: str | Non
     match kind:
         case FieldType.STRING:
             if field.max_length is not None and len(text) > field.max_length:
-                raise Refused("TooLong")
+                raise RefusedError("TooLong")
             return text
         case FieldType.BOOLEAN:
             if text.lower() in {"true", "1"}:
                 return True
             if text.lower() in {"false", "0"}:
                 return False
-            raise Refused("NotABoolean")
+            raise RefusedError("NotABoolean")
         case FieldType.DOUBLE:
             number = read_double(text, form)
             if not math.isfinite(number):
-                raise Refused("OutOfRange")
+                raise RefusedError("OutOfRange")
             return number
         case FieldType.DECIMAL:
             return read_decimal(text, form)
@@ -196,18 +155,18 @@ def read_integer(text: str, kind: FieldType, form: MappingFormat) -> int:
     sign, digits = split_sign(text)
     digits = ungrouped(digits, form)
     if not is_digits(digits):
-        raise Refused("NotAnInteger")
+        raise RefusedError("NotAnInteger")
     number = int(sign + digits) if len(digits.lstrip("0")) < 30 else 10**30
     low, high = LIMITS[kind]
     if not low <= number <= high:
-        raise Refused("OutOfRange")
+        raise RefusedError("OutOfRange")
     return number
 
 
 def split_number(text: str, form: MappingFormat) -> tuple[str, str, str] | None:
     """Sign, digits before and digits after the decimal mark; None where it is no number."""
     sign, rest = split_sign(text)
-    whole, mark, fraction = rest.partition(form.decimal_mark)
+    whole, _, fraction = rest.partition(form.decimal_mark)
     whole = ungrouped(whole, form)
     if (whole and not is_digits(whole)) or (fraction and not is_digits(fraction)):
         return None
@@ -223,12 +182,12 @@ def read_double(text: str, form: MappingFormat) -> float:
             mantissa, exponent = text.split(letter, maxsplit=1)
             sign, digits = split_sign(exponent)
             if not is_digits(digits):
-                raise Refused("NotANumber")
+                raise RefusedError("NotANumber")
             exponent = f"e{sign}{digits}"
             break
     parts = split_number(mantissa, form)
     if parts is None:
-        raise Refused("NotANumber")
+        raise RefusedError("NotANumber")
     sign, whole, fraction = parts
     return float(f"{sign}{whole or '0'}.{fraction or '0'}{exponent}")
 
@@ -236,10 +195,10 @@ def read_double(text: str, form: MappingFormat) -> float:
 def read_decimal(text: str, form: MappingFormat) -> Decimal:
     parts = split_number(text, form)
     if parts is None:
-        raise Refused("NotADecimal")
+        raise RefusedError("NotADecimal")
     sign, whole, fraction = parts[0], parts[1].lstrip("0"), parts[2].rstrip("0")
     if len(whole) > 20 or len(fraction) > 18:
-        raise Refused("OutOfRange")
+        raise RefusedError("OutOfRange")
     with localcontext(prec=60):
         return Decimal(f"{sign}{whole or '0'}.{fraction or '0'}")
 
@@ -249,13 +208,13 @@ def read_guid(text: str) -> str:
     if text[:1] + text[-1:] in {"{}", "()"} and len(text) == 38:
         bare = text[1:-1]
     elif len(text) not in {32, 36}:
-        raise Refused("NotAGuid")
+        raise RefusedError("NotAGuid")
     groups = bare.split("-")
     if len(bare) == 36 and [len(group) for group in groups] != [8, 4, 4, 4, 12]:
-        raise Refused("NotAGuid")
+        raise RefusedError("NotAGuid")
     digits = "".join(groups)
     if len(digits) != 32 or any(letter not in "0123456789abcdefABCDEF" for letter in digits):
-        raise Refused("NotAGuid")
+        raise RefusedError("NotAGuid")
     return str(uuid.UUID(digits))
 
 
@@ -273,10 +232,10 @@ def read_enum(text: str, field: Field) -> int | str:
         members = {*named, *map(str, numbers)}
         if text in members or (field.is_flag_enum and all(part in members for part in parts)):
             return text
-        raise Refused("NotInEnum")
+        raise RefusedError("NotInEnum")
     try:
         number = read_integer(text, field.field_type, MappingFormat())
-    except Refused:
+    except RefusedError:
         number = None
     every = 0
     for single in numbers:
@@ -290,125 +249,7 @@ def read_enum(text: str, field: Field) -> int | str:
         for part in parts:
             combined |= named[part]
         return combined
-    raise Refused("NotInEnum")
-
-
-def read_date(text: str) -> date:
-    shape = "".join("9" if letter in DIGITS else letter for letter in text)
-    if shape != "9999-99-99":
-        raise Refused("NotADate")
-    try:
-        return date(int(text[:4]), int(text[5:7]), int(text[8:]))
-    except ValueError:
-        raise Refused("NotADate") from None
-
-
-def read_time(text: str) -> datetime:
-    try:
-        day = read_date(text[:10])
-    except Refused:
-        raise Refused("NotADateTime") from None
-    rest = text[10:]
-    clock, offset = rest[1:], timedelta()
-    if not rest:
-        return datetime(day.year, day.month, day.day, tzinfo=UTC)
-    if rest[0] not in "Tt ":
-        raise Refused("NotADateTime")
-    for at, letter in enumerate(clock):
-        if letter in "Zz+-":
-            offset = read_offset(clock[at:].upper(), "NotADateTime")
-            clock = clock[:at]
-            if clock.endswith(" "):
-                clock = clock[:-1]
-            break
-    clock, point, fraction = clock.partition(".")
-    shape = "".join("9" if letter in DIGITS else letter for letter in clock)
-    if shape not in {"99:99", "99:99:99"} or (point and (shape == "99:99" or not is_digits(fraction))):
-        raise Refused("NotADateTime")
-    hour, minute, second = (int(part) for part in [*clock.split(":"), "0"][:3])
-    if hour > 23 or minute > 59 or second > 59:
-        raise Refused("NotADateTime")
-    if fraction[6:].strip("0"):
-        raise Refused("TooPrecise")
-    local = datetime(day.year, day.month, day.day, hour, minute, second, int(fraction[:6].ljust(6, "0")), tzinfo=UTC)
-    return shifted(local, offset)
-
-
-def shifted(local: datetime, offset: timedelta) -> datetime:
-    try:
-        return local - offset
-    except OverflowError:
-        raise Refused("OutOfRange") from None
-
-
-def read_offset(text: str, code: str) -> timedelta:
-    if text == "Z":
-        return timedelta()
-    digits = text[1:].replace(":", "", 1) if len(text) == 6 and text[3] == ":" else text[1:]
-    if text[:1] not in {"+", "-"} or not is_digits(digits) or len(digits) not in {2, 4}:
-        raise Refused(code)
-    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or "0"))
-    if offset > timedelta(hours=14) or int(digits[2:] or "0") > 59:
-        raise Refused(code)
-    return offset if text[0] == "+" else -offset
-
-
-def read_declared_date(text: str, specifier: str) -> date:
-    try:
-        moment = read_declared_time(text, specifier)
-    except Refused:
-        raise Refused("NotADate") from None
-    if moment.timetz() != datetime(1, 1, 1, tzinfo=UTC).timetz():
-        raise Refused("TooPrecise")
-    return moment.date()
-
-
-def read_declared_time(text: str, specifier: str) -> datetime:
-    found, left = {"hour": 0, "minute": 0, "second": 0, "fraction": 0}, text
-    offset = timedelta()
-    half = None
-    for element in LAYOUTS[specifier]:
-        if isinstance(element, tuple):
-            what, fewest, most = element
-            digits = ""
-            while len(digits) < most and left[:1] and left[0] in DIGITS:
-                digits, left = digits + left[0], left[1:]
-            if len(digits) < fewest:
-                raise Refused("NotADateTime")
-            found[what] = int(digits[:6].ljust(6, "0")) if what == "fraction" else int(digits)
-        elif element in {"MONTH", "LONG MONTH", "DAY", "HALF"}:
-            names = {"MONTH": MONTHS, "LONG MONTH": LONG_MONTHS, "DAY": DAYS, "HALF": ["am", "pm"]}[element]
-            number = next((n for n, name in enumerate(names) if left[: len(name)].lower() == name), None)
-            if number is None:
-                raise Refused("NotADateTime")
-            left = left[len(names[number]) :]
-            if element == "HALF":
-                half = number
-            elif element != "DAY":
-                found["month"] = number + 1
-        elif element == "OFFSET":
-            end = 0
-            while end < len(left) and left[end] in "Z+-:0123456789":
-                end += 1
-            offset, left = (read_offset(left[:end], "NotADateTime") if end else timedelta()), left[end:]
-        elif left.startswith(element):
-            left = left[len(element) :]
-        else:
-            raise Refused("NotADateTime")
-    if left:
-        raise Refused("NotADateTime")
-    if "short year" in found:
-        found["year"] = found["short year"] + (2000 if found["short year"] < 69 else 1900)
-    if half is not None:
-        if not 1 <= found["half hour"] <= 12:
-            raise Refused("NotADateTime")
-        found["hour"] = found["half hour"] % 12 + 12 * half
-    try:
-        day = datetime(found["year"], found["month"], found["day"], tzinfo=UTC)
-        local = day.replace(hour=found["hour"], minute=found["minute"], second=found["second"])
-    except ValueError:
-        raise Refused("NotADateTime") from None
-    return shifted(local.replace(microsecond=found["fraction"]), offset)
+    raise RefusedError("NotInEnum")
 
 
 def key_text(value: Value) -> str:
@@ -431,10 +272,6 @@ def key_text(value: Value) -> str:
 
 def split_sign(text: str) -> tuple[str, str]:
     return (text[0], text[1:]) if text[:1] in {"+", "-"} else ("", text)
-
-
-def is_digits(text: str) -> bool:
-    return bool(text) and all(letter in DIGITS for letter in text)
 
 
 def ungrouped(digits: str, form: MappingFormat) -> str:

@@ -1,4 +1,4 @@
-"""Files for the tests of typing: definitions, a CSV file written in full quotes, and its rows read and typed for real."""
+"""Files for the tests of typing: definitions, a CSV file in full quotes, and its rows read and typed for real."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from shared.ingest.read_csv import read_csv
 from shared.ingest.type_rows import RowTyper
 from shared.settings import Settings
 
-PATH = "inbox/people 'A'.csv"
+PATH = "daily/people 'A'.csv"
 RUN = "0123456789abcdef0123456789abcdef"
 NOW = datetime(2026, 11, 22, 14, 15, 0, 250, tzinfo=UTC)
 
@@ -24,9 +24,7 @@ def profile_type(*fields: dict[str, Any], key: tuple[str, ...] = ("id",)) -> Ent
 
 
 def interaction_type(*fields: dict[str, Any], key: tuple[str, ...] = ()) -> EntityType:
-    return InteractionType.from_request(
-        {"apiEntitySetName": "Visits", "fields": fields, "idPropertyNames": list(key)}
-    )
+    return InteractionType.from_request({"apiEntitySetName": "Visits", "fields": fields, "idPropertyNames": list(key)})
 
 
 def mapping_of(
@@ -34,6 +32,7 @@ def mapping_of(
     columns: dict[str, str] | None = None,
     form: dict[str, Any] | None = None,
     formats: dict[str, str] | None = None,
+    folder: str = "inbox",
 ) -> Mapping:
     """A mapping of columns (field by column name; every field from the column of its name, where it is None)."""
     columns = columns or {field.field_name: field.field_name for field in entity_type.fields}
@@ -46,7 +45,7 @@ def mapping_of(
             "entityType": entity_type.kind.value,
             "entityTypeName": "People",
             "mappingProperties": {
-                "folderPath": "inbox",
+                "folderPath": folder,
                 "errorManagement": {"errorManagementType": "RejectAndContinue"},
                 "format": form or {},
                 "structure": structure,
@@ -60,12 +59,12 @@ def typer_of(entity_type: EntityType, mapping: Mapping, header: list[str], path:
 
 
 def type_file(
-    typer: RowTyper, header: list[str], rows: list[list[str]], **sizes: int
+    typer: RowTyper, header: list[str], rows: list[list[str]], batch_rows: int = 1000, window_bytes: int = 1 << 20
 ) -> tuple[list[dict[str, Any]], list[Reject]]:
     """The typed rows and the rejects of a file of these cells; the header is line 1."""
     text = io.StringIO(newline="")
     csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([header, *rows])
-    reader = read_csv([text.getvalue().encode()], CsvDialect(), **sizes)
+    reader = read_csv([text.getvalue().encode()], CsvDialect(), batch_rows=batch_rows, window_bytes=window_bytes)
     assert reader.read_header() == header
     typed, rejects = [], []
     for batch in reader:

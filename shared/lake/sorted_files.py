@@ -1,4 +1,4 @@
-"""Writing files of `states`: sorted by key, one row group at a time, sent off while the next file is made."""
+"""Writing files of `states` and of KPI values: sorted by key, and sent off while the next one is made."""
 
 import json
 import time
@@ -25,38 +25,38 @@ ROW_GROUP_ROWS = 2048  # the engine's smallest: whoever looks a key up reads who
 
 
 @dataclass(frozen=True, slots=True)
-class StateFile:
+class SortedFile:
     """A file that lies in the table's folder and belongs to nothing yet.
 
     Attributes:
         path: below the table.
         low, high: bounds of its keys; None where they are not known.
         refreshes: lowest and highest `refresh` in it.
-        processed: latest `System_ProcessingTime` in it.
+        processed: latest `System_ProcessingTime` in it, of states.
     """
 
     path: str
-    kind: str
+    kind: str | None
     size: int
     rows: int
     low: str | None
     high: str | None
     refreshes: tuple[int, int]
-    processed: datetime
+    processed: datetime | None
 
 
-class StateWriter(AbstractContextManager["StateWriter"]):
+class SortedFileWriter(AbstractContextManager["SortedFileWriter"]):
     """Writes the files of one commit, in the order of their keys."""
 
-    def __init__(self, lake: Lake, work: Workspace, table: str, kind: str) -> None:
-        """`kind` is the value of the partition column."""
+    def __init__(self, lake: Lake, work: Workspace, table: str, kind: str | None = None) -> None:
+        """`kind` is the value of the partition column, where the table has it."""
         self._lake = lake
         self._work = work
         self._table = table
         self._kind = kind
         self._run = uuid.uuid4().hex
         self._sender = ThreadPoolExecutor(1)
-        self._sent: list[Future[StateFile]] = []
+        self._sent: list[Future[SortedFile]] = []
 
     def write(self, rows: str) -> None:
         """Writes the rows of a query, which must come sorted by key; no rows, no file."""
@@ -70,10 +70,11 @@ class StateWriter(AbstractContextManager["StateWriter"]):
         ).fetchone()
         if found is None or found[1] == 0:
             return
-        file = _state_file(f"{KIND}={self._kind}/{name}", self._kind, found)
+        path = f"{KIND}={self._kind}/{name}" if self._kind else name
+        file = _sorted_file(path, self._kind, found)
         self._sent.append(self._sender.submit(self._send, local, file))
 
-    def close(self) -> list[StateFile]:
+    def close(self) -> list[SortedFile]:
         """The files, all of them sent."""
         return [sent.result() for sent in self._sent]
 
@@ -82,16 +83,16 @@ class StateWriter(AbstractContextManager["StateWriter"]):
     ) -> None:
         self._sender.shutdown(cancel_futures=True)
 
-    def _send(self, local: Path, file: StateFile) -> StateFile:
+    def _send(self, local: Path, file: SortedFile) -> SortedFile:
         self._lake.upload(f"{self._table}/{file.path}", local)
         local.unlink()
         return file
 
 
-def _state_file(path: str, kind: str, stats: Sequence[Any]) -> StateFile:
+def _sorted_file(path: str, kind: str | None, stats: Sequence[Any]) -> SortedFile:
     columns = {name.strip('"'): column for name, column in stats[4].items()}
     refresh = columns[REFRESH]
-    return StateFile(
+    return SortedFile(
         path=path,
         kind=kind,
         size=stats[2],
@@ -99,11 +100,11 @@ def _state_file(path: str, kind: str, stats: Sequence[Any]) -> StateFile:
         low=columns[KEY].get("min"),
         high=columns[KEY].get("max"),
         refreshes=(int(refresh["min"]), int(refresh["max"])),
-        processed=datetime.fromisoformat(columns[PROCESSING_TIME]["max"]),
+        processed=datetime.fromisoformat(columns[PROCESSING_TIME]["max"]) if PROCESSING_TIME in columns else None,
     )
 
 
-def added(files: Sequence[StateFile], snapshot: Snapshot, *, is_change: bool) -> "list[AddAction | RemoveAction]":
+def added(files: Sequence[SortedFile], snapshot: Snapshot, *, is_change: bool) -> "list[AddAction | RemoveAction]":
     """The files as actions of the log, in their order and later than every file that the snapshot has.
 
     Args:
@@ -119,7 +120,7 @@ def added(files: Sequence[StateFile], snapshot: Snapshot, *, is_change: bool) ->
         AddAction(
             path=file.path,
             size=file.size,
-            partition_values={KIND: file.kind},
+            partition_values={KIND: file.kind} if file.kind else {},
             modification_time=first + index,
             data_change=is_change,
             stats=json.dumps(_log_stats(file)),
@@ -128,11 +129,11 @@ def added(files: Sequence[StateFile], snapshot: Snapshot, *, is_change: bool) ->
     ]
 
 
-def _log_stats(file: StateFile) -> dict[str, Any]:
-    low = {KEY: file.low, REFRESH: file.refreshes[0]}
-    high = {KEY: file.high, REFRESH: file.refreshes[1], PROCESSING_TIME: file.processed.isoformat()}
-    return {
-        "numRecords": file.rows,
-        "minValues": {name: value for name, value in low.items() if value is not None},
-        "maxValues": {name: value for name, value in high.items() if value is not None},
-    }
+def _log_stats(file: SortedFile) -> dict[str, Any]:
+    low: dict[str, Any] = {REFRESH: file.refreshes[0]}
+    high: dict[str, Any] = {REFRESH: file.refreshes[1]}
+    if file.low is not None and file.high is not None:
+        low[KEY], high[KEY] = file.low, file.high
+    if file.processed is not None:
+        high[PROCESSING_TIME] = file.processed.isoformat()
+    return {"numRecords": file.rows, "minValues": low, "maxValues": high}

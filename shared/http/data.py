@@ -1,0 +1,97 @@
+"""Instances of types and values of KPIs, as they are now."""
+
+from typing import Annotated, Any
+
+from fastapi import Path, Query
+from pydantic import RootModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.app import Services
+from shared.domain.errors import NotFoundError
+from shared.domain.names import NAME_PATTERN, check_name
+from shared.http.conditions import FromReading
+from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top, answer_page, read_token, write_token
+from shared.http.routing import DefinedName, FromServices, HubName, new_router
+
+router = new_router("data")
+
+TypeName = Annotated[str, Path(alias="type", pattern=NAME_PATTERN)]
+Filter = Annotated[
+    str | None, Query(alias="$filter", description="OData condition, as in `Name eq 'Ann' and Age gt 17`")
+]
+
+
+class Instance(RootModel[dict[str, Any]]):
+    """Values by the name of their field."""
+
+
+_INSTANCE: dict[int | str, dict[str, Any]] = {200: {"description": "The instance; its fields by name"}}
+
+
+# The order counts: the first route that matches answers, and `KPIs` is no type here.
+@router.get("/hubs/{hub}/data/KPIs/{kpi}", response_model=Page[Instance])
+def list_kpi_values(
+    request: Request,
+    services: FromServices,
+    hub: HubName,
+    kpi: DefinedName,
+    top: Top = DEFAULT_TOP,
+    skiptoken: SkipToken = None,
+) -> Response:
+    """The values of a KPI: the fields it is grouped by, `Timestamp`, `Value` and `CalculationTime`."""
+    from shared.lake.read import kpi_values
+
+    start = read_token(skiptoken, str)
+    definition = services.definitions.kpi(hub, kpi).document
+    page = kpi_values(services.lake, definition.tenant_id, definition, top, start)
+    return answer_page(request, page.rows, None if page.next_key is None else write_token(page.next_key))
+
+
+@router.get("/hubs/{hub}/data/{type}('{key:path}')", response_model=Instance, responses=_INSTANCE)
+def get_instance_by_odata_key(
+    reading: FromReading, services: FromServices, hub: HubName, type_name: Annotated[str, Path(alias="type")], key: str
+) -> Response:
+    """One instance by its id; a quote in the id is doubled."""
+    # The id may hold `('` itself; the type's name ends at the first one.
+    type_name, _, key = f"{type_name}('{key}".partition("('")
+    return _answer_instance(reading, services, hub, check_name(type_name, "type"), key.replace("''", "'"))
+
+
+@router.get("/hubs/{hub}/data/{type}", response_model=Page[Instance])
+def list_instances(
+    request: Request,
+    services: FromServices,
+    hub: HubName,
+    type_name: TypeName,
+    top: Top = DEFAULT_TOP,
+    skiptoken: SkipToken = None,
+    where: Filter = None,
+) -> Response:
+    """The instances of a profile or interaction type, profiles in their merged state, by id."""
+    from shared.lake.filters import condition
+    from shared.lake.read import instances
+
+    start = read_token(skiptoken, str)
+    entity_type = services.definitions.type_named(hub, type_name).document
+    wanted = None if where is None else condition(where, entity_type)
+    page = instances(services.lake, hub, entity_type, wanted, top, start)
+    return answer_page(request, page.rows, None if page.next_key is None else write_token(page.next_key))
+
+
+@router.get("/hubs/{hub}/data/{type}/{key:path}", response_model=Instance, responses=_INSTANCE)
+def get_instance(reading: FromReading, services: FromServices, hub: HubName, type_name: TypeName, key: str) -> Response:
+    """One instance by its id: of a profile the value of its first strong id, composite ones joined with `_`."""
+    return _answer_instance(reading, services, hub, type_name, key)
+
+
+def _answer_instance(reading: FromReading, services: Services, hub: str, type_name: str, key: str) -> Response:
+    from shared.lake.read import instance
+
+    entity_type = services.definitions.type_named(hub, type_name).document
+    # The Functions host decodes a path once, but leaves an encoded slash as it came: `%2F` may mean either.
+    for candidate in dict.fromkeys([key.replace("%2F", "/").replace("%2f", "/"), key]):
+        found = instance(services.lake, hub, entity_type, candidate)
+        if found is not None:
+            return reading.answer(found)
+    raise NotFoundError("InstanceNotFound", f"the type {entity_type.type_name!r} has no instance of this id", "id")

@@ -1,0 +1,168 @@
+"""Mappings of connectors: their definitions, trying them, and running them."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from pydantic import BaseModel
+from pydantic import Field as Property
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from shared.domain.document import Document
+from shared.domain.mappings import Mapping
+from shared.http.body import JsonObject, NoBody, OptionalJsonObject
+from shared.http.conditions import FromConditions, FromReading, answer_written
+from shared.http.links import Queued, link_to_runs
+from shared.http.openapi import json_body
+from shared.http.order import OrderBy, answer_sorted
+from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top
+from shared.http.routing import DefinedName, FromServices, HubName, new_router
+
+_COLUMNS = (
+    "connectorMappingName", "entityType", "entityTypeName", "displayName", "description", "created", "lastModified",
+    "state",
+)  # fmt: skip
+_EXAMPLE = {
+    "entityType": "Profile",
+    "entityTypeName": "Contact",
+    "mappingProperties": {
+        "folderPath": "shop/contacts",
+        "fileFilter": "*.csv",
+        "errorManagement": {"errorManagementType": "RejectAndContinue"},
+        "structure": [
+            {"propertyName": "ContactId", "columnName": "id"},
+            {"propertyName": "Birthday", "columnName": "born", "customFormatSpecifier": "dd/MM/yyyy"},
+        ],
+    },
+}
+_LIST, _ONE = "/hubs/{hub}/connectors/{connector}/mappings", "/hubs/{hub}/connectors/{connector}/mappings/{name}"
+
+router = new_router("mappings")
+
+
+class PreviewRequest(Document):
+    """Which blob is read, and how many of its rows; without a blob, the newest one that the mapping matches."""
+
+    blob: Annotated[str, Property(min_length=1, max_length=1024)] | None = None
+    rows: Annotated[int, Property(ge=1, le=1000)] = 20
+
+
+class PreviewColumn(BaseModel):
+    """A field, and the column of the file that fills it."""
+
+    name: str
+    type: str
+    isArray: bool  # noqa: N815 - the name on the wire
+    column: str
+
+
+class PreviewReject(BaseModel):
+    """A row that would be refused."""
+
+    line: int
+    column: str | None
+    code: str
+    message: str
+    raw: str
+
+
+class Preview(BaseModel):
+    """What the first rows of a blob would become."""
+
+    blob: str
+    columns: list[PreviewColumn]
+    rows: list[dict[str, Any]]
+    rejects: list[PreviewReject]
+
+
+@router.get(_LIST, response_model=Page[Mapping])
+def list_mappings(
+    request: Request,
+    services: FromServices,
+    hub: HubName,
+    connector: DefinedName,
+    top: Top = DEFAULT_TOP,
+    skiptoken: SkipToken = None,
+    orderby: OrderBy = None,
+) -> Response:
+    """The mappings of a connector, by name."""
+    services.definitions.connector(hub, connector)
+    rows = [stored.document.to_json() for stored in services.definitions.mappings(hub, connector)]
+    return answer_sorted(request, rows, _COLUMNS, orderby, top, skiptoken)
+
+
+@router.get(_ONE, response_model=Mapping)
+def get_mapping(
+    reading: FromReading, services: FromServices, hub: HubName, connector: DefinedName, name: DefinedName
+) -> Response:
+    """One mapping; its `runId` names the run that was queued last, its ETag stands for the definition alone."""
+    stored = services.definitions.mapping(hub, connector, name)
+    newest = services.runs.newest_of_mapping(hub, connector, name)
+    document = stored.document.model_copy(update={"run_id": newest.run_id if newest else None})
+    return reading.answer(document.to_json(), stored.etag)
+
+
+@router.put(
+    _ONE,
+    response_model=Mapping,
+    responses={201: {"model": Mapping, "description": "Created"}},
+    openapi_extra=json_body(Mapping, example=_EXAMPLE),
+)
+def put_mapping(
+    body: JsonObject,
+    conditions: FromConditions,
+    services: FromServices,
+    hub: HubName,
+    connector: DefinedName,
+    name: DefinedName,
+) -> Response:
+    """Creates or replaces a mapping; a new one queues the blobs that are there already."""
+    from shared.ingest.put_mapping import put_mapping as put_and_sweep
+
+    mapping = Mapping.from_request(body)
+    stored, created = put_and_sweep(services, hub, connector, name, mapping, conditions)
+    status = HTTPStatus.CREATED if created else HTTPStatus.OK
+    return answer_written(stored.document.to_json(), stored.etag, status)
+
+
+@router.delete(_ONE, status_code=204)
+def delete_mapping(
+    conditions: FromConditions, services: FromServices, hub: HubName, connector: DefinedName, name: DefinedName
+) -> Response:
+    """Deletes a mapping; what it ingested stays."""
+    services.definitions.delete_mapping(hub, connector, name, conditions)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+@router.post(
+    f"{_ONE}/preview",
+    response_model=Preview,
+    openapi_extra=json_body(PreviewRequest, example={"blob": "contacts/today.csv", "rows": 20}, required=False),
+)
+def preview_mapping(
+    body: OptionalJsonObject, services: FromServices, hub: HubName, connector: DefinedName, name: DefinedName
+) -> Response:
+    """Reads real rows, maps and types them, and stores nothing."""
+    from shared.ingest.preview import preview
+
+    wanted = PreviewRequest.from_request(body)
+    return JSONResponse(preview(services, hub, connector, name, wanted.blob, wanted.rows))
+
+
+@router.post(f"{_ONE}/run", status_code=202, response_model=Queued)
+def run_mapping(
+    request: Request,
+    _: NoBody,
+    services: FromServices,
+    hub: HubName,
+    connector: DefinedName,
+    name: DefinedName,
+) -> Response:
+    """Queues every matching blob version that is not ingested yet, those whose run failed among them."""
+    from shared.ingest.sweep import request_sweep
+
+    mapping = services.definitions.mapping(hub, connector, name).document
+    names = {"connector": mapping.connector_name, "mapping": mapping.connector_mapping_name}
+    request_sweep(services.ingest_queue, mapping.tenant_id, **names)
+    queued = Queued(message="the search for new blob versions is queued", runs=link_to_runs(request, hub, **names))
+    return JSONResponse(queued.model_dump(), HTTPStatus.ACCEPTED)

@@ -1,0 +1,84 @@
+"""`$orderby`: sorting a list by its columns, and finding the place in it where a page starts."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.domain.errors import Fault, InvalidRequestError
+from shared.http.paging import answer_page, read_token, write_token
+
+type Row = dict[str, Any]
+
+OrderBy = Annotated[
+    str | None, Query(alias="$orderby", description="Columns to sort by, as in `created desc, displayName`")
+]
+
+
+def answer_sorted(
+    request: Request,
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    orderby: str | None,
+    top: int,
+    skiptoken: str | None,
+) -> Response:
+    """Answers with one page of `rows`; the first of `columns` is the one that tells them apart."""
+    page, token = Order(orderby, columns).page(rows, top, skiptoken)
+    return answer_page(request, page, token)
+
+
+class Order:
+    """An order over rows of JSON values: text without regard to case, absent values first."""
+
+    def __init__(self, text: str | None, columns: Sequence[str]) -> None:
+        """Reads `created desc, connectorName`.
+
+        Args:
+            text: what `$orderby` says; None for the order of the first column.
+            columns: the columns that may be named, in any case; in the first one all rows differ.
+
+        Raises:
+            InvalidRequestError: a column or direction is not known.
+        """
+        known = {column.casefold(): column for column in columns}
+        self._keys: list[tuple[str, bool]] = []
+        for item in text.split(",") if text is not None else []:
+            match item.casefold().split():
+                case [name] if name in known:
+                    self._keys.append((known[name], False))
+                case [name, "asc" | "desc" as direction] if name in known:
+                    self._keys.append((known[name], direction == "desc"))
+                case _:
+                    message = f"say a column and asc or desc, as in 'created desc'; columns: {', '.join(columns)}"
+                    raise InvalidRequestError([Fault("InvalidValue", "$orderby", message)])
+        self._keys.append((columns[0], False))
+
+    def page(self, rows: Sequence[Row], top: int, token: str | None) -> tuple[list[Row], str | None]:
+        """The page that starts at `token`, and the token of the next one.
+
+        The token holds the sorted values of a page's last row: rows that come or go between two pages move
+        no other row out of sight.
+        """
+        last = read_token(token, dict)
+        ordered = self._sorted([*rows, last] if last is not None else rows)
+        start = next(index for index, row in enumerate(ordered) if row is last) + 1 if last is not None else 0
+        found = ordered[start : start + top]
+        if start + top >= len(ordered):
+            return found, None
+        return found, write_token({name: found[-1].get(name) for name, _ in self._keys})
+
+    def _sorted(self, rows: Sequence[Row]) -> list[Row]:
+        ordered = list(rows)
+        # Sorting is stable: from the least important column to the first. A marker stands behind its equals.
+        for name, descending in reversed(self._keys):
+            ordered.sort(key=lambda row, name=name: _comparable(row.get(name)), reverse=descending)  # type: ignore[misc]
+        return ordered
+
+
+def _comparable(value: Any) -> tuple[int, Any]:
+    if value is None:
+        return 0, 0
+    return (1, value) if isinstance(value, (int, float)) else (2, str(value).casefold())

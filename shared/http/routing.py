@@ -1,0 +1,64 @@
+"""How requests find their route: fixed segments in any case, names checked, one slash at the end let pass."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+
+from shared.app import Services
+from shared.domain.errors import Fault, InvalidRequestError
+from shared.domain.names import HUB_PATTERN, NAME_PATTERN
+from shared.http.error_answers import ErrorBody
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def _check_options(request: Request) -> None:
+    """Refuses `$` options that the route does not have, and any option of the route that stands there twice.
+
+    Without this, a misspelt `$filter` would answer everything. Other unknown parameters (`api-version`,
+    `code`) are none of our business.
+    """
+    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    given = [name for name, _ in request.query_params.multi_items()]
+    faults = [
+        Fault("UnknownOption", name, f"this route does not know the option {name[:64]!r}; remove it")
+        for name in dict.fromkeys(given)
+        if name.startswith("$") and name not in known
+    ]
+    faults += [
+        Fault("RepeatedOption", name, "this option stands there more than once; give it once")
+        for name in dict.fromkeys(given)
+        if name in known and given.count(name) > 1
+    ]
+    if faults:
+        raise InvalidRequestError(faults)
+
+
+class AnyCaseRoute(APIRoute):
+    """A route whose fixed segments match in any case, as those of the 2017 service and the Functions host do."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"/?\Z", re.IGNORECASE | re.DOTALL)
+
+
+def new_router(area: str) -> APIRouter:
+    """A router for one area of the API."""
+    return APIRouter(
+        route_class=AnyCaseRoute,
+        tags=[area],
+        dependencies=[Depends(_check_options)],
+        responses={"default": {"model": ErrorBody, "description": "What is wrong, where, and what to do"}},
+    )
+
+
+FromServices = Annotated[Services, Depends(_services)]
+HubName = Annotated[str, Path(pattern=HUB_PATTERN)]
+DefinedName = Annotated[str, Path(pattern=NAME_PATTERN)]

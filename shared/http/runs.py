@@ -1,0 +1,129 @@
+"""Runs: what became of each blob version and export slot, and the rows that were refused."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from typing import IO, Annotated
+
+from fastapi import Path, Query
+from pydantic import BeforeValidator
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from shared.app import Services
+from shared.domain.errors import NotFoundError, RefusedError
+from shared.domain.places import rejects_path
+from shared.domain.run import Run, RunKind, RunState
+from shared.http.conditions import FromReading
+from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top, answer_page
+from shared.http.routing import FromServices, HubName, new_router
+from shared.ingest.reject_file import HEADER
+from shared.ledger.runs import StoredRun
+from shared.storage.blobs import BlobContainer
+
+router = new_router("runs")
+
+_EMPTY_IS_ANY = BeforeValidator(lambda value: value or None)
+
+RunId = Annotated[str, Path(alias="runId")]
+
+_NO_REJECTS = f"{','.join(HEADER)}\n".encode()
+_IN_MEMORY_BYTES = 1024**2
+_CHUNK_BYTES = 256 * 1024
+
+
+@router.get("/hubs/{hub}/runs", response_model=Page[Run])
+def list_runs(
+    request: Request,
+    services: FromServices,
+    hub: HubName,
+    connector: Annotated[str | None, _EMPTY_IS_ANY] = None,
+    mapping: Annotated[str | None, _EMPTY_IS_ANY] = None,
+    kind: Annotated[RunKind | None, _EMPTY_IS_ANY] = None,
+    state: Annotated[RunState | None, _EMPTY_IS_ANY] = None,
+    top: Top = DEFAULT_TOP,
+    skiptoken: SkipToken = None,
+) -> Response:
+    """Runs, newest first."""
+    services.definitions.hub(hub)
+    runs, token = services.runs.page(hub, connector, mapping, kind, state, top, skiptoken)
+    return answer_page(request, [run.to_json() for run in runs], token)
+
+
+@router.get("/hubs/{hub}/runs/{runId}", response_model=Run)
+def get_run(reading: FromReading, services: FromServices, hub: HubName, run_id: RunId) -> Response:
+    """One run."""
+    return reading.answer(_run(services, hub, run_id).run.to_json())
+
+
+@router.get(
+    "/hubs/{hub}/runs/{runId}/rejects",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+def get_rejects(
+    reading: FromReading,
+    services: FromServices,
+    hub: HubName,
+    run_id: RunId,
+    top: Annotated[int | None, Query(alias="$top", ge=1, description="Rejects at most; all without it")] = None,
+) -> Response:
+    """The rows that the run refused, as CSV: line, column, code, message and the raw text."""
+    path = rejects_path(hub, _run(services, hub, run_id).run.run_id)
+    etag = _etag_of(services.run_files, path)
+    chunks: Iterable[bytes] = services.run_files.download(path, etag) if etag else [_NO_REJECTS]
+    etag = etag or "none"
+    if (unchanged := reading.unchanged(etag)) is not None:
+        return unchanged
+    # All of it is here before the answer begins: storage that fails midway is an error, not a short file.
+    file, size = _keep(chunks if top is None else _first_records(chunks, top + 1))
+    headers = {"ETag": f'"{etag}"', "Content-Length": str(size)}
+    return StreamingResponse(_read(file), HTTPStatus.OK, headers, "text/csv; charset=utf-8")
+
+
+def _run(services: Services, hub: str, run_id: str) -> StoredRun:
+    services.definitions.hub(hub)
+    # Ids are hexadecimal; what is none is not looked up, since keys of a table take few characters.
+    stored = services.runs.get(hub, run_id.lower()) if run_id.isalnum() and run_id.isascii() else None
+    if stored is None:
+        raise NotFoundError("RunNotFound", f"the hub {hub!r} has no such run; /runs lists them", "runId")
+    return stored
+
+
+def _etag_of(container: BlobContainer, path: str) -> str | None:
+    """The ETag of a blob; None where it, or even its container, is not there."""
+    try:
+        return container.properties(path).etag
+    except NotFoundError:
+        return None
+    except RefusedError as error:
+        if error.code != "ContainerNotFound":
+            raise
+        return None
+
+
+def _first_records(chunks: Iterable[bytes], count: int) -> Iterator[bytes]:
+    """The first records of a CSV of ours: a line end counts where the quotes before it are even in number."""
+    rest, quotes = b"", 0
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+            quotes += line.count(b'"')
+            count -= quotes % 2 == 0
+            if count == 0:
+                return
+    yield rest
+
+
+def _keep(chunks: Iterable[bytes]) -> tuple[IO[bytes], int]:
+    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - `_read` closes it
+    size = sum(file.write(chunk) for chunk in chunks)
+    file.seek(0)
+    return file, size
+
+
+def _read(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk

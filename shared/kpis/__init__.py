@@ -1,0 +1,1 @@
+"""Calculating KPIs; `calculate.py` tells the story."""

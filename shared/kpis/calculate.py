@@ -1,0 +1,132 @@
+"""The story of a KPI: look, calculate over the present instances, store what changed, record."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from shared.app import Services
+from shared.clock import iso
+from shared.domain.entity_types import EntityType
+from shared.domain.errors import HubError, NotFoundError, PreconditionError, Recovery, recovery
+from shared.domain.kpis import CalculationWindow, Kpi
+from shared.domain.run import Run, RunError, RunKind, RunState, kpi_run_id
+from shared.kpis.value_sql import changes_sql, values_sql
+from shared.kpis.windows import time_column
+from shared.lake.sql import quoted, temporary
+from shared.ledger.runs import StoredRun
+from shared.telemetry import log_finished
+
+logger = logging.getLogger(__name__)
+
+
+def calculate_kpi(services: Services, hub: str, name: str, due: datetime) -> bool:
+    """Calculates a KPI over what is there now; repeated, it finds nothing new.
+
+    Args:
+        services: of the process.
+        hub: name of the hub.
+        name: of the KPI.
+        due: the slot in which it was due; one run is kept for each.
+
+    Returns:
+        Whether the values are up to date; False where the KPI is gone or could not be calculated.
+
+    Raises:
+        TransientError, FatalError: the message is to be delivered again.
+    """
+    try:
+        kpi = services.definitions.kpi(hub, name).document
+        entity_type = services.definitions.entity_type(hub, kpi.entity_type, kpi.entity_type_name).document
+    except NotFoundError:
+        logger.info("nothing to calculate: the KPI is gone")
+        return False
+    began_ms = services.clock.monotonic_ms()
+    now = services.clock.now()
+    _save(
+        services,
+        hub,
+        _queued(kpi, hub, due, now),
+        lambda run: {"state": RunState.RUNNING, "attempts": run.attempts + 1, "started_at": now, "error": None},
+    )
+    try:
+        counts = _calculate(services, hub, kpi, entity_type, now)
+    except HubError as error:
+        reason = RunError(code=error.code, message=error.message)
+        if recovery(error) is Recovery.RETRY:
+            _save(services, hub, _queued(kpi, hub, due, now), lambda _: {"state": RunState.QUEUED, "error": reason})
+            raise
+        _end(services, hub, _queued(kpi, hub, due, now), {"state": RunState.FAILED, "error": reason})
+        return False
+    took_ms = services.clock.monotonic_ms() - began_ms
+    changes = {"state": RunState.SUCCEEDED, "error": None, "duration_ms": took_ms, **counts}
+    _end(services, hub, _queued(kpi, hub, due, now), changes)
+    return True
+
+
+def give_up_kpi(services: Services, hub: str, name: str, due: datetime) -> None:
+    """Records that a KPI was tried in vain, with the reason of the last attempt where there is one."""
+    try:
+        kpi = services.definitions.kpi(hub, name).document
+    except NotFoundError:
+        return
+    stored = services.runs.get(hub, kpi_run_id(hub, name, due))
+    if stored is not None and stored.run.state.is_final:
+        return
+    reason = (stored.run.error if stored else None) or RunError(
+        code="WorkerLost", message="the worker ended in the middle of every attempt; see the log of its instance"
+    )
+    run = stored.run if stored else _queued(kpi, hub, due, services.clock.now())
+    _end(services, hub, run, {"state": RunState.FAILED, "error": reason})
+
+
+def _calculate(services: Services, hub: str, kpi: Kpi, entity_type: EntityType, now: datetime) -> dict[str, Any]:
+    from shared.kpis.rows import kpi_rows
+    from shared.lake.kpi_values import KpiValues
+
+    table = KpiValues(services.lake, hub, kpi, entity_type)
+    with kpi_rows(services.lake, hub, entity_type, now) as (work, rows):
+        time = quoted(time_column(kpi, entity_type))
+        counted = work.connection.execute(f"SELECT count(*), count({time}) FROM {rows}").fetchone() or (0, 0)
+        values = temporary(work.connection, "TABLE", values_sql(kpi, entity_type, rows))
+        written = table.write(work, lambda present: changes_sql(kpi, entity_type, values, present, now))
+    is_lifetime = kpi.calculation_window is CalculationWindow.LIFETIME
+    used = counted[0] if is_lifetime else counted[1]
+    return {
+        "rows_read": used,
+        "rows_ingested": used,
+        "details": {
+            "changedValues": written.rows,
+            "rowsWithoutTime": counted[0] - used,
+            "calculation": written.number,
+            "calculatedAt": iso(now),
+        },
+    }
+
+
+def _queued(kpi: Kpi, hub: str, due: datetime, now: datetime) -> Run:
+    return Run(
+        run_id=kpi_run_id(hub, kpi.kpi_name, due),
+        kind=RunKind.KPI,
+        entity_type="Kpi",
+        entity_type_name=kpi.kpi_name,
+        slot=due,
+        queued_at=now,
+    )
+
+
+def _end(services: Services, hub: str, run: Run, changes: dict[str, Any]) -> None:
+    finished = {**changes, "finished_at": services.clock.now()}
+    log_finished(hub, _save(services, hub, run, lambda _: finished).run)
+
+
+def _save(services: Services, hub: str, run: Run, change: Callable[[Run], dict[str, Any]]) -> StoredRun:
+    while True:
+        stored = services.runs.get(hub, run.run_id)
+        if stored is None:
+            services.runs.create(StoredRun(hub=hub, run=run))
+            continue
+        try:
+            return services.runs.save(stored.with_run(**change(stored.run)))
+        except PreconditionError:
+            continue  # another worker changed the record: look again

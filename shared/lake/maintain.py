@@ -1,0 +1,70 @@
+"""Upkeep of the tables of a type or a KPI; it may stop anywhere and run beside everything else."""
+
+import logging
+from datetime import datetime, timedelta
+
+from shared.domain.entity_types import EntityKind, EntityType
+from shared.lake.compact import compact
+from shared.lake.faults import translated
+from shared.lake.rebase import expire_slots, fold_into_base
+from shared.lake.states import refresh
+from shared.lake.store import Lake, changes_path, kpi_path, states_path
+from shared.lake.tables import open_snapshot
+
+logger = logging.getLogger(__name__)
+
+_GRACE = timedelta(days=7)  # a slot that waits for its destination may be older than an export that is kept
+
+
+def maintain(lake: Lake, hub: str, entity_type: EntityType, now: datetime, retention_days: int) -> None:
+    """Merges small files, folds refreshes into the base, and lets go of what nobody can ask for any more.
+
+    Changes are refreshed first: a type that nothing exports would else wait until the log forgets its commits.
+
+    Args:
+        lake: the container.
+        hub: name of the hub.
+        entity_type: the type.
+        now: present time.
+        retention_days: how long exports are kept; slots can be read a week longer.
+
+    Raises:
+        TransientError: storage does not answer, or others were faster; the next run goes on.
+        FatalError: a table is damaged.
+    """
+    changes = changes_path(hub, entity_type)
+    if open_snapshot(lake, changes) is None:
+        return
+    if entity_type.kind is EntityKind.PROFILE:
+        states = states_path(hub, entity_type)
+        # Every change that the refresh saw is settled; what came later is newer than the newest file of before.
+        known = open_snapshot(lake, changes)
+        refresh(lake, hub, entity_type, now)
+        settled = {file.path for file in known.files} if known else set()
+        compact(lake, changes, lambda file: file.path in settled)
+        fold_into_base(lake, states, now)
+        expire_slots(lake, states, now, timedelta(days=retention_days) + _GRACE)
+        _clean(lake, states)
+    else:
+        compact(lake, changes, lambda _: True)
+    _clean(lake, changes)
+
+
+def maintain_kpi(lake: Lake, hub: str, kpi_name: str) -> None:
+    """The same for the values of a KPI."""
+    table = kpi_path(hub, kpi_name)
+    compact(lake, table, lambda _: True)
+    _clean(lake, table)
+
+
+def _clean(lake: Lake, table: str) -> None:
+    """Deletes log entries and files that are older than the table's retention, and files that no commit ever named."""
+    snapshot = open_snapshot(lake, table)
+    if snapshot is None:
+        return
+    with translated(table):
+        snapshot.handle.create_checkpoint()
+        snapshot.handle.cleanup_metadata()
+        if snapshot.handle.vacuum(dry_run=True, full=True):
+            deleted = snapshot.handle.vacuum(dry_run=False, full=True)
+            logger.info("%s files of %s deleted", len(deleted), table)

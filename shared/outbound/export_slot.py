@@ -1,0 +1,110 @@
+"""The story of an export slot, top to bottom: look, plan, publish what waits, record.
+
+A crash between any two steps is safe: the same message comes again. The plan stands before anything is written, the
+blob appears whole under the name that only this slot has, and the records follow.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.app import Services
+from shared.domain.connectors import ConnectorState, ExportedEntityType
+from shared.domain.errors import HubError, NotFoundError, Recovery, RefusedError, UnavailableError, recovery
+from shared.domain.names import same_name
+from shared.ledger.slots import Plan
+from shared.outbound.entity import find_entity, listed_entities
+from shared.outbound.plan import Export, plan_slot
+from shared.outbound.publish import BLOB_FAULTS, publish_slot
+from shared.outbound.slot_run import fail_run, note_attempt
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRequest:
+    """A slot that is due."""
+
+    hub: str
+    connector: str
+    entity_type: ExportedEntityType
+    entity_name: str
+    slot: datetime
+
+
+def export_slot(services: Services, request: SlotRequest) -> None:
+    """Fills a slot with what has changed, and publishes it and all before it that wait, oldest first.
+
+    A destination that refuses us is its owner's matter: the reason is recorded, and the slots wait for the next tick.
+
+    Raises:
+        TransientError, FatalError: the message is to be delivered again.
+    """
+    export = find_export(services, request)
+    if export is None:
+        logger.info("nothing to export: the connector or the entity is gone")
+        return
+    plan: Plan | None = None
+    try:
+        plan_slot(export, request.slot)
+        while (plan := services.slots.oldest(export.series)) is not None:
+            publish_slot(export, plan)
+            _note_connection(export, None)
+    except HubError as error:
+        if recovery(error) is Recovery.RETRY:
+            if plan is not None:
+                note_attempt(export, plan, error)
+            raise
+        _record_failure(export, request.slot, error)
+        if isinstance(error, RefusedError) and error.code not in BLOB_FAULTS:
+            _note_connection(export, error)
+
+
+def find_export(services: Services, request: SlotRequest) -> Export | None:
+    """The connector and entity as they are now; None where there is nothing to export any more."""
+    try:
+        connector = services.definitions.connector(request.hub, request.connector)
+        for listed in listed_entities(connector):
+            if listed.entity_type is request.entity_type and same_name(listed.entity_name, request.entity_name):
+                return Export(services, request.hub, connector, listed, find_entity(services, request.hub, listed))
+    except NotFoundError:
+        return None
+    return None
+
+
+def give_up_slot(services: Services, request: SlotRequest) -> None:
+    """Records that a slot was tried in vain, with the reason of the last attempt where there is one."""
+    export = find_export(services, request)
+    if export is None:
+        return
+    plan = services.slots.oldest(export.series)
+    head = services.slots.head(export.series)
+    if plan is None and head is not None and request.slot <= head.last_slot:
+        return  # published meanwhile, on another message
+    stored = services.runs.get(request.hub, plan.run_id) if plan else None
+    reason = stored.run.error if stored else None
+    code = reason.code if reason else "WorkerLost"
+    message = reason.message if reason else "the worker ended in the middle of every attempt; see the log"
+    _record_failure(export, request.slot, UnavailableError(code, message))
+
+
+def _note_connection(export: Export, error: RefusedError | None) -> None:
+    """Lets the connector's state say how its destination fares; it is written only where that changes."""
+    connector = export.connector
+    if error is not None:
+        export.services.definitions.set_connector_state(export.hub, connector, ConnectorState.FAILED, error.message)
+    elif connector.document.state is ConnectorState.FAILED:
+        export.services.definitions.set_connector_state(export.hub, connector, ConnectorState.READY)
+
+
+def _record_failure(export: Export, slot: datetime, error: HubError) -> None:
+    """Records the reason on the slot that failed and on the one that was due and has to wait behind it."""
+    slots = export.services.slots
+    failed = {
+        plan.run_id: plan.slot for plan in (slots.oldest(export.series), slots.planned(export.series, slot)) if plan
+    }
+    if not failed:
+        # Nothing could be planned: the slot has a record all the same.
+        failed = {export.run_id("", slot): slot}
+    for run_id, failed_slot in failed.items():
+        fail_run(export, failed_slot, run_id, error)

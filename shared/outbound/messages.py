@@ -1,0 +1,62 @@
+"""The messages of the queue `export`: a slot to publish, or a KPI to calculate."""
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from shared.app import Services
+from shared.domain.connectors import ExportedEntityType
+from shared.domain.slot import slot_of
+from shared.kpis.calculate import calculate_kpi, give_up_kpi
+from shared.outbound.due import hand_out_kpi_exports
+from shared.outbound.export_slot import SlotRequest, export_slot, give_up_slot
+
+logger = logging.getLogger(__name__)
+
+
+def take_message(services: Services, message: Any) -> None:
+    """Does what a message asks for.
+
+    Raises:
+        TransientError, FatalError: the message is to be delivered again.
+    """
+    request = _read(message)
+    if isinstance(request, SlotRequest):
+        export_slot(services, request)
+    elif request is not None:
+        hub, kpi, slot = request
+        if calculate_kpi(services, hub, kpi, slot):
+            hand_out_kpi_exports(services, hub, kpi, slot)
+
+
+def give_up(services: Services, message: Any) -> None:
+    """Records that a message was tried in vain; the next tick tries again."""
+    request = _read(message)
+    if isinstance(request, SlotRequest):
+        give_up_slot(services, request)
+    elif request is not None:
+        give_up_kpi(services, *request)
+
+
+def _read(message: Any) -> SlotRequest | tuple[str, str, datetime] | None:
+    try:
+        match message:
+            case {
+                "kind": "Export",
+                "hub": str(hub),
+                "connector": str(connector),
+                "entityType": str(entity_type),
+                "entityName": str(name),
+                "slot": str(slot),
+            }:
+                return SlotRequest(hub, connector, ExportedEntityType(entity_type), name, _read_slot(slot))
+            case {"kind": "Kpi", "hub": str(hub), "kpi": str(kpi), "slot": str(slot)}:
+                return hub, kpi, _read_slot(slot)
+    except ValueError:
+        pass
+    logger.error("a message of the queue export is not understood; it is dropped")
+    return None
+
+
+def _read_slot(text: str) -> datetime:
+    return slot_of(datetime.fromisoformat(text))

@@ -1,0 +1,145 @@
+"""Bringing one planned slot to its destination: schema first, then the data, whole and once."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+
+from shared.domain.errors import NotFoundError, PreconditionError, RefusedError
+from shared.domain.names import same_name
+from shared.domain.run import RunKind
+from shared.domain.slot import data_path
+from shared.ingest.ahead import ahead
+from shared.lake.engine import Workspace
+from shared.ledger.slots import Plan, Published
+from shared.outbound.columns import Column
+from shared.outbound.metadata import describe, publish_metadata
+from shared.outbound.plan import Export
+from shared.outbound.slot_run import skip_run, start_run, succeed_run
+from shared.outbound.write_csv import CsvStream, csv_query
+from shared.storage.blobs import BlobEntry
+
+logger = logging.getLogger(__name__)
+
+_PIECES_AHEAD = 4
+
+BLOB_FAULTS = frozenset({"DestinationBlobExists", "DestinationBlobGone", "DestinationBlobChanged"})
+"""Codes of faults of one blob; the connection to the destination is well."""
+
+
+def publish_slot(export: Export, plan: Plan) -> None:
+    """Publishes a planned slot and records it; safe to repeat after a crash at any step.
+
+    What is recorded comes after what it records: the blob, then the run, then the ledger. A repetition finds the
+    blob of the first attempt by its run id, and leaves it as it is.
+
+    Raises:
+        RefusedError: the destination refuses us, or a blob of somebody else lies in the slot's place.
+        TransientError: it does not answer.
+    """
+    began_ms = export.services.clock.monotonic_ms()
+    start_run(export, plan)
+    path = data_path(export.entity.kind.value, export.entity.name, plan.slot)
+    found = _blob_at(export, path)
+    if found is None:
+        if _is_expired(export, plan):
+            reason = "the destination refused it for as long as exports are kept; the next slot carries everything"
+            _pass_on(export, plan, "SlotExpired", reason, everything=True)
+            return
+        content = describe(export.entity.definition, _columns(export, plan))
+        publish_metadata(export.destination, export.entity.kind.value, export.entity.name, content)
+        found = _upload(export, plan, path)
+    if found.metadata.get("runid") != plan.run_id:
+        _check_taken(export, path, found)
+        reason = "an earlier export of this entity has filled the slot already; the rows go out with the next one"
+        _pass_on(export, plan, "SlotTaken", reason)
+        return
+    published = _facts_of(found)
+    succeed_run(export, plan, published, export.services.clock.monotonic_ms() - began_ms)
+    export.services.slots.record_published(export.series, plan, published)
+
+
+def _blob_at(export: Export, path: str) -> BlobEntry | None:
+    # By listing: a destination need not grant the right to read.
+    return next((entry for entry in export.destination.list(path, metadata=True) if entry.path == path), None)
+
+
+def _upload(export: Export, plan: Plan, path: str) -> BlobEntry:
+    """Writes the blob, unless another worker does so at the same time, and returns what is there then."""
+    try:
+        _write(export, plan, path)
+    except (PreconditionError, RefusedError):
+        # The commit of another worker also throws away the blocks that we have staged.
+        found = _blob_at(export, path)
+        if found is None:
+            raise
+        logger.info("the slot of run %s was published by another worker", plan.run_id)
+        return found
+    found = _blob_at(export, path)
+    if found is None:
+        raise RefusedError("DestinationBlobGone", f"{path} was deleted as soon as it was written; it is written again")
+    return found
+
+
+def _write(export: Export, plan: Plan, path: str) -> None:
+    facts = {
+        "runid": plan.run_id,
+        "fromversion": str(plan.from_version),
+        "toversion": str(plan.to_version),
+    }
+    with export.entity.rows(export.services.lake, plan) as slot:
+        query = csv_query(_columns(export, plan), slot.sql)
+        stream = CsvStream(Workspace(slot.connection, slot.folder), query)
+
+        def pieces(ready: Iterator[bytes]) -> Iterator[bytes]:
+            yield from ready
+            # The blob's metadata is committed with its last byte, so these are known in time.
+            facts.update(rows=str(stream.rows), sha256=stream.sha256)
+
+        with closing(stream.pieces()) as made, ahead(made, _PIECES_AHEAD) as ready:
+            export.destination.upload_blocks(path, pieces(ready), facts, "text/csv; charset=utf-8")
+
+
+def _columns(export: Export, plan: Plan) -> list[Column]:
+    """The planned columns, without fields that the type has lost since."""
+    known = {column.name.casefold() for column in export.entity.columns([])}
+    return export.entity.columns([name for name in plan.columns if name.casefold() in known])
+
+
+def _facts_of(blob: BlobEntry) -> Published:
+    try:
+        return Published(rows=int(blob.metadata["rows"]), size=blob.size, sha256=blob.metadata["sha256"])
+    except (KeyError, ValueError):
+        message = f"the metadata of {blob.path} was changed by somebody else; delete the blob, and it is written again"
+        raise RefusedError("DestinationBlobChanged", message) from None
+
+
+def _check_taken(export: Export, path: str, blob: BlobEntry) -> None:
+    """Raises RefusedError unless the blob is of an export that is over.
+
+    Such a one is left by a connector that was deleted and made anew, or by an entity that was taken off the list
+    and put back, within one quarter of an hour.
+    """
+    other = export.services.runs.get(export.hub, blob.metadata.get("runid", ""))
+    if other is None or other.run.kind is not RunKind.EXPORT:
+        message = f"{path} is there already and was not written by this app; delete it or move it away"
+        raise RefusedError("DestinationBlobExists", message)
+    name = other.run.connector or ""
+    if same_name(name, export.connector.document.connector_name):
+        return
+    try:
+        export.services.definitions.connector(export.hub, name)
+    except NotFoundError:
+        return
+    message = f"{path} was written by the connector {name!r}; give each connector a container of its own"
+    raise RefusedError("DestinationBlobExists", message)
+
+
+def _is_expired(export: Export, plan: Plan) -> bool:
+    kept = timedelta(days=export.services.settings.export_retention_days)
+    return plan.slot < export.services.clock.now() - kept
+
+
+def _pass_on(export: Export, plan: Plan, code: str, reason: str, *, everything: bool = False) -> None:
+    skip_run(export, plan, code, reason)
+    export.services.slots.pass_on(export.series, plan, everything=everything)

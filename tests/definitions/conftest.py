@@ -1,0 +1,52 @@
+import itertools
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from infra.local.azurite import Endpoints
+from infra.local.key_vault import KeyVault
+from shared.clock import Clock
+from shared.definitions.definitions import Definitions
+from shared.domain.hubs import Hub
+from shared.settings import Settings
+from shared.storage.blobs import BlobContainer
+from shared.storage.key_vault import Vaults
+from shared.storage.tables import Table
+from tests.local_services import account_of, container_sas, development, running_vault
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def vault(azurite: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyVault]:
+    with running_vault(tmp_path_factory.mktemp("vault"), azurite) as vault:
+        yield vault
+
+
+@pytest.fixture(scope="session")
+def settings(azurite: Endpoints, vault: KeyVault) -> Settings:
+    return development(azurite, vault.url)
+
+
+@pytest.fixture
+def table(azurite: Endpoints) -> Table:
+    return Table(account_of(azurite), f"definitions{next(_NUMBERS)}x{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture
+def definitions(table: Table, settings: Settings) -> Definitions:
+    return Definitions(table, Vaults(settings), Clock(settings), settings)
+
+
+@pytest.fixture
+def hub(definitions: Definitions) -> str:
+    definitions.put_hub("Contoso", Hub.from_request({}))
+    return "Contoso"
+
+
+@pytest.fixture(scope="session")
+def partner_sas(azurite: Endpoints) -> str:
+    """A good SAS of a partner's container."""
+    BlobContainer(account_of(azurite), "partner").ensure()
+    return container_sas(azurite, "partner")

@@ -1,0 +1,452 @@
+"""The life of connectors: secrets to the vault, the connection tried, and everything gone at the end."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from infra.local.azurite import Endpoints
+from infra.local.key_vault import KeyVault
+from shared.clock import Clock
+from shared.definitions.definitions import Definitions
+from shared.definitions.kinds import MAPPING
+from shared.definitions.secrets import references
+from shared.definitions.store import Conditions
+from shared.domain.connectors import Connector, ConnectorState, connector_from_request
+from shared.domain.errors import (
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionError,
+    RefusedError,
+    UnavailableError,
+)
+from shared.domain.hubs import Hub
+from shared.settings import Settings
+from shared.storage.key_vault import Vaults
+from shared.storage.tables import Table
+from tests.definitions.samples import crm, files, kpi, mapping, outbound, profile
+from tests.fault_proxy import Answer, running_proxy
+from tests.local_services import account_of, container_sas, development, running_vault
+
+URL = "connectorProperties.connectionKeyVaultUrl"
+SAS = "connectorProperties.outputBlobSASUri"
+LIST = "connectorProperties.entityList"
+
+
+@pytest.fixture
+def typed(definitions: Definitions, hub: str) -> Definitions:
+    definitions.put_entity_type(hub, "Customer", profile())
+    definitions.put_kpi(hub, "Ages", kpi(groupBy=["CustomerId"]))
+    return definitions
+
+
+def faults(definitions: Definitions, hub: str, connector: Connector) -> list[tuple[str, str]]:
+    with pytest.raises(InvalidRequestError) as refused:
+        definitions.put_connector(hub, "Bad", connector)
+    assert "MARKER" not in str(refused.value)
+    return [(fault.code, fault.target) for fault in refused.value.details]
+
+
+def test_an_azure_blob_connector_becomes_ready(
+    definitions: Definitions, hub: str, vault: KeyVault, azurite: Endpoints
+) -> None:
+    stored, created = definitions.put_connector(hub, "Files", files(vault))
+    assert created
+    document = stored.document.to_json()
+    assert (document["connectorId"], document["connectorName"], document["tenantId"]) == (1, "Files", "Contoso")
+    assert (document["state"], document.get("stateDetail")) == ("Ready", None)
+    assert document["created"] == document["lastModified"]
+    assert stored.internal["account"] == "devstoreaccount1"
+    assert stored.internal["blob_endpoint"] == azurite.blob
+    assert definitions.connector("contoso", "FILES") == stored
+    assert definitions.source_account(stored).blob_endpoint == azurite.blob
+
+
+def test_an_outbound_connector_becomes_ready(typed: Definitions, hub: str, partner_sas: str) -> None:
+    listed = [
+        {"entityType": "profile", "entityName": "CUSTOMER", "fieldNames": "customerid; BORN"},
+        {"entityType": "Kpi", "entityName": "ages", "fieldNames": ["CUSTOMERID", "value"]},
+    ]
+    stored, _ = typed.put_connector(hub, "Partner", outbound(partner_sas, listed))
+    document = stored.document.to_json()
+    assert document["state"] == "Ready"
+    assert document["connectorProperties"] == {
+        "entityList": [
+            {"entityType": "Profile", "entityName": "Customer", "fieldNames": ["CustomerId", "Born"]},
+            {"entityType": "Kpi", "entityName": "Ages", "fieldNames": ["CustomerId", "Value"]},
+        ],
+        "outputBlobSASUri": "***",
+    }
+    assert typed.outbound_sas(stored).get_secret_value() == partner_sas
+    assert partner_sas not in repr(stored)
+
+
+@pytest.mark.parametrize("kind", ["None", "CRM", "SocialEngagement", "ExchangeOnline"])
+def test_connectors_that_do_not_run_yet_say_so(definitions: Definitions, hub: str, kind: str) -> None:
+    properties = {"organizationId": "x", "organizationUrl": "https://x", "mseEndPointUrl": "https://x"}
+    connector = connector_from_request({"connectorType": kind, "connectorProperties": properties})
+    stored, _ = definitions.put_connector(hub, "Later", connector)
+    assert stored.document.state is ConnectorState.CREATED
+    assert kind in (stored.document.state_detail or "")
+    [check] = definitions.test_connector(hub, "Later")
+    assert not check.ok
+    assert kind in check.message
+    assert definitions.connector(hub, "Later") == stored
+
+
+def test_connectors_are_numbered_for_good(definitions: Definitions, hub: str) -> None:
+    for name in ("Bb", "Aa"):
+        definitions.put_connector(hub, name, crm())
+    definitions.delete_connector(hub, "Aa")
+    first = definitions.connector(hub, "Bb").document.connector_id
+    second = definitions.put_connector(hub, "Aa", crm())[0].document.connector_id
+    again = definitions.put_connector(hub, "Bb", crm())[0].document.connector_id
+    assert (first, second, again) == (1, 3, 1)
+    assert [stored.document.connector_name for stored in definitions.connectors(hub)] == ["Aa", "Bb"]
+
+
+def test_connectors_made_at_once_get_numbers_of_their_own(definitions: Definitions, hub: str) -> None:
+    def put(number: int) -> int:
+        return definitions.put_connector(hub, f"C{number}", crm(accessToken=f"t{number}"))[0].document.connector_id
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(put, range(8))) == list(range(1, 9))
+
+
+def test_a_connector_made_by_two_at_once_has_the_secret_of_one_document(
+    definitions: Definitions, hub: str, settings: Settings
+) -> None:
+    def put(number: int) -> None:
+        definitions.put_connector(hub, "Crm", crm(accessToken=f"t{number}", note=f"n{number}"))
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(put, range(6)))
+    stored = definitions.connector(hub, "Crm")
+    note = stored.document.connector_properties.model_extra["note"]  # type: ignore[index]
+    [reference] = references(stored.internal).values()
+    assert Vaults(settings).get_own(reference) == note.replace("n", "t")
+
+
+def test_a_replaced_connector_is_the_same_instance(definitions: Definitions, hub: str, vault: KeyVault) -> None:
+    first, _ = definitions.put_connector(hub, "Files", files(vault))
+    second, created = definitions.put_connector(hub, "files", files(vault, note="new"))
+    assert not created
+    assert second.instance_id == first.instance_id
+    assert second.document.connector_name == "Files"
+    assert second.document.created == first.document.created
+    assert second.document.connector_properties.model_extra == {"note": "new"}
+    definitions.delete_connector(hub, "Files")
+    third, created = definitions.put_connector(hub, "Files", files(vault))
+    assert created
+    assert third.instance_id != first.instance_id
+
+
+def test_the_body_of_a_get_can_be_put(typed: Definitions, hub: str, partner_sas: str) -> None:
+    """S13: `***` keeps the secret, and nothing that the server sets is taken from the body."""
+    first, _ = typed.put_connector(hub, "Partner", outbound(partner_sas, deep={"apiPassword": "Password=1"}))
+    body = {**first.document.to_json(), "connectorId": 77, "state": "Failed", "tenantId": "other"}
+    second, _ = typed.put_connector(hub, "Partner", connector_from_request(body))
+    assert typed.outbound_sas(second).get_secret_value() == partner_sas
+    assert references(second.internal) == references(first.internal)
+    assert second.document.connector_id == 1
+    assert second.document.state is ConnectorState.READY
+    assert second.document.tenant_id == "Contoso"
+
+
+def test_a_new_secret_takes_the_place_of_the_old(typed: Definitions, hub: str, azurite: Endpoints) -> None:
+    """F69."""
+    old, new = container_sas(azurite, "partner", "cwl"), container_sas(azurite, "partner", "cwld")
+    before, _ = typed.put_connector(hub, "Partner", outbound(old))
+    after, _ = typed.put_connector(hub, "Partner", outbound(new))
+    assert typed.outbound_sas(after).get_secret_value() == new
+    assert typed.outbound_sas(before).get_secret_value() == old
+
+
+@pytest.mark.parametrize(
+    "connector",
+    [crm(accessToken="***"), crm(note="***"), crm(deep=[{"x": "***"}])],
+)
+def test_a_mask_without_a_secret_is_refused(definitions: Definitions, hub: str, connector: Connector) -> None:
+    [(code, target)] = faults(definitions, hub, connector)
+    assert code == "NoSecretToKeep"
+    assert target.startswith("connectorProperties.")
+    assert definitions.connectors(hub) == []
+
+
+def test_every_fault_is_named_at_once(typed: Definitions, hub: str) -> None:
+    listed = [
+        {"entityType": "Profile", "entityName": "Nobody"},
+        {"entityType": "Profile", "entityName": "Customer", "fieldNames": ["Age", "Nothing", "AGE", "Else"]},
+        {"entityType": "Kpi", "entityName": "Customer"},
+        {"entityType": "Kpi", "entityName": "Ages", "fieldNames": "Value,Born"},
+    ]
+    connector = connector_from_request(
+        {
+            "connectorType": "Outbound",
+            "displayName": "AccountKey=MARKER",
+            "connectorProperties": {
+                "entityList": listed,
+                "outputBlobSASUri": "https://evil.example/x?sr=c&sig=MARKER",
+                "apiKey": "***",
+            },
+        }
+    )
+    assert faults(typed, hub, connector) == [
+        ("SecretNotAllowed", "displayName"),
+        ("InvalidSas", SAS),
+        ("UnknownEntity", f"{LIST}[0].entityName"),
+        ("UnknownField", f"{LIST}[1].fieldNames[1]"),
+        ("UnknownField", f"{LIST}[1].fieldNames[3]"),
+        ("DuplicateField", f"{LIST}[1].fieldNames"),
+        ("DuplicateField", f"{LIST}[1].fieldNames"),
+        ("UnknownEntity", f"{LIST}[2].entityName"),
+        ("UnknownField", f"{LIST}[3].fieldNames[1]"),
+        ("NoSecretToKeep", "connectorProperties.apiKey"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("https://evil.vault.azure.net/secrets/storage", "VaultNotAllowed"),
+        ("https://evil.example/secrets/storage", "InvalidValue"),
+        ("DefaultEndpointsProtocol=https;AccountName=x;AccountKey=MARKER", "InvalidValue"),
+        ("***", "InvalidValue"),
+    ],
+)
+def test_a_vault_off_the_allow_list_is_refused(definitions: Definitions, hub: str, url: str, code: str) -> None:
+    """S10."""
+    connector = connector_from_request(
+        {"connectorType": "AzureBlob", "connectorProperties": {"connectionKeyVaultUrl": url}}
+    )
+    assert (code, URL) in faults(definitions, hub, connector)
+
+
+def test_the_type_of_a_connector_stays(typed: Definitions, hub: str, vault: KeyVault) -> None:
+    stored, _ = typed.put_connector(hub, "Files", files(vault))
+    with pytest.raises(ConflictError) as refused:
+        typed.put_connector(hub, "Files", crm())
+    assert refused.value.code == "ConnectorTypeConflict"
+    assert typed.connector(hub, "Files") == stored
+
+
+@pytest.mark.parametrize(
+    ("rights", "days", "container", "words"),
+    [
+        ("cw", 30, "partner", "list"),
+        ("l", 30, "partner", "create and write"),
+        ("cwld", -1, "partner", "expired"),
+        ("cwld", 30, "no-such-container", "does not exist"),
+    ],
+)
+def test_a_connection_that_does_not_work_says_why(
+    typed: Definitions, hub: str, azurite: Endpoints, rights: str, days: int, container: str, words: str
+) -> None:
+    """F70, F71."""
+    sas = container_sas(azurite, container, rights, timedelta(days=days))
+    stored, created = typed.put_connector(hub, "Partner", outbound(sas))
+    assert created
+    assert stored.document.state is ConnectorState.FAILED
+    assert words in (stored.document.state_detail or "")
+    assert "sig" not in (stored.document.state_detail or "").replace("signature", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "does not exist"),
+        ("no connection string", "no usable storage connection"),
+        ("AccountName=evil;AccountKey=TUFSS0VS;BlobEndpoint=https://evil.example", "host"),
+    ],
+)
+def test_a_source_that_does_not_work_says_why(
+    definitions: Definitions, hub: str, vault: KeyVault, settings: Settings, value: str | None, words: str
+) -> None:
+    if value is not None:
+        Vaults(settings).set("broken", value)
+    stored, _ = definitions.put_connector(hub, "Files", files(vault, "broken" if value else "missing"))
+    assert stored.document.state is ConnectorState.FAILED
+    assert words in (stored.document.state_detail or "")
+    assert "TUFSS0VS" not in repr(stored)
+    with pytest.raises((RefusedError, InvalidRequestError)):
+        definitions.source_account(stored)
+
+
+def test_a_failed_connector_recovers_when_it_is_tested(
+    definitions: Definitions, hub: str, vault: KeyVault, settings: Settings, azurite: Endpoints
+) -> None:
+    failed, _ = definitions.put_connector(hub, "Files", files(vault, "late"))
+    assert failed.document.state is ConnectorState.FAILED
+    Vaults(settings).set("late", azurite.connection_string)
+    checks = definitions.test_connector(hub, "files")
+    assert all(check.ok for check in checks)
+    ready = definitions.connector(hub, "Files")
+    assert (ready.document.state, ready.document.state_detail) == (ConnectorState.READY, None)
+    assert ready.etag != failed.etag
+    assert ready.internal["account"] == "devstoreaccount1"
+    definitions.test_connector(hub, "Files")
+    assert definitions.connector(hub, "Files") == ready
+
+
+def test_a_test_tries_the_containers_of_the_mappings(typed: Definitions, hub: str, vault: KeyVault) -> None:
+    typed.put_connector(hub, "Files", files(vault))
+    typed.put_mapping(hub, "Files", "Customers", mapping(folderPath="never-made/x"))
+    checks = {check.name: check for check in typed.test_connector(hub, "Files")}
+    assert checks["account"].ok
+    assert not checks["container never-made"].ok
+    assert typed.connector(hub, "Files").document.state is ConnectorState.FAILED
+
+
+def test_an_account_that_was_found_stays_known_while_the_url_stays(
+    definitions: Definitions, hub: str, vault: KeyVault, settings: Settings, azurite: Endpoints
+) -> None:
+    """Events are matched by the account, also while the source is out of order."""
+    Vaults(settings).set("coming-and-going", azurite.connection_string)
+    definitions.put_connector(hub, "Files", files(vault, "coming-and-going"))
+    Vaults(settings).delete("coming-and-going")
+    fresh = Definitions(
+        Table(account_of(azurite), definitions._store._table.name), Vaults(settings), Clock(settings), settings
+    )
+    failed, _ = fresh.put_connector(hub, "Files", files(vault, "coming-and-going"))
+    assert failed.document.state is ConnectorState.FAILED
+    assert failed.internal["account"] == "devstoreaccount1"
+    other, _ = fresh.put_connector(hub, "Files", files(vault, "another-that-is-missing"))
+    assert "account" not in other.internal
+
+
+def test_a_run_may_say_how_the_connection_is(typed: Definitions, hub: str, partner_sas: str) -> None:
+    stored, _ = typed.put_connector(hub, "Partner", outbound(partner_sas))
+    typed.set_connector_state(hub, stored, ConnectorState.FAILED, "the signature expired")
+    noted = typed.connector(hub, "Partner")
+    assert (noted.document.state, noted.document.state_detail) == (ConnectorState.FAILED, "the signature expired")
+    typed.set_connector_state(hub, stored, ConnectorState.READY, None)
+    assert typed.connector(hub, "Partner") == noted
+
+
+def test_deleting_takes_mappings_and_secrets_along(
+    typed: Definitions, hub: str, vault: KeyVault, settings: Settings
+) -> None:
+    stored, _ = typed.put_connector(hub, "Files", files(vault, accessToken="geheim"))
+    [reference] = references(stored.internal).values()
+    for number in range(3):
+        typed.put_mapping(hub, "Files", f"M{number}", mapping())
+    typed.put_connector(hub, "Files2", files(vault))
+    typed.put_mapping(hub, "Files2", "Stays", mapping())
+    typed.delete_connector(hub, "files")
+    typed.delete_connector(hub, "files")
+    with pytest.raises(NotFoundError):
+        typed.connector(hub, "Files")
+    assert typed.mappings(hub, "Files") == []
+    assert len(typed.mappings(hub, "Files2")) == 1
+    with pytest.raises(RefusedError) as gone:
+        Vaults(settings).get_own(reference)
+    assert gone.value.code == "SecretNotFound"
+    typed.delete_connector("nowhere", "files")
+
+
+def test_many_mappings_are_deleted_too(definitions: Definitions, hub: str, vault: KeyVault) -> None:
+    definitions.put_entity_type(hub, "Customer", profile())
+    definitions.put_connector(hub, "Files", files(vault))
+    one, _ = definitions.put_mapping(hub, "Files", "M0", mapping())
+    store = definitions._store
+    for start in (0, 60):
+        store.change(
+            hub,
+            lambda change, start=start: [  # type: ignore[misc]
+                change.put(MAPPING, ("Files", name), one.document.model_copy(update={"connector_mapping_name": name}))
+                for name in (f"M{number}" for number in range(start, start + 60))
+            ],
+        )
+    assert len(definitions.mappings(hub, "Files")) == 120
+    definitions.delete_connector(hub, "Files")
+    assert definitions.mappings(hub, "Files") == []
+
+
+def test_conditions_are_honoured(typed: Definitions, hub: str, vault: KeyVault) -> None:
+    """F57."""
+    stored, _ = typed.put_connector(hub, "Files", files(vault), Conditions(if_none_match=True))
+    newer, _ = typed.put_connector(hub, "Files", files(vault), Conditions(if_match=f'"{stored.etag}"'))
+    for act in (
+        lambda: typed.put_connector(hub, "Files", files(vault), Conditions(if_match=stored.etag)),
+        lambda: typed.put_connector(hub, "Files", files(vault), Conditions(if_none_match=True)),
+        lambda: typed.delete_connector(hub, "Files", Conditions(if_match=stored.etag)),
+        lambda: typed.delete_connector(hub, "Nothing", Conditions(if_match="*")),
+    ):
+        with pytest.raises(PreconditionError):
+            act()
+    typed.delete_connector(hub, "Files", Conditions(if_match=newer.etag))
+
+
+@pytest.fixture
+def fragile(
+    azurite: Endpoints, table: Table, tmp_path: Path
+) -> tuple[Definitions, Callable[[], None], Callable[[], Definitions]]:
+    """Definitions with a vault of their own; how to stop it; and the same definitions with a new one."""
+    stack = []
+
+    def opened(folder: Path) -> Definitions:
+        context = running_vault(folder, azurite)
+        vault = context.__enter__()
+        stack.append(context)
+        own = development(azurite, vault.url)
+        return Definitions(table, Vaults(own), Clock(own), own)
+
+    def stop() -> None:
+        stack.pop().__exit__(None, None, None)
+
+    return opened(tmp_path / "vault"), stop, lambda: opened(tmp_path / "vault")
+
+
+def test_without_its_vault_nothing_is_half_stored(
+    fragile: tuple[Definitions, Callable[[], None], Callable[[], Definitions]],
+) -> None:
+    """F14, F68."""
+    definitions, stop, restart = fragile
+    definitions.put_hub("Contoso", Hub())
+    kept, _ = definitions.put_connector("Contoso", "Kept", crm(accessToken="one"))
+    stop()
+    for name in ("New", "Kept"):
+        with pytest.raises(UnavailableError):
+            definitions.put_connector("Contoso", name, crm(accessToken="two"))
+    assert definitions.connectors("Contoso") == [kept]
+    with pytest.raises(UnavailableError):
+        definitions.delete_connector("Contoso", "Kept")
+    [half] = definitions.connectors("Contoso")
+    assert half.document.state is ConnectorState.DELETING
+    for refused in (
+        lambda: definitions.put_connector("Contoso", "Kept", crm()),
+        lambda: definitions.put_mapping("Contoso", "Kept", "Mm", mapping()),
+    ):
+        with pytest.raises(ConflictError) as conflict:
+            refused()
+        assert conflict.value.code == "ConnectorDeleting"
+    assert not definitions.test_connector("Contoso", "Kept")[0].ok
+    again = restart()
+    again.delete_connector("Contoso", "Kept")
+    assert again.connectors("Contoso") == []
+    stop()
+
+
+def test_a_failed_put_is_repeated_into_the_same_secret(
+    azurite: Endpoints, table: Table, definitions: Definitions, hub: str, settings: Settings, vault: KeyVault
+) -> None:
+    """F14: the vault was written, the table not."""
+    with running_proxy(azurite.table) as proxy:
+        broken = Definitions(
+            Table(account_of(azurite, table=proxy.endpoint), table.name), Vaults(settings), Clock(settings), settings
+        )
+        proxy.plan = lambda request: Answer(503, "ServerBusy") if "$batch" in request.target else None
+        with pytest.raises(UnavailableError):
+            broken.put_connector(hub, "Crm", crm(accessToken="orphan"))
+    assert definitions.connectors(hub) == []
+    stored, created = definitions.put_connector(hub, "Crm", crm(accessToken="kept"))
+    assert created
+    [reference] = references(stored.internal).values()
+    name, version = reference.split("/")
+    vaults = Vaults(settings)
+    assert vaults.get_own(f"{name}/{version}") == "kept"
+    versions = vaults._client(vault.url).list_properties_of_secret_versions(name)
+    assert len(list(versions)) == 2

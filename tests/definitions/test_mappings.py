@@ -1,0 +1,218 @@
+"""Mappings: of an AzureBlob connector, onto a type that exists, every key filled, and files that go elsewhere."""
+
+from typing import Any
+
+import pytest
+
+from infra.local.azurite import Endpoints
+from infra.local.key_vault import KeyVault
+from shared.definitions.definitions import Definitions
+from shared.definitions.store import Conditions
+from shared.domain.errors import InvalidRequestError, NotFoundError, PreconditionError
+from shared.domain.mappings import Mapping, MappingState
+from tests.definitions.samples import crm, files, interaction, mapping, profile
+
+FOLDER = "mappingProperties.folderPath"
+STRUCTURE = "mappingProperties.structure"
+DESTINATION = "mappingProperties.completeOperation.destinationFolder"
+
+
+@pytest.fixture
+def typed(definitions: Definitions, hub: str, vault: KeyVault) -> Definitions:
+    definitions.put_entity_type(hub, "Customer", profile())
+    definitions.put_entity_type(hub, "Order", interaction(["OrderId"]))
+    definitions.put_connector(hub, "Files", files(vault))
+    return definitions
+
+
+def faults(definitions: Definitions, hub: str, wanted: Mapping, connector: str = "Files") -> list[tuple[str, str]]:
+    with pytest.raises(InvalidRequestError) as refused:
+        definitions.put_mapping(hub, connector, "Bad", wanted)
+    assert definitions.mappings(hub, connector) == []
+    return [(fault.code, fault.target) for fault in refused.value.details]
+
+
+def test_a_mapping_is_stored_with_what_the_server_knows(typed: Definitions, hub: str) -> None:
+    stored, created = typed.put_mapping(
+        hub, "files", "Customers", mapping("CUSTOMER", columns={"customerid": "Id of Customer", "AGE": "age"})
+    )
+    assert created
+    document = stored.document
+    assert (document.connector_name, document.connector_mapping_name) == ("Files", "Customers")
+    assert (document.entity_type_name, document.tenant_id) == ("Customer", "Contoso")
+    assert document.fields_set == ["CustomerId", "Age"]
+    assert document.state is MappingState.READY
+    assert typed.mapping("CONTOSO", "FILES", "CUSTOMERS") == stored
+    assert typed.mappings(hub, "files") == [stored]
+
+
+def test_a_replaced_mapping_is_the_same_instance(typed: Definitions, hub: str) -> None:
+    first, _ = typed.put_mapping(hub, "Files", "Customers", mapping())
+    second, created = typed.put_mapping(hub, "Files", "customers", mapping(folderPath="inbox/other"))
+    assert not created
+    assert second.instance_id == first.instance_id
+    assert second.document.connector_mapping_name == "Customers"
+    assert second.document.created == first.document.created
+    typed.delete_mapping(hub, "Files", "Customers")
+    third, created = typed.put_mapping(hub, "Files", "Customers", mapping())
+    assert created
+    assert third.instance_id != first.instance_id
+
+
+def test_what_is_missing_is_named(typed: Definitions, hub: str) -> None:
+    for read, code in (
+        (lambda: typed.mapping(hub, "Files", "Nothing"), "MappingNotFound"),
+        (lambda: typed.mapping(hub, "Nothing", "Nothing"), "ConnectorNotFound"),
+        (lambda: typed.mapping("nowhere", "Files", "Nothing"), "HubNotFound"),
+        (lambda: typed.put_mapping(hub, "Nothing", "Customers", mapping()), "ConnectorNotFound"),
+        (lambda: typed.put_mapping("nowhere", "Files", "Customers", mapping()), "HubNotFound"),
+    ):
+        with pytest.raises(NotFoundError) as missing:
+            read()
+        assert missing.value.code == code
+    typed.delete_mapping(hub, "Files", "Nothing")
+    typed.delete_mapping(hub, "Nothing", "Nothing")
+
+
+def test_only_azure_blob_connectors_have_mappings(typed: Definitions, hub: str) -> None:
+    typed.put_connector(hub, "Crm", crm())
+    assert faults(typed, hub, mapping(), "Crm") == [("InvalidConnectorType", "connectorName")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (mapping("Nobody"), [("UnknownType", "entityTypeName")]),
+        (mapping("Customer", kind="Interaction"), [("UnknownType", "entityTypeName")]),
+        (mapping(columns={"Age": "age"}), [("MissingKey", STRUCTURE)]),
+        (
+            mapping(columns={"CustomerId": "id", "Nothing": "x", "Other": "y"}),
+            [("UnknownField", f"{STRUCTURE}[1].propertyName"), ("UnknownField", f"{STRUCTURE}[2].propertyName")],
+        ),
+        (
+            mapping(columns={"CustomerId": "id", "Age": ("age", "dd.MM.yyyy")}),
+            [("InvalidValue", f"{STRUCTURE}[1].customFormatSpecifier")],
+        ),
+        (
+            mapping(columns={"CustomerId": "id", "Born": ("born", "%Q is no directive")}),
+            [("InvalidValue", f"{STRUCTURE}[1].customFormatSpecifier")],
+        ),
+        (
+            mapping("Order", kind="Interaction", columns={"Amount": "a"}),
+            [("MissingKey", STRUCTURE), ("MissingRequiredField", STRUCTURE)],
+        ),
+        (
+            mapping(columns={"Nothing": "x"}, folderPath="lake/x"),
+            [("InvalidValue", FOLDER), ("UnknownField", f"{STRUCTURE}[0].propertyName"), ("MissingKey", STRUCTURE)],
+        ),
+    ],
+)
+def test_all_faults_are_named_at_once(
+    typed: Definitions, hub: str, wanted: Mapping, found: list[tuple[str, str]]
+) -> None:
+    assert faults(typed, hub, wanted) == found
+
+
+@pytest.mark.parametrize("specifier", ["dd/MM/yyyy", "%d.%m.%Y", "yyyy-MM-dd"])
+def test_formats_of_dates_that_are_understood(typed: Definitions, hub: str, specifier: str) -> None:
+    columns = {"CustomerId": "id", "Born": ("born", specifier)}
+    assert typed.put_mapping(hub, "Files", "Customers", mapping(columns=columns))[1]
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "inbox",
+        "inbox/a/b/",
+        "https://devstoreaccount1.blob.core.windows.net/inbox/a",
+        "http://127.0.0.1:10000/devstoreaccount1/inbox/a",
+    ],
+)
+def test_folders_of_the_connectors_account(typed: Definitions, hub: str, folder: str) -> None:
+    stored, _ = typed.put_mapping(hub, "Files", "Customers", mapping(folderPath=folder))
+    assert stored.document.container == "inbox"
+
+
+@pytest.mark.parametrize(
+    ("folder", "code"),
+    [
+        ("https://other.blob.core.windows.net/inbox", "InvalidValue"),
+        ("http://127.0.0.1:10000/other/inbox", "InvalidValue"),
+        ("https://devstoreaccount1.blob.core.windows.net/inbox?x=1", "InvalidValue"),
+        ("https://me@devstoreaccount1.blob.core.windows.net/inbox", "InvalidValue"),
+        ("ftp://devstoreaccount1.blob.core.windows.net/inbox", "InvalidValue"),
+        ("lake", "InvalidValue"),
+        ("runs/contoso", "InvalidValue"),
+    ],
+)
+def test_folders_of_somebody_else(typed: Definitions, hub: str, folder: str, code: str) -> None:
+    assert faults(typed, hub, mapping(folderPath=folder)) == [(code, FOLDER)]
+
+
+def test_a_signature_has_no_place_in_a_folder(typed: Definitions, hub: str) -> None:
+    signed = mapping(folderPath="https://devstoreaccount1.blob.core.windows.net/inbox?sv=1&sig=MARKER")
+    with pytest.raises(InvalidRequestError) as refused:
+        typed.put_mapping(hub, "Files", "Customers", signed)
+    assert {fault.code for fault in refused.value.details} == {"SecretNotAllowed", "InvalidValue"}
+    assert "MARKER" not in str(refused.value)
+
+
+def moved(to: str, **more: Any) -> Mapping:
+    operation = {"completionOperationType": "MoveFile", "destinationFolder": to}
+    return mapping(completeOperation=operation, **more)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        moved("done"),
+        moved("inbox/done"),
+        moved("inbox/customers/done"),
+        moved("inbox/customers/done", fileFilter="*.csv"),
+        moved("inbox/customers-old"),
+        moved("inbox/custom"),
+        moved("inbox/done", folderPath="inbox"),
+    ],
+)
+def test_files_may_be_moved(typed: Definitions, hub: str, wanted: Mapping) -> None:
+    assert typed.put_mapping(hub, "Files", "Customers", wanted)[1]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        moved("inbox/customers"),
+        moved("inbox/customers/"),
+        moved("inbox"),
+        moved("inbox", folderPath="inbox"),
+        moved("inbox/a", folderPath="inbox/a/b/c"),
+        moved("https://devstoreaccount1.blob.core.windows.net/inbox/customers"),
+        moved("lake/done"),
+        moved("runs"),
+        moved("In Valid"),
+        moved("https://other.blob.core.windows.net/done"),
+    ],
+)
+def test_files_must_not_be_moved_onto_the_mapping_itself(typed: Definitions, hub: str, wanted: Mapping) -> None:
+    assert faults(typed, hub, wanted) == [("InvalidValue", DESTINATION)]
+
+
+def test_conditions_are_honoured(typed: Definitions, hub: str) -> None:
+    stored, _ = typed.put_mapping(hub, "Files", "Customers", mapping(), Conditions(if_none_match=True))
+    typed.put_mapping(hub, "Files", "Customers", mapping(), Conditions(if_match=stored.etag))
+    for act in (
+        lambda: typed.put_mapping(hub, "Files", "Customers", mapping(), Conditions(if_match=stored.etag)),
+        lambda: typed.delete_mapping(hub, "Files", "Customers", Conditions(if_match=stored.etag)),
+        lambda: typed.delete_mapping(hub, "Files", "Nothing", Conditions(if_match="*")),
+    ):
+        with pytest.raises(PreconditionError):
+            act()
+
+
+def test_containers_of_another_account_may_have_any_name(
+    definitions: Definitions, hub: str, vault: KeyVault, azurite: Endpoints
+) -> None:
+    """The names `lake` and `runs` are ours in our own account alone; a connector that never answered has none yet."""
+    definitions.put_entity_type(hub, "Customer", profile())
+    definitions.put_connector(hub, "Files", files(vault, "no-such-secret"))
+    assert definitions.put_mapping(hub, "Files", "Customers", mapping(folderPath="lake/x"))[1]

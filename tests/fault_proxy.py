@@ -1,0 +1,146 @@
+"""A proxy on loopback in front of Azurite that breaks chosen requests: faults of the network, made to order."""
+
+import http.client
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Request:
+    """What passes: `target` is path and query."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Answers itself; Azurite never sees the request."""
+
+    status: int
+    code: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoseAnswer:
+    """Lets Azurite do it, and closes the connection without an answer."""
+
+
+@dataclass(frozen=True)
+class CutAnswer:
+    """Passes on this many bytes of the answer's body, and closes the connection."""
+
+    keep_bytes: int
+
+
+type Fault = Answer | LoseAnswer | CutAnswer
+# None lets the request pass.
+type Plan = Callable[[Request], Fault | None]
+
+
+class FaultProxy:
+    """Forwards to one endpoint of Azurite, asking `plan` about every request.
+
+    Attributes:
+        requests: everything that came by, in order.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        self._upstream = urlsplit(endpoint)
+        self.plan: Plan = lambda _: None
+        self.requests: list[Request] = []
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _forward(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                request = Request(self.command, self.path, dict(self.headers), self.rfile.read(length))
+                proxy.requests.append(request)
+                proxy._serve(self, request)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        for method in ("GET", "HEAD", "PUT", "POST", "DELETE", "MERGE", "PATCH"):
+            setattr(Handler, f"do_{method}", Handler._forward)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.endpoint = f"http://127.0.0.1:{self._server.server_port}{self._upstream.path}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def break_once(self, fault: Fault, matches: Callable[[Request], bool]) -> None:
+        """Breaks the first request that matches, and lets all others pass."""
+        lock, left = threading.Lock(), [fault]
+
+        def plan(request: Request) -> Fault | None:
+            with lock:
+                return left.pop() if left and matches(request) else None
+
+        self.plan = plan
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _serve(self, handler: BaseHTTPRequestHandler, request: Request) -> None:
+        fault = self.plan(request)
+        if isinstance(fault, Answer):
+            _answer(handler, request, fault.status, {"x-ms-error-code": fault.code, **fault.headers}, b"")
+            return
+        connection = http.client.HTTPConnection(str(self._upstream.hostname), self._upstream.port or 80)
+        try:
+            headers = {k: v for k, v in request.headers.items() if k.lower() != "connection"}
+            connection.request(request.method, request.target, request.body, headers)
+            response = connection.getresponse()
+            body = response.read()
+            if isinstance(fault, LoseAnswer):
+                handler.close_connection = True
+                return
+            kept = fault.keep_bytes if isinstance(fault, CutAnswer) else None
+            _answer(handler, request, response.status, dict(response.getheaders()), body, kept)
+        finally:
+            connection.close()
+
+
+def _answer(
+    handler: BaseHTTPRequestHandler,
+    request: Request,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    keep_bytes: int | None = None,
+) -> None:
+    handler.send_response(status)
+    announced = str(len(body))
+    for name, value in headers.items():
+        if name.lower() == "content-length" and request.method == "HEAD":
+            announced = value
+        elif name.lower() not in {"transfer-encoding", "connection", "content-length", "date", "server"} and value:
+            handler.send_header(name, value)
+    if status != 204:
+        handler.send_header("Content-Length", announced)
+    handler.end_headers()
+    if request.method != "HEAD":
+        handler.wfile.write(body if keep_bytes is None else body[:keep_bytes])
+    handler.close_connection = handler.close_connection or keep_bytes is not None
+
+
+@contextmanager
+def running_proxy(endpoint: str) -> Iterator[FaultProxy]:
+    """A proxy for the length of a `with` block."""
+    proxy = FaultProxy(endpoint)
+    try:
+        yield proxy
+    finally:
+        proxy.stop()

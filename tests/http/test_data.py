@@ -1,0 +1,246 @@
+"""Instances, as ingestion left them: real files through the real ingestion, then asked for over HTTP."""
+
+import csv
+import io
+import uuid
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from azure.storage.blob import BlobServiceClient
+
+from infra.local.azurite import Endpoints
+from shared.app import Services
+from shared.domain.run import RunState
+from shared.domain.slot import slot_of
+from shared.ingest.ingest_blob import ingest_blob
+from shared.ingest.sweep import sweep_named
+from shared.kpis.calculate import calculate_kpi
+from tests.http import bodies
+from tests.http.conftest import Client
+
+IDS = [
+    "a",
+    "b/c",
+    "d'e",
+    "f g",
+    "ü😀",
+    "100%",
+    "x%2Fy",
+    "('",
+    "h')",
+    "q?r#s",
+    "t_u",
+    "KPIs",
+    "w\nx",
+    "&=+",
+    "/",
+    "..",
+    "'",
+]
+
+
+def ingest(services: Services, hub: str, mapping: str) -> None:
+    assert sweep_named(services, hub, "Files", mapping) == 1
+    runs, _ = services.runs.page(hub, mapping=mapping)
+    ingest_blob(services, hub, runs[0].run_id, "test")
+    stored = services.runs.get(hub, runs[0].run_id)
+    assert stored is not None
+    assert stored.run.state is RunState.SUCCEEDED, stored.run
+
+
+@pytest.fixture(scope="module")
+def filled(client: Client, services: Services, azurite: Endpoints, storage_secret_url: str) -> str:
+    """A hub with contacts of odd ids and with orders."""
+    name = f"h{uuid.uuid4().hex[:12]}"
+    hub = f"/hubs/{name}"
+    fields = [*bodies.profile_type()["fields"], {"fieldName": "Since", "fieldType": "Edm.DateTimeOffset"}]
+    bodies_by_path: dict[str, Any] = {
+        "": {},
+        "/profiles/Contact": bodies.profile_type(fields=fields, apiEntitySetName="Contacts"),
+        "/profiles/Empty": bodies.profile_type(),
+        "/interactions/Order": bodies.interaction_type(),
+        "/kpi/Revenue": bodies.kpi(),
+        "/kpi/Sold": bodies.kpi(groupBy=["OrderId"]),
+        "/connectors/Files": bodies.blob_connector(storage_secret_url),
+    }
+    with BlobServiceClient.from_connection_string(azurite.connection_string) as account:
+        container = account.create_container(f"c{uuid.uuid4().hex}")
+        rows = [["id", "name", "age", "tags", "since"]]
+        rows += [[key, f"N{n}", str(n), "x;y", "2026-11-22T14:15:00Z"] for n, key in enumerate(IDS)]
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(rows)
+        container.upload_blob("contacts.csv", text.getvalue().encode())
+        container.upload_blob("orders.csv", b"id,amount,at\no1,1.5,2026-11-22\no2,,\n")
+    contacts = bodies.mapping(container.container_name)
+    properties = contacts["mappingProperties"]
+    properties["fileFilter"] = "contacts.csv"
+    properties["structure"] += [
+        {"propertyName": "Age", "columnName": "age"},
+        {"propertyName": "Tags", "columnName": "tags"},
+        {"propertyName": "Since", "columnName": "since"},
+    ]
+    orders = bodies.mapping(container.container_name, entityType="Interaction", entityTypeName="Order")
+    orders["mappingProperties"] |= {
+        "fileFilter": "orders.csv",
+        "structure": [
+            {"propertyName": "OrderId", "columnName": "id"},
+            {"propertyName": "Amount", "columnName": "amount"},
+            {"propertyName": "At", "columnName": "at"},
+        ],
+    }
+    bodies_by_path |= {"/connectors/Files/mappings/Contacts": contacts, "/connectors/Files/mappings/Orders": orders}
+    for path, body in bodies_by_path.items():
+        answer = client.put(f"{hub}{path}", body)
+        assert answer.status_code == 201, answer.text
+    ingest(services, name, "Contacts")
+    ingest(services, name, "Orders")
+    assert calculate_kpi(services, name, "Sold", slot_of(services.clock.now()))
+    return hub
+
+
+@pytest.mark.parametrize("key", IDS)
+def test_an_instance_is_found_by_its_id_whatever_it_holds(client: Client, filled: str, key: str) -> None:
+    number = IDS.index(key)
+    expected = {
+        "ContactId": key,
+        "Name": f"N{number}",
+        "Age": number,
+        "Tags": ["x", "y"],
+        "Since": "2026-11-22T14:15:00Z",
+    }
+    in_quotes = quote(key.replace("'", "''"), safe="")
+    plain = quote(key, safe="").replace(".", "%2E")
+    paths = [f"data/Contact('{in_quotes}')"]
+    if key != "/":
+        paths.append(f"data/Contact/{plain}")
+    for path in paths:
+        answer = client.get(f"{filled}/{path}")
+        assert answer.status_code == 200, path
+        assert answer.json().items() >= expected.items()
+
+
+def test_etags_and_head(client: Client, filled: str) -> None:
+    path = f"{filled}/data/Contact/a"
+    answer = client.get(path)
+    tag = answer.headers["etag"]
+    assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
+    assert client.get(path, headers={"If-Match": '"other"'}).status_code == 412
+    head = client.send("HEAD", path)
+    assert (head.content, head.headers["etag"]) == (b"", tag)
+
+
+def test_types_are_found_by_their_entity_set_too(client: Client, filled: str) -> None:
+    assert client.get(f"{filled}/DATA/contacts('a')/").json()["Name"] == "N0"
+    assert len(client.get(f"{filled}/data/CONTACTS").json()["value"]) == len(IDS)
+
+
+def test_an_id_that_reached_us_with_its_slash_still_encoded(client: Client, filled: str) -> None:
+    """The Functions host decodes paths, but leaves `%2F` as it is."""
+    for path in ("data/Contact('b%252Fc')", "data/Contact/b%252fc"):
+        assert client.get(f"{filled}/{path}").json()["ContactId"] == "b/c"
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("data/Contact('absent')", "InstanceNotFound"),
+        ("data/Contact('A')", "InstanceNotFound"),
+        ("data/Contact('')", "InstanceNotFound"),
+        ("data/Contact/absent", "InstanceNotFound"),
+        ("data/Empty/a", "InstanceNotFound"),
+        ("data/Absent", "TypeNotFound"),
+        ("data/Absent('a')", "TypeNotFound"),
+        ("data/KPIs/Absent", "KpiNotFound"),
+    ],
+)
+def test_what_is_not_there(client: Client, filled: str, path: str, code: str) -> None:
+    answer = client.get(f"{filled}/{path}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, code)
+
+
+@pytest.mark.parametrize("path", ["data/Contact(5)", "data/Con-tact", "data/Con-tact('a')", "data/Contact('a"])
+def test_addresses_that_are_none(client: Client, filled: str, path: str) -> None:
+    answer = client.get(f"{filled}/{path}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "InvalidName")
+
+
+@pytest.mark.parametrize("query", ["$top=5", "%24top=1", "$top=1000", ""])
+def test_lists_are_paged(client: Client, filled: str, query: str) -> None:
+    found: list[str] = []
+    url = f"{filled}/data/Contact?{query}"
+    while url:
+        page = client.get(url).json()
+        found += [item["ContactId"] for item in page["value"]]
+        url = page.get("nextLink", "")
+    assert sorted(found) == sorted(IDS)
+
+
+@pytest.mark.parametrize(
+    ("condition", "numbers"),
+    [
+        ("Age eq 3", [3]),
+        ("age lt 2 or Name eq 'N5'", [0, 1, 5]),
+        ("ContactId eq 'd''e'", [IDS.index("d'e")]),
+        ("Age gt 100", []),
+    ],
+)
+def test_filters(client: Client, filled: str, condition: str, numbers: list[int]) -> None:
+    for name in ("$filter", "%24filter"):
+        answer = client.get(f"{filled}/data/Contact?{name}={quote(condition)}&$top=2")
+        assert answer.status_code == 200, answer.text
+        found = answer.json()["value"]
+        while "nextLink" in answer.json():
+            answer = client.get(answer.json()["nextLink"])
+            found += answer.json()["value"]
+        assert sorted(item["Age"] for item in found) == numbers
+
+
+@pytest.mark.parametrize(
+    ("query", "target"),
+    [
+        ("$filter=Size eq 1", "$filter"),
+        ("$filter=Age eq", "$filter"),
+        ("$filter=", "$filter"),
+        ("$filter=1 eq 1; drop table x", "$filter"),
+        ("$filter=Age eq 1&$filter=Age eq 2", "$filter"),
+        ("$skiptoken=!", "$skiptoken"),
+        ("$top=-1", "$top"),
+        ("$orderby=Age", "$orderby"),
+    ],
+)
+def test_questions_that_are_refused(client: Client, filled: str, query: str, target: str) -> None:
+    answer = client.get(f"{filled}/data/Contact?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["error"]["target"] == target
+
+
+def test_interactions(client: Client, filled: str) -> None:
+    first, second = client.get(f"{filled}/data/Order").json()["value"]
+    assert first.items() >= {"OrderId": "o1", "Amount": 1.5, "At": "2026-11-22T00:00:00Z"}.items()
+    assert second.items() >= {"OrderId": "o2", "Amount": None, "At": None}.items()
+    assert client.get(f"{filled}/data/Order('o2')").json() == second
+
+
+def test_nothing_yet_is_an_empty_page(client: Client, filled: str) -> None:
+    assert client.get(f"{filled}/data/Empty").json() == {"value": []}
+    assert client.get(f"{filled}/data/KPIs/Revenue").json() == {"value": []}
+
+
+def test_kpi_values(client: Client, filled: str) -> None:
+    page = client.get(f"{filled}/data/kpis/SOLD?$top=1").json()
+    value = page["value"][0]
+    assert value.items() >= {"OrderId": "o1", "Timestamp": "2026-11-22T00:00:00Z", "Value": 1.5}.items()
+    assert value["CalculationTime"].endswith("Z")
+    assert list(value) == ["OrderId", "Timestamp", "Value", "CalculationTime"]
+    found = [item["OrderId"] for item in page["value"]]
+    while "nextLink" in page:
+        page = client.get(page["nextLink"]).json()
+        found += [item["OrderId"] for item in page["value"]]
+    assert len(found) == len(set(found))
+
+
+def test_reprocess_queues_the_calculation(client: Client, filled: str) -> None:
+    answer = client.post(f"{filled}/kpi/revenue/reprocess")
+    assert answer.status_code == 202
+    assert answer.json()["runs"] == f"http://hubs.example:8080{filled}/runs?kind=Kpi"

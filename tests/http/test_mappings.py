@@ -1,0 +1,134 @@
+"""Mappings: the first PUT and `run` queue a sweep, `preview` reads real rows."""
+
+import base64
+import json
+import uuid
+from typing import Any
+
+import pytest
+from azure.storage.blob import ContainerClient
+from azure.storage.queue import QueueClient
+
+from infra.local.azurite import Endpoints
+from shared.app import Services
+from shared.domain.blob_version import BlobVersion
+from shared.ingest.match import new_run
+from tests.http import bodies
+from tests.http.bodies import Body
+from tests.http.conftest import Client
+
+
+@pytest.fixture
+def connector(client: Client, hub: str, storage_secret_url: str) -> str:
+    assert client.put(f"{hub}/profiles/Contact", bodies.profile_type()).status_code == 201
+    path = f"{hub}/connectors/Files"
+    assert client.put(path, bodies.blob_connector(storage_secret_url)).json()["state"] == "Ready"
+    return path
+
+
+def sweeps(azurite: Endpoints, hub: str) -> list[Body]:
+    """The sweeps of a hub that wait in the queue."""
+    with QueueClient.from_connection_string(azurite.connection_string, "ingest") as queue:
+        waiting = [json.loads(base64.b64decode(message.content)) for message in queue.peek_messages(32)]
+    return [message for message in waiting if f"/hubs/{message['hub']}" == hub]
+
+
+@pytest.fixture(autouse=True)
+def _empty_queue(azurite: Endpoints, services: Services) -> None:
+    services.ingest_queue.ensure()
+    with QueueClient.from_connection_string(azurite.connection_string, "ingest") as queue:
+        queue.clear_messages()
+
+
+def test_a_new_mapping_and_run_queue_a_sweep(
+    client: Client, azurite: Endpoints, hub: str, connector: str, container: ContainerClient
+) -> None:
+    body = bodies.mapping(container.container_name)
+    created = client.put(f"{connector}/mappings/Contacts", body)
+    assert created.status_code == 201
+    assert (created.json()["state"], created.json()["connectorType"]) == ("Ready", "AzureBlob")
+    expected = {
+        "hub": hub.removeprefix("/hubs/"),
+        "connector": "Files",
+        "mapping": "Contacts",
+        "sweep": True,
+    }
+    assert sweeps(azurite, hub) == [expected]
+    assert client.put(f"{connector}/mappings/contacts", body).status_code == 200
+    assert len(sweeps(azurite, hub)) == 1
+
+    run = client.post(f"{connector}/mappings/CONTACTS/run")
+    assert run.status_code == 202
+    assert sweeps(azurite, hub) == [expected, expected]
+    assert run.json()["runs"] == f"http://hubs.example:8080{hub}/runs?connector=Files&mapping=Contacts"
+    assert client.get(run.json()["runs"]).json() == {"value": []}
+
+
+@pytest.mark.parametrize("action", ["run", "preview"])
+def test_actions_need_the_mapping(client: Client, azurite: Endpoints, hub: str, connector: str, action: str) -> None:
+    answer = client.post(f"{connector}/mappings/Absent/{action}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "MappingNotFound")
+    answer = client.post(f"{connector}x/mappings/Absent/{action}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "ConnectorNotFound")
+    assert sweeps(azurite, hub) == []
+
+
+def test_only_blob_connectors_have_mappings(
+    client: Client, azurite: Endpoints, hub: str, connector: str, container: ContainerClient
+) -> None:
+    client.put(f"{hub}/connectors/Nothing", {"connectorType": "None", "connectorProperties": {}})
+    answer = client.put(f"{hub}/connectors/Nothing/mappings/m1", bodies.mapping(container.container_name))
+    assert answer.status_code == 400
+    assert client.put(f"{hub}/connectors/Absent/mappings/m1", bodies.mapping("container")).status_code == 404
+    assert sweeps(azurite, hub) == []
+
+
+def test_the_newest_run_is_named(
+    client: Client, services: Services, hub: str, connector: str, container: ContainerClient
+) -> None:
+    client.put(f"{connector}/mappings/Contacts", bodies.mapping(container.container_name))
+    assert "runId" not in client.get(f"{connector}/mappings/Contacts").json()
+    name = hub.removeprefix("/hubs/")
+    stored = services.definitions.mapping(name, "Files", "Contacts")
+    run = new_run(services, name, stored, BlobVersion(container.container_name, "a.csv", "0x1"))
+    assert services.runs.create(run)
+    assert client.get(f"{connector}/mappings/Contacts").json()["runId"] == run.run.run_id
+
+
+CSV = b"id,name,age\n1,Ann,41\n2,Bob,old\n,Cid,5\n3,Dan,\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "rows", "lines"),
+    [
+        ({}, ["1", "3"], [3, 4]),
+        ({"blob": "in/a.csv"}, ["1", "3"], [3, 4]),
+        ({"blob": "in/a.csv", "rows": "1"}, ["1"], [3]),
+    ],
+)
+def test_preview(
+    client: Client, connector: str, container: ContainerClient, body: Any, rows: list[str], lines: list[int]
+) -> None:
+    mapping = bodies.mapping(f"{container.container_name}/in")
+    mapping["mappingProperties"]["structure"].append({"propertyName": "Age", "columnName": "age"})
+    client.put(f"{connector}/mappings/Contacts", mapping)
+    container.upload_blob("in/a.csv", CSV)
+    answer = client.post(f"{connector}/mappings/Contacts/preview", body)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert set(found) >= {"columns", "rows", "rejects"}
+    assert [column["name"] for column in found["columns"]] == ["ContactId", "Name", "Age"]
+    assert [row["ContactId"] for row in found["rows"]] == rows
+    assert [reject["line"] for reject in found["rejects"]][: len(lines)] == lines
+    for reject in found["rejects"]:
+        assert set(reject) == {"line", "column", "code", "message", "raw"}
+
+
+def test_preview_of_what_is_not_there(client: Client, connector: str, container: ContainerClient) -> None:
+    client.put(f"{connector}/mappings/Contacts", bodies.mapping(container.container_name))
+    for body in ({}, {"blob": f"{uuid.uuid4()}.csv"}):
+        answer = client.post(f"{connector}/mappings/Contacts/preview", body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "BlobNotFound")
+    container.upload_blob("bad.csv", b"a,b\n1,2\n")
+    answer = client.post(f"{connector}/mappings/Contacts/preview", {"blob": "bad.csv"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "MissingColumns")

@@ -1,0 +1,155 @@
+"""Upkeep: less files, the same rows; and tables that go with their definition."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import obstore
+
+from shared.lake.delete_tables import delete_kpi_table, delete_tables
+from shared.lake.maintain import maintain
+from shared.lake.read import instances
+from shared.lake.slot_rows import slot_rows
+from shared.lake.states import refresh
+from shared.lake.store import Lake, kpi_path, states_path
+from shared.lake.tables import Snapshot, open_snapshot
+from tests.lake.given import HUB, ingest, interaction_type, profile_type
+
+NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
+CUSTOMER = profile_type()
+
+
+def person(key: str, **fields: Any) -> dict[str, Any]:
+    return {"_key": key, "CustomerId": key, **fields}
+
+
+def snapshot(lake: Lake, table: str) -> Snapshot:
+    found = open_snapshot(lake, table)
+    assert found is not None
+    return found
+
+
+def kinds(lake: Lake) -> list[str | None]:
+    return sorted(file.kind or "" for file in snapshot(lake, states_path(HUB, CUSTOMER)).files)
+
+
+def test_refreshes_fold_into_the_base_and_expire_later(lake: Lake, tmp_path: Path) -> None:
+    for age in range(4):
+        ingest(lake, CUSTOMER, [person("a", Age=age), person(f"b{age}")], tmp_path)
+        last = refresh(lake, HUB, CUSTOMER, NOW)
+    ingest(lake, CUSTOMER, [{"_key": "b0", "_deleted": True}], tmp_path)
+    expected = instances(lake, HUB, CUSTOMER).rows
+    assert [row["CustomerId"] for row in expected] == ["a", "b1", "b2", "b3"]
+
+    maintain(lake, HUB, CUSTOMER, NOW, 21)
+    assert kinds(lake) == ["base", "slot", "slot", "slot", "slot", "slot"]
+    assert instances(lake, HUB, CUSTOMER).rows == expected
+    maintain(lake, HUB, CUSTOMER, NOW + timedelta(days=27), 21)
+    assert len(kinds(lake)) == 6
+    with slot_rows(lake, HUB, CUSTOMER, 2, last.to_version, last.table_version, is_first=False) as slot:
+        before = slot.connection.execute(slot.sql).fetchall()
+    maintain(lake, HUB, CUSTOMER, NOW + timedelta(days=29), 21)
+    assert kinds(lake) == ["base"]
+    assert instances(lake, HUB, CUSTOMER).rows == expected
+    with slot_rows(lake, HUB, CUSTOMER, 2, last.to_version, last.table_version, is_first=False) as slot:
+        assert slot.connection.execute(slot.sql).fetchall() == before
+
+
+def test_a_refresh_that_nothing_followed_is_folded_in_the_end(lake: Lake, tmp_path: Path) -> None:
+    ingest(lake, CUSTOMER, [person("a")], tmp_path)
+    maintain(lake, HUB, CUSTOMER, NOW, 21)
+    assert kinds(lake) == ["slot"]
+    maintain(lake, HUB, CUSTOMER, NOW + timedelta(days=8), 21)
+    assert kinds(lake) == ["base", "slot"]
+
+
+def test_small_files_of_changes_are_merged_and_the_ids_of_blobs_kept(lake: Lake, tmp_path: Path) -> None:
+    for age in range(10):
+        ingest(lake, CUSTOMER, [person("a", Age=age)], tmp_path, blob=f"blob{age}", number=3)
+    changes = lake.changes(HUB, CUSTOMER)
+    maintain(lake, HUB, CUSTOMER, NOW, 21)
+
+    files = snapshot(lake, changes.table).files
+    assert [file.rows for file in files] == [10]
+    assert [changes.committed_number(f"blob{age}") for age in range(10)] == [3] * 10
+    assert refresh(lake, HUB, CUSTOMER, NOW).rows == 0
+    assert [row["Age"] for row in instances(lake, HUB, CUSTOMER).rows] == [9]
+
+
+def test_upkeep_beside_writers_and_refreshes_loses_and_doubles_nothing(lake: Lake, tmp_path: Path) -> None:
+    ingest(lake, CUSTOMER, [person("a", Age=-1)], tmp_path)
+    is_done = threading.Event()
+    refreshed: list[int] = []
+
+    def write(worker: int) -> None:
+        for index in range(12):
+            ingest(lake, CUSTOMER, [person(f"{worker}-{index}", Age=index), person("a", Age=index)], tmp_path)
+
+    def keep_refreshing() -> None:
+        while not is_done.is_set():
+            refreshed.append(refresh(lake, HUB, CUSTOMER, NOW).rows)
+
+    def keep_up() -> None:
+        while not is_done.is_set():
+            maintain(lake, HUB, CUSTOMER, NOW, 21)
+
+    with ThreadPoolExecutor(6) as pool:
+        others = [pool.submit(keep_refreshing), pool.submit(keep_up), pool.submit(keep_up)]
+        writers = [pool.submit(write, worker) for worker in range(3)]
+        try:
+            for writer in writers:
+                writer.result()
+        finally:
+            is_done.set()
+        for other in others:
+            other.result()
+
+    refresh(lake, HUB, CUSTOMER, NOW)
+    found = {row["CustomerId"]: row["Age"] for row in instances(lake, HUB, CUSTOMER, None, 100).rows}
+    assert found == {"a": 11, **{f"{worker}-{index}": index for worker in range(3) for index in range(12)}}
+    states = snapshot(lake, states_path(HUB, CUSTOMER))
+    slots = [file for file in states.files if file.kind == "slot"]
+    assert sum(file.rows for file in slots) >= 37
+    assert sum(file.rows for file in snapshot(lake, lake.changes(HUB, CUSTOMER).table).files) == 73
+
+
+def test_the_log_keeps_what_exports_need(lake: Lake, tmp_path: Path) -> None:
+    ingest(lake, CUSTOMER, [person("a")], tmp_path)
+    refresh(lake, HUB, CUSTOMER, NOW)
+    for table in (lake.changes(HUB, CUSTOMER).table, states_path(HUB, CUSTOMER)):
+        configuration = snapshot(lake, table).handle.metadata().configuration
+        assert configuration["delta.checkpointInterval"] == "10"
+        assert configuration["delta.logRetentionDuration"] == "interval 29 days"
+        assert configuration["delta.deletedFileRetentionDuration"] == "interval 29 days"
+    # The watermarks of refreshes and folds must outlive every retention.
+    assert "delta.setTransactionRetentionDuration" not in configuration
+
+
+def test_files_that_no_commit_names_are_left_for_whoever_is_about_to_commit_them(lake: Lake, tmp_path: Path) -> None:
+    ingest(lake, CUSTOMER, [person("a")], tmp_path)
+    table = lake.changes(HUB, CUSTOMER).table
+    obstore.put(lake.store, f"{table}/run-attempt-00000.parquet", b"soon")
+    maintain(lake, HUB, CUSTOMER, NOW, 21)
+    assert obstore.head(lake.store, f"{table}/run-attempt-00000.parquet")["size"] == 4
+
+
+def test_tables_go_with_their_definition(lake: Lake, tmp_path: Path) -> None:
+    other = profile_type(name="Customer2")
+    for entity_type in (CUSTOMER, other, interaction_type()):
+        ingest(lake, entity_type, [person("a")], tmp_path)
+    refresh(lake, HUB, CUSTOMER, NOW)
+    obstore.put(lake.store, f"{kpi_path(HUB, 'Buyers')}/x.parquet", b"x")
+
+    delete_tables(lake, HUB, CUSTOMER)
+    delete_tables(lake, HUB, CUSTOMER)
+    delete_kpi_table(lake, HUB, "Buyers")
+
+    assert instances(lake, HUB, CUSTOMER).rows == []
+    assert len(instances(lake, HUB, other).rows) == 1
+    tables = {blob["path"].split("/")[2] for blobs in obstore.list(lake.store) for blob in blobs}
+    assert tables == {"customer2", "visit"}
+    newer = profile_type({"fieldName": "Score", "fieldType": "Edm.Double"})
+    ingest(lake, newer, [person("b", Score=0.5)], tmp_path)
+    assert [row["Score"] for row in instances(lake, HUB, newer).rows] == [0.5]

@@ -1,0 +1,332 @@
+"""The record of runs on Azurite: made once, changed by one at a time, listed newest first, always small enough."""
+
+import itertools
+import json
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.local.azurite import Endpoints
+from shared.clock import Clock
+from shared.domain.errors import FatalError, InvalidRequestError, PreconditionError, UnavailableError
+from shared.domain.run import Run, RunBlob, RunError, RunKind, RunState
+from shared.ledger.run_document import read_run, write_run
+from shared.ledger.runs import Runs, StoredRun
+from shared.settings import Settings
+from shared.storage.tables import Table
+from tests.fault_proxy import Answer, LoseAnswer, Request, running_proxy
+from tests.local_services import account_of
+
+START = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+FAR = datetime(9999, 1, 1, tzinfo=UTC)
+CLOCK = Clock(Settings())
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def table(azurite: Endpoints) -> Table:
+    return Table(account_of(azurite), f"runs{next(_NUMBERS)}x{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture
+def runs(table: Table) -> Runs:
+    return Runs(table, CLOCK)
+
+
+def run(run_id: str = "a", minute: int = 0, hub: str = "Contoso", **facts: Any) -> StoredRun:
+    document = Run(
+        **{
+            "run_id": run_id,
+            "kind": RunKind.INGEST,
+            "connector": "Files",
+            "mapping": "Customers",
+            "blob": RunBlob(container="inbox", path="a.csv", etag="0x1"),
+            "queued_at": START + timedelta(minutes=minute),
+            **facts,
+        }
+    )
+    return StoredRun(hub=hub, run=document, ledger_key="key", mapping_instance="m1")
+
+
+def created(runs: Runs, stored: StoredRun) -> StoredRun:
+    assert runs.create(stored)
+    found = runs.get(stored.hub, stored.run.run_id)
+    assert found is not None
+    return found
+
+
+def wins(calls: list[Callable[[], object]]) -> list[object]:
+    """The results of calls made at once, leaving out those that came too late."""
+
+    def call(one: Callable[[], object]) -> object:
+        try:
+            return one()
+        except PreconditionError:
+            return None
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [result for result in pool.map(call, calls) if result]
+
+
+def test_a_run_comes_back_as_it_was(runs: Runs) -> None:
+    until = START + timedelta(minutes=30)
+    given_run = replace(run(rows_read=2**40, details={"note": "ü"}), number=7, is_retryable=True).claimed("w", until)
+    found = created(runs, given_run)
+    assert found.changed is not None
+    assert found.etag
+    assert replace(found, etag="", changed=None) == given_run
+    assert runs.get("contoso", "a") == replace(found, hub="contoso")
+    assert runs.get("Contoso", "b") is None
+    assert runs.get("Fabrikam", "a") is None
+    assert runs.get("Contoso", "a/../b") is None
+
+
+def test_of_ten_callers_one_creates_the_run(runs: Runs) -> None:
+    for number in range(3):
+        callers = [lambda number=number: runs.create(run(f"r{number}")) for _ in range(10)]  # type: ignore[misc]
+        assert wins(callers) == [True]
+    assert len(runs.page("Contoso")[0]) == 3
+
+
+def test_a_run_that_is_there_is_not_created_again(runs: Runs) -> None:
+    stored = created(runs, run())
+    saved = runs.save(stored.with_run(state=RunState.SUCCEEDED))
+    assert not runs.create(run())
+    assert runs.get("Contoso", "a") == saved
+
+
+def test_of_ten_changes_one_holds(runs: Runs) -> None:
+    stored = created(runs, run())
+    workers = [f"w{number}" for number in range(10)]
+    won = wins([lambda worker=worker: runs.save(stored.claimed(worker, START)) for worker in workers])  # type: ignore[misc]
+    assert len(won) == 1
+    assert runs.get("Contoso", "a") == won[0]
+
+
+def test_a_saved_run_can_be_saved_again(runs: Runs) -> None:
+    stored = created(runs, run())
+    for attempt in range(3):
+        stored = runs.save(stored.with_run(attempts=attempt, state=RunState.RUNNING))
+    stored = runs.save(stored.with_run(state=RunState.FAILED, error=RunError(code="X", message="y")))
+    stored = runs.save(stored.with_run(state=RunState.FAILED, attempts=9))
+    stored = runs.save(stored.with_run(state=RunState.QUEUED, error=None))
+    stored = runs.save(stored.with_run(state=RunState.SUCCEEDED))
+    assert runs.get("Contoso", "a") == stored
+    with pytest.raises(PreconditionError):
+        runs.save(replace(stored, etag="W/\"datetime'2020-01-01T00%3A00%3A00.0000000Z'\""))
+
+
+def test_lists_are_newest_first(runs: Runs) -> None:
+    for minute in (3, 1, 4, 15, 9, 2, 6):
+        created(runs, run(f"m{minute:02d}", minute))
+    found, following = runs.page("contoso", top=3)
+    rest, last = runs.page("Contoso", top=10, continuation=following)
+    assert [item.run_id for item in (*found, *rest)] == ["m15", "m09", "m06", "m04", "m03", "m02", "m01"]
+    assert last is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        ({}, ["d", "c", "b", "a"]),
+        ({"connector": "FILES"}, ["c", "b", "a"]),
+        ({"connector": "files", "mapping": "orders"}, ["b"]),
+        ({"kind": RunKind.EXPORT}, ["d"]),
+        ({"state": RunState.SUCCEEDED}, ["c"]),
+        ({"state": RunState.QUEUED, "kind": RunKind.INGEST, "connector": "Files"}, ["b", "a"]),
+        ({"connector": "nobody"}, []),
+        ({"connector": "' or connector ne '"}, []),
+        ({"mapping": "@hub"}, []),
+    ],
+)
+def test_lists_are_filtered(runs: Runs, wanted: dict[str, Any], ids: list[str]) -> None:
+    created(runs, run("a", 1))
+    created(runs, run("b", 2, mapping="Orders"))
+    runs.save(created(runs, run("c", 3)).with_run(state=RunState.SUCCEEDED))
+    created(runs, run("d", 4, kind=RunKind.EXPORT, connector="Partner", mapping=None, blob=None))
+    created(runs, run("x", 5, hub="Fabrikam"))
+    found, following = runs.page("Contoso", **wanted)
+    assert [item.run_id for item in found] == ids
+    assert following is None
+
+
+def test_a_filtered_list_has_pages(runs: Runs) -> None:
+    for minute in range(20):
+        created(runs, run(f"m{minute:02d}", minute, connector="Even" if minute % 2 == 0 else "Odd"))
+    found: list[str] = []
+    continuation: str | None = None
+    for _ in range(4):
+        page, continuation = runs.page("Contoso", "even", top=3, continuation=continuation)
+        found += [item.run_id for item in page]
+    assert continuation is None
+    assert found == [f"m{minute:02d}" for minute in range(18, -1, -2)]
+
+
+def test_a_token_of_somebody_else_is_refused(runs: Runs) -> None:
+    with pytest.raises(InvalidRequestError):
+        runs.page("Contoso", continuation="zzz")
+
+
+def test_the_states_of_a_mapping(runs: Runs) -> None:
+    created(runs, run("a"))
+    runs.save(created(runs, run("b")).with_run(state=RunState.FAILED))
+    created(runs, run("c", mapping="Orders"))
+    created(runs, run("d", connector="Other"))
+    assert runs.states_of_mapping("contoso", "files", "CUSTOMERS") == {"a": RunState.QUEUED, "b": RunState.FAILED}
+    assert runs.states_of_mapping("Contoso", "Files", "none") == {}
+
+
+def test_the_newest_run_of_a_mapping(runs: Runs) -> None:
+    assert runs.newest_of_mapping("Contoso", "Files", "Customers") is None
+    created(runs, run("new", 9))
+    created(runs, run("old", 1))
+    created(runs, run("other", 20, mapping="Orders"))
+    newest = runs.newest_of_mapping("contoso", "files", "customers")
+    assert newest is not None
+    assert newest.run_id == "new"
+
+
+def test_unfinished_runs_are_found_until_they_end(runs: Runs) -> None:
+    first = created(runs, run("first"))
+    created(runs, run("second"))
+    runs.save(runs.save(first.with_run(state=RunState.RUNNING)).with_run(state=RunState.SUCCEEDED))
+    again = runs.save(created(runs, run("third")).with_run(state=RunState.FAILED))
+    created(runs, run("elsewhere", hub="Fabrikam"))
+    assert {stored.run.run_id for stored in runs.unfinished("contoso", FAR)} == {"second"}
+    runs.save(again.with_run(state=RunState.QUEUED))
+    assert {stored.run.run_id for stored in runs.unfinished("Contoso", FAR)} == {"second", "third"}
+
+
+def test_a_run_that_was_just_saved_is_not_left_behind(runs: Runs) -> None:
+    old = created(runs, run("old"))
+    assert old.changed is not None
+    created(runs, run("new"))
+    between = old.changed + timedelta(microseconds=1)
+    assert [stored.run.run_id for stored in runs.unfinished("Contoso", between)] == ["old"]
+    runs.save(old.with_run(attempts=2))
+    assert list(runs.unfinished("Contoso", between)) == []
+
+
+def test_a_run_that_was_finished_when_it_was_created_is_not_unfinished(runs: Runs) -> None:
+    stored = created(runs, run("a", state=RunState.SUCCEEDED))
+    assert list(runs.unfinished("Contoso", FAR)) == []
+    assert runs.save(stored.with_run(attempts=1)).run.attempts == 1
+
+
+def test_versions_are_numbered_one_by_one(runs: Runs) -> None:
+    first = runs.number_version(created(runs, run("a")))
+    second = runs.number_version(created(runs, run("b")))
+    other = runs.number_version(replace(created(runs, run("c")), ledger_key="another blob"))
+    assert (first.number, second.number, other.number) == (1, 2, 1)
+    assert runs.number_version(first) == first
+    assert runs.get("Contoso", "a") == first
+
+
+def test_versions_that_are_numbered_at_once_get_numbers_of_their_own(runs: Runs) -> None:
+    stored = [created(runs, run(f"r{number}")) for number in range(10)]
+    with ThreadPoolExecutor(10) as pool:
+        numbered = list(pool.map(runs.number_version, stored))
+    assert sorted(item.number or 0 for item in numbered) == list(range(1, 11))
+    for item in numbered:
+        assert runs.get("Contoso", item.run.run_id) == item
+
+
+def test_a_run_is_numbered_once_whoever_asks(runs: Runs) -> None:
+    stored = created(runs, run())
+    assert len(wins([lambda: runs.number_version(stored)] * 8)) == 1
+    found = runs.get("Contoso", "a")
+    assert found is not None
+    assert found.number == 1
+    assert runs.number_version(replace(created(runs, run("b")), ledger_key="key")).number == 2
+
+
+def test_a_run_that_was_changed_meanwhile_gets_no_number(runs: Runs) -> None:
+    stored = created(runs, run())
+    runs.save(stored.with_run(attempts=1))
+    with pytest.raises(PreconditionError):
+        runs.number_version(stored)
+    assert runs.number_version(created(runs, run("b"))).number == 1
+
+
+def test_a_run_without_a_blob_cannot_be_numbered(runs: Runs) -> None:
+    with pytest.raises(FatalError):
+        runs.number_version(replace(created(runs, run(blob=None)), ledger_key=None))
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda runs, stored: runs.save(stored.with_run(attempts=5)).run.attempts == 5,
+        lambda runs, stored: runs.number_version(stored).number == 1,
+        lambda runs, _: runs.create(run("new")),
+    ],
+)
+def test_a_write_whose_answer_is_lost_counts_once(
+    azurite: Endpoints, table: Table, act: Callable[[Runs, StoredRun], bool]
+) -> None:
+    """F61."""
+    stored = created(Runs(table, CLOCK), run())
+    with running_proxy(azurite.table) as proxy:
+        proxy.break_once(LoseAnswer(), is_transaction)
+        assert act(Runs(Table(account_of(azurite, table=proxy.endpoint), table.name), CLOCK), stored)
+        assert sum(is_transaction(request) for request in proxy.requests) == 1
+
+
+def test_a_write_that_never_came_through_is_reported(azurite: Endpoints, table: Table) -> None:
+    """F65."""
+    stored = created(Runs(table, CLOCK), run())
+    with running_proxy(azurite.table) as proxy:
+        proxy.plan = lambda request: Answer(503, "ServerBusy") if is_transaction(request) else None
+        broken = Runs(Table(account_of(azurite, table=proxy.endpoint), table.name), CLOCK)
+        for attempt in (lambda: broken.save(stored), lambda: broken.create(run("new"))):
+            with pytest.raises(UnavailableError):
+                attempt()
+    assert Runs(table, CLOCK).get("Contoso", "a") == stored
+    assert Runs(table, CLOCK).get("Contoso", "new") is None
+
+
+def is_transaction(request: Request) -> bool:
+    return "$batch" in request.target
+
+
+SIGNS = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**50), 2**50) | SIGNS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(SIGNS, inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(
+    message=SIGNS,
+    times=st.sampled_from([1, 500, 20_000]),
+    details=st.dictionaries(st.text("abc", min_size=1, max_size=5), JSON, max_size=4),
+    many=st.sampled_from([0, 10, 30_000]),
+)
+def test_every_run_fits_into_its_row(message: str, times: int, details: dict[str, Any], many: int) -> None:
+    document = run(error=RunError(code="X", message=message * times), details=details).run
+    document = document.model_copy(update={"details": {**details, "columns": [message] * many}})
+    text = write_run(document)
+    assert len(text.encode("utf-16-le")) // 2 <= 30_000
+    found = read_run(text)
+    assert found.error is not None
+    assert len(found.error.message.encode()) <= 8 * 1024
+    if times == 1 and many <= 10:
+        assert found == read_run(json.dumps(document.to_json()))
+
+
+def test_what_is_cut_says_so() -> None:
+    found = read_run(write_run(run(details={"columns": ["name" * 5] * 10_000, "kept": 1}).run))
+    assert found.details["kept"] == 1
+    assert 100 < len(found.details["columns"]) < 10_000
+    assert found.details["columns"][-1] == " [cut]"
+    cut = read_run(write_run(run(error=RunError(code="X", message="ü" * 9000)).run))
+    assert cut.error is not None
+    assert cut.error.message.endswith("ü [cut]")

@@ -1,0 +1,67 @@
+"""Azurite and the local vault as the app sees them in Development."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from azure.storage.blob import generate_container_sas
+
+from infra.local.azurite import ACCOUNT, ACCOUNT_KEY, Endpoints
+from infra.local.key_vault import KeyVault, SecretStore
+from shared.settings import Settings
+from shared.storage.accounts import StorageAccount, hub_account
+
+STORAGE_SECRET = "storage"
+
+
+@contextmanager
+def running_vault(folder: Path, endpoints: Endpoints) -> Iterator[KeyVault]:
+    """A vault that holds the connection string of the storage."""
+    store = SecretStore(folder)
+    store.set(STORAGE_SECRET, {"value": endpoints.connection_string})
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        vault = KeyVault(store, listener)
+        try:
+            yield vault
+        finally:
+            vault.stop()
+
+
+def development(endpoints: Endpoints, vault_url: str = "", **more: Any) -> Settings:
+    """Settings of the local stack."""
+    return Settings(
+        azure_functions_environment="Development",
+        hub_storage=endpoints.connection_string,  # type: ignore[arg-type]
+        key_vault_url=vault_url,
+        **more,
+    )
+
+
+def account_of(endpoints: Endpoints, **replaced: str) -> StorageAccount:
+    """Azurite's account, with some of its endpoints replaced (`blob=...`, `queue=...`, `table=...`)."""
+    text = endpoints.connection_string
+    for service, endpoint in replaced.items():
+        text = text.replace(getattr(endpoints, service), endpoint)
+    return hub_account(Settings(azure_functions_environment="Development", hub_storage=text))  # type: ignore[arg-type]
+
+
+def container_sas(
+    endpoints: Endpoints,
+    container: str,
+    rights: str = "cwld",
+    expires_in: timedelta = timedelta(days=30),
+    **options: Any,
+) -> str:
+    """The URL of a container with a SAS, as a partner gives it out."""
+    query = generate_container_sas(
+        ACCOUNT,
+        container,
+        ACCOUNT_KEY,
+        permission=rights,
+        expiry=datetime.now(UTC) + expires_in,
+        **options,
+    )
+    return f"{endpoints.blob}/{container}?{query}"

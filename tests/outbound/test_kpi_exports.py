@@ -1,0 +1,205 @@
+"""KPIs from the timer to the partner: values, changes of values, and definitions that change."""
+
+import csv
+import io
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from shared.domain.run import RunKind, RunState
+from shared.domain.slot import SLOT_LENGTH
+from shared.outbound.due import request_kpi
+from shared.outbound.messages import give_up, take_message
+from tests.outbound.conftest import CUSTOMER, NOON, HubUnderTest
+
+FIRST = "KPI/Revenue/year=2026/month=11/day=22/hour=12/min=00/data.csv"
+REVENUE = {"entityType": "Kpi", "entityName": "Revenue"}
+DAY = timedelta(days=1)
+
+
+def revenue(hub: HubUnderTest, **changed: object) -> None:
+    hub.kpi("Revenue", **{"function": "Sum", "expression": "Amount", "groupBy": ["Country"], **changed})
+
+
+def order(key: str, country: str | None, amount: str | None, ordered: object = NOON) -> dict[str, object]:
+    return {"OrderId": key, "Country": country, "Amount": Decimal(amount) if amount else None, "Ordered": ordered}
+
+
+def table(content: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(content.decode(), newline="")))
+
+
+def test_values_are_calculated_and_exported(hub: HubUnderTest) -> None:
+    orders = hub.interaction_type()
+    revenue(hub)
+    hub.outbound(REVENUE)
+    rows = [order("1", "DE", "0.1"), order("2", "DE", "0.2"), order("3", None, "5"), order("4", "FR", None)]
+    hub.ingest(orders, rows)
+    hub.tick_kpis(NOON)
+    blobs = hub.partner.blobs()
+    assert list(blobs) == [FIRST, "Metadata/KPI/Revenue/metadata.json"]
+    assert blobs[FIRST].decode() == (
+        "Country,Timestamp,Value,CalculationTime\n"
+        "DE,,0.3,2026-11-22T12:07:00.000000Z\n"
+        ",,5.0,2026-11-22T12:07:00.000000Z\n"
+    )
+    (run,) = hub.runs(RunKind.KPI)
+    assert (run.state, run.rows_read, run.rows_ingested, run.entity_type_name) == (RunState.SUCCEEDED, 4, 4, "Revenue")
+    assert (run.details["changedValues"], run.details["rowsWithoutTime"]) == (2, 0)
+    assert hub.codes() == ["Succeeded"]
+
+
+def test_later_slots_hold_changed_and_vanished_values(hub: HubUnderTest) -> None:
+    orders = hub.interaction_type()
+    revenue(hub)
+    hub.outbound(REVENUE)
+    hub.ingest(orders, [order("1", "DE", "1"), order("2", "FR", "2"), order("3", "NL", "3")])
+    hub.tick_kpis(NOON)
+    hub.tick_kpis(NOON + DAY)  # nothing has changed
+    hub.ingest(orders, [order("1", "DE", "7"), order("2", "NL", "2")])
+    hub.tick_kpis(NOON + 2 * DAY)
+    paths = hub.partner.paths("KPI/")
+    assert len(paths) == 2
+    assert [row[:3] for row in table(hub.partner.blobs()[paths[1]])[1:]] == [
+        ["DE", "", "7.0"],
+        ["FR", "", ""],
+        ["NL", "", "5.0"],
+    ]
+    hub.ingest(orders, [order("4", "FR", "1")])
+    hub.tick_kpis(NOON + 3 * DAY)
+    assert [row[:3] for row in table(hub.partner.blobs()[hub.partner.paths("KPI/")[2]])[1:]] == [["FR", "", "1.0"]]
+
+
+def test_windows_and_rows_without_a_time(hub: HubUnderTest) -> None:
+    orders = hub.interaction_type()
+    hub.kpi("Revenue", function="Count", expression="*", calculationWindow="Day")
+    hub.outbound(REVENUE)
+    hub.ingest(orders, [order("1", "DE", "1"), order("2", "DE", "1", NOON - DAY), order("3", "DE", "1", None)])
+    hub.tick_kpis(NOON)
+    assert [row[:2] for row in table(hub.partner.blobs()[FIRST])] == [
+        ["Timestamp", "Value"],
+        ["2026-11-21T00:00:00.000000Z", "1.0"],
+        ["2026-11-22T00:00:00.000000Z", "1.0"],
+    ]
+    (run,) = hub.runs(RunKind.KPI)
+    assert (run.rows_read, run.details["rowsWithoutTime"]) == (2, 1)
+
+
+def test_profiles_count_as_they_are_now(hub: HubUnderTest) -> None:
+    customer = hub.profile_type()
+    hub.kpi("Revenue", entityType="Profile", entityTypeName="Customer", function="Avg", expression="Points")
+    hub.outbound(REVENUE)
+    hub.ingest(customer, [{"Id": "A", "Points": 1}, {"Id": "B", "Points": 2}])
+    hub.ingest(customer, [{"Id": "B", "City": "Gent"}, {"Id": "A", "Points": 3}])
+    hub.tick_kpis(NOON)
+    assert table(hub.partner.blobs()[FIRST])[1][:2] == ["", "2.5"]
+
+
+def test_the_last_value_is_the_one_that_came_in_last(hub: HubUnderTest) -> None:
+    orders = hub.interaction_type()
+    revenue(hub, function="Last", groupBy=[])
+    hub.outbound(REVENUE)
+    hub.ingest(orders, [order("z", "DE", "1"), order("y", "DE", "2")])
+    hub.ingest(orders, [order("x", "DE", "3"), order("w", "DE", "4", NOON - DAY), order("v", "DE", None)])
+    hub.tick_kpis(NOON)
+    assert table(hub.partner.blobs()[FIRST])[1][:2] == ["", "3.0"]
+
+
+def test_time_of_ingestion_where_the_type_names_none(hub: HubUnderTest) -> None:
+    body = {"fields": [{"fieldName": "Code", "fieldType": "Edm.String"}], "idPropertyNames": ["Code"]}
+    visits = hub.interaction_type("Visit", body)
+    hub.kpi("Revenue", entityTypeName="Visit", function="Count", expression="*", calculationWindow="Hour")
+    hub.outbound(REVENUE)
+    hub.ingest(visits, [{"Code": "1"}])
+    hub.set_clock(NOON + timedelta(hours=2))
+    hub.ingest(visits, [{"Code": "2"}])
+    hub.tick_kpis(NOON + timedelta(hours=2))
+    (path,) = hub.partner.paths("KPI/")
+    assert [row[:2] for row in table(hub.partner.blobs()[path])[1:]] == [
+        ["2026-11-22T12:00:00.000000Z", "1.0"],
+        ["2026-11-22T14:00:00.000000Z", "1.0"],
+    ]
+
+
+def test_a_changed_definition_sends_all_its_values(hub: HubUnderTest) -> None:
+    orders = hub.interaction_type()
+    revenue(hub)
+    hub.outbound(REVENUE)
+    hub.ingest(orders, [order("1", "DE", "1"), order("2", "FR", "2", NOON - 40 * DAY)])
+    hub.tick_kpis(NOON)
+    revenue(hub, unit="EUR")  # means the same
+    hub.tick_kpis(NOON + SLOT_LENGTH)
+    assert len(hub.partner.paths("KPI/")) == 1
+    revenue(hub, groupBy=[], calculationWindow="Month")
+    hub.tick_kpis(NOON + 2 * SLOT_LENGTH)
+    paths = hub.partner.paths("KPI/")
+    assert [row[:2] for row in table(hub.partner.blobs()[paths[1]])] == [
+        ["Timestamp", "Value"],
+        ["2026-10-01T00:00:00.000000Z", "2.0"],
+        ["2026-11-01T00:00:00.000000Z", "1.0"],
+    ]
+    revenue(hub, groupBy=["Country"])
+    hub.tick_kpis(NOON + 3 * SLOT_LENGTH)
+    last = table(hub.partner.blobs()[hub.partner.paths("KPI/")[2]])
+    assert [row[:3] for row in last[1:]] == [["DE", "", "1.0"], ["FR", "", "2.0"]]
+
+
+def test_chosen_columns_of_a_kpi(hub: HubUnderTest) -> None:
+    orders = hub.interaction_type()
+    revenue(hub, groupBy=["Country", "OrderId"])
+    hub.outbound({**REVENUE, "fieldNames": ["orderid", "Value"]})
+    hub.ingest(orders, [order("1", "DE", "1")])
+    hub.tick_kpis(NOON)
+    assert table(hub.partner.blobs()[FIRST])[0] == ["OrderId", "Timestamp", "Value", "CalculationTime"]
+
+
+def test_a_request_calculates_and_exports_at_once(hub: HubUnderTest) -> None:
+    orders = hub.interaction_type()
+    revenue(hub)
+    hub.outbound(REVENUE)
+    hub.ingest(orders, [order("1", "DE", "1")])
+    for _ in range(2):
+        request_kpi(hub.services, hub.name, "revenue")
+        hub.work()
+    assert hub.partner.paths("KPI/") == [FIRST]
+    (run,) = hub.runs(RunKind.KPI)
+    assert (run.attempts, run.state) == (2, RunState.SUCCEEDED)
+
+
+def test_values_that_wait_come_out_with_the_next_tick_of_profiles(hub: HubUnderTest) -> None:
+    orders = hub.interaction_type()
+    revenue(hub)
+    hub.outbound(REVENUE, sas=hub.partner.sas("l"))
+    hub.ingest(orders, [order("1", "DE", "1")])
+    hub.tick_kpis(NOON)
+    assert hub.codes() == ["Failed SasRightMissing"]
+    hub.outbound(REVENUE)
+    hub.tick(NOON + SLOT_LENGTH)
+    assert hub.partner.paths("KPI/") == [FIRST]
+    assert hub.codes() == ["Succeeded"]
+
+
+def test_a_kpi_that_is_gone_ends_quietly(hub: HubUnderTest) -> None:
+    hub.interaction_type()
+    revenue(hub)
+    request_kpi(hub.services, hub.name, "Revenue")
+    hub.services.definitions.delete_kpi(hub.name, "Revenue")
+    hub.work()
+    assert hub.runs(RunKind.KPI) == []
+
+
+def test_a_kpi_tried_in_vain_is_recorded(hub: HubUnderTest) -> None:
+    hub.profile_type(body=CUSTOMER)
+    hub.interaction_type()
+    revenue(hub)
+    request_kpi(hub.services, hub.name, "Revenue")
+    (message,) = hub.messages()
+    give_up(hub.services, message)
+    (run,) = hub.runs(RunKind.KPI)
+    assert (run.state, run.error and run.error.code) == (RunState.FAILED, "WorkerLost")
+    take_message(hub.services, message)
+    (run,) = hub.runs(RunKind.KPI)
+    assert (run.state, run.error) == (RunState.SUCCEEDED, None)
+    with pytest.raises(StopIteration):
+        next(iter(hub.partner.paths()))

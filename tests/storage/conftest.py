@@ -1,0 +1,49 @@
+import itertools
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from infra.local.azurite import Endpoints
+from infra.local.key_vault import KeyVault
+from shared.settings import Settings
+from shared.storage.accounts import StorageAccount
+from shared.storage.blobs import BlobContainer
+from shared.storage.tables import Table
+from tests.local_services import account_of, development, running_vault
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def account(azurite: Endpoints) -> StorageAccount:
+    return account_of(azurite)
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test has, good for a container, a queue and a table."""
+    return f"t{next(_NUMBERS)}x{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def container(account: StorageAccount, name: str) -> BlobContainer:
+    container = BlobContainer(account, name)
+    container.ensure()
+    return container
+
+
+@pytest.fixture
+def table(account: StorageAccount, name: str) -> Table:
+    return Table(account, name)
+
+
+@pytest.fixture(scope="session")
+def vault(azurite: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyVault]:
+    with running_vault(tmp_path_factory.mktemp("vault"), azurite) as vault:
+        yield vault
+
+
+@pytest.fixture(scope="session")
+def settings(azurite: Endpoints, vault: KeyVault) -> Settings:
+    return development(azurite, vault.url)

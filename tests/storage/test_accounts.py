@@ -1,0 +1,154 @@
+"""Which accounts are reached, and with what; nothing of a secret is ever repeated."""
+
+import pytest
+
+from infra.local.azurite import ACCOUNT_KEY
+from shared.domain.errors import FatalError, InvalidRequestError
+from shared.settings import Settings
+from shared.storage.accounts import StorageAccount, account_from_secret, hub_account, read_blob_url
+
+PRODUCTION = Settings()
+DEVELOPMENT = Settings(azure_functions_environment="Development")
+KEY = "c2VjcmV0LWtleQ=="
+FULL = f"DefaultEndpointsProtocol=https;AccountName=contoso;AccountKey={KEY};EndpointSuffix=core.windows.net"
+
+
+def connected(text: str) -> StorageAccount:
+    return account_from_secret(text, PRODUCTION)
+
+
+def test_a_connection_string_names_account_endpoint_and_key() -> None:
+    account = connected(FULL)
+    assert (account.name, account.blob_endpoint) == ("contoso", "https://contoso.blob.core.windows.net")
+    assert account.key is not None
+    assert account.key.get_secret_value() == KEY
+    assert account.sas is None
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        (f"accountname=contoso;accountkey={KEY}", "https://contoso.blob.core.windows.net"),
+        (f"{FULL};", "https://contoso.blob.core.windows.net"),
+        (
+            f"AccountName=contoso;AccountKey={KEY};EndpointSuffix=core.chinacloudapi.cn",
+            "https://contoso.blob.core.chinacloudapi.cn",
+        ),
+        (
+            f"AccountName=contoso;AccountKey={KEY};BlobEndpoint=https://contoso.z12.blob.storage.azure.net/",
+            "https://contoso.z12.blob.storage.azure.net",
+        ),
+        ("https://contoso.blob.core.windows.net/", "https://contoso.blob.core.windows.net"),
+        ("https://CONTOSO.blob.core.windows.net:443", "https://contoso.blob.core.windows.net"),
+        ("BlobEndpoint=https://contoso.blob.core.windows.net/;SharedAccessSignature=?sv=1&sig=x%3D", None),
+    ],
+)
+def test_accounts_of_azure_storage_are_taken(text: str, endpoint: str | None) -> None:
+    account = connected(text)
+    assert account.name == "contoso"
+    assert account.blob_endpoint == (endpoint or "https://contoso.blob.core.windows.net")
+
+
+def test_a_signature_loses_its_question_mark() -> None:
+    account = connected("BlobEndpoint=https://contoso.blob.core.windows.net;SharedAccessSignature=?sv=1&sig=x%3D")
+    assert account.sas is not None
+    assert account.sas.get_secret_value() == "sv=1&sig=x%3D"
+    assert account.key is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "MARKER",
+        "AccountName=contoso",
+        "AccountName=contoso;AccountKey=MARKER-is-not-base64",
+        f"AccountName=contoso;AccountKey={KEY};BlobEndpoint=https://evil.example",
+        f"AccountName=contoso;AccountKey={KEY};BlobEndpoint=https://contoso.blob.core.windows.net.evil.example",
+        f"AccountName=contoso;AccountKey={KEY};BlobEndpoint=http://contoso.blob.core.windows.net",
+        f"AccountName=contoso;AccountKey={KEY};DefaultEndpointsProtocol=http",
+        f"AccountName=contoso;AccountKey={KEY};EndpointSuffix=evil.example",
+        f"AccountName=evil.example/;AccountKey={KEY}",
+        f"AccountName=contoso;AccountKey={KEY};BlobEndpoint=https://contoso.blob.core.windows.net/MARKER",
+        f"AccountName=contoso;AccountKey={KEY};BlobEndpoint=https://user:MARKER@contoso.blob.core.windows.net",
+        "UseDevelopmentStorage=true",
+        "https://contoso.blob.core.windows.net/?sig=MARKER",
+        "https://contoso.blob.core.windows.net/MARKER",
+        "http://contoso.blob.core.windows.net",
+        "https://127.0.0.1/contoso",
+        "http://127.0.0.1:10000/devstoreaccount1",
+        "https://169.254.169.254/",
+        "https://[::ffff:169.254.169.254]/",
+        "https://contoso.blob.core.windows.net:8443",
+        "https://contoso.blob.core.windows.net@evil.example",
+        "https://evil.example\\@contoso.blob.core.windows.net",
+        "https://evil.example#.blob.core.windows.net",
+        "https://contoso.blob.core.windows.net.",
+        "https://contoso.queue.core.windows.net",
+        "https://\u0441ontoso.blob.core.windows.net",
+        "https://contoso.blob.core.windows.net\r\nHost: evil.example",
+        "https://contoso.blob.core.windows.net:MARKER",
+    ],
+)
+def test_everything_else_is_refused_without_an_echo(text: str) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        connected(text)
+    assert "MARKER" not in str(refused.value)
+    assert KEY not in str(refused.value)
+    assert "evil" not in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_loopback_is_for_development_alone(host: str) -> None:
+    url = f"http://{host}:10000/devstoreaccount1"
+    assert account_from_secret(url, DEVELOPMENT).blob_endpoint == url
+    with pytest.raises(InvalidRequestError):
+        account_from_secret(url, PRODUCTION)
+
+
+def test_the_emulators_short_form_is_for_development_alone() -> None:
+    assert account_from_secret("UseDevelopmentStorage=true;", DEVELOPMENT).name == "devstoreaccount1"
+
+
+def test_a_url_below_the_account_keeps_its_encoding() -> None:
+    url = read_blob_url("https://contoso.blob.core.windows.net/in/a%20b?x=1", PRODUCTION)
+    assert (url.account, url.path, url.query) == ("contoso", "in/a%20b", "x=1")
+
+
+def test_the_hub_is_reached_by_its_connection_string() -> None:
+    account = hub_account(Settings(hub_storage=FULL))  # type: ignore[arg-type]
+    assert account.table_endpoint == "https://contoso.table.core.windows.net"
+    assert account.queue_endpoint == "https://contoso.queue.core.windows.net"
+
+
+def test_the_hub_is_reached_by_identity_where_only_endpoints_are_set() -> None:
+    settings = Settings(
+        HUB_STORAGE__blobServiceUri="https://contoso.blob.core.windows.net/",
+        HUB_STORAGE__queueServiceUri="https://contoso.queue.core.windows.net",
+        HUB_STORAGE__tableServiceUri="https://contoso.table.core.windows.net",
+        HUB_STORAGE__clientId="11111111-1111-1111-1111-111111111111",
+    )
+    account = hub_account(settings)
+    assert (account.name, account.key, account.sas) == ("contoso", None, None)
+    assert account.blob_endpoint == "https://contoso.blob.core.windows.net"
+    assert account.client_id == "11111111-1111-1111-1111-111111111111"
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        (Settings(), "MissingSetting"),
+        (Settings(HUB_STORAGE__blobServiceUri="https://contoso.blob.core.windows.net"), "MissingSetting"),
+        (Settings(hub_storage="AccountName=contoso"), "InvalidSetting"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_hub_without_usable_storage_says_which_setting(settings: Settings, code: str) -> None:
+    with pytest.raises(FatalError, match="HUB_STORAGE") as refused:
+        hub_account(settings)
+    assert refused.value.code == code
+
+
+def test_no_secret_shows(account: StorageAccount) -> None:
+    for shown in (repr(account), str(account), repr(connected(FULL)), f"{connected(FULL)}"):
+        assert ACCOUNT_KEY not in shown
+        assert KEY not in shown

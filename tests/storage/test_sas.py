@@ -1,0 +1,131 @@
+"""What a SAS says of itself, before any call: S11 and F70."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from shared.domain.errors import InvalidRequestError
+from shared.settings import Settings
+from shared.storage.sas import ContainerSas, read_container_sas
+
+BASE = "https://contoso.blob.core.windows.net/partner"
+QUERY = "sv=2025-11-05&sr=c&sp=cwld&se=2999-01-01T00:00:00Z&sig=MARKER%3D"
+
+
+def read(url: str, environment: str = "Production") -> ContainerSas:
+    return read_container_sas(SecretStr(url), Settings(azure_functions_environment=environment))
+
+
+def test_a_sas_is_taken_apart() -> None:
+    sas = read(f"  {BASE}/?{QUERY}&st=2026-01-01&spr=https\n")
+    assert (sas.account, sas.container, sas.container_url) == ("contoso", "partner", BASE)
+    assert sas.rights == frozenset("cwld")
+    assert sas.starts == datetime(2026, 1, 1, tzinfo=UTC)
+    assert sas.expires == datetime(2999, 1, 1, tzinfo=UTC)
+    assert sas.refusal("w") is None
+    assert "MARKER" not in repr(sas)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sr=c&sp=rcwl&se=2999-01-01&sig=x",
+        "sr=c&sp=racwdlt&se=2999-01-01T00%3A00%3A00Z&st=2020-01-01T00%3A00%3A00Z&sip=1.2.3.4&spr=https,http&sig=x",
+        "sr=c&si=policy&sig=x",
+        "sr=c&si=policy&se=2999-01-01T00:00Z&sig=x",
+        "skoid=1&sktid=2&skt=2026-01-01&ske=2999-01-01&sks=b&skv=2025-11-05&sr=c&sp=cwl&se=2999-01-01&sig=x",
+    ],
+)
+def test_shapes_that_are_taken(query: str) -> None:
+    assert read(f"{BASE}?{query}").container == "partner"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "MARKER",
+        f"partner?{QUERY}",
+        BASE,
+        f"{BASE}?sv=1",
+        f"{BASE}?{QUERY.replace('&sig=MARKER%3D', '')}",
+        f"{BASE}?{QUERY.replace('sig=MARKER%3D', 'sig=')}",
+        f"{BASE}?{QUERY.replace('sr=c', 'sr=b')}",
+        f"{BASE}?{QUERY.replace('sr=c', 'sr=d&sdd=1')}",
+        f"{BASE}?{QUERY.replace('&sr=c', '')}",
+        f"{BASE}?ss=b&srt=co&{QUERY}",
+        f"{BASE}?{QUERY}&sr=b",
+        f"{BASE}?{QUERY}&SIG=MARKER",
+        f"{BASE}?{QUERY.replace('&sp=cwld', '')}",
+        f"{BASE}?{QUERY.replace('&se=2999-01-01T00:00:00Z', '')}",
+        f"{BASE}?{QUERY.replace('2999-01-01T00:00:00Z', 'MARKER')}",
+        f"{BASE}/MARKER?{QUERY}",
+        f"{BASE}%2FMARKER?{QUERY}",
+        f"https://contoso.blob.core.windows.net/?{QUERY}",
+        f"http://contoso.blob.core.windows.net/partner?{QUERY}",
+        f"ftp://contoso.blob.core.windows.net/partner?{QUERY}",
+        f"https://contoso.file.core.windows.net/partner?{QUERY}",
+        f"https://contoso.blob.core.windows.net.evil.example/partner?{QUERY}",
+        f"https://evil.example/partner?{QUERY}",
+        f"https://contoso.blob.core.windows.net@evil.example/partner?{QUERY}",
+        f"https://user:MARKER@contoso.blob.core.windows.net/partner?{QUERY}",
+        f"https://contoso.blob.core.windows.net:444/partner?{QUERY}",
+        f"https://127.0.0.1/devstoreaccount1/partner?{QUERY}",
+        f"http://127.0.0.1:10000/devstoreaccount1/partner?{QUERY}",
+        f"https://169.254.169.254/partner?{QUERY}",
+        f"https://[fd00::1]/partner?{QUERY}",
+        f"https://2130706433/partner?{QUERY}",
+    ],
+)
+def test_everything_else_is_refused_without_an_echo(url: str) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        read(url)
+    [fault] = refused.value.details
+    assert fault.target == "connectorProperties.outputBlobSASUri"
+    assert "MARKER" not in str(refused.value)
+    assert "evil" not in str(refused.value)
+
+
+def test_loopback_is_for_development_alone() -> None:
+    sas = read(f"http://127.0.0.1:10000/devstoreaccount1/partner?{QUERY}", "Development")
+    assert (sas.account, sas.container) == ("devstoreaccount1", "partner")
+    assert sas.container_url == "http://127.0.0.1:10000/devstoreaccount1/partner"
+
+
+def validity(**at: timedelta) -> str:
+    now = datetime.now(UTC)
+    return "".join(f"&{name}={now + offset:%Y-%m-%dT%H:%M:%SZ}" for name, offset in at.items())
+
+
+@pytest.mark.parametrize(
+    ("times", "rights", "right", "code"),
+    [
+        (validity(se=timedelta(seconds=-2)), "cwld", "w", "SasExpired"),
+        (validity(se=timedelta(hours=1)), "cwld", "w", None),
+        (validity(st=timedelta(hours=1), se=timedelta(hours=2)), "cwld", "w", "SasNotYetValid"),
+        (validity(st=timedelta(hours=-1), se=timedelta(hours=2)), "cwld", "d", None),
+        (validity(se=timedelta(hours=1)), "cwl", "d", "SasRightMissing"),
+        (validity(se=timedelta(hours=1)), "l", "cw", "SasRightMissing"),
+        (validity(se=timedelta(hours=1)), "rw", "w", None),
+    ],
+)
+def test_a_sas_tells_why_it_is_refused(times: str, rights: str, right: str, code: str | None) -> None:
+    sas = read(f"{BASE}?sr=c&sp={rights}&sig=MARKER{times}")
+    refusal = sas.refusal(right)
+    assert (refusal.code if refusal else None) == code
+    assert "MARKER" not in str(refusal)
+
+
+def test_a_missing_right_is_named() -> None:
+    refusal = read(f"{BASE}?sr=c&sp=r&se=2999-01-01&sig=x").refusal("cwl")
+    assert refusal is not None
+    for right in ("create", "write", "list"):
+        assert right in refusal.message
+
+
+def test_a_stored_access_policy_may_hold_the_rights() -> None:
+    sas = read(f"{BASE}?sr=c&si=policy&sig=x")
+    assert sas.rights is None
+    assert sas.missing("cwld") == []
+    assert sas.refusal("w") is None
