@@ -148,32 +148,31 @@ class Fold:
             """
 
     def _folded(self, low: str | None, high: str | None) -> str:
-        is_set = {name: self._facts.sets_field(name) for name in self.fields}
-        once = "".join(
-            f", CASE WHEN {is_set[name]} THEN {quoted(name)} END AS {quoted(name)}, {is_set[name]} AS {_flag(name)}"
-            for name in self.fields
+        """Fields that are always set together have their values from one change: the last that sets them.
+
+        Looking for its position first keeps the aggregate narrow; one over the values themselves could not spill.
+        """
+        groups = list(enumerate(self._facts.groups(self.fields)))
+        lasts = "".join(f", max(_at) FILTER (WHERE {group.condition}) AS at_{index}" for index, group in groups)
+        counts = ", ".join(f"CASE WHEN at_{index} > coalesce(cleared, -1) THEN at_{index} END AS at_{index}" for index, _ in groups)
+        values = "".join(
+            f", {quoted_list_of(f'r{index}', group.fields)}, at_{index} IS NOT NULL AS {_flag(index)}" for index, group in groups
         )
-        counts = {name: f"({is_set[name]} AND (cleared IS NULL OR _at > cleared))" for name in self.fields}
-        # arg_max would pass over nulls, and a field that was set to null would get its older value back.
-        several = "".join(
-            f", arg_max_null({quoted(name)}, _at) FILTER (WHERE {counts[name]}) AS {quoted(name)}"
-            f", coalesce(bool_or({counts[name]}), false) AS {_flag(name)}"
-            for name in self.fields
+        joins = "".join(
+            f" LEFT JOIN (SELECT _at, {quoted_list(group.fields)} FROM {self._changes} WHERE {between(low, high)}) r{index}"
+            f" ON r{index}._at = at_{index}"
+            for index, group in groups
         )
         return f"""
-            SELECT {_KEY}{once}, {_DELETED}, {_DELETED} AS is_reset
-            FROM {self._changes} ANTI JOIN {self._repeated} USING ({_KEY}) WHERE {between(low, high)}
-            UNION ALL
-            SELECT {_KEY}{several}, arg_max({_DELETED}, _at) AS {_DELETED}, any_value(cleared) IS NOT NULL AS is_reset
-            FROM {self._changes} JOIN {self._repeated} USING ({_KEY}) WHERE {between(low, high)} GROUP BY {_KEY}
+            SELECT lasts.{_KEY}{values}, is_reset, lasts.{_DELETED}
+            FROM (
+                SELECT {_KEY}, {counts}, cleared IS NOT NULL AS is_reset, last IS NOT DISTINCT FROM cleared AS {_DELETED}
+                FROM (
+                    SELECT {_KEY}, max(_at) AS last, max(_at) FILTER (WHERE {_DELETED}) AS cleared{lasts}
+                    FROM {self._changes} WHERE {between(low, high)} GROUP BY {_KEY}
+                )
+            ) lasts{joins}
             """
-
-    def _value(self, name: str) -> str:
-        column = quoted(name)
-        if not self._facts.is_uniform:
-            flag = f"folded.{_flag(name)}"
-            return f"CASE WHEN {flag} THEN folded.{column} WHEN is_reset THEN NULL ELSE earlier.{column} END"
-        return f"folded.{column}" if self._facts.sets_field(name) == "true" else f"earlier.{column}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.lake.compact import compact
 from shared.lake.faults import translated
-from shared.lake.rebase import expire_slots, fold_into_base
+from shared.lake.rebase import expire_slots, fold_slots
 from shared.lake.states import refresh
 from shared.lake.store import Lake, changes_path, kpi_path, states_path
 from shared.lake.tables import open_snapshot
@@ -42,7 +42,7 @@ def maintain(lake: Lake, hub: str, entity_type: EntityType, now: datetime, reten
         refresh(lake, hub, entity_type, now)
         settled = {file.path for file in known.files} if known else set()
         compact(lake, changes, lambda file: file.path in settled)
-        fold_into_base(lake, states, now)
+        fold_slots(lake, states, now)
         expire_slots(lake, states, now, timedelta(days=retention_days) + _GRACE)
         _clean(lake, states)
     else:

@@ -33,7 +33,7 @@ _LONG_UNFOLDED = timedelta(days=7)
 _SAMPLED_KEYS = 20_000
 
 
-def fold_into_base(lake: Lake, table: str, now: datetime) -> bool:
+def fold_slots(lake: Lake, table: str, now: datetime) -> bool:
     """Writes the base anew with the last row of each key, where refreshes have piled up; deleted rows go.
 
     Raises:

@@ -48,7 +48,7 @@ class _Retry(ExponentialRetry):
         return random.uniform(0.25, 0.5) * float(2 ** settings["count"])  # noqa: S311 - jitter is no secret
 
 
-# logging.getLogger("urllib3.connectionpool").addFilter(_WithoutSignatures())
+logging.getLogger("urllib3.connectionpool").addFilter(_WithoutSignatures())
 # Two records per request, with the names of blobs, would drown and outlive what matters.
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
