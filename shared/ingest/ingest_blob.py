@@ -4,6 +4,7 @@ Order of what is written: the data, then the run's record, then what follows fro
 is safe: the same message comes again, and the fence of the commit (`lake/changes.py`) lets each version in once.
 """
 
+import logging
 import tempfile
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import (
+    DataError,
     FatalError,
     HubError,
     NotFoundError,
+    Recovery,
     RefusedError,
+    RequestError,
     SkippedError,
-    TransientError,
+    recovery,
 )
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunError
@@ -27,6 +31,8 @@ from shared.ingest.reject_file import RejectFile
 from shared.ingest.source import Source, open_source
 from shared.ingest.stage import stage_rows
 from shared.ledger.runs import StoredRun
+
+logger = logging.getLogger(__name__)
 
 
 def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
@@ -38,7 +44,7 @@ def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
         worker: id of the queue message; it tells a second delivery from a second message.
 
     Raises:
-        TransientError, FatalError: the message is to be delivered again.
+        TransientError, FatalError, or anything unexpected: the message is to be delivered again.
     """
     stored = claim(services, hub, run_id, worker)
     if stored is None:
@@ -47,13 +53,18 @@ def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
     retryable = False
     try:
         outcome = _ingest(services, stored)
-    except (TransientError, FatalError) as error:
-        release(services, stored, RunError(code=error.code, message=error.message))
-        raise
     except HubError as error:
-        # A source that refuses us may be mended by its owner; the reconciler looks again.
-        retryable = isinstance(error, RefusedError)
+        if recovery(error) is Recovery.RETRY:
+            release(services, stored, RunError(code=error.code, message=error.message))
+            raise
+        # A source that refuses us, or a setting that is wrong, may be mended; the reconciler looks again.
+        retryable = isinstance(error, RefusedError | RequestError)
         outcome = Outcome.of_error(error)
+    except Exception as error:
+        message = f"an unexpected {type(error).__name__} ended the attempt; the log has it under this run's id"
+        logger.exception("run %s failed unexpectedly", run_id)
+        release(services, stored, RunError(code="InternalError", message=message))
+        raise
     finish(services, stored, outcome, services.clock.monotonic_ms() - began_ms, retryable=retryable)
 
 
@@ -83,9 +94,7 @@ def _ingest(services: Services, stored: StoredRun) -> Outcome:
                 now=services.clock.now(),
                 settings=services.settings,
             )
-        except (TransientError, FatalError):
-            raise
-        except HubError as error:
+        except DataError as error:
             keep_rejects(services, stored, rejects)
             return Outcome.of_error(error, rejects.count, source.bytes_read)
         keep_rejects(services, stored, rejects)

@@ -1,36 +1,25 @@
 """The table `changes` of a type: typed rows, appended blob version by blob version, each exactly once."""
 
-import json
 import logging
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import SupersededError
+from shared.lake.actions import UploadedPart, added
 from shared.lake.faults import translated
 from shared.lake.parts import Part
 from shared.lake.retry import until_won
-from shared.lake.schema import KEY, changes_schema
+from shared.lake.schema import changes_schema
 from shared.lake.store import Lake, changes_path
 from shared.lake.tables import Snapshot, ensure_table, open_snapshot
 
-if TYPE_CHECKING:
-    from deltalake.transaction import AddAction, RemoveAction
+__all__ = ["Changes", "UploadedPart"]
 
 logger = logging.getLogger(__name__)
 
 _RETRIES_BY_THE_LIBRARY = 100  # appends of different blobs never conflict; the library only takes the next version
-
-
-@dataclass(frozen=True, slots=True)
-class UploadedPart:
-    """A part that lies in the table's folder and belongs to nothing yet."""
-
-    path: str
-    part: Part
 
 
 class Changes:
@@ -111,28 +100,3 @@ class Changes:
                 ),
             )
         logger.info("%s files committed to %s", len(actions), self.table)
-
-
-def added(uploaded: Sequence[UploadedPart], snapshot: Snapshot) -> list["AddAction | RemoveAction"]:
-    """The parts as actions of the log, each later than every file that the snapshot has."""
-    from deltalake.transaction import AddAction
-
-    newest = snapshot.files[-1].order if snapshot.files else 0
-    first = max(time.time_ns() // 1_000_000, newest + 1)
-    return [
-        AddAction(
-            path=part.path,
-            size=part.part.size,
-            partition_values={},
-            modification_time=first + index,
-            data_change=True,
-            stats=json.dumps(
-                {
-                    "numRecords": part.part.rows,
-                    "minValues": {KEY: part.part.low},
-                    "maxValues": {KEY: part.part.high},
-                }
-            ),
-        )
-        for index, part in enumerate(uploaded)
-    ]

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import FatalError
 from shared.domain.kpis import Kpi
+from shared.lake.actions import added
 from shared.lake.engine import Workspace, workspace
 from shared.lake.faults import translated
 from shared.lake.linked import link_files
+from shared.lake.parts import Layout
 from shared.lake.retry import until_won
 from shared.lake.schema import DELETED, KEY, REFRESH, kpi_schema
 from shared.lake.slot_rows import Slot
-from shared.lake.sorted_files import SortedFileWriter, added
+from shared.lake.sorted_files import SortedFileWriter
 from shared.lake.sql import quoted, quoted_list, rows_of
 from shared.lake.state_rows import APP_REFRESH
 from shared.lake.store import Lake, kpi_path
@@ -88,19 +90,19 @@ class KpiValues:
         present = last_values(self._lake, work, snapshot, self._columns)
         changed = changes(f"SELECT * EXCLUDE ({_REFRESH}) FROM ({present}) WHERE NOT {_DELETED}")
         names = quoted_list(name for name in self._schema.names if name != REFRESH)
-        with SortedFileWriter(self._lake, work, self.table) as writer:
+        with SortedFileWriter(self._lake, work, self.table, self._columns, Layout()) as writer:
             writer.write(f"SELECT {names}, {before + 1}::BIGINT AS {_REFRESH} FROM ({changed}) ORDER BY {_KEY}")
             written = writer.close()
         if not written:
             return Calculated(before, snapshot.version)
         with translated(self.table):
             snapshot.handle.create_write_transaction(
-                added(written, snapshot, is_change=True),
+                added(written, snapshot),
                 mode="append",
                 schema=snapshot.handle.schema(),
                 commit_properties=CommitProperties(app_transactions=[Transaction(APP_REFRESH, before + 1)]),
             )
-        rows = sum(file.rows for file in written)
+        rows = sum(file.part.rows for file in written)
         logger.info("calculation %s of %s: %s values changed", before + 1, self.table, rows)
         return Calculated(before + 1, version_of(self._lake, snapshot, APP_REFRESH, before + 1), rows)
 

@@ -6,14 +6,16 @@ so a file that has grown and is uploaded again gives its old rows their old keys
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 
 from shared.lake.engine import Workspace, workspace
-from shared.lake.parts import Part, lower_bound, upper_bound
+from shared.lake.parts import Layout, Part, PartWriter
 from shared.lake.schema import KEY, LINE
-from shared.lake.sql import literal, quoted
+from shared.lake.sql import first_row, literal, quoted
 from shared.settings import Settings
 
+_BATCH_ROWS = 2048
+_ONE_PART = 1 << 62
 _KEY = quoted(KEY)
 _LINE = quoted(LINE)
 
@@ -28,7 +30,8 @@ def number_repeats(settings: Settings, parts: Sequence[Part]) -> list[Part]:
         for index, part in enumerate(parts):
             os.link(part.path, link := work.folder / f"{index}.parquet")
             paths.append(literal(str(link)))
-        found = work.connection.execute(
+        found = first_row(
+            work.connection,
             f"""
             CREATE TEMP TABLE repeats AS
             SELECT {_LINE}, row_number() OVER (PARTITION BY {_KEY} ORDER BY {_LINE}) AS number
@@ -37,34 +40,30 @@ def number_repeats(settings: Settings, parts: Sequence[Part]) -> list[Part]:
                 SELECT {_KEY} FROM read_parquet([{", ".join(paths)}]) GROUP BY ALL HAVING count(*) > 1
             ) USING ({_KEY})
             QUALIFY number > 1
-            """
-        ).fetchone()
+            """,
+        )
         if found is None or found[0] == 0:
             return list(parts)
         return [_renumber(work, part, path) for part, path in zip(parts, paths, strict=True)]
 
 
 def _renumber(work: Workspace, part: Part, path: str) -> Part:
-    found = work.connection.execute(
-        f"SELECT count(*) FROM read_parquet({path}) SEMI JOIN repeats USING ({_LINE})"
-    ).fetchone()
+    import pyarrow as pa
+
+    found = first_row(work.connection, f"SELECT count(*) FROM read_parquet({path}) SEMI JOIN repeats USING ({_LINE})")
     if found is None or found[0] == 0:
         return part
-    new = work.folder / f"numbered-{part.path.name}"
-    work.connection.execute(
+    reader = work.connection.sql(
         f"""
-        COPY (
-            SELECT rows.* REPLACE (concat({_KEY}, '#' || number) AS {_KEY})
-            FROM read_parquet({path}) rows LEFT JOIN repeats USING ({_LINE}) ORDER BY {_LINE}
-        ) TO {literal(str(new))} (FORMAT parquet, COMPRESSION zstd)
+        SELECT rows.* REPLACE (concat({_KEY}, '#' || number) AS {_KEY})
+        FROM read_parquet({path}) rows LEFT JOIN repeats USING ({_LINE}) ORDER BY {_LINE}
         """
-    )
-    low, high = _bounds(work, new)
-    new.replace(part.path)
-    return Part(part.path, part.rows, part.path.stat().st_size, lower_bound(low), upper_bound(high))
-
-
-def _bounds(work: Workspace, path: Path) -> tuple[str, str]:
-    sql = f"SELECT min({_KEY}), max({_KEY}) FROM read_parquet({literal(str(path))})"
-    found = work.connection.execute(sql).fetchone()
-    return ("", "") if found is None else (found[0], found[1])
+    ).to_arrow_reader(_BATCH_ROWS)
+    folder = work.folder / part.path.stem
+    folder.mkdir()
+    writer = PartWriter(reader.schema, folder, Layout(part_bytes=_ONE_PART))
+    for batch in reader:
+        writer.write(pa.Table.from_batches([batch]))
+    new = writer.close()[0]
+    new.path.replace(part.path)
+    return replace(new, path=part.path)

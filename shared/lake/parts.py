@@ -1,17 +1,16 @@
-"""Typed rows of one blob on the local disk, as the Parquet files that a commit will bring in."""
+"""Rows on the local disk as Parquet files, ready to be sent to a table's folder."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from shared.lake.schema import KEY, LINE
+from shared.lake.schema import KEY, PROCESSING_TIME, REFRESH, RUN, SET
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 PART_BYTES = 64 * 1024**2
-_ROW_GROUP_ROWS = 65_536
-_ROW_GROUP_BYTES = 32 * 1024**2
 _BOUND_CHARACTERS = 64
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -22,6 +21,8 @@ class Part:
 
     Attributes:
         low, high: bounds of its keys, shortened where keys are long.
+        refreshes: lowest and highest `refresh` in it, where it has that column.
+        processed: latest `System_ProcessingTime` in it, where it has that column.
     """
 
     path: Path
@@ -29,31 +30,48 @@ class Part:
     size: int
     low: str
     high: str
+    refreshes: tuple[int, int] | None = None
+    processed: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How rows are laid out in files.
+
+    Attributes:
+        part_bytes: a file is closed when it has so many.
+        group_rows: rows of a row group. Whoever looks a key up reads whole row groups.
+        group_bytes: bytes of a row group in memory. Whoever reads a file holds one or two of them for each thread.
+    """
+
+    part_bytes: int = PART_BYTES
+    group_rows: int = 65_536
+    group_bytes: int = 8 * 1024**2
 
 
 class PartWriter:
-    """Writes tables of `changes` one after the other, into files of about 64 MB.
+    """Writes tables of one schema one after the other, into files of about equal size.
 
     A finished file stands in `parts` at once, so that it can be sent off while the next one is written.
     """
 
-    def __init__(self, schema: "pa.Schema", folder: Path, part_bytes: int = PART_BYTES) -> None:
-        """`schema` is `changes_schema` of the type; `folder` must exist."""
+    def __init__(self, schema: "pa.Schema", folder: Path, layout: Layout = Layout()) -> None:
+        """`folder` must exist."""
         self.parts: list[Part] = []
         self._schema = schema
         self._folder = folder
-        self._part_bytes = part_bytes
+        self._layout = layout
         self._open: _OpenPart | None = None
 
     def write(self, table: "pa.Table") -> None:
-        """Adds rows, whose lines follow those already written."""
+        """Adds rows after those already written."""
         if table.num_rows == 0:
             return
         if self._open is None:
             path = self._folder / f"part-{len(self.parts):05d}.parquet"
-            self._open = _OpenPart(path, self._schema)
+            self._open = _OpenPart(path, self._schema, self._layout)
         self._open.write(table)
-        if self._open.size >= self._part_bytes:
+        if self._open.size >= self._layout.part_bytes:
             self._finish()
 
     def close(self) -> list[Part]:
@@ -70,19 +88,18 @@ class PartWriter:
 class _OpenPart:
     """A file being written; small tables are gathered into row groups."""
 
-    def __init__(self, path: Path, schema: "pa.Schema") -> None:
+    def __init__(self, path: Path, schema: "pa.Schema", layout: Layout) -> None:
         import pyarrow.parquet as pq
 
         self._path = path
         self._schema = schema
-        plain = {KEY, LINE}
-        self._writer = pq.ParquetWriter(
-            path, schema, compression="zstd", use_dictionary=[name for name in schema.names if name not in plain]
-        )
+        self._layout = layout
+        # A dictionary costs time and, compressed, saves nothing; but for columns that are the same in every row.
+        constant = [name for name in (SET, RUN) if name in schema.names]
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=constant)
         self._waiting: list[pa.Table] = []
         self._rows = 0
-        self._low: str | None = None
-        self._high: str | None = None
+        self._bounds: dict[str, tuple[Any, Any]] = {}
 
     @property
     def size(self) -> int:
@@ -90,27 +107,44 @@ class _OpenPart:
         return self._path.stat().st_size
 
     def write(self, table: "pa.Table") -> None:
-        import pyarrow.compute as pc
-
-        bounds = pc.min_max(table.column(KEY)).as_py()
-        self._low = bounds["min"] if self._low is None else min(self._low, bounds["min"])
-        self._high = bounds["max"] if self._high is None else max(self._high, bounds["max"])
+        for name in (KEY, REFRESH, PROCESSING_TIME):
+            if name in self._schema.names:
+                self._widen(name, table.column(name))
         self._rows += table.num_rows
         self._waiting.append(table.select(self._schema.names).cast(self._schema))
         rows = sum(waiting.num_rows for waiting in self._waiting)
-        if rows >= _ROW_GROUP_ROWS or sum(waiting.nbytes for waiting in self._waiting) >= _ROW_GROUP_BYTES:
-            self._write_row_group()
+        size = sum(waiting.nbytes for waiting in self._waiting)
+        if rows >= self._layout.group_rows or size >= self._layout.group_bytes:
+            self._write_row_groups()
 
     def close(self) -> Part:
         if self._waiting:
-            self._write_row_group()
+            self._write_row_groups()
         self._writer.close()
-        return Part(self._path, self._rows, self.size, lower_bound(self._low or ""), upper_bound(self._high or ""))
+        low, high = self._bounds[KEY]
+        return Part(
+            self._path,
+            self._rows,
+            self.size,
+            lower_bound(low),
+            upper_bound(high),
+            self._bounds.get(REFRESH),
+            self._bounds.get(PROCESSING_TIME, (None, None))[1],
+        )
 
-    def _write_row_group(self) -> None:
+    def _widen(self, name: str, column: "pa.ChunkedArray") -> None:
+        import pyarrow.compute as pc
+
+        found = pc.min_max(column).as_py()
+        low, high = self._bounds.get(name, (found["min"], found["max"]))
+        self._bounds[name] = (min(low, found["min"]), max(high, found["max"]))
+
+    def _write_row_groups(self) -> None:
         import pyarrow as pa
 
-        self._writer.write_table(pa.concat_tables(self._waiting))
+        table = pa.concat_tables(self._waiting)
+        fitting = max(1, self._layout.group_bytes * table.num_rows // max(1, table.nbytes))
+        self._writer.write_table(table, row_group_size=min(fitting, self._layout.group_rows))
         self._waiting = []
 
 

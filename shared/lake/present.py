@@ -96,9 +96,9 @@ class PresentProfiles:
         merged = None
         for part in fold.merged():
             if merged is None:
-                merged = temporary(self._work.connection, "TABLE", part.sql)
+                merged = temporary(self._work.connection, "TABLE", part)
             else:
-                self._work.connection.execute(f"INSERT INTO {merged} {part.sql}")
+                self._work.connection.execute(f"INSERT INTO {merged} {part}")
         return merged
 
 

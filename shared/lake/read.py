@@ -14,7 +14,7 @@ from shared.lake.engine import Workspace, workspace
 from shared.lake.kpi_values import last_values
 from shared.lake.present import present
 from shared.lake.schema import CALCULATION_TIME, DELETED, KEY, REFRESH, TIMESTAMP, VALUE
-from shared.lake.sql import between, quoted, quoted_list
+from shared.lake.sql import between, first_row, quoted, quoted_list
 from shared.lake.store import Lake, kpi_path
 from shared.lake.tables import open_snapshot
 
@@ -79,9 +79,8 @@ def instances(
 
 def _key_after(work: Workspace, keys: str, low: str | None, number: int) -> str | None:
     """The `number`-th key above `low`; None where there are not so many."""
-    found = work.connection.execute(
-        f"SELECT DISTINCT {_KEY} FROM ({keys}) WHERE {between(low, None)} ORDER BY {_KEY} LIMIT 1 OFFSET {number - 1}"
-    ).fetchone()
+    sql = f"SELECT DISTINCT {_KEY} FROM ({keys}) WHERE {between(low, None)} ORDER BY {_KEY} LIMIT 1 OFFSET {number - 1}"
+    found = first_row(work.connection, sql)
     return None if found is None else str(found[0])
 
 
@@ -90,7 +89,7 @@ def instance(lake: Lake, hub: str, entity_type: EntityType, key: str) -> dict[st
     with workspace(lake.settings) as work:
         relation = present(lake, work, hub, entity_type, (key[:-1] if key else None, key)).rows()
         columns = _columns(entity_type)
-        row = work.connection.execute(f"SELECT {columns} FROM ({relation}) WHERE {_KEY} = ?", [key]).fetchone()
+        row = first_row(work.connection, f"SELECT {columns} FROM ({relation}) WHERE {_KEY} = ?", [key])
         return None if row is None else _as_json(entity_type, row)
 
 

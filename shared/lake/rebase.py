@@ -6,31 +6,29 @@ until no export can ask for them any more.
 
 import logging
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from shared.lake.compact import removal
-from shared.lake.engine import Workspace, workspace
+from shared.lake.actions import UploadedPart, added, removed
+from shared.lake.engine import workspace
 from shared.lake.faults import translated
+from shared.lake.ranges import ranges
 from shared.lake.retry import until_won
 from shared.lake.schema import DELETED, KEY, KIND
-from shared.lake.sorted_files import SortedFileWriter, added
-from shared.lake.sql import Bounds, quoted
-from shared.lake.state_rows import APP_EXPIRE, APP_FOLD, APP_REFRESH, BASE, SLOT, StateRows, layers
+from shared.lake.sorted_files import SortedFileWriter
+from shared.lake.sql import quoted
+from shared.lake.state_rows import APP_EXPIRE, APP_FOLD, APP_REFRESH, BASE, SLOT, STATES_LAYOUT, StateRows, layers
 from shared.lake.store import Lake
 from shared.lake.tables import DataFile, Snapshot, open_snapshot
 
 if TYPE_CHECKING:
-    from deltalake.transaction import AddAction, RemoveAction
+    from shared.lake.actions import Actions
 
 logger = logging.getLogger(__name__)
 
 _KEY, _DELETED = quoted(KEY), quoted(DELETED)
-_FILE_ROWS = 250_000
 _MANY_FILES = 64
 _LARGE_SHARE = 10  # the base is written anew when a tenth of it was written in refreshes
 _LONG_UNFOLDED = timedelta(days=7)
-_SAMPLED_KEYS = 20_000
 
 
 def fold_slots(lake: Lake, table: str, now: datetime) -> bool:
@@ -45,13 +43,9 @@ def fold_slots(lake: Lake, table: str, now: datetime) -> bool:
         if snapshot is None or not _is_worthwhile(snapshot, now):
             return False
         upto = snapshot.transaction(APP_REFRESH) or 0
-        with workspace(lake.settings) as work, SortedFileWriter(lake, work, table, BASE) as writer:
-            rows = StateRows(lake, work, snapshot, snapshot.fields)
-            for bounds in _ranges(work, snapshot, rows.keys):
-                writer.write(f"SELECT * FROM ({rows.last(bounds)}) WHERE NOT {_DELETED} ORDER BY {_KEY}")
-            written = writer.close()
-        gone = [removal(file) for file in snapshot.files if file.kind == BASE]
-        _commit(snapshot, [*added(written, snapshot, is_change=False), *gone], APP_FOLD, upto)
+        written = _write_base(lake, snapshot)
+        gone = removed([file for file in snapshot.files if file.kind == BASE])
+        _commit(snapshot, [*added(written, snapshot, kind=BASE, is_change=False), *gone], APP_FOLD, upto)
         logger.info("%s folded into its base up to refresh %s: %s files", table, upto, len(written))
         return True
 
@@ -70,16 +64,16 @@ def _is_worthwhile(snapshot: Snapshot, now: datetime) -> bool:
     return len(above) > _MANY_FILES or size * _LARGE_SHARE > bottom > 0
 
 
-def _ranges(work: Workspace, snapshot: Snapshot, keys: str) -> list[Bounds]:
-    found = layers(snapshot)
-    count = -(-sum(file.rows for file in [*found.bottom, *found.above]) // _FILE_ROWS)
-    sample = work.connection.execute(
-        f"""
-        SELECT * FROM ({keys}) USING SAMPLE reservoir({_SAMPLED_KEYS} ROWS) REPEATABLE (1) ORDER BY 1
-        """
-    ).fetchall()
-    cuts = dict.fromkeys(sample[len(sample) * index // count][0] for index in range(1, count))
-    return list(pairwise([None, *cuts, None]))
+def _write_base(lake: Lake, snapshot: Snapshot) -> list[UploadedPart]:
+    columns = [column for column in snapshot.columns.values() if column.name != KIND]
+    with (
+        workspace(lake.settings) as work,
+        SortedFileWriter(lake, work, snapshot.table, columns, STATES_LAYOUT, BASE) as writer,
+    ):
+        rows = StateRows(lake, work, snapshot, snapshot.fields)
+        for bounds in ranges(work.connection, lake.settings, rows.keys, rows.files):
+            writer.write(f"SELECT * FROM ({rows.last(bounds)}) WHERE NOT {_DELETED} ORDER BY {_KEY}")
+        return writer.close()
 
 
 def expire_slots(lake: Lake, table: str, now: datetime, keep: timedelta) -> int:
@@ -102,7 +96,7 @@ def expire_slots(lake: Lake, table: str, now: datetime, keep: timedelta) -> int:
         if not gone:
             return 0
         newest = max(file.refreshes[1] for file in gone if file.refreshes)
-        _commit(snapshot, [removal(file) for file in gone], APP_EXPIRE, newest)
+        _commit(snapshot, removed(gone), APP_EXPIRE, newest)
         logger.info("%s files of %s have expired, up to refresh %s", len(gone), table, newest)
         return len(gone)
 
@@ -113,7 +107,7 @@ def _slots(snapshot: Snapshot) -> list[DataFile]:
     return [file for file in snapshot.files if file.kind == SLOT]
 
 
-def _commit(snapshot: Snapshot, actions: "list[AddAction | RemoveAction]", app_id: str, number: int) -> None:
+def _commit(snapshot: Snapshot, actions: "Actions", app_id: str, number: int) -> None:
     from deltalake.transaction import CommitProperties, Transaction
 
     with translated(snapshot.table):

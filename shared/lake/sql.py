@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.domain.fields import Field
 from shared.lake.schema import arrow_type
@@ -96,3 +96,10 @@ def temporary(connection: "duckdb.DuckDBPyConnection", what: str, query: str) ->
 def fresh_name() -> str:
     """A name that nothing in a workspace has."""
     return f"t{uuid.uuid4().hex}"
+
+
+def first_row(
+    connection: "duckdb.DuckDBPyConnection", query: str, values: Sequence[Any] = ()
+) -> tuple[Any, ...] | None:
+    """The first row of a query that has few; an unread rest would block the connection."""
+    return next(iter(connection.execute(query, list(values)).fetchall()), None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared.lake.engine import Workspace
 from shared.lake.linked import link_files
+from shared.lake.parts import Layout
 from shared.lake.schema import DELETED, KEY, PROCESSING_TIME, REFRESH
 from shared.lake.sql import ALL_KEYS, Bounds, between, quoted, quoted_list, rows_of, temporary
 from shared.lake.store import Lake
@@ -19,6 +20,8 @@ APP_FOLD = "fold"
 APP_EXPIRE = "expire"
 BASE = "base"
 SLOT = "slot"
+# Small files and small row groups: a lookup fetches whole files and reads whole row groups.
+STATES_LAYOUT = Layout(part_bytes=16 * 1024**2, group_rows=2048)
 
 _STAMPS = (KEY, DELETED, PROCESSING_TIME, REFRESH)
 _KEY, _REFRESH = quoted(KEY), quoted(REFRESH)
@@ -66,10 +69,13 @@ class StateRows:
         found = layers(snapshot, *bounds)
         columns = [*(snapshot.columns[name.casefold()] for name in _STAMPS), *fields]
         names = quoted_list(column.name for column in columns)
-        bottom = rows_of(link_files(lake, work, snapshot.table, found.bottom), columns)
-        self._bottom = temporary(work.connection, "VIEW", f"SELECT {names} FROM {bottom}")
-        above = rows_of(link_files(lake, work, snapshot.table, found.above), columns)
-        self._above = temporary(work.connection, "VIEW", f"SELECT {names} FROM {above}") if found.above else None
+        bottom = link_files(lake, work, snapshot.table, found.bottom)
+        above = link_files(lake, work, snapshot.table, found.above)
+        self.files = [*bottom, *above]
+        self._bottom = temporary(work.connection, "VIEW", f"SELECT {names} FROM {rows_of(bottom, columns)}")
+        self._above: str | None = None
+        if above:
+            self._above = temporary(work.connection, "VIEW", f"SELECT {names} FROM {rows_of(above, columns)}")
 
     @property
     def keys(self) -> str:

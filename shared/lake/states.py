@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from shared.clock import iso
 from shared.domain.entity_types import EntityType
+from shared.lake.actions import UploadedPart, added
 from shared.lake.engine import Workspace, workspace
 from shared.lake.faults import translated
 from shared.lake.fold import Fold
@@ -20,9 +21,9 @@ from shared.lake.linked import link_files
 from shared.lake.pending import PendingFile, pending_files
 from shared.lake.retry import until_won
 from shared.lake.schema import KEY, KIND, PROCESSING_TIME, REFRESH, states_schema
-from shared.lake.sorted_files import SortedFile, SortedFileWriter, added
+from shared.lake.sorted_files import SortedFileWriter
 from shared.lake.sql import literal, quoted
-from shared.lake.state_rows import APP_REFRESH, SLOT, StateRows
+from shared.lake.state_rows import APP_REFRESH, SLOT, STATES_LAYOUT, StateRows
 from shared.lake.store import Lake, changes_path, states_path
 from shared.lake.tables import Snapshot, ensure_table, open_snapshot, version_of
 
@@ -73,12 +74,12 @@ def _refresh(lake: Lake, hub: str, profile_type: EntityType, now: datetime) -> R
     if changes is None or changes.version <= before:
         return Refresh(before, before, 0, states.version)
     pending = pending_files(lake, changes, before)
-    written: list[SortedFile] = []
+    written: list[UploadedPart] = []
     if pending:
         with workspace(lake.settings) as work:
             written = _merge(lake, work, changes, states, pending, now)
     version = _commit(lake, states, written, changes.version)
-    rows = sum(file.rows for file in written)
+    rows = sum(file.part.rows for file in written)
     logger.info("refresh %s of %s: %s rows changed", changes.version, states.table, rows)
     return Refresh(before, changes.version, rows, version)
 
@@ -95,26 +96,27 @@ def _states_schema(profile_type: EntityType, changes: Snapshot | None) -> "pa.Sc
 
 def _merge(
     lake: Lake, work: Workspace, changes: Snapshot, states: Snapshot, pending: Sequence[PendingFile], now: datetime
-) -> list[SortedFile]:
+) -> list[UploadedPart]:
     earlier = StateRows(lake, work, states, changes.fields) if states.files else None
     local = link_files(lake, work, changes.table, pending)
     fold = Fold(work, lake.settings, local, [*changes.columns.values()], earlier)
     stamp = (
         f"TIMESTAMPTZ {literal(iso(now))} AS {quoted(PROCESSING_TIME)}, {changes.version}::BIGINT AS {quoted(REFRESH)}"
     )
-    with SortedFileWriter(lake, work, states.table, SLOT) as writer:
-        for part in fold.merged():
-            writer.write(f"SELECT *, {stamp} FROM ({part.sql}) ORDER BY {quoted(KEY)}")
+    columns = [column for column in states.columns.values() if column.name != KIND]
+    with SortedFileWriter(lake, work, states.table, columns, STATES_LAYOUT, SLOT) as writer:
+        for merged in fold.merged():
+            writer.write(f"SELECT *, {stamp} FROM ({merged}) ORDER BY {quoted(KEY)}")
         return writer.close()
 
 
-def _commit(lake: Lake, states: Snapshot, written: Sequence[SortedFile], number: int) -> int:
+def _commit(lake: Lake, states: Snapshot, written: Sequence[UploadedPart], number: int) -> int:
     """Commits the refresh with its watermark; also alone, so that the next one need not look at the same again."""
     from deltalake.transaction import CommitProperties, Transaction
 
     with translated(states.table):
         states.handle.create_write_transaction(
-            added(written, states, is_change=True),
+            added(written, states, kind=SLOT),
             mode="append",
             schema=states.handle.schema(),
             partition_by=[KIND],

@@ -9,7 +9,6 @@ from shared.domain.errors import NotFoundError, PreconditionError, RefusedError
 from shared.domain.names import same_name
 from shared.domain.run import RunKind
 from shared.domain.slot import data_path
-from shared.ingest.ahead import ahead
 from shared.lake.engine import Workspace
 from shared.ledger.slots import Plan, Published
 from shared.outbound.columns import Column
@@ -20,8 +19,6 @@ from shared.outbound.write_csv import CsvStream, csv_query
 from shared.storage.blobs import BlobEntry
 
 logger = logging.getLogger(__name__)
-
-_PIECES_AHEAD = 4
 
 BLOB_FAULTS = frozenset({"DestinationBlobExists", "DestinationBlobGone", "DestinationBlobChanged"})
 """Codes of faults of one blob; the connection to the destination is well."""
@@ -91,13 +88,13 @@ def _write(export: Export, plan: Plan, path: str) -> None:
         query = csv_query(_columns(export, plan), slot.sql)
         stream = CsvStream(Workspace(slot.connection, slot.folder), query)
 
-        def pieces(ready: Iterator[bytes]) -> Iterator[bytes]:
-            yield from ready
-            # The blob's metadata is committed with its last byte, so these are known in time.
+        def pieces(made: Iterator[bytes]) -> Iterator[bytes]:
+            yield from made
+            # The blob's metadata is committed after its last byte, so these are known in time.
             facts.update(rows=str(stream.rows), sha256=stream.sha256)
 
-        with closing(stream.pieces()) as made, ahead(made, _PIECES_AHEAD) as ready:
-            export.destination.upload_blocks(path, pieces(ready), facts, "text/csv; charset=utf-8")
+        with closing(stream.pieces()) as made:
+            export.destination.upload_blocks(path, pieces(made), facts, "text/csv; charset=utf-8")
 
 
 def _columns(export: Export, plan: Plan) -> list[Column]:

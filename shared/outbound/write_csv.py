@@ -40,7 +40,7 @@ class CsvStream:
         self.sha256 = ""
 
     def pieces(self) -> Generator[bytes]:
-        """The bytes in order, in pieces of about 4 MiB; nothing is kept on disk and little in memory.
+        """The bytes in order, in pieces of at most 4 MiB; nothing is kept on disk and little in memory.
 
         The engine writes into a named pipe and waits when the reader does. Whoever stops early stops the engine.
 
@@ -48,20 +48,24 @@ class CsvStream:
             Whatever the engine raises.
         """
         digest = hashlib.sha256()
-        with self._writing() as pipe:
-            piece = bytearray()
-            while read := os.read(pipe, _READ_BYTES):
-                digest.update(read)
-                self.size += len(read)
-                piece += read
-                if len(piece) >= _PIECE_BYTES:
-                    yield bytes(piece)
-                    piece.clear()
-            if piece and self._failure is None:
-                yield bytes(piece)
+        buffer, filled = bytearray(_PIECE_BYTES), 0
+        with self._writing() as pipe, memoryview(buffer) as view:
+            while read := os.readv(pipe, [view[filled:]]):
+                filled += read
+                if filled == _PIECE_BYTES:
+                    yield self._piece(view, digest)
+                    filled = 0
+            if self._failure is None and filled:
+                yield self._piece(view[:filled], digest)
         if self._failure is not None:
             raise self._failure
         self.sha256 = digest.hexdigest()
+
+    def _piece(self, view: memoryview, digest: "hashlib._Hash") -> bytes:
+        piece = bytes(view)
+        digest.update(piece)
+        self.size += len(piece)
+        return piece
 
     @contextmanager
     def _writing(self) -> Iterator[int]:

@@ -2,13 +2,15 @@
 
 import base64
 import uuid
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.storage.blob import BlobBlock, ContainerClient, ContentSettings
+from azure.storage.blob import BlobBlock, BlobClient, ContainerClient, ContentSettings
 from pydantic import SecretStr
 
 from shared.domain.blob_version import bare_etag
@@ -18,6 +20,8 @@ from shared.storage.blobs import BlobEntry, list_entries
 from shared.storage.clients import BLOCK_BYTES, sas_container
 from shared.storage.sas import ContainerSas, read_container_sas
 from shared.storage.translate import translated
+
+_BLOCKS_AT_ONCE = 3
 
 
 class DestinationContainer:
@@ -59,14 +63,7 @@ class DestinationContainer:
             PreconditionError: a blob is there already. It may be ours: an earlier commit whose answer was lost.
         """
         blob = self._client.get_blob_client(path)
-        # Ids are our own, so that a second writer of the same path cannot slip its blocks in between.
-        upload_id = uuid.uuid4().hex
-        blocks: list[BlobBlock] = []
-        for block in _in_blocks(chunks):
-            block_id = base64.b64encode(f"{upload_id}{len(blocks):06d}".encode()).decode()
-            with self._needing("w", self._blob(path)):
-                blob.stage_block(block_id, block, length=len(block))
-            blocks.append(BlobBlock(block_id))
+        blocks = self._stage(blob, path, chunks)
         condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing} if if_none_match else {}
         with self._needing("w", self._blob(path)):
             answer = blob.commit_block_list(
@@ -76,6 +73,31 @@ class DestinationContainer:
                 **condition,
             )
         return bare_etag(str(answer["etag"]))
+
+    def _stage(self, blob: BlobClient, path: str, chunks: Iterable[bytes]) -> list[BlobBlock]:
+        """Sends the bytes, a few blocks at once, while the next ones are made."""
+        # Ids are our own, so that a second writer of the same path cannot slip its blocks in between.
+        upload_id = uuid.uuid4().hex
+        ids: list[str] = []
+        sent: deque[Future[None]] = deque()
+
+        def send(block_id: str, block: bytes) -> None:
+            with self._needing("w", self._blob(path)):
+                blob.stage_block(block_id, block, length=len(block))
+
+        with ThreadPoolExecutor(_BLOCKS_AT_ONCE, thread_name_prefix="stage") as pool:
+            try:
+                for block in _in_blocks(chunks):
+                    ids.append(base64.b64encode(f"{upload_id}{len(ids):06d}".encode()).decode())
+                    sent.append(pool.submit(send, ids[-1], block))
+                    if len(sent) > _BLOCKS_AT_ONCE:
+                        sent.popleft().result()
+                while sent:
+                    sent.popleft().result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return [BlobBlock(block_id) for block_id in ids]
 
     def upload_bytes(self, path: str, data: bytes, content_type: str) -> str:
         """Writes a small blob over whatever is there, and returns its ETag, without quotes."""
@@ -110,11 +132,14 @@ class DestinationContainer:
 
 
 def _in_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    block = bytearray()
+    """Blocks of at least `BLOCK_BYTES`, but for the last; a chunk is not cut."""
+    waiting: list[bytes] = []
+    size = 0
     for chunk in chunks:
-        block += chunk
-        while len(block) >= BLOCK_BYTES:
-            yield bytes(block[:BLOCK_BYTES])
-            del block[:BLOCK_BYTES]
-    if block:
-        yield bytes(block)
+        waiting.append(chunk)
+        size += len(chunk)
+        if size >= BLOCK_BYTES:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if size:
+        yield b"".join(waiting)

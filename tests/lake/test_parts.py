@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.lake.number_repeats import number_repeats
-from shared.lake.parts import Part, PartWriter, lower_bound, upper_bound
+from shared.lake.parts import Layout, Part, PartWriter, lower_bound, upper_bound
 from shared.lake.schema import changes_schema
 from shared.settings import Settings
 from tests.lake.given import profile_type, typed
@@ -29,7 +29,7 @@ def test_bounds_hold_however_long_the_key(key: str) -> None:
 
 
 def test_parts_hold_every_row_in_its_order(tmp_path: Path) -> None:
-    writer = PartWriter(changes_schema(CUSTOMER), tmp_path, part_bytes=100_000)
+    writer = PartWriter(changes_schema(CUSTOMER), tmp_path, Layout(part_bytes=100_000))
     line = 2
     for size in (1, 70_000, 0, 65_536, 100, 70_000, 49):
         lines = range(line, line + size)
