@@ -5,6 +5,7 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from shared import maintain
 from shared.domain.kpis import Kpi
 from shared.http.body import JsonObject, NoBody
 from shared.http.conditions import FromConditions, FromReading, answer_written
@@ -70,7 +71,7 @@ def put_kpi(
 @router.delete("/hubs/{hub}/kpi/{name}", status_code=204)
 def delete_kpi(conditions: FromConditions, services: FromServices, hub: HubName, name: DefinedName) -> Response:
     """Deletes a KPI that no connector exports."""
-    services.definitions.delete_kpi(hub, name, conditions)
+    maintain.delete_kpi(services, hub, name, conditions)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 

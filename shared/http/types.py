@@ -14,6 +14,7 @@ from shared.http.openapi import json_body
 from shared.http.order import OrderBy, answer_sorted
 from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top
 from shared.http.routing import DefinedName, FromServices, HubName, new_router
+from shared.maintain import delete_type as delete_entity_type
 
 _COLUMNS = ("typeName", "apiEntitySetName", "created", "lastChangedUtc")
 
@@ -69,7 +70,7 @@ def _add_routes(
         path, status_code=204, name=f"delete_{noun}_type", description=f"Deletes a {noun} type that nothing uses."
     )
     def delete_type(conditions: FromConditions, services: FromServices, hub: HubName, name: DefinedName) -> Response:
-        services.definitions.delete_entity_type(hub, kind, name, conditions)
+        delete_entity_type(services, hub, kind, name, conditions)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
 

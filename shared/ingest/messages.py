@@ -12,6 +12,9 @@ from shared.ingest.sweep import sweep_named
 
 logger = logging.getLogger(__name__)
 
+# Another five attempts would end the same way; somebody has to look first.
+_OUR_FAULTS = frozenset({"WorkerLost", "InternalError"})
+
 
 def take_message(services: Services, message: Any, message_id: str) -> None:
     """Does what a message asks for.
@@ -31,7 +34,7 @@ def take_message(services: Services, message: Any, message_id: str) -> None:
 def give_up(services: Services, message: Any) -> None:
     """Marks the run Failed whose message was tried in vain; the reason of the last attempt is kept.
 
-    Such a run failed for want of a service, not for its data, so the reconciler takes it up again.
+    A run that failed for want of a service, not by its data or by us, the reconciler takes up again.
     """
     match message:
         case {"hub": str(hub), "runId": str(run_id)}:
@@ -42,6 +45,6 @@ def give_up(services: Services, message: Any) -> None:
                 code="WorkerLost",
                 message="the worker ended in the middle of every attempt; see the log of its instance",
             )
-            finish(services, stored, Outcome.of_reason(reason), 0, retryable=reason.code != "WorkerLost")
+            finish(services, stored, Outcome.of_reason(reason), 0, retryable=reason.code not in _OUR_FAULTS)
         case _:
             logger.error("a message was given up: %s", UnavailableError("SweepFailed", "a mapping could not be swept"))

@@ -46,7 +46,8 @@ def added(
             partition_values={KIND: kind} if kind else {},
             modification_time=first + index,
             data_change=is_change,
-            stats=json.dumps(_stats(file.part)),
+            # deltalake reads an escaped U+10FFFF as U+FFFFF, so nothing is escaped.
+            stats=json.dumps(_stats(file.part), ensure_ascii=False),
         )
         for index, file in enumerate(uploaded)
     ]

@@ -66,6 +66,7 @@ def connect(settings: Settings, folder: Path) -> "duckdb.DuckDBPyConnection":
     )
     for statement in (
         "SET TimeZone = 'UTC'",
+        "SET enable_progress_bar = false",  # it would be drawn into the log of the host
         f"SET allowed_directories = [{literal(str(folder))}]",
         "SET enable_external_access = false",
         "SET lock_configuration = true",

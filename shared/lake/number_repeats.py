@@ -11,7 +11,7 @@ from dataclasses import replace
 from shared.lake.engine import Workspace, workspace
 from shared.lake.parts import Layout, Part, PartWriter
 from shared.lake.schema import KEY, LINE
-from shared.lake.sql import first_row, literal, quoted
+from shared.lake.sql import first_row, fresh_name, literal, quoted
 from shared.settings import Settings
 
 _BATCH_ROWS = 2048
@@ -59,7 +59,7 @@ def _renumber(work: Workspace, part: Part, path: str) -> Part:
         FROM read_parquet({path}) rows LEFT JOIN repeats USING ({_LINE}) ORDER BY {_LINE}
         """
     ).to_arrow_reader(_BATCH_ROWS)
-    folder = work.folder / part.path.stem
+    folder = work.folder / fresh_name()
     folder.mkdir()
     writer = PartWriter(reader.schema, folder, Layout(part_bytes=_ONE_PART))
     for batch in reader:

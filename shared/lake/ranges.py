@@ -52,10 +52,11 @@ def ranges(
 
 def _bytes_in_memory(connection: "duckdb.DuckDBPyConnection", files: Sequence[Path]) -> int:
     paths = ", ".join(literal(str(file)) for file in files)
-    found = connection.execute(
+    found = first_row(
+        connection,
         f"""
         SELECT sum(total_uncompressed_size)::BIGINT + sum(num_values)::BIGINT * {_VALUE_BYTES}
         FROM parquet_metadata([{paths}])
-        """
+        """,
     )
     return int(found[0] or 0) if found else 0

@@ -43,7 +43,7 @@ def fold_slots(lake: Lake, table: str, now: datetime) -> bool:
         if snapshot is None or not _is_worthwhile(snapshot, now):
             return False
         upto = snapshot.transaction(APP_REFRESH) or 0
-        written = _write_base(lake, snapshot)
+        written = _write_anew(lake, snapshot)
         gone = removed([file for file in snapshot.files if file.kind == BASE])
         _commit(snapshot, [*added(written, snapshot, kind=BASE, is_change=False), *gone], APP_FOLD, upto)
         logger.info("%s folded into its base up to refresh %s: %s files", table, upto, len(written))
@@ -64,7 +64,7 @@ def _is_worthwhile(snapshot: Snapshot, now: datetime) -> bool:
     return len(above) > _MANY_FILES or size * _LARGE_SHARE > bottom > 0
 
 
-def _write_base(lake: Lake, snapshot: Snapshot) -> list[UploadedPart]:
+def _write_anew(lake: Lake, snapshot: Snapshot) -> list[UploadedPart]:
     columns = [column for column in snapshot.columns.values() if column.name != KIND]
     with (
         workspace(lake.settings) as work,

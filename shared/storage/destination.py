@@ -3,7 +3,7 @@
 import base64
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
@@ -52,7 +52,7 @@ class DestinationContainer:
         Args:
             path: of the blob.
             chunks: its bytes, in pieces of any size.
-            metadata: committed together with the content.
+            metadata: committed together with the content; it is read after the last piece.
             content_type: of the blob.
             if_none_match: whether an existing blob is left alone.
 
@@ -67,14 +67,14 @@ class DestinationContainer:
         condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing} if if_none_match else {}
         with self._needing("w", self._blob(path)):
             answer = blob.commit_block_list(
-                blocks,
+                [*blocks],
                 content_settings=ContentSettings(content_type=content_type),
                 metadata=dict(metadata),
                 **condition,
             )
         return bare_etag(str(answer["etag"]))
 
-    def _stage(self, blob: BlobClient, path: str, chunks: Iterable[bytes]) -> list[BlobBlock]:
+    def _stage(self, blob: BlobClient, path: str, chunks: Iterable[bytes]) -> Sequence[BlobBlock]:
         """Sends the bytes, a few blocks at once, while the next ones are made."""
         # Ids are our own, so that a second writer of the same path cannot slip its blocks in between.
         upload_id = uuid.uuid4().hex
@@ -86,17 +86,13 @@ class DestinationContainer:
                 blob.stage_block(block_id, block, length=len(block))
 
         with ThreadPoolExecutor(_BLOCKS_AT_ONCE, thread_name_prefix="stage") as pool:
-            try:
-                for block in _in_blocks(chunks):
-                    ids.append(base64.b64encode(f"{upload_id}{len(ids):06d}".encode()).decode())
-                    sent.append(pool.submit(send, ids[-1], block))
-                    if len(sent) > _BLOCKS_AT_ONCE:
-                        sent.popleft().result()
-                while sent:
+            for block in _in_blocks(chunks):
+                ids.append(base64.b64encode(f"{upload_id}{len(ids):06d}".encode()).decode())
+                sent.append(pool.submit(send, ids[-1], block))
+                if len(sent) > _BLOCKS_AT_ONCE:
                     sent.popleft().result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            while sent:
+                sent.popleft().result()
         return [BlobBlock(block_id) for block_id in ids]
 
     def upload_bytes(self, path: str, data: bytes, content_type: str) -> str:

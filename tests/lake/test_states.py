@@ -42,13 +42,13 @@ STEPS = st.lists(BLOBS | st.sampled_from(["refresh", "export", "export", "mainta
 
 
 def present(lake: Lake, top: int = 1000) -> dict[str, dict[str, Any]]:
-    """All instances by key, page by page, `CustomerId` standing for the key where it is set."""
+    """All instances by key, page by page."""
     found: dict[str, dict[str, Any]] = {}
     after: str | None = None
     while True:
         page = instances(lake, HUB, CUSTOMER, None, top, after)
         for row in page.rows:
-            found[row["CustomerId"]] = row
+            found[row.pop("ProfileId")] = row
         if page.next_key is None:
             return found
         after = page.next_key
@@ -126,7 +126,7 @@ def commit(lake: Lake, oracle: Oracle, rows: list[Row], folder: Path) -> None:
 
 
 def rows_of(lake: Lake) -> dict[str, dict[str, Any]]:
-    return {str(row["CustomerId"]): row for row in instances(lake, HUB, CUSTOMER).rows}
+    return present(lake)
 
 
 def person(key: str, **fields: Any) -> dict[str, Any]:
