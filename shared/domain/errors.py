@@ -12,6 +12,7 @@
     ├── DataError                     this blob version is refused; recorded, acknowledged, not retried
     │   ├── SkippedError              nothing to ingest (gone, empty); the run ends Skipped
     │   └── SupersededError           a newer version of the blob has taken its place
+    ├── ClaimLostError                another worker has taken the work over; stop, and write nothing
     ├── RefusedError                  an outside system refuses us; its owner must act (rights, expiry, gone)
     ├── TransientError                the same call may succeed later
     │   ├── UnavailableError          storage or vault does not answer
@@ -105,6 +106,10 @@ class SupersededError(DataError):
     """A newer version of the same blob has taken its place; the run ends Superseded."""
 
 
+class ClaimLostError(HubError):
+    """Another worker has taken the work over; this one stops and writes nothing."""
+
+
 class RefusedError(HubError):
     """A source, destination or vault refuses us (rights, expiry, container gone); its owner must act."""
 
@@ -159,6 +164,7 @@ HTTP_STATUS: dict[type[HubError], int] = {
     MediaTypeError: 415,
     RequestError: 400,
     DataError: 409,
+    ClaimLostError: 409,
     RefusedError: 409,
     ThrottledError: 429,
     TransientError: 503,
@@ -169,6 +175,7 @@ HTTP_STATUS: dict[type[HubError], int] = {
 RECOVERY: dict[type[HubError], Recovery] = {
     RequestError: Recovery.RECORD,
     DataError: Recovery.RECORD,
+    ClaimLostError: Recovery.RECORD,
     RefusedError: Recovery.RECORD,
     TransientError: Recovery.RETRY,
     FatalError: Recovery.RETRY,

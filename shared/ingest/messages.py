@@ -4,10 +4,10 @@ import logging
 from typing import Any
 
 from shared.app import Services
-from shared.domain.errors import UnavailableError
-from shared.domain.run import RunError
-from shared.ingest.finish import Outcome, finish
+from shared.domain.run import RunError, RunKind
+from shared.ingest.attempt import end
 from shared.ingest.ingest_blob import ingest_blob
+from shared.ingest.outcome import Outcome
 from shared.ingest.sweep import sweep_named
 
 logger = logging.getLogger(__name__)
@@ -17,10 +17,10 @@ _OUR_FAULTS = frozenset({"WorkerLost", "InternalError"})
 
 
 def take_message(services: Services, message: Any, message_id: str) -> None:
-    """Does what a message asks for.
+    """Does what a message asks for; one that nobody understands is logged and dropped.
 
     Raises:
-        TransientError, FatalError: the message is to be delivered again.
+        TransientError, FatalError, or anything unexpected: the message is to be delivered again.
     """
     match message:
         case {"sweep": True, "hub": str(hub), "connector": str(connector), "mapping": str(mapping)}:
@@ -35,16 +35,19 @@ def give_up(services: Services, message: Any) -> None:
     """Marks the run Failed whose message was tried in vain; the reason of the last attempt is kept.
 
     A run that failed for want of a service, not by its data or by us, the reconciler takes up again.
+
+    Raises:
+        ClaimLostError: the run goes on elsewhere at this very moment; the next delivery looks again.
     """
     match message:
+        case {"sweep": True, "hub": str(hub), "connector": str(connector), "mapping": str(mapping)}:
+            logger.error("sweep given up: hub %s connector %s mapping %s", hub, connector, mapping)
         case {"hub": str(hub), "runId": str(run_id)}:
             stored = services.runs.get(hub, run_id)
-            if stored is None or stored.run.state.is_final:
+            if stored is None or stored.run.kind is not RunKind.INGEST or stored.run.state.is_final:
                 return
-            reason = stored.run.error or RunError(
-                code="WorkerLost",
-                message="the worker ended in the middle of every attempt; see the log of its instance",
-            )
-            finish(services, stored, Outcome.of_reason(reason), 0, retryable=reason.code not in _OUR_FAULTS)
+            lost = "the worker ended in the middle of every attempt; see the log of its instance"
+            reason = stored.run.error or RunError(code="WorkerLost", message=lost)
+            end(services, stored, Outcome.of_reason(reason), 0, retryable=reason.code not in _OUR_FAULTS)
         case _:
-            logger.error("a message was given up: %s", UnavailableError("SweepFailed", "a mapping could not be swept"))
+            logger.error("a message of the queue ingest-poison is not understood; it is dropped")

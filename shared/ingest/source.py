@@ -44,7 +44,7 @@ class Source:
         try:
             entry = self._container.properties(self.version.path)
         except NotFoundError:
-            raise SkippedError("BlobGone", "the blob was deleted before it was read; nothing was ingested") from None
+            raise SkippedError("BlobGone", "the blob was deleted; nothing of this version was ingested") from None
         if entry.etag != self.version.etag:
             raise SupersededError("BlobOverwritten", "the blob was overwritten; its newer version has its own run")
         if entry.copy_status == "pending":
@@ -90,7 +90,8 @@ class Source:
         container, prefix = split_folder(folder)
         name = self.version.path.removeprefix(mapping.prefix)
         try:
-            self._container.copy(self.version.path, container, f"{prefix}/{name}" if prefix else name)
+            target = f"{prefix}/{name}" if prefix else name
+            self._container.copy(self.version.path, container, target, self.version.etag)
         except NotFoundError:
             return  # an earlier attempt moved it
         self._container.delete(self.version.path, self.version.etag)

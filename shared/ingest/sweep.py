@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
+from itertools import batched
 
 from shared.app import Services
 from shared.definitions.store import Stored
@@ -11,7 +13,7 @@ from shared.domain.blob_version import BlobVersion
 from shared.domain.connectors import AzureBlobConnector
 from shared.domain.errors import HubError, NotFoundError, PreconditionError, RefusedError
 from shared.domain.mappings import Mapping
-from shared.domain.run import RunState
+from shared.domain.run import RunKind, RunState
 from shared.ingest.match import new_run, queue_version
 from shared.ledger.runs import StoredRun
 from shared.storage.blobs import BlobContainer
@@ -19,9 +21,12 @@ from shared.storage.queues import Queue
 
 logger = logging.getLogger(__name__)
 
-# A message is taken within seconds; one that is older than this was lost, or its worker died.
-LEFT_BEHIND_AFTER = timedelta(minutes=10)
+# A queue is worked off within this time, or nobody works on it; a message too many does no harm.
+LEFT_BEHIND_AFTER = timedelta(minutes=30)
+FIRST_PAUSE = timedelta(minutes=7)
+_LONGEST_PAUSE_AFTER = 8
 _PARALLEL_REQUESTS = 8
+_PAGE = 1_000
 
 type RunTest = Callable[[StoredRun], bool]
 
@@ -32,18 +37,21 @@ def request_sweep(queue: Queue, hub: str, connector: str, mapping: str) -> None:
 
 
 def reconcile(services: Services) -> None:
-    """Sweeps every mapping of every hub; a connector that cannot be reached does not hold up the others."""
+    """Sweeps every mapping of every hub; what cannot be reached does not hold up the rest."""
+    now = services.clock.machine_now()
     for hub in services.definitions.hub_names():
-        for connector in services.definitions.connectors(hub):
-            if not isinstance(connector.document, AzureBlobConnector):
-                continue
-            name = connector.document.connector_name
+        try:
+            mappings = _mappings(services, hub)
+            wake_left_behind(services, hub)
+        except HubError as error:
+            logger.error("sweep failed: hub %s: %s", hub, error)
+            continue
+        for mapping in mappings:
             try:
-                for mapping in services.definitions.mappings(hub, name):
-                    sweep_mapping(services, hub, mapping, again=lambda run: run.is_retryable)
+                sweep_mapping(services, hub, mapping, again=lambda stored: _is_due_again(stored, now))
             except HubError as error:
-                logger.error("sweep failed: hub %s connector %s: %s", hub, name, error)
-        wake_left_behind(services, hub)
+                name, connector = mapping.document.connector_mapping_name, mapping.document.connector_name
+                logger.error("sweep failed: hub %s connector %s mapping %s: %s", hub, connector, name, error)
 
 
 def sweep_named(services: Services, hub: str, connector: str, mapping: str) -> int:
@@ -83,19 +91,39 @@ def sweep_mapping(services: Services, hub: str, mapping: Stored[Mapping], again:
         for entry in source.list(document.prefix)
         if document.matches(document.container, entry.path)
     )
+    queued = 0
     with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
-        queued = sum(pool.map(queue, versions))
+        for page in batched(versions, _PAGE, strict=False):
+            queued += sum(pool.map(queue, page))
     if queued:
         logger.info("sweep queued %d blob versions: hub %s mapping %s", queued, hub, document.connector_mapping_name)
     return queued
 
 
 def wake_left_behind(services: Services, hub: str) -> None:
-    """Sends the messages of unfinished runs again whose message was lost or whose worker died."""
+    """Sends the messages of Ingest runs again whose message was lost or whose worker died."""
     now = services.clock.machine_now()
     for stored in services.runs.unfinished(hub, changed_before=now - LEFT_BEHIND_AFTER):
-        if stored.claimed_until is None or stored.claimed_until < now:
-            services.ingest_queue.send({"hub": hub, "runId": stored.run.run_id})
+        is_ours = stored.run.kind is RunKind.INGEST
+        if is_ours and (stored.claimed_until is None or stored.claimed_until < now):
+            with suppress(PreconditionError):  # somebody has just taken it up
+                services.runs.save(stored)  # so that it is not sent again at the next tick
+                services.ingest_queue.send({"hub": hub, "runId": stored.run.run_id})
+
+
+def _mappings(services: Services, hub: str) -> list[Stored[Mapping]]:
+    return [
+        mapping
+        for connector in services.definitions.connectors(hub)
+        if isinstance(connector.document, AzureBlobConnector)
+        for mapping in services.definitions.mappings(hub, connector.document.connector_name)
+    ]
+
+
+def _is_due_again(stored: StoredRun, now: datetime) -> bool:
+    """Whether a Failed run is tried again by itself: after a quarter of an hour, then half an hour, an hour, ..."""
+    pause = FIRST_PAUSE * 2 ** min(stored.run.attempts, _LONGEST_PAUSE_AFTER)
+    return stored.is_retryable and (stored.changed is None or stored.changed < now - pause)
 
 
 def _queue_again(services: Services, hub: str, run_id: str, again: RunTest) -> bool:

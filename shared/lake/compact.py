@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from shared.lake.actions import UploadedPart, added, removed
 from shared.lake.engine import Workspace, workspace
 from shared.lake.faults import translated
-from shared.lake.linked import FILE_ORDER, link_files
+from shared.lake.linked import change_rows, link_files
 from shared.lake.parts import PART_BYTES, Layout
 from shared.lake.ranges import ranges
 from shared.lake.retry import until_won
@@ -78,13 +78,12 @@ def _groups(files: Sequence[DataFile]) -> list[list[DataFile]]:
 def _merge(lake: Lake, work: Workspace, snapshot: Snapshot, group: Sequence[DataFile]) -> list[UploadedPart]:
     columns = list(snapshot.columns.values())
     local = link_files(lake, work, snapshot.table, group)
-    rows = f"SELECT * FROM {rows_of(local, columns)}"
-    if ORDER in (column.name for column in columns):
-        rows = f"SELECT * REPLACE (coalesce({quoted(ORDER)}, {FILE_ORDER}) AS {quoted(ORDER)}) FROM ({rows})"
-    keys = f"SELECT {quoted(KEY)} FROM {rows_of(local, columns)}"
+    has_order = any(column.name == ORDER for column in columns)
+    rows = change_rows(local, columns) if has_order else rows_of(local, columns)
+    keys = f"SELECT {quoted(KEY)} FROM {rows}"
     with SortedFileWriter(lake, work, snapshot.table, columns, _LAYOUT) as writer:
         for bounds in ranges(work.connection, lake.settings, keys, local):
-            writer.write(f"SELECT * FROM ({rows}) WHERE {between(*bounds)} ORDER BY {quoted(KEY)}")
+            writer.write(f"SELECT * FROM {rows} WHERE {between(*bounds)} ORDER BY {quoted(KEY)}")
         return writer.close()
 
 

@@ -5,16 +5,30 @@ included; one that no change sets keeps its value. A change that deletes empties
 row that ends as it was is no change and does not come out.
 """
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.lake.engine import Workspace
 from shared.lake.linked import change_rows
+from shared.lake.parts import PartWriter, write_rows
 from shared.lake.ranges import ranges
 from shared.lake.schema import DELETED, KEY, LINE, ORDER, RUN, SET, SYSTEM_COLUMNS
-from shared.lake.sql import ALL_KEYS, Bounds, between, first_row, fresh_name, literal, quoted, quoted_list, temporary
+from shared.lake.sql import (
+    ALL_KEYS,
+    Bounds,
+    between,
+    first_row,
+    fresh_name,
+    literal,
+    quoted,
+    quoted_list,
+    rows_of,
+    temporary,
+)
 from shared.lake.state_rows import StateRows
 from shared.settings import Settings
 
@@ -22,6 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _KEY, _SET, _DELETED = quoted(KEY), quoted(SET), quoted(DELETED)
+_MANY_RANGES = 16
 _NEEDED = (KEY, SET, DELETED, RUN, LINE, ORDER)
 
 
@@ -55,13 +70,14 @@ class Fold:
         bounds: Bounds = ALL_KEYS,
     ) -> None:
         self.fields = [column.name for column in columns if column.name not in SYSTEM_COLUMNS]
+        self._work = work
         self._connection = work.connection
         self._settings = settings
         self._files = changes
         self._earlier = earlier
         self._bounds = bounds
-        needed = [column for column in columns if column.name in self.fields or column.name in _NEEDED]
-        self._changes = temporary(work.connection, "VIEW", f"SELECT * FROM {change_rows(changes, needed)}")
+        self._columns = [column for column in columns if column.name in self.fields or column.name in _NEEDED]
+        self._changes = temporary(work.connection, "VIEW", f"SELECT * FROM {change_rows(changes, self._columns)}")
         self._repeated = fresh_name()
         self._look()
 
@@ -84,8 +100,30 @@ class Fold:
         They give `_key`, the fields and `_deleted`, in no order. Each is good until the next one is asked for.
         """
         keys = f"SELECT {_KEY} FROM {self._changes}"
-        for bounds in ranges(self._connection, self._settings, keys, self._files, self._bounds):
-            yield self._merge(bounds)
+        found = ranges(self._connection, self._settings, keys, self._files, self._bounds)
+        if len(found) < _MANY_RANGES:
+            yield from map(self._merge, found)
+            return
+        # Reading all changes for each range would take as often as long: each of some wider ranges is read out first.
+        everything, size = self._changes, isqrt(len(found))
+        for start in range(0, len(found), size):
+            some = found[start : start + size]
+            folder = self._work.folder / fresh_name()
+            self._changes = self._read_out(everything, (some[0][0], some[-1][1]), folder)
+            yield from map(self._merge, some)
+            shutil.rmtree(folder)
+
+    def _read_out(self, changes: str, bounds: Bounds, folder: Path) -> str:
+        """Name of a view of the changes in `bounds`, which are written to files of their own."""
+        import pyarrow as pa
+
+        folder.mkdir()
+        writer = PartWriter(pa.schema(self._columns), folder)
+        names = quoted_list(column.name for column in self._columns)
+        for _ in write_rows(self._connection, f"SELECT {names} FROM {changes} WHERE {between(*bounds)}", writer):
+            pass
+        files = [part.path for part in writer.close()]
+        return temporary(self._connection, "VIEW", f"SELECT * FROM {change_rows(files, self._columns)}")
 
     def _merge(self, bounds: Bounds) -> str:
         folded = self._last_rows(bounds) if self._is_uniform else self._folded(bounds)

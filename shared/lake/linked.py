@@ -28,7 +28,7 @@ class _File(Protocol):
 
 
 def link_files(lake: Lake, work: Workspace, table: str, files: Iterable[_File]) -> list[Path]:
-    """Fetches files into the workspace; what orders them stands in their names, for `POSITION`."""
+    """Fetches files into the workspace; what orders them stands in their names."""
     folder = work.folder / table.replace("/", "-")
     known = len(list(folder.iterdir())) if folder.exists() else 0
     wanted = [
@@ -38,16 +38,17 @@ def link_files(lake: Lake, work: Workspace, table: str, files: Iterable[_File]) 
     return lake.files.link(wanted, folder)
 
 
+_FILE_ORDER = f"TRY_CAST(left(parse_filename(filename), {_ORDER_DIGITS}) AS BIGINT)"
 # Where a row stands among all rows of its key: when its file was committed, then its line. Blobs that raced into the
 # same millisecond are told apart by their run. 47, 40 and 40 bits; a HUGEINT has 127.
-FILE_ORDER = f"left(parse_filename(filename), {_ORDER_DIGITS})::BIGINT"
-POSITION = (
-    f"(coalesce({quoted(ORDER)}, {FILE_ORDER})::HUGEINT * {1 << 80}"
-    f" + {quoted(LINE)}::HUGEINT * {1 << 40} + (hash({quoted(RUN)}) & {(1 << 40) - 1})::HUGEINT)"
+_POSITION = (
+    f"({quoted(ORDER)}::HUGEINT * {1 << 80} + {quoted(LINE)}::HUGEINT * {1 << 40}"
+    f" + (hash({quoted(RUN)}) & {(1 << 40) - 1})::HUGEINT)"
 )
 
 
 def change_rows(files: Sequence[Path], columns: Sequence["pa.Field"]) -> str:
-    """A table expression: rows of `changes` files with `columns` and their position as `_at`."""
-    names = ", ".join(quoted(column.name) for column in columns)
-    return f"(SELECT {names}, {POSITION} AS _at FROM {rows_of(files, columns)})"
+    """A table expression: rows of `changes` files with `columns`, `_order` filled in, and their position as `_at`."""
+    names = ", ".join(quoted(column.name) for column in columns if column.name != ORDER)
+    order = f"coalesce({quoted(ORDER)}, {_FILE_ORDER}) AS {quoted(ORDER)}"
+    return f"(SELECT *, {_POSITION} AS _at FROM (SELECT {names}, {order} FROM {rows_of(files, columns)}))"

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.lake.engine import Workspace, workspace
-from shared.lake.parts import Layout, Part, PartWriter
+from shared.lake.parts import Layout, Part, PartWriter, write_rows
 from shared.lake.schema import KEY, LINE
 from shared.lake.sql import first_row, fresh_name, literal, quoted
 from shared.settings import Settings
 
-_BATCH_ROWS = 2048
 _ONE_PART = 1 << 62
 _KEY = quoted(KEY)
 _LINE = quoted(LINE)
@@ -48,22 +47,20 @@ def number_repeats(settings: Settings, parts: Sequence[Part]) -> list[Part]:
 
 
 def _renumber(work: Workspace, part: Part, path: str) -> Part:
-    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     found = first_row(work.connection, f"SELECT count(*) FROM read_parquet({path}) SEMI JOIN repeats USING ({_LINE})")
     if found is None or found[0] == 0:
         return part
-    reader = work.connection.sql(
-        f"""
+    folder = work.folder / fresh_name()
+    folder.mkdir()
+    writer = PartWriter(pq.read_schema(part.path), folder, Layout(part_bytes=_ONE_PART))
+    numbered = f"""
         SELECT rows.* REPLACE (concat({_KEY}, '#' || number) AS {_KEY})
         FROM read_parquet({path}) rows LEFT JOIN repeats USING ({_LINE}) ORDER BY {_LINE}
         """
-    ).to_arrow_reader(_BATCH_ROWS)
-    folder = work.folder / fresh_name()
-    folder.mkdir()
-    writer = PartWriter(reader.schema, folder, Layout(part_bytes=_ONE_PART))
-    for batch in reader:
-        writer.write(pa.Table.from_batches([batch]))
+    for _ in write_rows(work.connection, numbered, writer):
+        pass
     new = writer.close()[0]
     new.path.replace(part.path)
     return replace(new, path=part.path)

@@ -1,5 +1,6 @@
 """Rows on the local disk as Parquet files, ready to be sent to a table's folder."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from shared.lake.schema import KEY, PROCESSING_TIME, REFRESH, RUN, SET
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
 PART_BYTES = 64 * 1024**2
 _BOUND_CHARACTERS = 64
+_BATCH_ROWS = 2048  # the engine's own unit
 _LAST_CHARACTER = "\U0010ffff"
 
 
@@ -83,6 +86,16 @@ class PartWriter:
         if self._open is not None:
             self.parts.append(self._open.close())
             self._open = None
+
+
+def write_rows(connection: "duckdb.DuckDBPyConnection", query: str, writer: PartWriter) -> Iterator[list[Part]]:
+    """Writes the rows of a query, in their order; gives the finished parts again and again, while there are more."""
+    import pyarrow as pa
+
+    # A relation streams; what `execute` gives would be made as a whole before its first row is seen.
+    for batch in connection.sql(query).to_arrow_reader(_BATCH_ROWS):
+        writer.write(pa.Table.from_batches([batch]))
+        yield writer.parts
 
 
 class _OpenPart:

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 from shared.lake.actions import UploadedPart
 from shared.lake.engine import Workspace
-from shared.lake.parts import Layout, Part, PartWriter
+from shared.lake.parts import Layout, Part, PartWriter, write_rows
 from shared.lake.schema import KIND
 from shared.lake.store import Lake
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_BATCH_ROWS = 2048  # the engine's own unit
 
 
 class SortedFileWriter(AbstractContextManager["SortedFileWriter"]):
@@ -39,21 +37,16 @@ class SortedFileWriter(AbstractContextManager["SortedFileWriter"]):
         self._folder = f"{table}/{KIND}={kind}" if kind else table
         self._below = f"{KIND}={kind}/" if kind else ""
         self._run = uuid.uuid4().hex
-        self._schema = pa.schema(list(columns))
         local = work.folder / self._run
         local.mkdir()
-        self._writer = PartWriter(self._schema, local, layout)
+        self._writer = PartWriter(pa.schema(list(columns)), local, layout)
         self._sender = ThreadPoolExecutor(1)
         self._sent: list[Future[UploadedPart]] = []
 
     def write(self, rows: str) -> None:
         """Writes the rows of a query, which come sorted by key and after those already written."""
-        import pyarrow as pa
-
-        # A relation streams; what `execute` gives would be made as a whole before its first row is seen.
-        for batch in self._connection.sql(rows).to_arrow_reader(_BATCH_ROWS):
-            self._writer.write(pa.Table.from_batches([batch]))
-            self._send_finished(self._writer.parts)
+        for finished in write_rows(self._connection, rows, self._writer):
+            self._send_finished(finished)
 
     def close(self) -> list[UploadedPart]:
         """The files, all of them sent; none where there were no rows."""

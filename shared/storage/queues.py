@@ -50,3 +50,11 @@ class Queue:
 
     def _send(self, text: str, delay_s: int) -> None:
         self._client.send_message(text, visibility_timeout=delay_s, time_to_live=_NEVER_EXPIRES)
+
+
+def read_message(body: bytes) -> Any:
+    """The JSON of a message; None where it is none."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None

@@ -32,8 +32,9 @@ def blob_created(event: func.EventGridEvent) -> None:
 def ingest_blob(message: func.QueueMessage) -> None:
     """Ingests one blob version for one mapping, or sweeps a mapping for versions that have no run."""
     from shared.ingest.messages import take_message
+    from shared.storage.queues import read_message
 
-    take_message(services(), message.get_json(), message.id or "")
+    take_message(services(), read_message(message.get_body()), message.id or "")
 
 
 @blobs.function_name(names.INGEST_BLOB_POISON)
@@ -41,5 +42,6 @@ def ingest_blob(message: func.QueueMessage) -> None:
 def ingest_blob_poison(message: func.QueueMessage) -> None:
     """Marks a run Failed whose message was tried in vain as often as host.json says."""
     from shared.ingest.messages import give_up
+    from shared.storage.queues import read_message
 
-    give_up(services(), message.get_json())
+    give_up(services(), read_message(message.get_body()))

@@ -32,8 +32,9 @@ def export_kpis(timer: func.TimerRequest) -> None:
 def run_export(message: func.QueueMessage) -> None:
     """Carries out one export slot, or calculates one KPI."""
     from shared.outbound.messages import take_message
+    from shared.storage.queues import read_message
 
-    take_message(services(), message.get_json())
+    take_message(services(), read_message(message.get_body()))
 
 
 @exports.function_name(names.RUN_EXPORT_POISON)
@@ -41,5 +42,6 @@ def run_export(message: func.QueueMessage) -> None:
 def run_export_poison(message: func.QueueMessage) -> None:
     """Marks the run of a slot or KPI Failed that was tried in vain; the next tick tries again."""
     from shared.outbound.messages import give_up
+    from shared.storage.queues import read_message
 
-    give_up(services(), message.get_json())
+    give_up(services(), read_message(message.get_body()))

@@ -1,0 +1,162 @@
+"""One worker's attempt at a run: taking it, and every change to its record until it ends or is given back.
+
+Each change is made on the record as this attempt saw it last. So a worker that was taken for dead and wakes up again
+finds that its claim is lost, and writes nothing over what the other one has recorded.
+"""
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from shared.app import Services
+from shared.domain.errors import ClaimLostError, FatalError, PreconditionError
+from shared.domain.run import Run, RunError, RunKind, RunState
+from shared.ingest.outcome import STAGED, Outcome
+from shared.ledger.runs import StoredRun
+from shared.telemetry import log_finished
+
+logger = logging.getLogger(__name__)
+
+# No invocation outlives the functionTimeout of host.json, which is as long.
+CLAIM_LENGTH = timedelta(minutes=30)
+
+
+class Attempt:
+    """A claimed run.
+
+    Attributes:
+        hub: name of the hub.
+
+    Every method that writes raises ClaimLostError where another worker has changed the record meanwhile.
+    """
+
+    def __init__(self, services: Services, stored: StoredRun) -> None:
+        self.hub = stored.hub
+        self._services = services
+        self._stored = stored
+        self._began_ms = services.clock.monotonic_ms()
+
+    @property
+    def run(self) -> Run:
+        """The run as it is recorded."""
+        return self._stored.run
+
+    @property
+    def mapping_instance(self) -> str | None:
+        """Tells the run's mapping from a later one of the same name."""
+        return self._stored.mapping_instance
+
+    @property
+    def ledger_key(self) -> str:
+        """Under which the versions of the blob are ordered."""
+        if self._stored.ledger_key is None:
+            raise FatalError("RunWithoutBlob", f"the run {self.run.run_id} has no blob to ingest")
+        return self._stored.ledger_key
+
+    def number(self) -> int:
+        """The number of the run's blob version; given to it at the first call of its first attempt."""
+        try:
+            self._stored = self._services.runs.number_version(self._stored)
+        except PreconditionError as error:
+            raise _lost(self.run) from error
+        if self._stored.number is None:
+            raise FatalError("RunWithoutNumber", f"the run {self.run.run_id} was not numbered")
+        return self._stored.number
+
+    def note_staged(self, outcome: Outcome) -> None:
+        """Notes before the commit what it will bring: after it, a crash must not need to read the blob again."""
+        self._save(self._stored.with_run(details={**outcome.details, STAGED: outcome.counts()}))
+
+    def staged(self) -> Outcome:
+        """What an earlier attempt noted before its commit."""
+        present = self._services.runs.get(self.hub, self.run.run_id)
+        if present is None or present.etag != self._stored.etag:
+            raise _lost(self.run)
+        return Outcome.of_staged(self.run)
+
+    def release(self, reason: RunError) -> None:
+        """Gives the run back for the next attempt, keeping the reason."""
+        self._save(self._stored.with_run(state=RunState.QUEUED, error=reason).released())
+
+    def end(self, outcome: Outcome, *, retryable: bool = False) -> None:
+        """Records the end of the run and logs its one line.
+
+        Args:
+            retryable: whether the reconciler may take a Failed run up again.
+        """
+        duration_ms = self._services.clock.monotonic_ms() - self._began_ms
+        end(self._services, self._stored, outcome, duration_ms, retryable=retryable)
+
+    def _save(self, changed: StoredRun) -> None:
+        try:
+            self._stored = self._services.runs.save(changed)
+        except PreconditionError as error:
+            raise _lost(self.run) from error
+
+
+def take(services: Services, hub: str, run_id: str, worker: str) -> Attempt | None:
+    """Takes the run for `worker`, the id of the queue message that is being worked on.
+
+    A message is delivered to one worker at a time, so one that comes again means that its worker is gone, and
+    the run is taken over. Should that worker still live (it was paused), it loses its claim, and the fence of the
+    commit lets the rows through once.
+
+    Returns:
+        The attempt, or None where there is nothing to do: finished, or another message's worker has it.
+    """
+    while True:
+        stored = services.runs.get(hub, run_id)
+        if stored is None or stored.run.kind is not RunKind.INGEST:
+            logger.error("message for a run that is not recorded: hub %s run %s", hub, run_id)
+            return None
+        if stored.run.state.is_final or _has_another_worker(services, stored, worker):
+            return None
+        taken = stored.with_run(
+            state=RunState.RUNNING,
+            attempts=stored.run.attempts + 1,
+            started_at=services.clock.now(),
+            error=None,
+        )
+        try:
+            claim = taken.claimed(worker, services.clock.machine_now() + CLAIM_LENGTH)
+            return Attempt(services, services.runs.save(claim))
+        except PreconditionError:
+            continue  # another worker changed the run: look again
+
+
+def end(services: Services, stored: StoredRun, outcome: Outcome, duration_ms: int, *, retryable: bool = False) -> None:
+    """Records the end of a run, of an attempt or of one whose attempts are used up."""
+    details: dict[str, Any] = outcome.details
+    if outcome.state is RunState.FAILED and STAGED in stored.run.details:
+        # The rows may be in: should the run be taken up again, its counts are still known.
+        details = {**details, STAGED: stored.run.details[STAGED]}
+    ended = stored.with_run(
+        state=outcome.state,
+        error=outcome.error,
+        finished_at=services.clock.now(),
+        duration_ms=duration_ms,
+        rows_read=outcome.ingested + outcome.rejected,
+        rows_ingested=outcome.ingested,
+        rows_rejected=outcome.rejected,
+        bytes_read=outcome.bytes_read,
+        details=details,
+    )
+    try:
+        saved = services.runs.save(replace(ended.released(), is_retryable=retryable))
+    except PreconditionError as error:
+        raise _lost(stored.run) from error
+    log_finished(stored.hub, saved.run)
+
+
+def _has_another_worker(services: Services, stored: StoredRun, worker: str) -> bool:
+    return (
+        stored.run.state is RunState.RUNNING
+        and stored.claimed_by != worker
+        and stored.claimed_until is not None
+        and stored.claimed_until > services.clock.machine_now()
+    )
+
+
+def _lost(run: Run) -> ClaimLostError:
+    return ClaimLostError("ClaimLost", f"another worker has taken over the run {run.run_id}")

@@ -1,0 +1,71 @@
+"""How a run ended, in counts and words."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from shared.domain.errors import FatalError, HubError, SkippedError, SupersededError
+from shared.domain.run import Run, RunError, RunState
+
+STAGED = "staged"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        ingested: rows that are in the tables.
+        rejected: rows refused.
+        bytes_read: bytes downloaded.
+        details: further facts for the run's record.
+    """
+
+    state: RunState
+    ingested: int = 0
+    rejected: int = 0
+    bytes_read: int = 0
+    error: RunError | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of_rows(cls, ingested: int, rejected: int, bytes_read: int, details: dict[str, Any]) -> Self:
+        """The outcome of a file that was read to its end."""
+        state = RunState.PARTIALLY_SUCCEEDED if rejected else RunState.SUCCEEDED
+        return cls(state, ingested, rejected, bytes_read, details=details)
+
+    @classmethod
+    def of_staged(cls, run: Run) -> Self:
+        """The outcome of a run whose rows are committed, from what was noted before the commit."""
+        try:
+            staged = run.details[STAGED]
+            counts = (int(staged["ingested"]), int(staged["rejected"]), int(staged["bytesRead"]))
+        except (KeyError, TypeError, ValueError):
+            message = f"the rows of run {run.run_id} are in, but its record does not say how many they are"
+            raise FatalError("RunDamaged", message) from None
+        details = {name: value for name, value in run.details.items() if name != STAGED}
+        return cls.of_rows(*counts, details)
+
+    @classmethod
+    def of_error(cls, error: HubError, rejected: int = 0, bytes_read: int = 0) -> Self:
+        """The outcome of a blob version that was refused as a whole."""
+        if isinstance(error, SupersededError):
+            state = RunState.SUPERSEDED
+        elif isinstance(error, SkippedError):
+            state = RunState.SKIPPED
+        else:
+            state = RunState.FAILED
+        reason = RunError(code=error.code, message=error.message)
+        return cls(state, rejected=rejected, bytes_read=bytes_read, error=reason)
+
+    @classmethod
+    def of_reason(cls, reason: RunError) -> Self:
+        """The outcome of a run whose attempts are used up."""
+        return cls(RunState.FAILED, error=reason)
+
+    def counts(self) -> dict[str, int]:
+        """The counts as the record keeps them until the rows are committed."""
+        return {"ingested": self.ingested, "rejected": self.rejected, "bytesRead": self.bytes_read}
+
+    def with_note(self, name: str, note: str | None) -> Self:
+        """The outcome with one more fact, where there is one."""
+        return self if note is None else replace(self, details={**self.details, name: note})

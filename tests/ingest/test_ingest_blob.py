@@ -1,0 +1,251 @@
+"""The story of a blob version under crashes and rivals, on real storage: every row once, and true counts."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from azure.storage.blob import BlobServiceClient
+
+from infra.local.azurite import Endpoints
+from infra.local.key_vault import KeyVault
+from shared.app import Services
+from shared.domain.blob_version import BlobVersion
+from shared.domain.connectors import connector_from_request
+from shared.domain.entity_types import InteractionType
+from shared.domain.errors import ClaimLostError, UnavailableError
+from shared.domain.hubs import Hub
+from shared.domain.mappings import Mapping
+from shared.domain.run import Run, RunError, RunKind, RunState
+from shared.ingest.attempt import Attempt, take
+from shared.ingest.ingest_blob import _ingest, ingest_blob
+from shared.ingest.match import queue_version
+from shared.ingest.messages import give_up, take_message
+from shared.ingest.sweep import reconcile, sweep_named, wake_left_behind
+from shared.lake.tables import open_snapshot
+from shared.ledger.runs import StoredRun
+from tests.local_services import STORAGE_SECRET, development, running_vault
+
+ROWS = "page\n/home\n/home\n/help\n"
+MESSAGE = "message-1"
+
+
+@dataclass(frozen=True)
+class World:
+    """A hub whose mapping makes visits of the files in its container."""
+
+    services: Services
+    hub: str
+    container: str
+    storage: BlobServiceClient
+    vault: KeyVault
+
+    def upload(self, path: str, text: str) -> BlobVersion:
+        blob = self.storage.get_blob_client(self.container, path)
+        etag = str(blob.upload_blob(text.encode(), overwrite=True)["etag"]).strip('"')
+        return BlobVersion(self.container, path, etag, len(text))
+
+    def queue(self, version: BlobVersion) -> str:
+        mapping = self.services.definitions.mapping(self.hub, "Landing", "Visits")
+        return queue_version(self.services, self.hub, mapping, version)
+
+    def run(self, run_id: str) -> Run:
+        return self.stored(run_id).run
+
+    def stored(self, run_id: str) -> StoredRun:
+        stored = self.services.runs.get(self.hub, run_id)
+        assert stored is not None
+        return stored
+
+    def take(self, run_id: str, worker: str = MESSAGE) -> Attempt:
+        attempt = take(self.services, self.hub, run_id, worker)
+        assert attempt is not None
+        return attempt
+
+    def ingest(self, run_id: str, worker: str = MESSAGE) -> Run:
+        ingest_blob(self.services, self.hub, run_id, worker)
+        return self.run(run_id)
+
+    @property
+    def committed_rows(self) -> int:
+        """Rows in the table itself, before anybody takes the last one per key."""
+        entity_type = self.services.definitions.type_named(self.hub, "Visit").document
+        snapshot = open_snapshot(self.services.lake, self.services.lake.changes(self.hub, entity_type).table)
+        return sum(file.rows for file in snapshot.files) if snapshot else 0
+
+
+@pytest.fixture
+def world(azurite: Endpoints, tmp_path: Path) -> Iterator[World]:
+    with (
+        running_vault(tmp_path, azurite) as vault,
+        BlobServiceClient.from_connection_string(azurite.connection_string) as storage,
+    ):
+        services = Services(development(azurite, vault.url))
+        hub = f"Hub{uuid.uuid4().hex[:12]}"
+        definitions = services.definitions
+        definitions.put_hub(hub, Hub.from_request({}))
+        fields = [{"fieldName": "Page", "fieldType": "Edm.String"}]
+        definitions.put_entity_type(hub, "Visit", InteractionType.from_request({"fields": fields}))
+        secret = {"connectionKeyVaultUrl": f"{vault.url}/secrets/{STORAGE_SECRET}"}
+        landing = {"connectorType": "AzureBlob", "connectorProperties": secret}
+        definitions.put_connector(hub, "Landing", connector_from_request(landing))
+        storage.create_container(hub.lower())
+        mapping = {
+            "entityType": "Interaction",
+            "entityTypeName": "Visit",
+            "mappingProperties": {
+                "folderPath": hub.lower(),
+                "errorManagement": {"errorManagementType": "RejectAndContinue"},
+                "structure": [{"propertyName": "Page", "columnName": "page"}],
+            },
+        }
+        definitions.put_mapping(hub, "Landing", "Visits", Mapping.from_request(mapping))
+        yield World(services, hub, hub.lower(), storage, vault)
+
+
+def test_a_crash_after_the_commit_is_recorded_with_true_counts(world: World) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    _ingest(world.services, world.take(run_id))  # the worker ends before it records the outcome
+    assert world.run(run_id).state is RunState.RUNNING
+    run = world.ingest(run_id)
+    assert (run.state, run.rows_read, run.rows_ingested, run.attempts) == (RunState.SUCCEEDED, 3, 3, 2)
+    assert world.committed_rows == 3
+
+
+@pytest.mark.parametrize("since", ["deleted", "overwritten", "mapping deleted"])
+def test_what_happens_to_the_blob_after_the_commit_changes_nothing(world: World, since: str) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    _ingest(world.services, world.take(run_id))
+    match since:
+        case "deleted":
+            world.storage.get_blob_client(world.container, "a.csv").delete_blob()
+        case "overwritten":
+            world.upload("a.csv", "page\n/other\n")
+        case _:
+            world.services.definitions.delete_mapping(world.hub, "Landing", "Visits")
+    run = world.ingest(run_id)
+    assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, 3)
+    assert world.committed_rows == 3
+
+
+def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    paused = world.take(run_id)
+    assert world.ingest(run_id).state is RunState.SUCCEEDED  # the same message, delivered again
+    with pytest.raises(ClaimLostError):
+        paused.number()
+    with pytest.raises(ClaimLostError):
+        paused.release(RunError(code="Late", message="too late"))
+    assert world.run(run_id).state is RunState.SUCCEEDED
+    assert world.committed_rows == 3
+
+
+def test_two_workers_in_the_middle_commit_once(world: World) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    first = world.take(run_id)
+    first.number()
+    second = world.take(run_id)
+    _ingest(world.services, second)
+    with pytest.raises(ClaimLostError):
+        _ingest(world.services, first)
+    assert world.committed_rows == 3
+
+
+def test_another_message_does_not_disturb_a_worker(world: World) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    world.take(run_id)
+    assert take(world.services, world.hub, run_id, "message-2") is None
+    assert world.run(run_id).attempts == 1
+
+
+def test_a_failed_attempt_keeps_its_reason_and_its_counts(world: World) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    attempt = world.take(run_id)
+    _ingest(world.services, attempt)
+    attempt.release(RunError(code="VaultUnavailable", message="the vault does not answer"))
+    assert world.run(run_id).state is RunState.QUEUED
+    give_up(world.services, {"hub": world.hub, "runId": run_id})
+    failed = world.stored(run_id)
+    assert failed.run.error is not None
+    assert (failed.run.state, failed.run.error.code, failed.is_retryable) == (
+        RunState.FAILED,
+        "VaultUnavailable",
+        True,
+    )
+    sweep_named(world.services, world.hub, "Landing", "Visits")
+    run = world.ingest(run_id, "message-2")
+    assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, 3)
+    assert world.committed_rows == 3
+
+
+def test_a_run_whose_worker_dies_each_time_is_not_tried_for_ever(world: World) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    world.take(run_id)
+    give_up(world.services, {"hub": world.hub, "runId": run_id})
+    stored = world.stored(run_id)
+    assert stored.run.error is not None
+    assert (stored.run.error.code, stored.is_retryable) == ("WorkerLost", False)
+
+
+def test_an_older_version_never_comes_in_after_a_newer_one(world: World) -> None:
+    old = world.queue(world.upload("a.csv", ROWS))
+    paused = world.take(old)
+    paused.number()
+    new = world.queue(world.upload("a.csv", "page\n/other\n"))
+    assert world.ingest(new, "message-2").state is RunState.SUCCEEDED
+    assert world.ingest(old).state is RunState.SUPERSEDED
+    assert world.committed_rows == 1
+
+
+def test_a_vault_that_does_not_answer_leaves_the_run_to_the_next_attempt(world: World) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    # Nobody listens there any more: a new process, which has nothing in its cache, meets a dead vault.
+    dead = Services(world.services.settings)
+    world.vault.stop()
+    with pytest.raises(UnavailableError):
+        ingest_blob(dead, world.hub, run_id, MESSAGE)
+    run = world.run(run_id)
+    assert run.error is not None
+    assert (run.state, run.error.code) == (RunState.QUEUED, "VaultUnavailable")
+
+
+def test_only_ingest_runs_are_woken(world: World) -> None:
+    services = world.services
+    ours = world.queue(world.upload("a.csv", ROWS))
+    export = Run(run_id="e" * 32, kind=RunKind.EXPORT, queued_at=services.clock.now())
+    assert services.runs.create(StoredRun(hub=world.hub, run=export))
+    ingest_blob(services, world.hub, export.run_id, MESSAGE)
+    assert world.run(export.run_id).state is RunState.QUEUED
+    services.runs.save(world.stored(ours))
+    changed = world.stored(ours).changed
+    wake_left_behind(services, world.hub)
+    assert world.stored(ours).changed == changed, "it is not left behind yet"
+
+
+def test_a_broken_connector_does_not_hold_up_the_others(world: World) -> None:
+    services = world.services
+    mapping = services.definitions.mapping(world.hub, "Landing", "Visits").document
+    gone = mapping.model_copy(
+        update={"mapping_properties": mapping.mapping_properties.model_copy(update={"folder_path": "nowhere"})}
+    )
+    services.definitions.put_mapping(world.hub, "Landing", "Absent", gone)
+    world.upload("a.csv", ROWS)
+    reconcile(services)
+    (run,) = services.runs.page(world.hub, mapping="Visits")[0]
+    assert run.state is RunState.QUEUED
+
+
+def test_messages_that_nobody_understands_are_dropped(world: World) -> None:
+    for message in (None, [], {"hub": 1}, {"hub": world.hub, "runId": "0" * 32}):
+        take_message(world.services, message, MESSAGE)
+        give_up(world.services, message)
+
+
+def test_a_retry_waits_longer_each_time(world: World) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    attempt = world.take(run_id)
+    attempt.release(RunError(code="VaultUnavailable", message="the vault does not answer"))
+    give_up(world.services, {"hub": world.hub, "runId": run_id})
+    reconcile(world.services)
+    assert world.run(run_id).state is RunState.FAILED, "too early"
