@@ -26,7 +26,6 @@ from shared.lake.sql import (
     literal,
     quoted,
     quoted_list,
-    rows_of,
     temporary,
 )
 from shared.lake.state_rows import StateRows

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 from azure.storage.blob import BlobServiceClient, ContainerClient, ContainerSasPermissions, generate_container_sas
+from deltalake import DeltaTable
 
 from infra.local.state_dir import Stack
 
@@ -189,6 +190,16 @@ class Hub:
         """What lies in the partner's container: path -> content, in the order of the paths."""
         names = sorted(self.partner.list_blob_names(name_starts_with=prefix))
         return {name: self.partner.download_blob(name).readall().decode() for name in names}
+
+    def table_rows(self, path: str) -> int:
+        """Rows of a table in the lake, as any Delta reader counts them: a double commit would show."""
+        options = {
+            "azure_storage_account_name": str(self.storage.account_name),
+            "azure_storage_account_key": self.storage.credential.account_key,
+            "azure_storage_endpoint": self.stack.blob_endpoint,
+            "allow_http": "true",
+        }
+        return DeltaTable(f"az://lake/{self.name.lower()}/{path}", storage_options=options).count()
 
     def set_clock(self, moment: datetime) -> None:
         """Sets the app's time, which then stands still."""

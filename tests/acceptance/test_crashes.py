@@ -53,6 +53,12 @@ def test_a_kill_during_ingestion(tmp_path: Path, moment: Callable[[Hub], bool]) 
                 "the interrupted runs",
                 TAKEN_UP_WITHIN_S,
             )
+            runs = hub.runs(kind="Ingest")
+            assert [run["rowsIngested"] for run in runs] == [ROWS, ROWS]
+            # The commit and the end of a run lie so close together that its kill may come behind both.
+            assert moment is committed or max(run["attempts"] for run in runs) >= 2, "the kill came too late"
+            assert hub.table_rows("profiles/customer/changes") == ROWS
+            assert hub.table_rows("interactions/visit/changes") == ROWS
             assert sorted(int(row["Id"]) for row in hub.data("Customer")) == list(range(ROWS))
             assert len(hub.data("Visit")) == ROWS
     finally:

@@ -50,6 +50,7 @@ def test_ten_deliveries_at_once_give_one_run_and_one_set_of_rows(hub: Hub) -> No
     assert {answer.status_code for answer in answers} == {202}
     assert hub.run_of("visits.txt")["rowsIngested"] == 3
     assert sorted(row["Page"] for row in hub.data("Visit")) == ["/help", "/home", "/home"]
+    assert hub.table_rows("interactions/visit/changes") == 3
 
 
 def test_a_grown_file_adds_only_what_is_new(hub: Hub) -> None:
@@ -188,7 +189,7 @@ def test_complete_operations(hub: Hub, operation: str) -> None:
     assert len(hub.runs(kind="Ingest")) == 1
 
 
-def test_a_missing_container_ends_in_a_failed_run_that_is_taken_up_again(hub: Hub) -> None:
+def test_a_missing_container_ends_in_a_failed_run_and_is_taken_up_when_asked(hub: Hub) -> None:
     hub.profile_type()
     hub.mapping("Customers", CUSTOMER)
     container = hub.storage.get_container_client(f"{hub.name.lower()}-later")
@@ -202,3 +203,7 @@ def test_a_missing_container_ends_in_a_failed_run_that_is_taken_up_again(hub: Hu
     assert hub.deliver(event).status_code == 202
     run = hub.run_of("a.csv")
     assert (run["state"], run["error"]["code"]) == ("Failed", "ContainerNotFound")
+    container.create_container()
+    etag = str(container.upload_blob("b.csv", GOOD).get_blob_properties().etag).strip('"')
+    assert hub.request("POST", "/connectors/Landing/mappings/Later/run").status_code == 202
+    assert hub.run_of("b.csv", etag)["state"] == "Succeeded"
