@@ -263,8 +263,20 @@ def connector_from_request(body: object) -> Connector:
     except ValidationError as error:
         if error.errors()[0]["type"] == UNKNOWN_TYPE:
             fault = Fault("UnknownValue", "connectorType", error.errors()[0]["msg"])
-            raise InvalidRequestError([fault]) from None
+            raise InvalidRequestError([fault, *_other_faults(body)]) from None
         raise InvalidRequestError(faults(error, skip=_TAGS)) from None
+
+
+def _other_faults(body: object) -> list[Fault]:
+    """What is wrong with a connector beside its unknown type: what holds for every type."""
+    if not isinstance(body, dict):
+        return []
+    typed = {key: value for key, value in body.items() if str(key).casefold() != "connectortype"}
+    try:
+        NoneConnector.model_validate({**typed, "connectorType": "None"}, context="request")
+    except ValidationError as error:
+        return faults(error)
+    return []
 
 
 def connector_from_json(stored: object) -> Connector:

@@ -234,4 +234,4 @@ def _pointed(text: Sql, form: MappingFormat, *, grouped: bool = True) -> Sql:
 def _written(form: MappingFormat, marks: str = "with a point and without group marks") -> str:
     if form.accept_language:
         return f" as {form.accept_language} writes it"
-    return f" {marks} (format.acceptLanguage declares others)"
+    return f" {marks}; other ways of writing it are declared by format.acceptLanguage"

@@ -5,8 +5,6 @@ is safe: the same message comes again, and the fence of the commit (`lake/change
 """
 
 import logging
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.app import Services
@@ -27,12 +25,13 @@ from shared.domain.errors import (
 )
 from shared.domain.mappings import Mapping
 from shared.domain.places import rejects_path
-from shared.domain.run import RunError
+from shared.domain.run import RunError, RunState
 from shared.ingest.attempt import Attempt, take
 from shared.ingest.outcome import Outcome
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.source import Source, open_source
 from shared.ingest.stage import stage_rows
+from shared.ingest.work_folder import work_folder
 
 if TYPE_CHECKING:
     from shared.lake.changes import Changes
@@ -88,13 +87,17 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
     if changes.committed_number(attempt.ledger_key) == number:
         # A crash came between the commit and the run's record. What has happened since does not change that.
         outcome = attempt.staged()
-        note = _complete(services, mapping, attempt) if mapping else None
-        return outcome.with_note("completeOperation", note)
+        if mapping is None or outcome.state is not RunState.SUCCEEDED:
+            return outcome
+        return outcome.with_note("completeOperation", _complete(services, mapping, attempt))
     if mapping is None:
         raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
     source = open_source(services, mapping, _version(attempt))
     outcome = _stage_and_commit(services, attempt, mapping.document, entity_type, changes, source, number)
-    return outcome if outcome.error else outcome.with_note("completeOperation", source.complete(mapping.document))
+    # A file with rejects stays where it is: whoever corrects it needs it.
+    if outcome.state is not RunState.SUCCEEDED:
+        return outcome
+    return outcome.with_note("completeOperation", source.complete(mapping.document))
 
 
 def _complete(services: Services, mapping: Stored[Mapping], attempt: Attempt) -> str | None:
@@ -116,8 +119,8 @@ def _stage_and_commit(
     number: int,
 ) -> Outcome:
     source.check_current()
-    with tempfile.TemporaryDirectory(prefix="ingest-") as folder:
-        with RejectFile(Path(folder, "rejects.csv"), mapping.mapping_properties.error_management) as rejects:
+    with work_folder() as folder:
+        with RejectFile(folder / "rejects.csv", mapping.mapping_properties.error_management) as rejects:
             try:
                 staged = stage_rows(
                     source,
@@ -125,7 +128,7 @@ def _stage_and_commit(
                     entity_type,
                     changes,
                     rejects,
-                    Path(folder),
+                    folder,
                     run_id=attempt.run.run_id,
                     now=services.clock.now(),
                     settings=services.settings,

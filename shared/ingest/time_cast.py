@@ -41,7 +41,12 @@ def _iso_date() -> Cast:
     """A date such as 2026-01-31, and nothing more."""
     return Cast(
         lambda text: [(matches(text, _DATE), f"TRY_CAST({text} AS DATE)")],
-        (Refusal("NotADate", "expected a date that exists, as 2026-01-31 (customFormatSpecifier declares others)"),),
+        (
+            Refusal(
+                "NotADate",
+                "expected a date that exists, as 2026-01-31 (customFormatSpecifier declares other forms)",
+            ),
+        ),
     )
 
 

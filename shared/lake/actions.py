@@ -3,10 +3,9 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared.lake.parts import Part
+from shared.lake.parts import Part, UploadedPart
 from shared.lake.schema import KEY, KIND, PROCESSING_TIME, REFRESH
 from shared.lake.tables import DataFile, Snapshot
 
@@ -14,14 +13,6 @@ if TYPE_CHECKING:
     from deltalake.transaction import AddAction, RemoveAction
 
     type Actions = list[AddAction | RemoveAction]
-
-
-@dataclass(frozen=True, slots=True)
-class UploadedPart:
-    """A part that lies in the table's folder and belongs to nothing yet; `path` is below the table."""
-
-    path: str
-    part: Part
 
 
 def added(

@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Sequence
 
 from shared.domain.entity_types import EntityType
-from shared.domain.errors import SupersededError
-from shared.lake.actions import UploadedPart, added
+from shared.domain.errors import SkippedError, SupersededError
+from shared.lake.actions import added
+from shared.lake.commit_line import Arrival
 from shared.lake.faults import translated
-from shared.lake.parts import Part
+from shared.lake.parts import Part, UploadedPart
 from shared.lake.retry import until_won
 from shared.lake.schema import changes_schema
 from shared.lake.store import Lake, changes_path
@@ -40,17 +41,19 @@ class Changes:
             ConflictError: the table keeps a field with another type.
             UnavailableError: storage does not answer.
         """
-        ensure_table(self._lake, self.table, changes_schema(self._type), keeps_ids=False)
+        table = ensure_table(self._lake, self.table, changes_schema(self._type), keeps_ids=False)
         attempt = uuid.uuid4().hex[:12]
         uploaded = []
         for index, part in enumerate(parts):
             path = f"{run_id}-{attempt}-{index:05d}.parquet"
             self._lake.upload(f"{self.table}/{path}", part.path)
-            uploaded.append(UploadedPart(path, part))
+            uploaded.append(UploadedPart(path, part, table.id))
         return uploaded
 
     def commit(self, uploaded: Sequence[UploadedPart], app_id: str, number: int) -> bool:
         """Makes the rows of one blob version visible, in one commit, unless they are already.
+
+        What other threads of this process bring at the same time goes into the same commit.
 
         Args:
             uploaded: the parts, in the order of their rows.
@@ -62,41 +65,56 @@ class Changes:
 
         Raises:
             SupersededError: a later version of the blob is committed.
+            SkippedError: the type's tables were deleted after the upload.
             CommitConflictError: too many writers at once.
         """
 
-        def attempt() -> bool:
-            snapshot = ensure_table(self._lake, self.table, changes_schema(self._type), keeps_ids=False)
-            seen = snapshot.transaction(app_id)
-            if seen is not None and seen > number:
-                raise SupersededError(
-                    "NewerVersionIngested", "a newer version of this blob was ingested first; its content counts"
-                )
-            if seen == number:
-                return False
-            self._append(snapshot, uploaded, app_id, number)
-            return True
-
-        return until_won(attempt)
+        return self._lake.commit_line(self.table).commit(Arrival(uploaded, app_id, number), self._commit_all)
 
     def committed_number(self, app_id: str) -> int | None:
         """The number of the newest version of a blob whose rows are in the table."""
         snapshot = open_snapshot(self._lake, self.table)
         return None if snapshot is None else snapshot.transaction(app_id)
 
-    def _append(self, snapshot: Snapshot, uploaded: Sequence[UploadedPart], app_id: str, number: int) -> None:
+    def _commit_all(self, arrivals: list[Arrival]) -> None:
+        while not all(arrival.is_settled for arrival in arrivals):
+            until_won(lambda: self._commit_some([arrival for arrival in arrivals if not arrival.is_settled]))
+
+    def _commit_some(self, arrivals: list[Arrival]) -> None:
+        """Settles those that the log knows, and commits the lowest number of every other blob."""
+        snapshot = open_snapshot(self._lake, self.table)
+        new: dict[str, Arrival] = {}
+        for arrival in sorted(arrivals, key=lambda arrival: arrival.number, reverse=True):
+            if snapshot is None or any(part.table_id != snapshot.id for part in arrival.uploaded):
+                message = "the entity type was deleted while the blob was read; nothing was ingested"
+                arrival.error = SkippedError("EntityTypeGone", message)
+                continue
+            seen = snapshot.transaction(arrival.app_id)
+            if seen is None or seen < arrival.number:
+                new[arrival.app_id] = arrival
+            elif seen == arrival.number:
+                arrival.is_new = False
+            else:
+                message = "a newer version of this blob was ingested first; its content counts"
+                arrival.error = SupersededError("NewerVersionIngested", message)
+        if snapshot is not None and new:
+            self._append(snapshot, list(new.values()))
+
+    def _append(self, snapshot: Snapshot, arrivals: list[Arrival]) -> None:
         from deltalake.transaction import CommitProperties, Transaction
 
-        actions = added(uploaded, snapshot)
+        actions = added([part for arrival in arrivals for part in arrival.uploaded], snapshot)
+        now = time.time_ns() // 1_000_000  # without its time the log could never forget a transaction
         with translated(self.table):
             snapshot.handle.create_write_transaction(
                 actions,
                 mode="append",
                 schema=snapshot.handle.schema(),
                 commit_properties=CommitProperties(
-                    # Without its time the log could never forget it.
-                    app_transactions=[Transaction(app_id, number, time.time_ns() // 1_000_000)],
+                    app_transactions=[Transaction(arrival.app_id, arrival.number, now) for arrival in arrivals],
                     max_commit_retries=_RETRIES_BY_THE_LIBRARY,
                 ),
             )
-        logger.info("%s files committed to %s", len(actions), self.table)
+        for arrival in arrivals:
+            arrival.is_new = True
+        logger.info("%s files of %s blobs committed to %s", len(actions), len(arrivals), self.table)

@@ -4,11 +4,11 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from shared.lake.actions import UploadedPart, added, removed
+from shared.lake.actions import added, removed
 from shared.lake.engine import Workspace, workspace
 from shared.lake.faults import translated
 from shared.lake.linked import change_rows, link_files
-from shared.lake.parts import PART_BYTES, Layout
+from shared.lake.parts import PART_BYTES, Layout, UploadedPart
 from shared.lake.ranges import ranges
 from shared.lake.retry import until_won
 from shared.lake.schema import KEY, ORDER
@@ -81,7 +81,7 @@ def _merge(lake: Lake, work: Workspace, snapshot: Snapshot, group: Sequence[Data
     has_order = any(column.name == ORDER for column in columns)
     rows = change_rows(local, columns) if has_order else rows_of(local, columns)
     keys = f"SELECT {quoted(KEY)} FROM {rows}"
-    with SortedFileWriter(lake, work, snapshot.table, columns, _LAYOUT) as writer:
+    with SortedFileWriter(lake, work, snapshot, columns, _LAYOUT) as writer:
         for bounds in ranges(work.connection, lake.settings, keys, local):
             writer.write(f"SELECT * FROM {rows} WHERE {between(*bounds)} ORDER BY {quoted(KEY)}")
         return writer.close()

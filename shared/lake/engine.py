@@ -1,9 +1,12 @@
 """DuckDB, for one operation at a time: a connection, and the one folder that it may read and write."""
 
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,10 @@ from shared.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
+
+
+_PREFIX = "lake-"
+_ABANDONED_AFTER_S = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,8 @@ def workspace(settings: Settings) -> Iterator[Workspace]:
     """
     import duckdb
 
-    with tempfile.TemporaryDirectory(prefix="lake-", ignore_cleanup_errors=True) as name:
+    _remove_abandoned()
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         connection = connect(settings, folder)
         try:
@@ -73,3 +81,15 @@ def connect(settings: Settings, folder: Path) -> "duckdb.DuckDBPyConnection":
     ):
         connection.execute(statement)
     return connection
+
+
+@cache
+def _remove_abandoned() -> None:
+    """Removes, once per process, the folders of processes that were killed; they would fill the disk."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            is_abandoned = folder.stat().st_mtime < time.time() - _ABANDONED_AFTER_S
+        except FileNotFoundError:
+            continue
+        if is_abandoned:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -68,14 +68,14 @@ class Fold:
         earlier: StateRows | None,
         bounds: Bounds = ALL_KEYS,
     ) -> None:
-        self.fields = [column.name for column in columns if column.name not in SYSTEM_COLUMNS]
+        self._fields = [column.name for column in columns if column.name not in SYSTEM_COLUMNS]
         self._work = work
         self._connection = work.connection
         self._settings = settings
         self._files = changes
         self._earlier = earlier
         self._bounds = bounds
-        self._columns = [column for column in columns if column.name in self.fields or column.name in _NEEDED]
+        self._columns = [column for column in columns if column.name in self._fields or column.name in _NEEDED]
         self._changes = temporary(work.connection, "VIEW", f"SELECT * FROM {change_rows(changes, self._columns)}")
         self._repeated = fresh_name()
         self._look()
@@ -89,8 +89,8 @@ class Fold:
             """,
         )
         sets, has_deletes = found or ([], False)
-        self._groups = _groups(self.fields, [text or "" for text in sets])
-        self._never_set = [name for name in self.fields if self._group_of(name) is None]
+        self._groups = _groups(self._fields, [text or "" for text in sets])
+        self._never_set = [name for name in self._fields if self._group_of(name) is None]
         self._is_uniform = len(sets) <= 1 and not has_deletes
 
     def merged(self) -> Iterator[str]:
@@ -127,10 +127,10 @@ class Fold:
     def _merge(self, bounds: Bounds) -> str:
         folded = self._last_rows(bounds) if self._is_uniform else self._folded(bounds)
         if self._earlier is None:
-            return f"SELECT {_KEY}, {quoted_list(self.fields)}, {_DELETED} FROM ({folded}) WHERE NOT {_DELETED}"
-        new = ", ".join(f"{self._value(name)} AS {quoted(name)}" for name in self.fields)
-        before = ", ".join(f"earlier.{quoted(name)} AS {_before(name)}" for name in self.fields)
-        differs = " OR ".join(f"{quoted(name)} IS DISTINCT FROM {_before(name)}" for name in [*self.fields, DELETED])
+            return f"SELECT {_KEY}, {quoted_list(self._fields)}, {_DELETED} FROM ({folded}) WHERE NOT {_DELETED}"
+        new = ", ".join(f"{self._value(name)} AS {quoted(name)}" for name in self._fields)
+        before = ", ".join(f"earlier.{quoted(name)} AS {_before(name)}" for name in self._fields)
+        differs = " OR ".join(f"{quoted(name)} IS DISTINCT FROM {_before(name)}" for name in [*self._fields, DELETED])
         return f"""
             WITH folded AS MATERIALIZED ({folded}),
             earlier AS ({self._earlier.last(bounds, f"SELECT {_KEY} FROM folded")}),
@@ -139,7 +139,7 @@ class Fold:
                     earlier.{_KEY} IS NOT NULL AS was_there
                 FROM folded LEFT JOIN earlier ON folded.{_KEY} = earlier.{_KEY}
             )
-            SELECT {_KEY}, {quoted_list(self.fields)}, {_DELETED} FROM both_rows
+            SELECT {_KEY}, {quoted_list(self._fields)}, {_DELETED} FROM both_rows
             WHERE CASE WHEN was_there THEN {differs} ELSE NOT {_DELETED} END
             """
 
@@ -153,7 +153,7 @@ class Fold:
             """
         )
         return f"""
-            SELECT changes.{_KEY}, {quoted_list(self.fields)}, {_DELETED}
+            SELECT changes.{_KEY}, {quoted_list(self._fields)}, {_DELETED}
             FROM {self._changes} changes LEFT JOIN {self._repeated} repeated ON changes.{_KEY} = repeated.{_KEY}
             WHERE {between(*bounds, "changes")} AND (repeated.{_KEY} IS NULL OR _at = repeated.last)
             """

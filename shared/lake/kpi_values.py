@@ -14,6 +14,7 @@ from shared.domain.entity_types import EntityType
 from shared.domain.errors import FatalError
 from shared.domain.kpis import Kpi
 from shared.lake.actions import added
+from shared.lake.commits import version_of
 from shared.lake.engine import Workspace, workspace
 from shared.lake.faults import translated
 from shared.lake.linked import link_files
@@ -25,7 +26,7 @@ from shared.lake.sorted_files import SortedFileWriter
 from shared.lake.sql import quoted, quoted_list, rows_of
 from shared.lake.state_rows import APP_REFRESH
 from shared.lake.store import Lake, kpi_path
-from shared.lake.tables import Snapshot, ensure_table, open_snapshot, version_of
+from shared.lake.tables import Snapshot, ensure_table, open_snapshot
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,7 +91,7 @@ class KpiValues:
         present = last_values(self._lake, work, snapshot, self._columns)
         changed = changes(f"SELECT * EXCLUDE ({_REFRESH}) FROM ({present}) WHERE NOT {_DELETED}")
         names = quoted_list(name for name in self._schema.names if name != REFRESH)
-        with SortedFileWriter(self._lake, work, self.table, self._columns, Layout()) as writer:
+        with SortedFileWriter(self._lake, work, snapshot, self._columns, Layout()) as writer:
             writer.write(f"SELECT {names}, {before + 1}::BIGINT AS {_REFRESH} FROM ({changed}) ORDER BY {_KEY}")
             written = writer.close()
         if not written:

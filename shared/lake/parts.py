@@ -38,6 +38,20 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadedPart:
+    """A part that lies in the table's folder and belongs to nothing yet.
+
+    Attributes:
+        path: below the table.
+        table_id: tells the table from a later one of its name.
+    """
+
+    path: str
+    part: Part
+    table_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """How rows are laid out in files.
 

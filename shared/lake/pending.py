@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from shared.lake.commits import read_commits
 from shared.lake.store import Lake
-from shared.lake.tables import Snapshot, read_commits
+from shared.lake.tables import Snapshot
 
 _COMMIT_SHIFT = 20  # a commit has fewer files than that many bits can number
 

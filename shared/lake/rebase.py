@@ -8,9 +8,10 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared.lake.actions import UploadedPart, added, removed
+from shared.lake.actions import added, removed
 from shared.lake.engine import workspace
 from shared.lake.faults import translated
+from shared.lake.parts import UploadedPart
 from shared.lake.ranges import ranges
 from shared.lake.retry import until_won
 from shared.lake.schema import DELETED, KEY, KIND
@@ -68,7 +69,7 @@ def _write_anew(lake: Lake, snapshot: Snapshot) -> list[UploadedPart]:
     columns = [column for column in snapshot.columns.values() if column.name != KIND]
     with (
         workspace(lake.settings) as work,
-        SortedFileWriter(lake, work, snapshot.table, columns, STATES_LAYOUT, BASE) as writer,
+        SortedFileWriter(lake, work, snapshot, columns, STATES_LAYOUT, BASE) as writer,
     ):
         rows = StateRows(lake, work, snapshot, snapshot.fields)
         for bounds in ranges(work.connection, lake.settings, rows.keys, rows.files):

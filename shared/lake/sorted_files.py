@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from shared.lake.actions import UploadedPart
 from shared.lake.engine import Workspace
-from shared.lake.parts import Layout, Part, PartWriter, write_rows
+from shared.lake.parts import Layout, Part, PartWriter, UploadedPart, write_rows
 from shared.lake.schema import KIND
 from shared.lake.store import Lake
+from shared.lake.tables import Snapshot
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +24,7 @@ class SortedFileWriter(AbstractContextManager["SortedFileWriter"]):
         self,
         lake: Lake,
         work: Workspace,
-        table: str,
+        snapshot: Snapshot,
         columns: Sequence["pa.Field"],
         layout: Layout,
         kind: str | None = None,
@@ -34,7 +34,7 @@ class SortedFileWriter(AbstractContextManager["SortedFileWriter"]):
 
         self._lake = lake
         self._connection = work.connection
-        self._folder = f"{table}/{KIND}={kind}" if kind else table
+        self._snapshot = snapshot
         self._below = f"{KIND}={kind}/" if kind else ""
         self._run = uuid.uuid4().hex
         local = work.folder / self._run
@@ -63,6 +63,7 @@ class SortedFileWriter(AbstractContextManager["SortedFileWriter"]):
             self._sent.append(self._sender.submit(self._send, part, f"{self._run}-{part.path.name}"))
 
     def _send(self, part: Part, name: str) -> UploadedPart:
-        self._lake.upload(f"{self._folder}/{name}", part.path)
+        path = f"{self._below}{name}"
+        self._lake.upload(f"{self._snapshot.table}/{path}", part.path)
         part.path.unlink()
-        return UploadedPart(f"{self._below}{name}", part)
+        return UploadedPart(path, part, self._snapshot.id)

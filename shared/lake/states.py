@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from shared.clock import iso
 from shared.domain.entity_types import EntityType
-from shared.lake.actions import UploadedPart, added
+from shared.lake.actions import added
+from shared.lake.commits import version_of
 from shared.lake.engine import Workspace, workspace
 from shared.lake.faults import translated
 from shared.lake.fold import Fold
 from shared.lake.linked import link_files
+from shared.lake.parts import UploadedPart
 from shared.lake.pending import PendingFile, pending_files
 from shared.lake.retry import until_won
 from shared.lake.schema import KEY, KIND, PROCESSING_TIME, REFRESH, states_schema
@@ -25,7 +27,7 @@ from shared.lake.sorted_files import SortedFileWriter
 from shared.lake.sql import literal, quoted
 from shared.lake.state_rows import APP_REFRESH, SLOT, STATES_LAYOUT, StateRows
 from shared.lake.store import Lake, changes_path, states_path
-from shared.lake.tables import Snapshot, ensure_table, open_snapshot, version_of
+from shared.lake.tables import Snapshot, ensure_table, open_snapshot
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,7 +106,7 @@ def _merge(
         f"TIMESTAMPTZ {literal(iso(now))} AS {quoted(PROCESSING_TIME)}, {changes.version}::BIGINT AS {quoted(REFRESH)}"
     )
     columns = [column for column in states.columns.values() if column.name != KIND]
-    with SortedFileWriter(lake, work, states.table, columns, STATES_LAYOUT, SLOT) as writer:
+    with SortedFileWriter(lake, work, states, columns, STATES_LAYOUT, SLOT) as writer:
         for merged in fold.merged():
             writer.write(f"SELECT *, {stamp} FROM ({merged}) ORDER BY {quoted(KEY)}")
         return writer.close()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.names import name_key
 from shared.domain.places import CONTAINER_LAKE
+from shared.lake.commit_line import CommitLine
 from shared.lake.faults import translated
 from shared.lake.local_files import LocalFiles
 from shared.settings import Settings
@@ -39,6 +40,7 @@ class Lake:
     def __init__(self, account: StorageAccount, settings: Settings, container: str = CONTAINER_LAKE) -> None:
         self.settings = settings
         self._account = account
+        self._lines: dict[str, CommitLine] = {}
         self._container = container
 
     @cached_property
@@ -70,6 +72,10 @@ class Lake:
         from shared.lake.changes import Changes
 
         return Changes(self, hub, entity_type)
+
+    def commit_line(self, table: str) -> CommitLine:
+        """The line of this process before a table."""
+        return self._lines.setdefault(table, CommitLine())
 
     def open(self, table: str, version: int | None = None) -> "DeltaTable | None":
         """The table at its newest version, or at one of the past; None where there is none.

@@ -1,14 +1,11 @@
 """Delta tables: making them, giving them the columns of a type, and reading what their log says."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from shared.domain.errors import CommitConflictError, ConflictError, FatalError
 from shared.lake.faults import translated
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _CHECKPOINT_INTERVAL = 10  # commits get slower with each that came after the last checkpoint
-_READS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +60,11 @@ class Snapshot:
         self.table = table
         self.handle = handle
         self.version = handle.version()
+
+    @cached_property
+    def id(self) -> str:
+        """Tells the table from an earlier or later one of its name."""
+        return str(self.handle.metadata().id)
 
     def transaction(self, app_id: str) -> int | None:
         """The newest number that an application committed."""
@@ -116,13 +117,16 @@ def ensure_table(
         ConflictError: a column is there with another type.
         FatalError: there are data files without a log.
     """
+    wanted = _configuration(lake.settings, keeps_ids=keeps_ids)
 
     def attempt() -> Snapshot:
         found = open_snapshot(lake, table)
         if found is None:
-            _create(lake, table, schema, partition_by, keeps_ids=keeps_ids)
+            _create(lake, table, schema, partition_by, wanted)
         elif missing := _missing_columns(found, schema):
             _add_columns(found, missing)
+        elif not wanted.items() <= found.handle.metadata().configuration.items():
+            _set_configuration(found, wanted)
         else:
             return found
         raise CommitConflictError("CommitConflict", f"{table} was just changed; it is read again", table)
@@ -130,33 +134,44 @@ def ensure_table(
     return until_won(attempt)
 
 
-def _create(lake: Lake, table: str, schema: "pa.Schema", partition_by: Sequence[str], *, keeps_ids: bool) -> None:
-    import obstore
+def _create(
+    lake: Lake, table: str, schema: "pa.Schema", partition_by: Sequence[str], configuration: Mapping[str, str]
+) -> None:
     from deltalake import DeltaTable
     from deltalake.transaction import CommitProperties
 
+    _check_unused(lake, table)
     with translated(table):
-        for blobs in obstore.list(lake.store, f"{table}/", chunk_size=1):
-            if blobs and "/_delta_log/" not in blobs[0]["path"]:
-                raise FatalError(
-                    "TableDamaged", f"{table} in the container lake has data but no log; restore its _delta_log", table
-                )
         # With retries a create that lost the race would be written as version 1, over the winner's columns.
         DeltaTable.create(
             lake.uri(table),
             schema=schema,
             mode="ignore",
             partition_by=list(partition_by),
-            configuration=_configuration(lake.settings, keeps_ids=keeps_ids),
+            configuration=dict(configuration),
             storage_options=lake.storage_options(),
             commit_properties=CommitProperties(max_commit_retries=0),
         )
     logger.info("table created: %s", table)
 
 
-def _configuration(settings: Settings, *, keeps_ids: bool) -> dict[str, str | None]:
+def _check_unused(lake: Lake, table: str) -> None:
+    """Raises FatalError where there are files without a log, CommitConflictError where somebody just made the table."""
+    import obstore
+
+    with translated(table):
+        found = obstore.list_with_delimiter(lake.store, table)
+    if not found["objects"] and not found["common_prefixes"]:
+        return
+    if lake.open(table) is None:
+        message = f"{table} in the container lake has files but no log that can be read; restore its _delta_log"
+        raise FatalError("TableDamaged", message, table)
+    raise CommitConflictError("CommitConflict", f"{table} was just made; it is read again", table)
+
+
+def _configuration(settings: Settings, *, keeps_ids: bool) -> dict[str, str]:
     retention = f"interval {settings.export_retention_days + 8} days"
-    configuration: dict[str, str | None] = {
+    configuration = {
         "delta.checkpointInterval": str(_CHECKPOINT_INTERVAL),
         "delta.logRetentionDuration": retention,
         "delta.deletedFileRetentionDuration": retention,
@@ -190,6 +205,12 @@ def _add_columns(found: Snapshot, missing: list["pa.Field"]) -> None:
     logger.info("columns added to %s: %s", found.table, len(missing))
 
 
+def _set_configuration(found: Snapshot, wanted: Mapping[str, str]) -> None:
+    with translated(found.table):
+        found.handle.alter.set_table_properties(dict(wanted))
+    logger.info("retention of %s was set anew", found.table)
+
+
 def _data_file(row: Mapping[str, Any]) -> DataFile:
     refreshes = (row.get(f"min.{REFRESH}"), row.get(f"max.{REFRESH}"))
     return DataFile(
@@ -203,59 +224,3 @@ def _data_file(row: Mapping[str, Any]) -> DataFile:
         refreshes=None if None in refreshes else refreshes,  # type: ignore[arg-type]
         processed=row.get(f"max.{PROCESSING_TIME}"),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """What one version of a table's log says.
-
-    Attributes:
-        added: paths, sizes and rows of the files that brought new rows, in the order of the log.
-        removed: paths of files whose rows somebody deleted; compaction is not among them.
-        transactions: application id to number.
-    """
-
-    version: int
-    added: list[tuple[str, int, int]]
-    removed: set[str]
-    transactions: dict[str, int]
-
-
-def read_commits(lake: Lake, table: str, after: int, to: int) -> list[Commit]:
-    """The commits of a table in (after, to].
-
-    Raises:
-        FatalError: one of them is not in the log any more.
-    """
-    versions = range(after + 1, to + 1)
-    if len(versions) == 1:
-        return [_read_commit(lake, table, versions[0])]
-    with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
-        return list(pool.map(lambda version: _read_commit(lake, table, version), versions))
-
-
-def version_of(lake: Lake, before: Snapshot, app_id: str, number: int) -> int:
-    """The version at which an application transaction was committed after a snapshot; others may have come between."""
-    version = before.version + 1
-    while read_commits(lake, before.table, version - 1, version)[0].transactions.get(app_id) != number:
-        version += 1
-    return version
-
-
-def _read_commit(lake: Lake, table: str, version: int) -> Commit:
-    import obstore
-
-    path = f"{table}/_delta_log/{version:020d}.json"
-    with translated(path):
-        text = bytes(obstore.get(lake.store, path).bytes())
-    commit = Commit(version, [], set(), {})
-    for line in text.splitlines():
-        action = json.loads(line) if line.strip() else {}
-        if (add := action.get("add")) and add["dataChange"]:
-            rows = json.loads(add.get("stats") or "{}").get("numRecords", 0)
-            commit.added.append((unquote(add["path"]), add["size"], rows))
-        elif (remove := action.get("remove")) and remove["dataChange"]:
-            commit.removed.add(unquote(remove["path"]))
-        elif transaction := action.get("txn"):
-            commit.transactions[transaction["appId"]] = transaction["version"]
-    return commit

@@ -12,6 +12,7 @@ from shared.app import Services
 from shared.domain.connectors import ConnectorState, ExportedEntityType
 from shared.domain.errors import HubError, NotFoundError, Recovery, RefusedError, UnavailableError, recovery
 from shared.domain.names import same_name
+from shared.domain.run import RunError
 from shared.ledger.slots import Plan
 from shared.outbound.entity import find_entity, listed_entities
 from shared.outbound.plan import Export, plan_slot
@@ -52,12 +53,16 @@ def export_slot(services: Services, request: SlotRequest) -> None:
             _note_connection(export, None)
     except HubError as error:
         if recovery(error) is Recovery.RETRY:
-            if plan is not None:
-                note_attempt(export, plan, error)
+            _note_attempt(export, plan, RunError(code=error.code, message=error.message))
             raise
         _record_failure(export, request.slot, error)
         if isinstance(error, RefusedError) and error.code not in BLOB_FAULTS:
             _note_connection(export, error)
+    except Exception as error:
+        logger.exception("export of a slot failed unexpectedly")
+        message = f"an unexpected {type(error).__name__} ended the attempt; the log of run_export has it"
+        _note_attempt(export, plan, RunError(code="InternalError", message=message))
+        raise
 
 
 def find_export(services: Services, request: SlotRequest) -> Export | None:
@@ -83,9 +88,19 @@ def give_up_slot(services: Services, request: SlotRequest) -> None:
         return  # published meanwhile, on another message
     stored = services.runs.get(request.hub, plan.run_id) if plan else None
     reason = stored.run.error if stored else None
-    code = reason.code if reason else "WorkerLost"
-    message = reason.message if reason else "the worker ended in the middle of every attempt; see the log"
-    _record_failure(export, request.slot, UnavailableError(code, message))
+    if reason is not None:
+        error = UnavailableError(reason.code, reason.message)
+    elif plan is None:
+        error = UnavailableError("PlanningFailed", "the slot could not be planned; the log of run_export says why")
+    else:
+        error = UnavailableError("WorkerLost", "the worker ended in the middle of every attempt; see the log")
+    _record_failure(export, request.slot, error)
+
+
+def _note_attempt(export: Export, plan: Plan | None, reason: RunError) -> None:
+    """Keeps the reason on the record of the slot that is being published; a slot without a plan has none yet."""
+    if plan is not None:
+        note_attempt(export, plan.slot, plan.run_id, reason)
 
 
 def _note_connection(export: Export, error: RefusedError | None) -> None:

@@ -20,12 +20,17 @@ _DONE = frozenset({RunState.SUCCEEDED, RunState.SKIPPED})
 
 def start_run(export: Export, plan: Plan) -> None:
     """Records that an attempt to publish a slot begins."""
-    now = export.services.clock.now()
+    clock = export.services.clock
     _save(
         export,
         plan.slot,
         plan.run_id,
-        lambda run: {"state": RunState.RUNNING, "attempts": run.attempts + 1, "started_at": now, "error": None},
+        lambda run: {
+            "state": RunState.RUNNING,
+            "attempts": run.attempts + 1,
+            "started_at": clock.now(),
+            "error": None,
+        },
     )
 
 
@@ -69,10 +74,9 @@ def fail_run(export: Export, slot: datetime, run_id: str, error: HubError) -> No
     _end(export, slot, run_id, {"state": RunState.FAILED, "error": reason})
 
 
-def note_attempt(export: Export, plan: Plan, error: HubError) -> None:
+def note_attempt(export: Export, slot: datetime, run_id: str, reason: RunError) -> None:
     """Records why an attempt failed that is made again at once."""
-    reason = RunError(code=error.code, message=error.message)
-    _save(export, plan.slot, plan.run_id, lambda _: {"state": RunState.QUEUED, "error": reason})
+    _save(export, slot, run_id, lambda _: {"state": RunState.QUEUED, "error": reason})
 
 
 def _end(export: Export, slot: datetime, run_id: str, changes: dict[str, Any]) -> None:

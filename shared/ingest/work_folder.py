@@ -1,0 +1,39 @@
+"""Local folders for rows on their way: they hold customers' data, so what a killed worker left behind is removed."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+_PREFIX = "connector-hub-ingest-"
+_LOCK = "in-use"
+
+
+@contextmanager
+def work_folder() -> Iterator[Path]:
+    """A new folder, removed at the end; the first call of a process also removes those that nobody holds any more."""
+    _remove_left_behind()
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
+        folder = Path(name)
+        with (folder / _LOCK).open("w", encoding="ascii") as lock:
+            # The lock ends with the process, however it ends.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+
+
+@cache
+def _remove_left_behind() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # of another user, held by another process, or just removed by one
+            if folder.stat().st_uid == os.getuid() and _is_free(folder):
+                shutil.rmtree(folder)
+
+
+def _is_free(folder: Path) -> bool:
+    with (folder / _LOCK).open("r+", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return True
