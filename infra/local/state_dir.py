@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,6 +48,7 @@ class StateDir:
         self.events = self.path / "events.db"
         self.vault = self.path / "vault"
         self.stack_json = self.path / "stack.json"
+        self.temporary = self.path / "tmp"
         self._ports = self.path / "ports.json"
         self._lock = self.path / "lock"
 
@@ -79,6 +81,11 @@ class StateDir:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self.stack_json.unlink(missing_ok=True)
         return descriptor
+
+    def clear_temporary(self) -> None:
+        """Make the folder for temporary files anew: they hold rows, and a killed stack left its own."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        self.temporary.mkdir(mode=0o700)
 
     def publish(self, stack: Stack) -> None:
         """Write `stack.json` in one step; it holds the connection string, so only its owner may read it."""

@@ -60,6 +60,7 @@ class Supervisor:
         _log_to(self._state.stack_log)
         try:
             with ExitStack() as parts:
+                self._state.clear_temporary()
                 self._ports = self._ports.keeping(self._state.kept_ports())
                 self._ports.check_free()
                 self._start(parts, lock)
@@ -129,6 +130,7 @@ class Supervisor:
             "KEY_VAULT_URL": vault_url,
             "CLOCK_FILE": str(self._state.clock_file),
             "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
+            "TMPDIR": str(self._state.temporary),
         }
         command = [sys.executable, "-m", "infra.local.functions_host", "--fd", str(listener.fileno())]
         command += ["--app", str(self._app_dir), "--state", str(self._state.path)]

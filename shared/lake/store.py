@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # The libraries' own patience is three minutes; a queue message or a caller is better served by an early answer.
 _RETRIES = 5
 _RETRY_S = 30
+_REQUEST_S = 120  # a whole file of 64 MB comes with one request
 _UPLOAD_CHUNK_BYTES = 8 * 1024**2
 _UPLOADS_AT_ONCE = 4
 _STORAGE_SCOPE = "https://storage.azure.com/.default"
@@ -57,7 +58,7 @@ class Lake:
         return AzureStore(
             self._container,
             config=config,
-            client_options={"allow_http": self._is_http},
+            client_options={"allow_http": self._is_http, "timeout": timedelta(seconds=_REQUEST_S)},
             retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_S)},
             credential_provider=self._token if self._is_by_identity else None,
         )
@@ -113,6 +114,7 @@ class Lake:
             "allow_http": str(self._is_http).lower(),
             "max_retries": str(_RETRIES),
             "retry_timeout": f"{_RETRY_S}s",
+            "timeout": f"{_REQUEST_S}s",
         }
         if self._account.key is not None:
             options["azure_storage_account_key"] = self._account.key.get_secret_value()

@@ -15,6 +15,7 @@ from tests.acceptance.hub import Hub, wait_for
 ROWS = 30_000
 COLUMNS = {"Id": "id", "City": "city", "Points": "points"}
 TAKEN_UP_WITHIN_S = 120.0
+IMPATIENT = {"LOCAL_QUEUE_INVISIBLE_S": "6"}
 
 
 def lake_blobs(storage: BlobServiceClient, part: str) -> int:
@@ -36,7 +37,7 @@ def committed(hub: Hub) -> bool:
 
 @pytest.mark.parametrize("moment", [running, uploaded, committed], ids=lambda moment: moment.__name__)
 def test_a_kill_during_ingestion(tmp_path: Path, moment: Callable[[Hub], bool]) -> None:
-    stack = start_stack(tmp_path)
+    stack = start_stack(tmp_path, IMPATIENT)
     try:
         with Hub.created(stack.stack, "Crash") as hub:
             hub.profile_type()
@@ -66,7 +67,7 @@ def test_a_kill_during_ingestion(tmp_path: Path, moment: Callable[[Hub], bool]) 
 
 
 def test_a_kill_during_an_export(tmp_path: Path) -> None:
-    stack = start_stack(tmp_path)
+    stack = start_stack(tmp_path, IMPATIENT)
     try:
         with Hub.created(stack.stack, "Crash") as hub:
             hub.profile_type()
@@ -90,4 +91,4 @@ def test_a_kill_during_an_export(tmp_path: Path) -> None:
 
 def killed_and_started_again(stack: RunningStack, state_dir: Path) -> RunningStack:
     assert stack.kill_functions_host() == 1
-    return start_stack(state_dir)
+    return start_stack(state_dir, IMPATIENT)

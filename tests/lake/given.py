@@ -50,7 +50,13 @@ def interaction_type(*more: dict[str, Any], name: str = "Visit") -> InteractionT
     )
 
 
-def typed(entity_type: EntityType, rows: Sequence[Mapping[str, Any]], run_id: str = "run", line: int = 2) -> pa.Table:
+def typed(
+    entity_type: EntityType,
+    rows: Sequence[Mapping[str, Any]],
+    run_id: str = "run",
+    line: int = 2,
+    ingested_at: datetime = INGESTED_AT,
+) -> pa.Table:
     """Rows as typing makes them: `_key` and the fields that a row names are set; `_deleted` may be."""
     full = [
         {
@@ -59,7 +65,7 @@ def typed(entity_type: EntityType, rows: Sequence[Mapping[str, Any]], run_id: st
             "_deleted": row.get("_deleted", False),
             "_run": run_id,
             "_line": line + index,
-            "_ingested_at": INGESTED_AT,
+            "_ingested_at": ingested_at,
         }
         for index, row in enumerate(rows)
     ]
@@ -67,13 +73,17 @@ def typed(entity_type: EntityType, rows: Sequence[Mapping[str, Any]], run_id: st
 
 
 def written(
-    entity_type: EntityType, rows: Sequence[Mapping[str, Any]], folder: Path, run_id: str = "run"
+    entity_type: EntityType,
+    rows: Sequence[Mapping[str, Any]],
+    folder: Path,
+    run_id: str = "run",
+    ingested_at: datetime = INGESTED_AT,
 ) -> list[Part]:
     """Rows as closed parts in a fresh folder below `folder`."""
     fresh = folder / uuid.uuid4().hex
     fresh.mkdir()
     writer = PartWriter(changes_schema(entity_type), fresh)
-    writer.write(typed(entity_type, rows, run_id))
+    writer.write(typed(entity_type, rows, run_id, ingested_at=ingested_at))
     return writer.close()
 
 
@@ -84,9 +94,10 @@ def ingest(
     folder: Path,
     blob: str | None = None,
     number: int = 1,
+    ingested_at: datetime = INGESTED_AT,
 ) -> bool:
     """Commits rows as version `number` of a blob; a new blob where none is named."""
     changes = lake.changes(HUB, entity_type)
     run_id = uuid.uuid4().hex
-    parts = written(entity_type, rows, folder, run_id)
+    parts = written(entity_type, rows, folder, run_id, ingested_at)
     return changes.commit(changes.upload(parts, run_id), blob or uuid.uuid4().hex, number)

@@ -10,8 +10,10 @@ import pytest
 
 from shared.domain.errors import ConflictError, FatalError, SupersededError
 from shared.lake.changes import Changes
+from shared.lake.commits import read_commits
+from shared.lake.read import instances
 from shared.lake.store import Lake
-from shared.lake.tables import open_snapshot, read_commits
+from shared.lake.tables import open_snapshot
 from tests.lake.given import HUB, ingest, interaction_type, profile_type, written
 
 
@@ -92,6 +94,51 @@ def test_racing_writers_with_newer_and_older_types_lose_no_column(lake: Lake, tm
     assert snapshot is not None
     assert {"more0", "more1", "more2", "more3", "name"} <= snapshot.columns.keys()
     assert sum(file.rows for file in snapshot.files) == 6
+
+
+def test_blobs_that_are_ready_together_share_commits(lake: Lake, tmp_path: Path) -> None:
+    customer = profile_type()
+    ingest(lake, customer, [{"_key": "first"}], tmp_path)
+    changes = lake.changes(HUB, customer)
+    brought = [(f"blob{index % 20}", index // 20) for index in range(40)]
+    ready = [
+        changes.upload(written(customer, [{"_key": blob, "Age": number}], tmp_path), blob) for blob, number in brought
+    ]
+    start = threading.Barrier(40)
+
+    def attempt(index: int) -> bool | type[Exception]:
+        start.wait()
+        blob, number = brought[index]
+        try:
+            return changes.commit(ready[index], blob, number + 1)
+        except SupersededError as error:
+            return type(error)
+
+    with ThreadPoolExecutor(40) as pool:
+        outcomes = list(pool.map(attempt, range(40)))
+
+    assert outcomes[20:] == [True] * 20
+    committed = outcomes.count(True)
+    assert committed + outcomes.count(SupersededError) == 40
+    assert {changes.committed_number(blob) for blob, _ in brought} == {2}
+    assert rows_in(lake, changes) == committed + 1
+    snapshot = open_snapshot(lake, changes.table)
+    assert snapshot is not None
+    assert snapshot.version < 15
+    found = {row["ProfileId"]: row["Age"] for row in instances(lake, HUB, customer, None, 100).rows}
+    assert found == {"first": None, **{f"blob{index}": 1 for index in range(20)}}
+
+
+def test_an_error_of_a_shared_commit_reaches_everyone(lake: Lake, tmp_path: Path) -> None:
+    customer = profile_type()
+    ingest(lake, customer, [{"_key": "first"}], tmp_path)
+    changes = lake.changes(HUB, customer)
+    ready = changes.upload(written(customer, [{"_key": "a"}], tmp_path), "run")
+    obstore.put(lake.store, f"{changes.table}/_delta_log/{2:020d}.json", b"garbage\n")
+
+    with ThreadPoolExecutor(4) as pool:
+        tried = [pool.submit(changes.commit, ready, f"blob{index}", 1) for index in range(4)]
+    assert [type(one.exception()) for one in tried] == [FatalError] * 4
 
 
 def test_a_field_that_changed_its_type_is_refused(lake: Lake, tmp_path: Path) -> None:

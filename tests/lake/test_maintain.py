@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import obstore
+import pytest
 
+from shared.domain.errors import SkippedError
 from shared.lake.delete_tables import delete_kpi_table, delete_tables
 from shared.lake.maintain import maintain
 from shared.lake.read import instances
@@ -15,7 +17,7 @@ from shared.lake.slot_rows import slot_rows
 from shared.lake.states import refresh
 from shared.lake.store import Lake, kpi_path, states_path
 from shared.lake.tables import Snapshot, open_snapshot
-from tests.lake.given import HUB, ingest, interaction_type, profile_type
+from tests.lake.given import HUB, ingest, interaction_type, profile_type, written
 
 NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
 CUSTOMER = profile_type()
@@ -127,6 +129,17 @@ def test_the_log_keeps_what_exports_need(lake: Lake, tmp_path: Path) -> None:
     assert "delta.setTransactionRetentionDuration" not in configuration
 
 
+def test_a_new_retention_reaches_tables_that_are_there(lake: Lake, tmp_path: Path) -> None:
+    ingest(lake, CUSTOMER, [person("a")], tmp_path)
+    longer = Lake(
+        lake._account, lake.settings.model_copy(update={"export_retention_days": 60}), container=lake._container
+    )
+    ingest(longer, CUSTOMER, [person("b")], tmp_path)
+    table = snapshot(lake, lake.changes(HUB, CUSTOMER).table)
+    assert table.handle.metadata().configuration["delta.deletedFileRetentionDuration"] == "interval 68 days"
+    assert refresh(lake, HUB, CUSTOMER, NOW).rows == 2
+
+
 def test_files_that_no_commit_names_are_left_for_whoever_is_about_to_commit_them(lake: Lake, tmp_path: Path) -> None:
     ingest(lake, CUSTOMER, [person("a")], tmp_path)
     table = lake.changes(HUB, CUSTOMER).table
@@ -153,3 +166,16 @@ def test_tables_go_with_their_definition(lake: Lake, tmp_path: Path) -> None:
     newer = profile_type({"fieldName": "Score", "fieldType": "Edm.Double"})
     ingest(lake, newer, [person("b", Score=0.5)], tmp_path)
     assert [row["Score"] for row in instances(lake, HUB, newer).rows] == [0.5]
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_commit_that_outlives_its_table_is_skipped(lake: Lake, tmp_path: Path, comes_back: bool) -> None:
+    changes = lake.changes(HUB, CUSTOMER)
+    ready = changes.upload(written(CUSTOMER, [person("a")], tmp_path), "run")
+    delete_tables(lake, HUB, CUSTOMER)
+    if comes_back:
+        ingest(lake, CUSTOMER, [person("b")], tmp_path)
+
+    with pytest.raises(SkippedError, match="EntityTypeGone"):
+        changes.commit(ready, "blob", 1)
+    assert [row["ProfileId"] for row in instances(lake, HUB, CUSTOMER).rows] == (["b"] if comes_back else [])

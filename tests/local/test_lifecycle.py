@@ -97,7 +97,8 @@ def test_a_killed_supervisor_takes_all_with_it_and_the_next_start_works(tmp_path
 
 
 def test_a_crashed_run_is_taken_up_again(tmp_path: Path) -> None:
-    with running_stack(tmp_path, app_dir=SAMPLE_APP) as first:
+    impatient = {"LOCAL_QUEUE_INVISIBLE_S": "6"}
+    with running_stack(tmp_path, impatient, app_dir=SAMPLE_APP) as first:
         app = SampleApp(first)
         app.queue("work").send_message("sleep 2")
         eventually(lambda: app.seen("work"))
@@ -107,7 +108,7 @@ def test_a_crashed_run_is_taken_up_again(tmp_path: Path) -> None:
         assert not (tmp_path / "stack.json").exists()
         assert "The functions host was killed by signal 9" in (tmp_path / "up.out").read_text()
         app.close()
-    with running_stack(tmp_path, app_dir=SAMPLE_APP) as second:
+    with running_stack(tmp_path, impatient, app_dir=SAMPLE_APP) as second:
         app = SampleApp(second)
         eventually(lambda: app.seen("woke") == ["sleep 2"], within=30)
         assert [message["count"] for message in app.seen("work")] == [2]

@@ -2,6 +2,7 @@
 
 import uuid
 
+from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueClient
 
 from tests.local.conftest import SampleApp
@@ -15,7 +16,10 @@ def deliveries(sample: SampleApp, text: str) -> list[int]:
 
 
 def texts(queue: QueueClient) -> list[str]:
-    return [str(message.content) for message in queue.peek_messages(32)]
+    try:
+        return [str(message.content) for message in queue.peek_messages(32)]
+    except ResourceNotFoundError:
+        return []  # an output queue is made with its first message
 
 
 def test_a_message_runs_once_and_writes_the_output_binding(sample: SampleApp) -> None:
@@ -44,7 +48,10 @@ def test_what_is_not_base64_goes_to_poison_without_a_run(sample: SampleApp) -> N
 
 
 def texts_of(queue: QueueClient) -> list[str]:
-    return [str(message.content) for message in queue.peek_messages(32)]
+    try:
+        return [str(message.content) for message in queue.peek_messages(32)]
+    except ResourceNotFoundError:
+        return []  # an output queue is made with its first message
 
 
 def test_an_http_function_writes_a_list_to_its_output_binding(sample: SampleApp) -> None:
