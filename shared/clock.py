@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 from shared.settings import Settings
 
+_READS, _PAUSE_S = 20, 0.01
+
 
 class Clock:
     """Present time in UTC; in Development the clock file decides where it exists and holds an ISO time."""
@@ -15,10 +17,13 @@ class Clock:
     def now(self) -> datetime:
         """Aware UTC time: what is recorded, and what decides which slot or retention is due."""
         if self._file is not None:
-            try:
-                return _read_iso(self._file.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                return self.machine_now()  # no file, or no time in it: the real time counts
+            for _ in range(_READS):
+                try:
+                    return _read_iso(self._file.read_text(encoding="utf-8"))
+                except OSError:
+                    break  # no file: the real time counts
+                except ValueError:
+                    time.sleep(_PAUSE_S)  # it is just being written, or holds no time
         return self.machine_now()
 
     def machine_now(self) -> datetime:

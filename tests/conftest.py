@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from infra.local.azurite import Endpoints
 from infra.local.settings import bypass_proxy
 from infra.local.stack import running_azurite, running_stack
 from infra.local.state_dir import Stack
+
+# How long an example takes says nothing on a machine that does other work too.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -203,7 +203,9 @@ class Hub:
 
     def set_clock(self, moment: datetime) -> None:
         """Sets the app's time, which then stands still."""
-        Path(self.stack.clock_file).write_text(moment.isoformat(), encoding="utf-8")
+        new = Path(f"{self.stack.clock_file}.new")
+        new.write_text(moment.isoformat(), encoding="utf-8")
+        new.replace(self.stack.clock_file)
 
 
 def mapping_body(
