@@ -10,10 +10,13 @@ import obstore
 import pytest
 
 from shared.domain.errors import SkippedError
+from shared.lake.compact import compact
 from shared.lake.delete_tables import delete_kpi_table, delete_tables
 from shared.lake.maintain import maintain
 from shared.lake.read import instances
+from shared.lake.rebase import expire_slots
 from shared.lake.slot_rows import slot_rows
+from shared.lake.state_rows import layers
 from shared.lake.states import refresh
 from shared.lake.store import Lake, kpi_path, states_path
 from shared.lake.tables import Snapshot, open_snapshot
@@ -47,6 +50,9 @@ def test_refreshes_fold_into_the_base_and_expire_later(lake: Lake, tmp_path: Pat
 
     maintain(lake, HUB, CUSTOMER, NOW, 21)
     assert kinds(lake) == ["base", "slot", "slot", "slot", "slot", "slot"]
+    present = layers(snapshot(lake, states_path(HUB, CUSTOMER)))
+    assert ([file.kind for file in present.bottom], present.above) == (["base"], [])
+    assert sum(file.rows for file in present.bottom) == len(expected)
     assert instances(lake, HUB, CUSTOMER).rows == expected
     maintain(lake, HUB, CUSTOMER, NOW + timedelta(days=27), 21)
     assert len(kinds(lake)) == 6
@@ -78,6 +84,30 @@ def test_small_files_of_changes_are_merged_and_the_ids_of_blobs_kept(lake: Lake,
     assert [changes.committed_number(f"blob{age}") for age in range(10)] == [3] * 10
     assert refresh(lake, HUB, CUSTOMER, NOW).rows == 0
     assert [row["Age"] for row in instances(lake, HUB, CUSTOMER).rows] == [9]
+
+
+def test_mergers_at_once_double_nothing(lake: Lake, tmp_path: Path) -> None:
+    table = lake.changes(HUB, CUSTOMER).table
+    for round_ in range(3):
+        for age in range(9):
+            ingest(lake, CUSTOMER, [person("a", Age=age)], tmp_path)
+        start = threading.Barrier(4)
+
+        def attempt(_: int, start: threading.Barrier = start) -> int:
+            start.wait()
+            return compact(lake, table, lambda _: True)
+
+        with ThreadPoolExecutor(4) as pool:
+            merged = list(pool.map(attempt, range(4)))
+        assert sorted(merged)[:3] == [0, 0, 0]
+        assert sum(file.rows for file in snapshot(lake, table).files) == 9 * (round_ + 1)
+
+
+def test_a_refresh_that_is_not_folded_never_expires(lake: Lake, tmp_path: Path) -> None:
+    ingest(lake, CUSTOMER, [person("a")], tmp_path)
+    refresh(lake, HUB, CUSTOMER, NOW)
+    assert expire_slots(lake, states_path(HUB, CUSTOMER), NOW + timedelta(days=99), timedelta(days=1)) == 0
+    assert len(instances(lake, HUB, CUSTOMER).rows) == 1
 
 
 def test_upkeep_beside_writers_and_refreshes_loses_and_doubles_nothing(lake: Lake, tmp_path: Path) -> None:

@@ -189,6 +189,24 @@ def test_an_empty_cell_sets_null_and_a_column_that_is_not_there_keeps(lake: Lake
     assert rows_of(lake) == {"a": state("a", Name=None, Age=3)}
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["one refresh", "two refreshes"])
+def test_a_deletion_forgets_what_was_there_and_later_rows_start_afresh(
+    lake: Lake, tmp_path: Path, together: bool
+) -> None:
+    ingest(lake, CUSTOMER, [person("a", Name="Ada", Age=3), person("b", Name="Bo", Age=4)], tmp_path)
+    refresh(lake, HUB, CUSTOMER, NOW)
+    gone = [{"_key": key, "_deleted": True} for key in "ab"]
+    ingest(lake, CUSTOMER, [person("a", Tags=["x"]), *gone], tmp_path)
+    if not together:
+        assert refresh(lake, HUB, CUSTOMER, NOW).rows == 2
+        assert rows_of(lake) == {}
+    ingest(lake, CUSTOMER, [person("a", Age=5)], tmp_path)
+
+    assert rows_of(lake) == {"a": state("a", Age=5)}
+    assert refresh(lake, HUB, CUSTOMER, NOW).rows == (2 if together else 1)
+    assert rows_of(lake) == {"a": state("a", Age=5)}
+
+
 def test_the_order_of_commits_counts_not_the_lines(lake: Lake, tmp_path: Path) -> None:
     ingest(lake, CUSTOMER, [person("x")] * 5 + [person("a", Name="first")], tmp_path)
     ingest(lake, CUSTOMER, [person("a", Name="second")], tmp_path)
@@ -342,13 +360,13 @@ def merged_by_others(lake: Lake) -> Mapping[str, Any]:
 
 
 def test_merging_by_another_engine_between_refreshes_loses_and_doubles_nothing(lake: Lake, tmp_path: Path) -> None:
-    for age in range(4):
+    for age in range(12):
         ingest(lake, CUSTOMER, [person("a", Age=age), person(f"b{age}")], tmp_path)
         if age == 1:
             first = refresh(lake, HUB, CUSTOMER, NOW)
-    assert merged_by_others(lake)["numFilesRemoved"] == 4
+    assert merged_by_others(lake)["numFilesRemoved"] == 12
 
     done = refresh(lake, HUB, CUSTOMER, NOW)
-    assert done.rows == 3
-    assert rows_of(lake)["a"]["Age"] == 3
-    assert changed_rows(lake, HUB, CUSTOMER, first.to_version, done.to_version, done.table_version) == 3
+    assert done.rows == 11
+    assert rows_of(lake)["a"]["Age"] == 11
+    assert changed_rows(lake, HUB, CUSTOMER, first.to_version, done.to_version, done.table_version) == 11
