@@ -1,10 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test bench docs clean
+export TEST_ALL
+.PHONY: help install up demo test test-all bench docs clean
 .DELETE_ON_ERROR:
 
 # A Python 3.13 is found by infra/local/find_python.sh; PYTHON=/path/to/python3.13 names one.
 PY := .venv/bin/python
-TEST_PROCESSES ?= 2
+# Tests wait for storage as much as they compute: two processes on each of two cores.
+TEST_PROCESSES ?= 4
 
 PYTHON_PACKAGES := .venv/.installed
 NODE_PACKAGES := infra/local/node_modules/.installed
@@ -14,7 +16,7 @@ INSTALL := sh infra/local/install.sh
 ## Start here
 help: ## show this list
 	@awk '/^## /{printf "\n%s\n", substr($$0, 4)} \
-	      /^[a-z]+:.*## /{split($$0, part, ":.*## "); printf "  make %-9s %s\n", part[1], part[2]}' Makefile
+	      /^[a-z-]+:.*## /{split($$0, part, ":.*## "); printf "  make %-9s %s\n", part[1], part[2]}' Makefile
 
 demo: install ## the whole story on your machine: CSVs in, profiles out
 	@$(PY) -m infra.local.demo
@@ -30,7 +32,10 @@ test: install $(SAMPLE_DATA) ## linters, types, import rules and all tests
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports
-	$(PY) -m pytest -n $(TEST_PROCESSES)
+	$(PY) -m pytest -n $(TEST_PROCESSES) --dist worksteal
+
+test-all: ## the same with more examples of each property and the long tests
+	@$(MAKE) test TEST_ALL=1
 
 bench: install ## measure, each figure against a peer in the same run
 	@$(PY) -m benchmarks

@@ -9,9 +9,10 @@ from infra.local.azurite import Endpoints
 from infra.local.settings import bypass_proxy
 from infra.local.stack import running_azurite, running_stack
 from infra.local.state_dir import Stack
+from tests.thorough import examples
 
 # How long an example takes says nothing on a machine that does other work too.
-settings.register_profile("no-deadline", deadline=None)
+settings.register_profile("no-deadline", deadline=None, max_examples=examples(100))
 settings.load_profile("no-deadline")
 
 

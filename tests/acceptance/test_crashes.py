@@ -11,6 +11,7 @@ from azure.storage.blob import BlobServiceClient
 
 from infra.local.stack import RunningStack, start_stack
 from tests.acceptance.hub import Hub, wait_for
+from tests.thorough import only_thorough
 
 ROWS = 30_000
 COLUMNS = {"Id": "id", "City": "city", "Points": "points"}
@@ -35,7 +36,10 @@ def committed(hub: Hub) -> bool:
     return lake_blobs(hub.storage, "changes/_delta_log/00000000000000000001.json") > 0
 
 
-@pytest.mark.parametrize("moment", [running, uploaded, committed], ids=lambda moment: moment.__name__)
+MOMENTS = [pytest.param(running, marks=only_thorough), uploaded, pytest.param(committed, marks=only_thorough)]
+
+
+@pytest.mark.parametrize("moment", MOMENTS, ids=["running", "uploaded", "committed"])
 def test_a_kill_during_ingestion(tmp_path: Path, moment: Callable[[Hub], bool]) -> None:
     stack = start_stack(tmp_path, IMPATIENT)
     try:

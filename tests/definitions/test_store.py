@@ -23,6 +23,7 @@ from shared.storage.tables import Table
 from tests.definitions.samples import kpi, profile
 from tests.fault_proxy import Answer, LoseAnswer, running_proxy
 from tests.local_services import account_of
+from tests.thorough import examples
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_a_list_below_a_parent_is_of_that_parent(store: DefinitionStore) -> None
     assert [stored.document.hub_name for stored in store.all(HUB, "contoso", "FILES")] == ["m1", "m4"]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.text(st.characters(exclude_categories=("Cs",)), max_size=50),
     times=st.sampled_from([1, 900, 2000]),

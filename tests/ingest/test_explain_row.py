@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from shared.domain.csv_dialect import CsvDialect, CsvLimits
 from shared.ingest.explain_row import CarefulReader, RowRead
 from tests.ingest.csv_cases import dirty_files
+from tests.thorough import examples
 
 
 def read(
@@ -76,7 +77,7 @@ def test_a_header_that_is_too_wide_is_counted_and_not_kept() -> None:
         assert len(found.cells) <= 9
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     dirty_files(),
     st.sampled_from([CsvLimits(), CsvLimits(max_row_lines=2), CsvLimits(max_row_bytes=9), CsvLimits(max_row_bytes=30)]),

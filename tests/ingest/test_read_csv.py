@@ -26,11 +26,12 @@ from tests.ingest.csv_cases import (
     read_carefully,
     read_fast,
 )
+from tests.thorough import examples
 
 SLOW_DRAWS = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=SLOW_DRAWS)
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=SLOW_DRAWS)
 @given(clean_files(), WINDOWS, CHUNKS, st.sampled_from([1, 7, 1 << 16]))
 def test_clean_files_are_read_exactly(
     case: tuple[CsvDialect, bytes, list[list[str]]], window: int, chunk: int, batch_rows: int
@@ -43,7 +44,7 @@ def test_clean_files_are_read_exactly(
     assert_said(seen, oracle.read(data, dialect, CsvLimits()))
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=SLOW_DRAWS)
+@settings(max_examples=examples(1000), deadline=None, suppress_health_check=SLOW_DRAWS)
 @given(dirty_files(), LIMITS, WINDOWS, CHUNKS, st.sampled_from([1, 1 << 16]))
 def test_dirty_files_are_read_as_the_oracle_reads_them(
     case: tuple[CsvDialect, bytes], limits: CsvLimits, window: int, chunk: int, batch_rows: int

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from shared.domain.csv_dialect import CsvDialect, CsvLimits
 from shared.ingest.structure import Structure, scan
 from tests.ingest import oracle
+from tests.thorough import examples
 
 
 def scanned(text: bytes, *, at_end: bool = True, quote: int | None = ord('"'), lines: int = 100) -> Structure:
@@ -59,7 +60,7 @@ def test_rows_can_be_taken_out() -> None:
     assert found.before(3).broken
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(
     st.lists(st.sampled_from([b'"', b'""', b",", b"\n", b"\r\n", b"\r", b"x", b"xyz" * 21, b"\xc3\xa9"]), max_size=80),
     st.integers(0, 70),

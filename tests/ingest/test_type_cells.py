@@ -17,6 +17,7 @@ from shared.ingest.type_rows import RowTyper
 from tests.ingest.time_oracle import RefusedError
 from tests.ingest.type_oracle import Value, read_cell, same
 from tests.ingest.typing_cases import mapping_of, profile_type, type_cells, typer_of
+from tests.thorough import examples
 
 SCENARIOS: list[dict[str, Any]] = json.loads(
     Path(__file__).with_name("scenarios").joinpath("typing.json").read_text(encoding="utf-8")
@@ -115,7 +116,11 @@ def test_two_readings_of_any_cell_agree(scenario: dict[str, Any]) -> None:
     oracle = oracle_for(scenario)
     typer = typer_for(scenario)
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    @settings(
+        max_examples=examples(40),
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
     @given(st.lists(near(scenario), min_size=1, max_size=40))
     def agree(cells: list[str]) -> None:
         for cell, (value, code) in zip(cells, type_cells(typer, cells), strict=True):
@@ -130,7 +135,7 @@ def test_two_readings_of_any_cell_agree(scenario: dict[str, Any]) -> None:
 MARKS = st.text(st.characters(exclude_categories=["Cs", "L", "Nd"], exclude_characters="\0%"), max_size=2)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     directives=st.permutations(["%Y", "%m", "%d", "%H", "%M", "%S", "%%", "%a"]),
     marks=st.lists(MARKS, min_size=7, max_size=7),

@@ -12,6 +12,7 @@ from shared.domain.entity_types import EntityType
 from tests.ingest.time_oracle import RefusedError
 from tests.ingest.type_oracle import columns_of, read_row, same
 from tests.ingest.typing_cases import interaction_type, mapping_of, profile_type, type_file, typer_of
+from tests.thorough import examples
 
 ID = {"fieldName": "id", "fieldType": "Edm.String"}
 EVERYTHING: list[dict[str, Any]] = [
@@ -69,7 +70,7 @@ def test_two_readings_of_any_file_agree_whatever_the_batches(entity_type: Entity
         name: st.one_of(st.just(cells[0]), st.just(cells[0]), st.sampled_from(cells)) for name, cells in CELLS.items()
     }
 
-    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
         header=st.permutations(list(CELLS)),
         rows=st.lists(st.fixed_dictionaries(cell), max_size=30),

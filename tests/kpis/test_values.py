@@ -18,6 +18,7 @@ from shared.kpis.value_sql import changes_sql, meaning, values_sql
 from shared.kpis.windows import time_column
 from shared.lake.schema import arrow_type
 from tests.kpis.oracle import Group, expected_values
+from tests.thorough import examples
 
 ORDER = InteractionType.from_request(
     {
@@ -109,7 +110,7 @@ def kpi_of(function: str, expression: str, window: str, **more: Any) -> Kpi:
 
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("function", FUNCTIONS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     found=rows,
     expression=st.sampled_from(["Amount", "Points", "Weight"]),
@@ -159,7 +160,7 @@ def test_a_sum_beyond_all_doubles_is_no_value(engine: duckdb.DuckDBPyConnection)
     assert calculated(engine, kpi_of("Sum", "Weight", "Lifetime")) == {}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=rows, after=rows, function=st.sampled_from(FUNCTIONS), window=st.sampled_from(WINDOWS))
 def test_changes_turn_old_values_into_new_ones(
     engine: duckdb.DuckDBPyConnection,

@@ -14,6 +14,7 @@ from shared.lake.parts import Layout, Part, PartWriter, lower_bound, upper_bound
 from shared.lake.schema import changes_schema
 from shared.settings import Settings
 from tests.lake.given import profile_type, typed
+from tests.thorough import examples
 
 CUSTOMER = profile_type()
 
@@ -66,7 +67,7 @@ def parts_of(folder: Path, keys: list[list[str]]) -> list[Part]:
     return parts
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(keys=st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=4), min_size=1, max_size=3))
 def test_equal_rows_of_a_file_are_numbered_by_line(
     tmp_path_factory: pytest.TempPathFactory, keys: list[list[str]]

@@ -24,6 +24,7 @@ from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
 from tests.lake.given import HUB, ingest, profile_type
 from tests.lake.oracle import EMPTY, Oracle, Row
+from tests.thorough import examples
 
 NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
 CUSTOMER = profile_type()
@@ -83,7 +84,7 @@ class Partner:
 
 @given(steps=STEPS)
 @settings(
-    max_examples=8,
+    max_examples=examples(15),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -23,6 +23,7 @@ from shared.outbound.plan import plan_slot
 from shared.outbound.publish import _write
 from tests.outbound.conftest import NOON, PROFILE, HubUnderTest
 from tests.outbound.rows import split_items, texts
+from tests.thorough import examples
 
 steps = st.lists(
     st.one_of(
@@ -134,7 +135,7 @@ def test_the_separator_of_arrays_is_the_one_that_is_documented() -> None:
 
 
 @settings(
-    max_examples=12,
+    max_examples=examples(12),
     deadline=timedelta(seconds=60),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

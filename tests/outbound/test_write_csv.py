@@ -24,6 +24,7 @@ from shared.outbound.columns import Column
 from shared.outbound.write_csv import CsvStream, csv_query
 from shared.settings import Settings
 from tests.outbound.rows import FIELDS, cell, rows_of_every_type, split_items, table_of, text
+from tests.thorough import examples
 
 COLUMNS = [Column(field.field_name, field.field_type, field.is_array) for field in FIELDS]
 
@@ -43,7 +44,9 @@ def written(work: Workspace, rows: list[dict[str, Any]]) -> bytes:
     return data
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(rows=rows_of_every_type())
 def test_every_reader_reads_what_was_written(work: Workspace, rows: list[dict[str, Any]]) -> None:
     data = written(work, rows)
@@ -104,7 +107,9 @@ def read_with_ours(data: bytes) -> list[list[str | None]]:
 READERS = {"csv": read_with_python, "pyarrow": read_with_pyarrow, "duckdb": read_with_duckdb}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(rows=rows_of_every_type())
 def test_our_own_reader_takes_it_back(work: Workspace, rows: list[dict[str, Any]]) -> None:
     expected = [[cell(field, row[field.field_name]) or None for field in FIELDS] for row in rows]

@@ -26,6 +26,7 @@ from shared.storage.blobs import BlobContainer, container_names
 from shared.storage.clients import blob_service
 from tests.fault_proxy import Answer, CutAnswer, FaultProxy, Request, running_proxy
 from tests.local_services import account_of
+from tests.thorough import examples
 
 MIB = 1024**2
 # Azurite answers 500 to a listing that holds control characters, and Azure refuses such names; `.` and `..` are
@@ -68,7 +69,7 @@ def test_a_listing_has_more_than_one_page(container: BlobContainer) -> None:
     assert [entry.path for entry in container.list()] == [f"{number:03d}" for number in range(30)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=PATH)
 @example(path="a//b.csv")
 @example(path="a b+c%20d#e?f&g=h.csv")

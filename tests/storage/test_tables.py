@@ -23,6 +23,7 @@ from shared.storage.accounts import StorageAccount
 from shared.storage.tables import ETAG, Delete, Insert, Operation, Replace, Row, Table, Upsert, above
 from tests.fault_proxy import Answer, LoseAnswer, running_proxy
 from tests.local_services import account_of
+from tests.thorough import examples
 
 NOW = datetime(2026, 11, 22, 14, 15, 16, 123456, tzinfo=UTC)
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"), max_size=40)
@@ -68,7 +69,7 @@ def test_many_first_writers_create_one_table(account: StorageAccount, name: str)
     assert keys(Table(account, name)) == [str(number) for number in range(8)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     columns=st.fixed_dictionaries(
         {},
