@@ -40,7 +40,12 @@ class CutAnswer:
     keep_bytes: int
 
 
-type Fault = Answer | LoseAnswer | CutAnswer
+@dataclass(frozen=True)
+class DamageBody:
+    """Turns over the bits of the request body's middle byte on the way to Azurite."""
+
+
+type Fault = Answer | LoseAnswer | CutAnswer | DamageBody
 # None lets the request pass.
 type Plan = Callable[[Request], Fault | None]
 
@@ -101,7 +106,8 @@ class FaultProxy:
         connection = http.client.HTTPConnection(str(self._upstream.hostname), self._upstream.port or 80)
         try:
             headers = {k: v for k, v in request.headers.items() if k.lower() != "connection"}
-            connection.request(request.method, request.target, request.body, headers)
+            sent = _damaged(request.body) if isinstance(fault, DamageBody) else request.body
+            connection.request(request.method, request.target, sent, headers)
             response = connection.getresponse()
             body = response.read()
             if isinstance(fault, LoseAnswer):
@@ -111,6 +117,11 @@ class FaultProxy:
             _answer(handler, request, response.status, dict(response.getheaders()), body, kept)
         finally:
             connection.close()
+
+
+def _damaged(body: bytes) -> bytes:
+    middle = len(body) // 2
+    return body[:middle] + bytes([body[middle] ^ 0xFF]) + body[middle + 1 :]
 
 
 def _answer(

@@ -15,8 +15,8 @@ from shared.domain.fields import FieldType
 from shared.lake.engine import Workspace
 from shared.lake.sql import literal, quoted
 from shared.outbound.columns import Column
+from shared.storage.clients import BLOCK_BYTES
 
-_PIECE_BYTES = 4 * 1024**2
 _READ_BYTES = 1024**2
 # COMMENT '': else every cell with a `#` is quoted. USE_TMP_FILE false: the name is written to, none is renamed to it.
 _OPTIONS = "FORMAT csv, HEADER, DELIMITER ',', NULLSTR '', COMMENT '', USE_TMP_FILE false"
@@ -40,7 +40,7 @@ class CsvStream:
         self.sha256 = ""
 
     def pieces(self) -> Generator[bytes]:
-        """The bytes in order, in pieces of at most 4 MiB; nothing is kept on disk and little in memory.
+        """The bytes in order, in pieces of one block each; nothing is kept on disk and little in memory.
 
         The engine writes into a named pipe and waits when the reader does. Whoever stops early stops the engine.
 
@@ -48,11 +48,11 @@ class CsvStream:
             Whatever the engine raises.
         """
         digest = hashlib.sha256()
-        buffer, filled = bytearray(_PIECE_BYTES), 0
+        buffer, filled = bytearray(BLOCK_BYTES), 0
         with self._writing() as pipe, memoryview(buffer) as view:
             while read := os.readv(pipe, [view[filled:]]):
                 filled += read
-                if filled == _PIECE_BYTES:
+                if filled == BLOCK_BYTES:
                     yield self._piece(view, digest)
                     filled = 0
             if self._failure is None and filled:

@@ -24,7 +24,7 @@ from shared.domain.errors import (
     UnavailableError,
 )
 from shared.storage.accounts import StorageAccount
-from shared.storage.clients import BLOCK_BYTES, blob_service
+from shared.storage.clients import BLOCK_BYTES, CHECKSUM, blob_service
 from shared.storage.translate import service_code, translated
 
 _RANGES_AHEAD = 2
@@ -184,6 +184,7 @@ class BlobContainer:
                 overwrite=overwrite,
                 metadata=dict(metadata) if metadata else None,
                 content_settings=ContentSettings(content_type=content_type),
+                validate_content=CHECKSUM,
             )
         return bare_etag(str(answer["etag"]))
 

@@ -4,7 +4,7 @@ import logging
 import random
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential, TokenCredential
 from azure.storage.blob import BlobServiceClient, ContainerClient, ExponentialRetry
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 type Credential = AzureNamedKeyCredential | AzureSasCredential | TokenCredential
 
 BLOCK_BYTES = 8 * 1024**2
+CHECKSUM: Literal["md5"] = "md5"
+"""Sent with whatever is written, so that the service refuses what was damaged on its way."""
 RETRIES = 3
 _CONNECT_S = 10
 _READ_S = 60

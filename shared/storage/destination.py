@@ -17,7 +17,7 @@ from shared.domain.blob_version import bare_etag
 from shared.domain.errors import NotFoundError, RefusedError
 from shared.settings import Settings
 from shared.storage.blobs import BlobEntry, list_entries
-from shared.storage.clients import BLOCK_BYTES, sas_container
+from shared.storage.clients import BLOCK_BYTES, CHECKSUM, sas_container
 from shared.storage.sas import ContainerSas, read_container_sas
 from shared.storage.translate import translated
 
@@ -83,7 +83,7 @@ class DestinationContainer:
 
         def send(block_id: str, block: bytes) -> None:
             with self._needing("w", self._blob(path)):
-                blob.stage_block(block_id, block, length=len(block))
+                blob.stage_block(block_id, block, length=len(block), validate_content=CHECKSUM)
 
         with ThreadPoolExecutor(_BLOCKS_AT_ONCE, thread_name_prefix="stage") as pool:
             for block in _in_blocks(chunks):
@@ -99,7 +99,10 @@ class DestinationContainer:
         """Writes a small blob over whatever is there, and returns its ETag, without quotes."""
         with self._needing("w", self._blob(path)):
             answer = self._client.get_blob_client(path).upload_blob(
-                data, overwrite=True, content_settings=ContentSettings(content_type=content_type)
+                data,
+                overwrite=True,
+                content_settings=ContentSettings(content_type=content_type),
+                validate_content=CHECKSUM,
             )
         return bare_etag(str(answer["etag"]))
 
@@ -135,7 +138,11 @@ def _in_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
         waiting.append(chunk)
         size += len(chunk)
         if size >= BLOCK_BYTES:
-            yield b"".join(waiting)
+            yield _joined(waiting)
             waiting, size = [], 0
     if size:
-        yield b"".join(waiting)
+        yield _joined(waiting)
+
+
+def _joined(chunks: Sequence[bytes]) -> bytes:
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -26,7 +26,14 @@ _CHANGED = frozenset(
     {"ConditionNotMet", "UpdateConditionNotSatisfied", "TargetConditionNotMet", "SourceConditionNotMet"}
 )
 _PASSING = frozenset(
-    {"ContainerBeingDeleted", "TableBeingDeleted", "QueueBeingDeleted", "AccountBeingCreated", "OperationTimedOut"}
+    {
+        "AccountBeingCreated",
+        "ContainerBeingDeleted",
+        "Md5Mismatch",
+        "OperationTimedOut",
+        "QueueBeingDeleted",
+        "TableBeingDeleted",
+    }
 )
 _TOO_LARGE = frozenset({"EntityTooLarge", "PropertyValueTooLarge", "RequestBodyTooLarge"})
 _REASONS = {

@@ -13,7 +13,7 @@ from shared.settings import Settings
 from shared.storage.blobs import BlobContainer
 from shared.storage.clients import BLOCK_BYTES
 from shared.storage.destination import DestinationContainer
-from tests.fault_proxy import LoseAnswer, running_proxy
+from tests.fault_proxy import DamageBody, LoseAnswer, running_proxy
 from tests.local_services import container_sas
 
 DEVELOPMENT = Settings(azure_functions_environment="Development")
@@ -48,6 +48,18 @@ def test_nothing_shows_before_the_commit(destination: DestinationContainer, cont
 
     destination.upload_blocks("data.csv", chunks(), {}, CSV)
     assert [entry.path for entry in container.list()] == ["data.csv"]
+
+
+def test_what_is_damaged_on_its_way_is_not_taken(azurite: Endpoints, container: BlobContainer) -> None:
+    with running_proxy(azurite.blob) as proxy:
+        destination = opened(container_sas(azurite, container.name).replace(azurite.blob, proxy.endpoint))
+        proxy.break_once(DamageBody(), lambda request: "comp=block&" in request.target)
+        with pytest.raises(UnavailableError):
+            destination.upload_blocks("data.csv", [b"a,b\n" * 1000], {}, CSV)
+        proxy.break_once(DamageBody(), lambda request: "metadata.json" in request.target)
+        with pytest.raises(UnavailableError):
+            destination.upload_bytes("metadata.json", b"{}", "application/json")
+    assert list(container.list()) == []
 
 
 def test_an_upload_that_fails_leaves_nothing(destination: DestinationContainer, container: BlobContainer) -> None:
