@@ -39,7 +39,7 @@ def export(settings: Settings, hub: str) -> tuple[float, dict[str, Any]]:
     from shared.outbound.publish import publish_slot
 
     request = SlotRequest(hub, CONNECTOR, ExportedEntityType.PROFILE, PROFILE.type_name, slot_of(NOW))
-    found = find_export(Services(settings), request)
+    found = find_export(Services(settings), request, worker="bench")
     if found is None:
         raise RuntimeError("the connector exports nothing")
     merging, _ = timed(lambda: plan_slot(found, request.slot))

@@ -1,24 +1,57 @@
 """The tables' life beside their rows: upkeep, and their end when a definition is deleted."""
 
-import logging
 from collections.abc import Callable, Iterator
 
 from shared.app import Services
-from shared.definitions.store import Conditions
-from shared.domain.entity_types import EntityKind
-from shared.domain.errors import HubError, NotFoundError
-
-logger = logging.getLogger(__name__)
+from shared.definitions.store import Conditions, Stored
+from shared.domain.entity_types import EntityKind, EntityType
+from shared.domain.errors import NotFoundError
+from shared.domain.kpis import Kpi
+from shared.telemetry import failing_alone
 
 
 def maintain_all(services: Services) -> None:
     """Compacts, checkpoints and vacuums every table; one that fails does not hold up the others."""
     for hub in services.definitions.hub_names():
-        for name, upkeep in _upkeep_of(services, hub):
-            try:
-                upkeep()
-            except HubError as error:
-                logger.error("maintenance failed: hub %s table of %s: %s", hub, name, error)
+        with failing_alone("maintenance", hub=hub):
+            for name, upkeep in _upkeep_of(services, hub):
+                with failing_alone("maintenance", hub=hub, table=name):
+                    upkeep()
+
+
+def put_type[T: EntityType](
+    services: Services, hub: str, name: str, entity_type: T, conditions: Conditions
+) -> tuple[Stored[T], bool]:
+    """Creates or replaces a type; a new one starts empty.
+
+    What an earlier type of the name may have left behind goes first: its deletion may have been interrupted, or a run
+    that was at work then may have written behind it.
+
+    Returns:
+        The stored type, and whether it was created.
+    """
+    from shared.lake.delete_tables import delete_tables
+
+    try:
+        services.definitions.entity_type(hub, entity_type.kind, name)
+    except NotFoundError:
+        delete_tables(services.lake, hub, entity_type.model_copy(update={"type_name": name}))
+    return services.definitions.put_entity_type(hub, name, entity_type, conditions)
+
+
+def put_kpi(services: Services, hub: str, name: str, kpi: Kpi, conditions: Conditions) -> tuple[Stored[Kpi], bool]:
+    """Creates or replaces a KPI; a new one starts without values, whatever an earlier one has left behind.
+
+    Returns:
+        The stored KPI, and whether it was created.
+    """
+    from shared.lake.delete_tables import delete_kpi_table
+
+    try:
+        services.definitions.kpi(hub, name)
+    except NotFoundError:
+        delete_kpi_table(services.lake, hub, name)
+    return services.definitions.put_kpi(hub, name, kpi, conditions)
 
 
 def delete_type(services: Services, hub: str, kind: EntityKind, name: str, conditions: Conditions) -> None:

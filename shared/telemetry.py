@@ -1,8 +1,11 @@
-"""What operators see: one log line at the end of each run, holding facts and no content."""
+"""What operators see: one log line at the end of each run and of what failed outside of one; facts, no content."""
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from shared.domain.errors import HubError
 from shared.domain.run import Run, RunState
 
 logger = logging.getLogger(__name__)
@@ -28,3 +31,18 @@ def log_finished(hub: str, run: Run) -> None:
     }
     level = logging.ERROR if run.state is RunState.FAILED else logging.INFO
     logger.log(level, "run finished %s", json.dumps(facts))
+
+
+@contextmanager
+def failing_alone(what: str, **where: str) -> Iterator[None]:
+    """Logs an error of the tree, so that the hub, mapping or table it is about does not hold up the others.
+
+    Args:
+        what: is being done.
+        where: names of what it is done to, by their kind: `hub="Contoso"`.
+    """
+    try:
+        yield
+    except HubError as error:
+        place = " ".join(f"{kind} {name}" for kind, name in where.items())
+        logger.error("%s failed: %s: %s", what, place, error)

@@ -63,7 +63,7 @@ def put_kpi(
     body: JsonObject, conditions: FromConditions, services: FromServices, hub: HubName, name: DefinedName
 ) -> Response:
     """Creates or replaces a KPI."""
-    stored, created = services.definitions.put_kpi(hub, name, Kpi.from_request(body), conditions)
+    stored, created = maintain.put_kpi(services, hub, name, Kpi.from_request(body), conditions)
     status = HTTPStatus.CREATED if created else HTTPStatus.OK
     return answer_written(stored.document.to_json(), stored.etag, status)
 

@@ -6,7 +6,6 @@ finds that its claim is lost, and writes nothing over what the other one has rec
 
 import logging
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from shared.app import Services
@@ -17,9 +16,6 @@ from shared.ledger.runs import StoredRun
 from shared.telemetry import log_finished
 
 logger = logging.getLogger(__name__)
-
-# No invocation outlives the functionTimeout of host.json, which is as long.
-CLAIM_LENGTH = timedelta(minutes=30)
 
 
 class Attempt:
@@ -110,7 +106,8 @@ def take(services: Services, hub: str, run_id: str, worker: str) -> Attempt | No
         if stored is None or stored.run.kind is not RunKind.INGEST:
             logger.error("message for a run that is not recorded: hub %s run %s", hub, run_id)
             return None
-        if stored.run.state.is_final or _has_another_worker(services, stored, worker):
+        now = services.clock.machine_now()
+        if stored.run.state.is_final or stored.is_claimed_by_another(worker, now):
             return None
         taken = stored.with_run(
             state=RunState.RUNNING,
@@ -119,8 +116,7 @@ def take(services: Services, hub: str, run_id: str, worker: str) -> Attempt | No
             error=None,
         )
         try:
-            claim = taken.claimed(worker, services.clock.machine_now() + CLAIM_LENGTH)
-            return Attempt(services, services.runs.save(claim))
+            return Attempt(services, services.runs.save(taken.claimed(worker, now)))
         except PreconditionError:
             continue  # another worker changed the run: look again
 
@@ -147,15 +143,6 @@ def end(services: Services, stored: StoredRun, outcome: Outcome, duration_ms: in
     except PreconditionError as error:
         raise _lost(stored.run) from error
     log_finished(stored.hub, saved.run)
-
-
-def _has_another_worker(services: Services, stored: StoredRun, worker: str) -> bool:
-    return (
-        stored.run.state is RunState.RUNNING
-        and stored.claimed_by != worker
-        and stored.claimed_until is not None
-        and stored.claimed_until > services.clock.machine_now()
-    )
 
 
 def _lost(run: Run) -> ClaimLostError:

@@ -11,13 +11,14 @@ from shared.app import Services
 from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion
 from shared.domain.connectors import AzureBlobConnector
-from shared.domain.errors import HubError, NotFoundError, PreconditionError, RefusedError
+from shared.domain.errors import NotFoundError, PreconditionError, RefusedError
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunKind, RunState
 from shared.ingest.match import new_run, queue_version
 from shared.ledger.runs import StoredRun
 from shared.storage.blobs import BlobContainer
 from shared.storage.queues import Queue
+from shared.telemetry import failing_alone
 
 logger = logging.getLogger(__name__)
 
@@ -40,18 +41,13 @@ def reconcile(services: Services) -> None:
     """Sweeps every mapping of every hub; what cannot be reached does not hold up the rest."""
     now = services.clock.machine_now()
     for hub in services.definitions.hub_names():
-        try:
+        with failing_alone("sweep", hub=hub):
             mappings = _mappings(services, hub)
             wake_left_behind(services, hub)
-        except HubError as error:
-            logger.error("sweep failed: hub %s: %s", hub, error)
-            continue
-        for mapping in mappings:
-            try:
-                sweep_mapping(services, hub, mapping, again=lambda stored: _is_due_again(stored, now))
-            except HubError as error:
+            for mapping in mappings:
                 name, connector = mapping.document.connector_mapping_name, mapping.document.connector_name
-                logger.error("sweep failed: hub %s connector %s mapping %s: %s", hub, connector, name, error)
+                with failing_alone("sweep", hub=hub, connector=connector, mapping=name):
+                    sweep_mapping(services, hub, mapping, again=lambda stored: _is_due_again(stored, now))
 
 
 def sweep_named(services: Services, hub: str, connector: str, mapping: str) -> int:

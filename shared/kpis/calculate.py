@@ -1,14 +1,13 @@
 """The story of a KPI: look, calculate over the present instances, store what changed, record."""
 
 import logging
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from shared.app import Services
 from shared.clock import iso
 from shared.domain.entity_types import EntityType
-from shared.domain.errors import HubError, NotFoundError, PreconditionError, Recovery, recovery
+from shared.domain.errors import HubError, NotFoundError, Recovery, recovery
 from shared.domain.kpis import CalculationWindow, Kpi
 from shared.domain.run import Run, RunError, RunKind, RunState, kpi_run_id
 from shared.kpis.value_sql import changes_sql, values_sql
@@ -20,7 +19,7 @@ from shared.telemetry import log_finished
 logger = logging.getLogger(__name__)
 
 
-def calculate_kpi(services: Services, hub: str, name: str, due: datetime) -> bool:
+def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker: str) -> bool:
     """Calculates a KPI over what is there now; repeated, it finds nothing new.
 
     Args:
@@ -28,9 +27,11 @@ def calculate_kpi(services: Services, hub: str, name: str, due: datetime) -> boo
         hub: name of the hub.
         name: of the KPI.
         due: the slot in which it was due; one run is kept for each.
+        worker: the id of the queue message that is being worked on.
 
     Returns:
-        Whether the values are up to date; False where the KPI is gone or could not be calculated.
+        Whether the values are up to date; False where the KPI is gone, could not be calculated, or is calculated by
+        another worker at this moment.
 
     Raises:
         TransientError, FatalError: the message is to be delivered again.
@@ -43,18 +44,15 @@ def calculate_kpi(services: Services, hub: str, name: str, due: datetime) -> boo
         return False
     began_ms = services.clock.monotonic_ms()
     now = services.clock.now()
-    _save(
-        services,
-        hub,
-        _queued(kpi, hub, due, now),
-        lambda run: {"state": RunState.RUNNING, "attempts": run.attempts + 1, "started_at": now, "error": None},
-    )
+    if not _start(services, hub, _queued(kpi, hub, due, now), worker):
+        logger.info("the KPI is calculated by another worker: hub %s", hub)
+        return False
     try:
         counts = _calculate(services, hub, kpi, entity_type, now)
     except HubError as error:
         reason = RunError(code=error.code, message=error.message)
         if recovery(error) is Recovery.RETRY:
-            _save(services, hub, _queued(kpi, hub, due, now), lambda _: {"state": RunState.QUEUED, "error": reason})
+            _give_back(services, hub, _queued(kpi, hub, due, now), reason)
             raise
         _end(services, hub, _queued(kpi, hub, due, now), {"state": RunState.FAILED, "error": reason})
         return False
@@ -115,18 +113,35 @@ def _queued(kpi: Kpi, hub: str, due: datetime, now: datetime) -> Run:
     )
 
 
+def _start(services: Services, hub: str, run: Run, worker: str) -> bool:
+    now = services.clock.machine_now()
+
+    def take(stored: StoredRun) -> StoredRun | None:
+        if stored.is_claimed_by_another(worker, now):
+            return None
+        attempts, began = stored.run.attempts + 1, services.clock.now()
+        taken = stored.with_run(state=RunState.RUNNING, attempts=attempts, started_at=began, error=None)
+        return taken.claimed(worker, now)
+
+    return services.runs.change(StoredRun(hub=hub, run=run), take) is not None
+
+
+def _give_back(services: Services, hub: str, run: Run, reason: RunError) -> None:
+    services.runs.change(
+        StoredRun(hub=hub, run=run),
+        lambda stored: stored.with_run(state=RunState.QUEUED, error=reason).released(),
+    )
+
+
 def _end(services: Services, hub: str, run: Run, changes: dict[str, Any]) -> None:
-    finished = {**changes, "finished_at": services.clock.now()}
-    log_finished(hub, _save(services, hub, run, lambda _: finished).run)
+    def end(stored: StoredRun) -> StoredRun:
+        # A KPI may be calculated several times in a slot: its record counts what they changed together.
+        details = changes.get("details", {})
+        changed = details.get("changedValues", 0) + stored.run.details.get("changedValues", 0)
+        total = {**details, "changedValues": changed} if details else stored.run.details
+        ended = {**changes, "details": total, "finished_at": services.clock.now()}
+        return stored.with_run(**ended).released()
 
-
-def _save(services: Services, hub: str, run: Run, change: Callable[[Run], dict[str, Any]]) -> StoredRun:
-    while True:
-        stored = services.runs.get(hub, run.run_id)
-        if stored is None:
-            services.runs.create(StoredRun(hub=hub, run=run))
-            continue
-        try:
-            return services.runs.save(stored.with_run(**change(stored.run)))
-        except PreconditionError:
-            continue  # another worker changed the record: look again
+    saved = services.runs.change(StoredRun(hub=hub, run=run), end)
+    if saved is not None:
+        log_finished(hub, saved.run)

@@ -1,12 +1,15 @@
 """Deleting the tables of a type or a KPI that is deleted."""
 
 import logging
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 
 from shared.domain.entity_types import EntityType
-from shared.lake.faults import translated
 from shared.lake.store import Lake, changes_path, kpi_path
 
 logger = logging.getLogger(__name__)
+
+_PARALLEL_REQUESTS = 8
 
 
 def delete_tables(lake: Lake, hub: str, entity_type: EntityType) -> None:
@@ -26,13 +29,11 @@ def delete_kpi_table(lake: Lake, hub: str, kpi_name: str) -> None:
 
 
 def _delete(lake: Lake, folder: str) -> None:
-    import obstore
-
-    with translated(folder):
-        paths = [blob["path"] for blobs in obstore.list(lake.store, folder) for blob in blobs]
-        # Without a log there is no table, so nobody reads half of one.
-        paths.sort(key=lambda path: "/_delta_log/" not in path)
-        for start in range(0, len(paths), 256):
-            obstore.delete(lake.store, paths[start : start + 256])
+    paths = [blob.path for blob in lake.blobs.list(folder)]
+    # Without a log there is no table, so nobody reads half of one.
+    log = [path for path in paths if "/_delta_log/" in path]
+    with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
+        for part in (log, [*{*paths} - {*log}]):
+            deque(pool.map(lake.blobs.delete, part), maxlen=0)
     if paths:
         logger.info("%s blobs of %s deleted", len(paths), folder)

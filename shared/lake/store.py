@@ -45,11 +45,18 @@ class Lake:
         self._container = container
 
     @cached_property
+    def blobs(self) -> BlobContainer:
+        """The container; created if it is missing."""
+        container = BlobContainer(self._account, self._container)
+        container.ensure()
+        return container
+
+    @cached_property
     def store(self) -> "AzureStore":
-        """The container's blobs; the container is created if it is missing."""
+        """The container's blobs, for transfers of whole data files."""
         from obstore.store import AzureStore
 
-        BlobContainer(self._account, self._container).ensure()
+        self.blobs  # noqa: B018 - makes the container
         config: AzureConfig = {"account_name": self._account.name, "endpoint": self._account.blob_endpoint}
         if self._account.key is not None:
             config["account_key"] = self._account.key.get_secret_value()

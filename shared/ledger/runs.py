@@ -6,7 +6,7 @@ it is not finished it has a third, `open|ID`. `blob|KEY` holds the newest versio
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -24,6 +24,8 @@ from shared.domain.run import Run, RunKind, RunState
 from shared.ledger.run_document import read_run, write_run
 from shared.storage.tables import ETAG, Delete, FilterValue, Insert, Operation, Replace, Row, Table, Upsert, above
 
+# No invocation outlives the functionTimeout of host.json, which is as long.
+CLAIM_LENGTH = timedelta(minutes=30)
 _RUN, _TIME, _OPEN, _BLOB = "run|", "time|", "open|", "blob|"
 _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 _MICROSECONDS = timedelta(microseconds=1)
@@ -62,9 +64,18 @@ class StoredRun:
         """The same record with changed properties of its run."""
         return replace(self, run=self.run.model_copy(update=changes))
 
-    def claimed(self, worker: str, until: datetime) -> Self:
-        """The record as `worker` holds it."""
-        return replace(self, claimed_by=worker, claimed_until=until)
+    def claimed(self, worker: str, now: datetime) -> Self:
+        """The record as `worker` holds it from `now` on, machine time."""
+        return replace(self, claimed_by=worker, claimed_until=now + CLAIM_LENGTH)
+
+    def is_claimed_by_another(self, worker: str, now: datetime) -> bool:
+        """Whether another worker is at it."""
+        return (
+            self.run.state is RunState.RUNNING
+            and self.claimed_by != worker
+            and self.claimed_until is not None
+            and self.claimed_until > now
+        )
 
     def released(self) -> Self:
         """The record as nobody holds it."""
@@ -111,6 +122,29 @@ class Runs:
         stored = replace(stored, changed=self._clock.machine_now())
         operations, write_id = _replacing(stored)
         return self._saved(stored, operations, write_id)
+
+    def change(self, first: StoredRun, change: Callable[[StoredRun], StoredRun | None]) -> StoredRun | None:
+        """Changes a record, on top of whatever others have made of it meanwhile.
+
+        Args:
+            first: what is recorded where there is no record yet.
+            change: gives the changed record, or None where it is to stay as it is; called again after a race.
+
+        Returns:
+            The record as it was stored, or None where `change` gave None.
+        """
+        while True:
+            stored = self.get(first.hub, first.run.run_id)
+            if stored is None:
+                self.create(first)
+                continue
+            changed = change(stored)
+            if changed is None:
+                return None
+            try:
+                return self.save(changed)
+            except PreconditionError:
+                continue  # somebody else changed the record: look again
 
     def number_version(self, stored: StoredRun) -> StoredRun:
         """Gives the run the next number among the versions of its blob; one that it has already it keeps.

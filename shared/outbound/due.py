@@ -17,6 +17,7 @@ from shared.domain.errors import NotFoundError
 from shared.domain.names import same_name
 from shared.domain.slot import slot_of
 from shared.outbound.entity import find_entity, listed_entities, series_of
+from shared.telemetry import failing_alone
 
 logger = logging.getLogger(__name__)
 
@@ -29,19 +30,17 @@ def hand_out_profile_exports(services: Services) -> None:
     """
     slot = slot_of(services.clock.now())
     for hub in services.definitions.hub_names():
-        _forget_unlisted(services, hub)
-        for connector, entity in exported_entities(services, hub):
-            if entity.entity_type is ExportedEntityType.PROFILE:
-                _send_export(services, hub, connector, entity, slot)
-            elif (waiting := _waiting_since(services, hub, connector, entity)) is not None:
-                _send_export(services, hub, connector, entity, waiting)
+        with failing_alone("handing out exports", hub=hub):
+            _forget_unlisted(services, hub)
+            _hand_out_exports_of(services, hub, slot)
 
 
 def hand_out_kpis(services: Services) -> None:
     """Queues the calculation of every KPI."""
     for hub in services.definitions.hub_names():
-        for kpi in services.definitions.kpis(hub):
-            request_kpi(services, hub, kpi.document.kpi_name)
+        with failing_alone("handing out KPIs", hub=hub):
+            for kpi in services.definitions.kpis(hub):
+                request_kpi(services, hub, kpi.document.kpi_name)
 
 
 def request_kpi(services: Services, hub: str, kpi: str) -> None:
@@ -62,6 +61,14 @@ def exported_entities(services: Services, hub: str) -> Iterator[tuple[Stored[Con
     for connector in services.definitions.connectors(hub):
         for entity in listed_entities(connector):
             yield connector, entity
+
+
+def _hand_out_exports_of(services: Services, hub: str, slot: datetime) -> None:
+    for connector, entity in exported_entities(services, hub):
+        if entity.entity_type is ExportedEntityType.PROFILE:
+            _send_export(services, hub, connector, entity, slot)
+        elif (waiting := _waiting_since(services, hub, connector, entity)) is not None:
+            _send_export(services, hub, connector, entity, waiting)
 
 
 def _send_export(

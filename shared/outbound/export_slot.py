@@ -33,15 +33,18 @@ class SlotRequest:
     slot: datetime
 
 
-def export_slot(services: Services, request: SlotRequest) -> None:
+def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
     """Fills a slot with what has changed, and publishes it and all before it that wait, oldest first.
+
+    Slots of one entity are published by one worker at a time, `worker` being the id of its queue message. Who finds
+    another one at it leaves the slot planned for that one.
 
     A destination that refuses us is its owner's matter: the reason is recorded, and the slots wait for the next tick.
 
     Raises:
         TransientError, FatalError: the message is to be delivered again.
     """
-    export = find_export(services, request)
+    export = find_export(services, request, worker)
     if export is None:
         logger.info("nothing to export: the connector or the entity is gone")
         return
@@ -49,7 +52,9 @@ def export_slot(services: Services, request: SlotRequest) -> None:
     try:
         plan_slot(export, request.slot)
         while (plan := services.slots.oldest(export.series)) is not None:
-            publish_slot(export, plan)
+            if not publish_slot(export, plan):
+                logger.info("run %s is published by another worker, and what waits behind it", plan.run_id)
+                return
             _note_connection(export, None)
     except HubError as error:
         if recovery(error) is Recovery.RETRY:
@@ -65,13 +70,14 @@ def export_slot(services: Services, request: SlotRequest) -> None:
         raise
 
 
-def find_export(services: Services, request: SlotRequest) -> Export | None:
+def find_export(services: Services, request: SlotRequest, worker: str | None) -> Export | None:
     """The connector and entity as they are now; None where there is nothing to export any more."""
     try:
         connector = services.definitions.connector(request.hub, request.connector)
         for listed in listed_entities(connector):
             if listed.entity_type is request.entity_type and same_name(listed.entity_name, request.entity_name):
-                return Export(services, request.hub, connector, listed, find_entity(services, request.hub, listed))
+                entity = find_entity(services, request.hub, listed)
+                return Export(services, request.hub, connector, listed, entity, worker)
     except NotFoundError:
         return None
     return None
@@ -79,7 +85,7 @@ def find_export(services: Services, request: SlotRequest) -> Export | None:
 
 def give_up_slot(services: Services, request: SlotRequest) -> None:
     """Records that a slot was tried in vain, with the reason of the last attempt where there is one."""
-    export = find_export(services, request)
+    export = find_export(services, request, worker=None)
     if export is None:
         return
     plan = services.slots.oldest(export.series)

@@ -14,7 +14,7 @@ from shared.outbound.export_slot import SlotRequest, export_slot, give_up_slot
 logger = logging.getLogger(__name__)
 
 
-def take_message(services: Services, message: Any) -> None:
+def take_message(services: Services, message: Any, message_id: str) -> None:
     """Does what a message asks for.
 
     Raises:
@@ -22,10 +22,10 @@ def take_message(services: Services, message: Any) -> None:
     """
     request = _read(message)
     if isinstance(request, SlotRequest):
-        export_slot(services, request)
+        export_slot(services, request, worker=message_id)
     elif request is not None:
         hub, kpi, slot = request
-        if calculate_kpi(services, hub, kpi, slot):
+        if calculate_kpi(services, hub, kpi, slot, worker=message_id):
             hand_out_kpi_exports(services, hub, kpi, slot)
 
 

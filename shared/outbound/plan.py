@@ -22,6 +22,7 @@ class Export:
 
     Attributes:
         listed: the entity as the connector's `entityList` has it.
+        worker: the id of the queue message that is being worked on; None for one that sets aside every claim.
     """
 
     services: Services
@@ -29,6 +30,7 @@ class Export:
     connector: Stored[Connector]
     listed: ExportedEntity
     entity: Entity
+    worker: str | None
 
     @cached_property
     def series(self) -> Series:

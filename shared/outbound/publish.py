@@ -24,25 +24,29 @@ BLOB_FAULTS = frozenset({"DestinationBlobExists", "DestinationBlobGone", "Destin
 """Codes of faults of one blob; the connection to the destination is well."""
 
 
-def publish_slot(export: Export, plan: Plan) -> None:
+def publish_slot(export: Export, plan: Plan) -> bool:
     """Publishes a planned slot and records it; safe to repeat after a crash at any step.
 
     What is recorded comes after what it records: the blob, then the run, then the ledger. A repetition finds the
     blob of the first attempt by its run id, and leaves it as it is.
+
+    Returns:
+        False where another worker is publishing the slot; it goes on with those behind it.
 
     Raises:
         RefusedError: the destination refuses us, or a blob of somebody else lies in the slot's place.
         TransientError: it does not answer.
     """
     began_ms = export.services.clock.monotonic_ms()
-    start_run(export, plan)
+    if not start_run(export, plan):
+        return False
     path = data_path(export.entity.kind.value, export.entity.name, plan.slot)
     found = _blob_at(export, path)
     if found is None:
         if _is_expired(export, plan):
             reason = "the destination refused it for as long as exports are kept; the next slot carries everything"
             _pass_on(export, plan, "SlotExpired", reason, everything=True)
-            return
+            return True
         content = describe(export.entity.definition, _columns(export, plan))
         publish_metadata(export.destination, export.entity.kind.value, export.entity.name, content)
         found = _upload(export, plan, path)
@@ -50,10 +54,11 @@ def publish_slot(export: Export, plan: Plan) -> None:
         _check_taken(export, path, found)
         reason = "an earlier export of this entity has filled the slot already; the rows go out with the next one"
         _pass_on(export, plan, "SlotTaken", reason)
-        return
+        return True
     published = _facts_of(found)
     succeed_run(export, plan, published, export.services.clock.monotonic_ms() - began_ms)
     export.services.slots.record_published(export.series, plan, published)
+    return True
 
 
 def _blob_at(export: Export, path: str) -> BlobEntry | None:

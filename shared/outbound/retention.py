@@ -8,34 +8,38 @@ from shared.app import Services
 from shared.clock import iso
 from shared.definitions.store import Stored
 from shared.domain.connectors import Connector
-from shared.domain.errors import HubError, PreconditionError
+from shared.domain.errors import HubError, PreconditionError, RefusedError
 from shared.domain.run import Run, RunError, RunKind, RunState, cleanup_run_id
 from shared.domain.slot import slot_of_path
 from shared.ledger.runs import StoredRun
 from shared.outbound.entity import listed_entities
 from shared.storage.blobs import BlobEntry
 from shared.storage.destination import DestinationContainer
-from shared.telemetry import log_finished
+from shared.telemetry import failing_alone, log_finished
 
 logger = logging.getLogger(__name__)
 
 _FOLDERS = ("Profile/", "KPI/")
+# Codes of Blob Storage for one blob that its owner protects; the others are deleted all the same.
+_KEPT_BY_THEIR_OWNER = frozenset({"BlobImmutableDueToPolicy", "LeaseIdMissing", "SnapshotsPresent"})
 
 
 def delete_expired(services: Services) -> None:
     """Deletes the expired exports of every Outbound connector; one that fails does not hold up the others.
 
-    Each connector has one Cleanup run a day. A destination that refuses us is left alone until the next day, unless
-    its connector was changed meanwhile.
+    A blob that its owner has leased or made immutable stays, and is tried again the next day. Each connector has one
+    Cleanup run a day. A destination that refuses us is left alone until the next day, unless its connector was changed
+    meanwhile.
     """
     now = services.clock.now()
     before = now - timedelta(days=services.settings.export_retention_days)
     for hub in services.definitions.hub_names():
-        for connector in services.definitions.connectors(hub):
-            if listed_entities(connector):
-                _clean(services, hub, connector, now, before)
-        for series in services.slots.series_of(hub):
-            services.slots.forget_published(series, before)
+        with failing_alone("clean-up", hub=hub):
+            for connector in services.definitions.connectors(hub):
+                if listed_entities(connector):
+                    _clean(services, hub, connector, now, before)
+            for series in services.slots.series_of(hub):
+                services.slots.forget_published(series, before)
 
 
 def _clean(services: Services, hub: str, connector: Stored[Connector], now: datetime, before: datetime) -> None:
@@ -43,20 +47,26 @@ def _clean(services: Services, hub: str, connector: Stored[Connector], now: date
     if run is None:
         return
     began_ms = services.clock.monotonic_ms()
-    deleted = int(run.run.details.get("deleted", 0))
-    error: RunError | None = None
+    deleted, kept = int(run.run.details.get("deleted", 0)), 0
+    state, error = RunState.SUCCEEDED, None
     try:
         destination = DestinationContainer(services.definitions.outbound_sas(connector), services.settings)
         for blob in _expired(services, hub, destination, before):
-            deleted += destination.delete(blob.path)
+            try:
+                deleted += destination.delete(blob.path)
+            except RefusedError as refusal:
+                if refusal.code not in _KEPT_BY_THEIR_OWNER:
+                    raise
+                kept += 1
+                state, error = RunState.PARTIALLY_SUCCEEDED, RunError(code=refusal.code, message=refusal.message)
     except HubError as failure:
-        error = RunError(code=failure.code, message=failure.message)
+        state, error = RunState.FAILED, RunError(code=failure.code, message=failure.message)
     ended = run.with_run(
-        state=RunState.FAILED if error else RunState.SUCCEEDED,
+        state=state,
         error=error,
         finished_at=services.clock.now(),
         duration_ms=services.clock.monotonic_ms() - began_ms,
-        details={"deleted": deleted, "before": iso(before)},
+        details={"deleted": deleted, "kept": kept, "before": iso(before)},
     )
     try:
         log_finished(hub, services.runs.save(ended).run)

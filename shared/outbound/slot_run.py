@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from shared.domain.errors import HubError, PreconditionError
+from shared.domain.errors import HubError
 from shared.domain.run import Run, RunError, RunKind, RunState
 from shared.domain.slot import data_path
 from shared.ledger.runs import StoredRun
@@ -18,20 +18,20 @@ logger = logging.getLogger(__name__)
 _DONE = frozenset({RunState.SUCCEEDED, RunState.SKIPPED})
 
 
-def start_run(export: Export, plan: Plan) -> None:
-    """Records that an attempt to publish a slot begins."""
+def start_run(export: Export, plan: Plan) -> bool:
+    """Records that an attempt to publish a slot begins; False where another worker is at it."""
     clock = export.services.clock
-    _save(
-        export,
-        plan.slot,
-        plan.run_id,
-        lambda run: {
-            "state": RunState.RUNNING,
-            "attempts": run.attempts + 1,
-            "started_at": clock.now(),
-            "error": None,
-        },
-    )
+    now = clock.machine_now()
+
+    def take(stored: StoredRun) -> StoredRun:
+        attempts = stored.run.attempts + 1
+        taken = stored.with_run(state=RunState.RUNNING, attempts=attempts, started_at=clock.now(), error=None)
+        return taken.claimed(export.worker, now) if export.worker else taken
+
+    if _save(export, plan.slot, plan.run_id, take):
+        return True
+    present = export.services.runs.get(export.hub, plan.run_id)
+    return present is not None and present.run.state in _DONE
 
 
 def succeed_run(export: Export, plan: Plan, published: Published, duration_ms: int) -> None:
@@ -76,30 +76,31 @@ def fail_run(export: Export, slot: datetime, run_id: str, error: HubError) -> No
 
 def note_attempt(export: Export, slot: datetime, run_id: str, reason: RunError) -> None:
     """Records why an attempt failed that is made again at once."""
-    _save(export, slot, run_id, lambda _: {"state": RunState.QUEUED, "error": reason})
+    _save(
+        export,
+        slot,
+        run_id,
+        lambda stored: stored.with_run(state=RunState.QUEUED, error=reason).released(),
+    )
 
 
 def _end(export: Export, slot: datetime, run_id: str, changes: dict[str, Any]) -> None:
     finished = {**changes, "finished_at": export.services.clock.now()}
-    saved = _save(export, slot, run_id, lambda _: finished)
-    if saved is not None:
+    _save(export, slot, run_id, lambda stored: stored.with_run(**finished).released())
+
+
+def _save(export: Export, slot: datetime, run_id: str, change: Callable[[StoredRun], StoredRun]) -> bool:
+    """Changes the record of a slot; False where it is done or another worker's, and stays as it is."""
+    now = export.services.clock.machine_now()
+
+    def unless_others(stored: StoredRun) -> StoredRun | None:
+        is_anothers = export.worker is not None and stored.is_claimed_by_another(export.worker, now)
+        return None if is_anothers or stored.run.state in _DONE else change(stored)
+
+    saved = export.services.runs.change(StoredRun(hub=export.hub, run=_queued(export, slot, run_id)), unless_others)
+    if saved is not None and saved.run.state.is_final:
         log_finished(export.hub, saved.run)
-
-
-def _save(export: Export, slot: datetime, run_id: str, change: Callable[[Run], dict[str, Any]]) -> StoredRun | None:
-    """The changed record; None where the run is over and stays as it is."""
-    runs = export.services.runs
-    while True:
-        stored = runs.get(export.hub, run_id)
-        if stored is None:
-            runs.create(StoredRun(hub=export.hub, run=_queued(export, slot, run_id)))
-            continue
-        if stored.run.state in _DONE:
-            return None
-        try:
-            return runs.save(stored.with_run(**change(stored.run)))
-        except PreconditionError:
-            continue  # another worker changed the record: look again
+    return saved is not None
 
 
 def _queued(export: Export, slot: datetime, run_id: str) -> Run:

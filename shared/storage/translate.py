@@ -108,6 +108,8 @@ def _not_found(code: str, what: str) -> HubError:
 
 
 def _refused(status: int, code: str, what: str) -> HubError:
+    if reason := _REASONS.get(code):
+        return RefusedError(code, f"{what} {reason}")
     if code in _EXISTS:
         return PreconditionError("BlobExists", f"{what} exists already")
     if code in _TAKEN:
@@ -116,8 +118,6 @@ def _refused(status: int, code: str, what: str) -> HubError:
         return PreconditionError("PreconditionFailed", f"{what} was changed meanwhile")
     if status == 413 or code in _TOO_LARGE:
         return RequestTooLargeError("TooLarge", f"{what} does not take so much at once; make it smaller")
-    if reason := _REASONS.get(code):
-        return RefusedError(code, f"{what} {reason}")
     return RefusedError("StorageRefused", f"{what} is refused with {status} {code}".rstrip())
 
 

@@ -34,7 +34,7 @@ def run_export(message: func.QueueMessage) -> None:
     from shared.outbound.messages import take_message
     from shared.storage.queues import read_message
 
-    take_message(services(), read_message(message.get_body()))
+    take_message(services(), read_message(message.get_body()), message.id or "")
 
 
 @exports.function_name(names.RUN_EXPORT_POISON)

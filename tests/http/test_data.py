@@ -3,6 +3,7 @@
 import csv
 import io
 import uuid
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from azure.storage.blob import BlobServiceClient
 
 from infra.local.azurite import Endpoints
 from shared.app import Services
+from shared.domain.entity_types import EntityKind
 from shared.domain.run import RunState
 from shared.domain.slot import slot_of
 from shared.ingest.ingest_blob import ingest_blob
@@ -18,6 +20,7 @@ from shared.ingest.sweep import sweep_named
 from shared.kpis.calculate import calculate_kpi
 from tests.http import bodies
 from tests.http.conftest import Client
+from tests.lake.given import written
 
 IDS = [
     "a",
@@ -95,7 +98,7 @@ def filled(client: Client, services: Services, azurite: Endpoints, storage_secre
         assert answer.status_code == 201, answer.text
     ingest(services, name, "Contacts")
     ingest(services, name, "Orders")
-    assert calculate_kpi(services, name, "Sold", slot_of(services.clock.now()))
+    assert calculate_kpi(services, name, "Sold", slot_of(services.clock.now()), "message")
     return hub
 
 
@@ -244,3 +247,15 @@ def test_reprocess_queues_the_calculation(client: Client, filled: str) -> None:
     answer = client.post(f"{filled}/kpi/revenue/reprocess")
     assert answer.status_code == 202
     assert answer.json()["runs"] == f"http://hubs.example:8080{filled}/runs?kind=Kpi"
+
+
+def test_a_type_that_is_made_anew_starts_empty(client: Client, services: Services, hub: str, tmp_path: Path) -> None:
+    path, name, definitions = f"{hub}/profiles/Contact", hub.removeprefix("/hubs/"), services.definitions
+    assert client.put(path, bodies.profile_type()).status_code == 201
+    contact = definitions.entity_type(name, EntityKind.PROFILE, "Contact").document
+    changes = services.lake.changes(name, contact)
+    changes.commit(changes.upload(written(contact, [{"_key": "a", "ContactId": "a"}], tmp_path), "run"), "blob", 1)
+    assert len(client.get(f"{hub}/data/Contact").json()["value"]) == 1
+    definitions.delete_entity_type(name, EntityKind.PROFILE, "Contact")  # and there the deletion was interrupted
+    assert client.put(path, bodies.profile_type()).status_code == 201
+    assert client.get(f"{hub}/data/Contact").json()["value"] == []

@@ -175,7 +175,7 @@ class HubUnderTest:
         """Takes all messages, and those that they bring; an error is for the test."""
         while messages := self.messages():
             for message in messages:
-                take_message(self.services, message)
+                take_message(self.services, message, uuid.uuid4().hex)
 
     def messages(self) -> list[dict[str, Any]]:
         """Takes what is in the queue."""

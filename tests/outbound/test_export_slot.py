@@ -19,7 +19,10 @@ from shared.outbound.export_slot import SlotRequest, export_slot, find_export
 from shared.outbound.messages import give_up, take_message
 from shared.outbound.plan import Export, plan_slot
 from shared.outbound.publish import _write, publish_slot
+from shared.outbound.slot_run import start_run
 from tests.outbound.conftest import CUSTOMER, NOON, PROFILE, HubUnderTest
+
+MESSAGE = "message-1"
 
 FIRST = "Profile/Customer/year=2026/month=11/day=22/hour=12/min=00/data.csv"
 
@@ -42,7 +45,7 @@ def ids_in(content: bytes) -> list[str]:
 
 
 def export_of(hub: HubUnderTest, number: int = 0) -> Export:
-    export = find_export(hub.services, request_of(hub, number))
+    export = find_export(hub.services, request_of(hub, number), worker=None)
     assert export is not None
     return export
 
@@ -144,7 +147,7 @@ def test_a_message_for_an_earlier_slot_does_not_go_behind_a_later_one(hub: HubUn
     hub.ingest(customer, [{"Id": "A"}])
     hub.tick(at(2))
     hub.ingest(customer, [{"Id": "B"}])
-    export_slot(hub.services, request_of(hub, 1))
+    export_slot(hub.services, request_of(hub, 1), MESSAGE)
     assert contents(hub) == {path_of(2): ["A"]}
     hub.tick(at(3))
     assert contents(hub) == {path_of(2): ["A"], path_of(3): ["B"]}
@@ -357,12 +360,33 @@ def test_of_a_redelivered_message_nothing_comes_twice(hub: HubUnderTest) -> None
     hub.set_clock(at(0))
     hand_out_profile_exports(hub.services)
     (message,) = hub.messages()
-    take_message(hub.services, message)
+    take_message(hub.services, message, MESSAGE)
     published, runs = hub.partner.blobs(), hub.runs()
     hub.ingest(customer, [{"Id": "B"}])
     for _ in range(2):
-        take_message(hub.services, message)
+        take_message(hub.services, message, MESSAGE)
     assert (hub.partner.blobs(), hub.runs()) == (published, runs)
+
+
+def test_a_slot_is_published_by_one_worker_and_what_waits_behind_it_too(hub: HubUnderTest) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    hub.ingest(customer, [{"Id": "A"}])
+    hub.set_clock(at(0))
+    hand_out_profile_exports(hub.services)
+    (first,) = hub.messages()
+    export = replace(export_of(hub), worker="first")
+    plan_slot(export, slot_of(at(0)))
+    assert start_run(export, next(hub.services.slots.waiting(export.series)))
+    hub.ingest(customer, [{"Id": "B"}])
+    hub.set_clock(at(1))
+    hand_out_profile_exports(hub.services)
+    (second,) = hub.messages()
+    take_message(hub.services, second, "second")
+    assert hub.partner.paths("Profile/") == []
+    take_message(hub.services, first, "first")
+    assert contents(hub) == {path_of(0): ["A"], path_of(1): ["B"]}
+    assert hub.codes() == ["Succeeded", "Succeeded"]
 
 
 @pytest.mark.parametrize("crash", ["planned", "written", "recorded"])
@@ -418,14 +442,16 @@ def test_the_same_slot_has_the_same_bytes(hub: HubUnderTest) -> None:
     assert hub.partner.metadata("first.csv") == hub.partner.metadata("again.csv")
 
 
-def test_two_workers_at_once_publish_once(hub: HubUnderTest) -> None:
+@pytest.mark.parametrize("workers", [["a", "b", "c"], ["a", "a", "a"]], ids=["claims", "a paused worker wakes up"])
+def test_workers_at_once_publish_once(hub: HubUnderTest, workers: list[str]) -> None:
     customer = hub.profile_type()
     hub.outbound(PROFILE)
     for number in range(3):
         hub.ingest(customer, [{"Id": f"{number}-{row:04}"} for row in range(2000)])
         hub.set_clock(at(number))
         with ThreadPoolExecutor(3) as pool:
-            for done in [pool.submit(export_slot, hub.services, request_of(hub, number)) for _ in range(3)]:
+            request = request_of(hub, number)
+            for done in [pool.submit(export_slot, hub.services, request, worker) for worker in workers]:
                 done.result()
     assert {path: len(ids) for path, ids in contents(hub).items()} == {path_of(number): 2000 for number in range(3)}
     assert hub.codes() == ["Succeeded"] * 3
@@ -442,7 +468,7 @@ def test_a_destination_that_does_not_answer_is_tried_again_by_the_queue(hub: Hub
     hand_out_profile_exports(hub.services)
     (message,) = hub.messages()
     with pytest.raises(UnavailableError):
-        take_message(hub.services, message)
+        take_message(hub.services, message, MESSAGE)
     (run,) = hub.runs()
     assert (run.state, run.error and run.error.code) == (RunState.QUEUED, "StorageUnavailable")
     give_up(hub.services, message)
@@ -484,6 +510,6 @@ def test_a_type_whose_instances_come_later(hub: HubUnderTest) -> None:
 
 def test_messages_that_are_not_understood_are_dropped(hub: HubUnderTest, caplog: pytest.LogCaptureFixture) -> None:
     for message in ({}, [], {"kind": "Export"}, {"kind": "Kpi", "hub": "H", "kpi": "K", "slot": "noon"}):
-        take_message(hub.services, message)
+        take_message(hub.services, message, MESSAGE)
         give_up(hub.services, message)
     assert caplog.messages == ["a message of the queue export is not understood; it is dropped"] * 8

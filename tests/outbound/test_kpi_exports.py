@@ -13,6 +13,8 @@ from shared.outbound.due import request_kpi
 from shared.outbound.messages import give_up, take_message
 from tests.outbound.conftest import CUSTOMER, NOON, HubUnderTest
 
+MESSAGE = "message-1"
+
 FIRST = "KPI/Revenue/year=2026/month=11/day=22/hour=12/min=00/data.csv"
 REVENUE = {"entityType": "Kpi", "entityName": "Revenue"}
 DAY = timedelta(days=1)
@@ -198,7 +200,7 @@ def test_a_kpi_tried_in_vain_is_recorded(hub: HubUnderTest) -> None:
     give_up(hub.services, message)
     (run,) = hub.runs(RunKind.KPI)
     assert (run.state, run.error and run.error.code) == (RunState.FAILED, "WorkerLost")
-    take_message(hub.services, message)
+    take_message(hub.services, message, MESSAGE)
     (run,) = hub.runs(RunKind.KPI)
     assert (run.state, run.error) == (RunState.SUCCEEDED, None)
     with pytest.raises(StopIteration):

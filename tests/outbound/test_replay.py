@@ -53,6 +53,8 @@ steps = st.lists(
     max_size=10,
 )
 
+MESSAGE = "message-1"
+
 
 class History:
     """A hub to which things happen."""
@@ -85,7 +87,7 @@ class History:
             if step == "crash after the blob":
                 self.crash(message)
             else:
-                take_message(self.hub.services, message)
+                take_message(self.hub.services, message, MESSAGE)
 
     def crash(self, message: dict[str, Any]) -> None:
         """Everything but the records."""
@@ -96,7 +98,7 @@ class History:
             message["entityName"],
             slot_of(self.now),
         )
-        export = find_export(self.hub.services, request)
+        export = find_export(self.hub.services, request, worker=None)
         assert export is not None
         plan_slot(export, request.slot)
         plan = next(self.hub.services.slots.waiting(export.series), None)

@@ -97,6 +97,25 @@ def test_a_missing_right_is_reported_and_left_until_the_next_day(hub: HubUnderTe
     assert [run.state for run in hub.runs(RunKind.CLEANUP)] == [RunState.FAILED, RunState.SUCCEEDED]
 
 
+def test_a_leased_export_stays_and_the_others_go(hub: HubUnderTest) -> None:
+    hub.profile_type()
+    hub.outbound(PROFILE)
+    for number in range(3):
+        export_once(hub, key=f"{number}", moment=NOON + timedelta(minutes=15 * number))
+    leased, *_ = hub.partner.paths("Profile/")
+    lease = hub.partner.client.get_blob_client(leased).acquire_lease()
+    later = NOON + timedelta(days=30)
+    clean(hub, later)
+    assert hub.partner.paths("Profile/") == [leased]
+    (run,) = hub.runs(RunKind.CLEANUP)
+    assert (run.state, run.details["deleted"], run.details["kept"]) == (RunState.PARTIALLY_SUCCEEDED, 2, 1)
+    assert run.error is not None
+    assert run.error.code == "LeaseIdMissing"
+    lease.release()
+    clean(hub, later + timedelta(days=1))
+    assert hub.partner.paths("Profile/") == []
+
+
 def test_one_connector_does_not_hold_up_another(hub: HubUnderTest) -> None:
     hub.profile_type()
     hub.outbound(PROFILE, name="Alone")
