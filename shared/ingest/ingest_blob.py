@@ -26,6 +26,7 @@ from shared.domain.errors import (
 from shared.domain.mappings import Mapping
 from shared.domain.places import rejects_path
 from shared.domain.run import RunError, RunState
+from shared.failpoints import FailPoint, failpoint
 from shared.ingest.attempt import Attempt, take
 from shared.ingest.outcome import Outcome
 from shared.ingest.reject_file import RejectFile
@@ -54,6 +55,7 @@ def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
     attempt = take(services, hub, run_id, worker)
     if attempt is None:
         return
+    failpoint(FailPoint.RUN_TAKEN)
     try:
         _carry_out(services, attempt)
     except ClaimLostError:
@@ -77,6 +79,7 @@ def _carry_out(services: Services, attempt: Attempt) -> None:
         raise
     else:
         attempt.end(outcome)
+        failpoint(FailPoint.RUN_ENDED)
 
 
 def _ingest(services: Services, attempt: Attempt) -> Outcome:
@@ -84,6 +87,7 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
     entity_type = _entity_type(services, attempt, mapping)
     changes = services.lake.changes(attempt.hub, entity_type)
     number = attempt.number()
+    failpoint(FailPoint.VERSION_NUMBERED)
     if changes.committed_number(attempt.ledger_key) == number:
         # A crash came between the commit and the run's record. What has happened since does not change that.
         outcome = attempt.staged()
@@ -97,7 +101,9 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
     # A file with rejects stays where it is: whoever corrects it needs it.
     if outcome.state is not RunState.SUCCEEDED:
         return outcome
-    return outcome.with_note("completeOperation", source.complete(mapping.document))
+    note = source.complete(mapping.document)
+    failpoint(FailPoint.BLOB_COMPLETED)
+    return outcome.with_note("completeOperation", note)
 
 
 def _complete(services: Services, mapping: Stored[Mapping], attempt: Attempt) -> str | None:
@@ -138,11 +144,14 @@ def _stage_and_commit(
                 outcome = Outcome.of_error(error, rejects.count, source.bytes_read)
         if rejects.count:
             services.run_files.upload_file(rejects_path(attempt.hub, attempt.run.run_id), rejects.path)
+            failpoint(FailPoint.REJECTS_STORED)
     if outcome.error is None and staged.rows:
         attempt.note_staged(outcome)
+        failpoint(FailPoint.COUNTS_NOTED)
         # An overwritten version must not come in after the one that overwrote it.
         source.check_current()
         changes.commit(staged.uploaded, attempt.ledger_key, number)
+        failpoint(FailPoint.ROWS_COMMITTED)
     return outcome
 
 

@@ -15,6 +15,7 @@ from shared.domain.entity_types import EntityType
 from shared.domain.errors import AccountingError, SkippedError
 from shared.domain.mappings import Mapping
 from shared.domain.reject import Reject
+from shared.failpoints import FailPoint, failpoint
 from shared.ingest.ahead import ahead
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.source import Source
@@ -82,8 +83,10 @@ def stage_rows(
                 rejects.add(refused)
                 writer.write(table)
                 outgoing.take(writer.parts)
+                failpoint(FailPoint.BATCH_STAGED)
         ignored = typer.ignored_columns
     uploaded = outgoing.finish(writer.close(), settings)
+    failpoint(FailPoint.PARTS_UPLOADED)
     rows = sum(sent.part.rows for sent in uploaded)
     _check_counts(reader.rows + reader.rejected, rows, rejects.count)
     return Staged(uploaded, rows, {"ignoredColumns": ignored} if ignored else {})

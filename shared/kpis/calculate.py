@@ -10,6 +10,7 @@ from shared.domain.entity_types import EntityType
 from shared.domain.errors import HubError, NotFoundError, Recovery, recovery
 from shared.domain.kpis import CalculationWindow, Kpi
 from shared.domain.run import Run, RunError, RunKind, RunState, kpi_run_id
+from shared.failpoints import FailPoint, failpoint
 from shared.kpis.value_sql import changes_sql, values_sql
 from shared.kpis.windows import time_column
 from shared.lake.sql import quoted, temporary
@@ -87,7 +88,9 @@ def _calculate(services: Services, hub: str, kpi: Kpi, entity_type: EntityType, 
         time = quoted(time_column(kpi, entity_type))
         counted = work.connection.execute(f"SELECT count(*), count({time}) FROM {rows}").fetchone() or (0, 0)
         values = temporary(work.connection, "TABLE", values_sql(kpi, entity_type, rows))
+        failpoint(FailPoint.KPI_CALCULATED)
         written = table.write(work, lambda present: changes_sql(kpi, entity_type, values, present, now))
+    failpoint(FailPoint.KPI_COMMITTED)
     is_lifetime = kpi.calculation_window is CalculationWindow.LIFETIME
     used = counted[0] if is_lifetime else counted[1]
     return {
