@@ -77,7 +77,7 @@ def stage_rows(
         raise SkippedError("EmptyBlob", "the blob holds no row, not even a header; nothing was ingested")
     writer = PartWriter(changes_schema(entity_type), folder)
     outgoing = _Outgoing(changes, run_id, holds_back=not entity_type.key_fields)
-    with RowTyper(entity_type, mapping, header, source.version.path, run_id, now, settings) as typer:
+    with RowTyper(entity_type, mapping, header, source.place, run_id, now, settings) as typer:
         with ahead(iter(reader)) as batches, ahead(_typed(typer, batches)) as typed:
             for table, refused in typed:
                 rejects.add(refused)
