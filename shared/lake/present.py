@@ -3,6 +3,7 @@
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.lake.engine import Workspace
 from shared.lake.fold import Fold
+from shared.lake.late import link_changes
 from shared.lake.linked import change_rows, link_files
 from shared.lake.pending import pending_files
 from shared.lake.schema import (
@@ -16,7 +17,7 @@ from shared.lake.schema import (
     changes_schema,
 )
 from shared.lake.sql import ALL_KEYS, Bounds, between, chosen, quoted, quoted_list, temporary
-from shared.lake.state_rows import APP_REFRESH, StateRows
+from shared.lake.state_rows import APP_ORDER, APP_REFRESH, StateRows
 from shared.lake.store import Lake, changes_path, states_path
 from shared.lake.tables import open_snapshot
 
@@ -68,7 +69,8 @@ class PresentProfiles:
             self._states = StateRows(lake, work, states, self._fields, bounds)
         watermark = (states.transaction(APP_REFRESH) if states else None) or 0
         pending = pending_files(lake, changes, watermark) if changes else []
-        self._pending = link_files(lake, work, changes.table, pending) if changes else []
+        merged_to = (states.transaction(APP_ORDER) if states else None) or 0
+        self._pending = link_changes(lake, work, changes, pending, merged_to) if changes else []
 
     @property
     def keys(self) -> str:
