@@ -81,8 +81,9 @@ def place_of_blob(blob: str, account: str, *, is_own_account: bool) -> tuple[str
     Raises:
         InvalidRequestError: it names none, or one that no mapping may read.
     """
-    faults = _url_faults(blob, _BLOB, account)
-    container, path = split_folder(blob)
+    is_url = bool(re.match("[a-z]+://", blob, re.IGNORECASE))
+    faults = _url_faults(blob, _BLOB, account) if is_url else []
+    container, path = split_folder(blob) if is_url else _halves(blob)
     if not faults and not (is_container_name(container) and path):
         faults = [Fault("InvalidValue", _BLOB, "must be container/path, or the URL of a blob")]
     elif not faults and any(part in {".", ".."} for part in path.split("/")):
@@ -92,6 +93,11 @@ def place_of_blob(blob: str, account: str, *, is_own_account: bool) -> tuple[str
         faults.append(_own_container(container, _BLOB))
     if faults:
         raise InvalidRequestError(faults)
+    return container, path
+
+
+def _halves(blob: str) -> tuple[str, str]:
+    container, _, path = blob.lstrip("/").partition("/")
     return container, path
 
 

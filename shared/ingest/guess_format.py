@@ -32,7 +32,10 @@ _FITTING_SHARE = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one delimiter makes of the first rows: columns of the header, and rows that are as wide or not."""
+    """What one delimiter makes of the first rows: columns of the header, and rows that are as wide or not.
+
+    A header that is too wide for the reader has 0 columns.
+    """
 
     delimiter: str
     width: int
@@ -133,7 +136,8 @@ def _delimiter(data: bytes, given: MappingFormat, settings: Settings, *, has_hea
             f"rows{refused} into {best.width} cells like the header{or_else}"
         )
         return best.delimiter, why
-    best = max(trials, key=lambda trial: trial.share, default=None)
+    # Where one of them makes too many columns, the reader is to say so.
+    best = max(trials, key=lambda trial: (trial.width == 0, trial.share), default=None)
     chosen = best.delimiter if best is not None else ","
     why = (
         f"columnDelimiter: {DELIMITERS[chosen]}; none of {', '.join(DELIMITERS.values())} splits the rows into more "
@@ -152,7 +156,9 @@ def _try(data: bytes, given: MappingFormat, delimiter: str, settings: Settings, 
         for _ in reader:
             if reader.rows + reader.rejected >= _TRIED_ROWS:
                 break
-    except (DataError, ValueError):
+    except DataError as error:
+        return Trial(delimiter, 0, 0, 0) if error.code == "TooManyColumns" else None
+    except ValueError:
         return None
     return Trial(delimiter, len(header), reader.rows, reader.rejected)
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from shared.ingest.cast_sql import BLANKS, Sql, matches
 from shared.ingest.type_candidates import Candidate
+from shared.lake.engine import Workspace
 from shared.lake.sql import literal
-
-if TYPE_CHECKING:
-    import duckdb
 
 # The first rows rule out most candidates; the others are tried on all rows.
 _FIRST_ROWS = 64
@@ -35,11 +35,17 @@ class Counted:
 
 
 class Scan:
-    """The sample in the engine, as the table `sample` with columns `c0`, `c1`, ..."""
+    """The sample in the engine.
 
-    def __init__(self, engine: "duckdb.DuckDBPyConnection", rows: int) -> None:
-        self._engine = engine
-        self._rows = rows
+    Args:
+        opened: where the engine works.
+        cells: columns `c0`, `c1`, ... of strings.
+    """
+
+    def __init__(self, opened: Workspace, cells: pa.Table) -> None:
+        self._engine = opened.connection
+        self._engine.register("sample", cells)
+        self._rows = int(cells.num_rows)
 
     def reading(self, wanted: dict[int, list[Candidate]]) -> dict[int, list[Candidate]]:
         """For each column the candidates that read all its cells, in their order; all, where all cells are empty."""

@@ -127,8 +127,7 @@ def _propose(
         message = f"no column of the file can be mapped; {'; '.join(notes)}; correct the header"
         raise DataError("NoUsableColumn", message)
     with workspace(services.settings) as opened:
-        opened.connection.register("sample", sample.cells)
-        scan = Scan(opened.connection, sample.rows)
+        scan = Scan(opened, sample.cells)
         columns, form, found = propose_columns(scan, usable, form)
         identity = choose_key(
             columns,
