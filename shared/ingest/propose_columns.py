@@ -154,7 +154,8 @@ def _take_culture(
     most = max(gains.values(), default=0)
     best = [culture for culture, gain in gains.items() if gain == most]
     if most <= 0:
-        return form, []
+        other = [filled[at] for at in text if any(kinds[at] for kinds in found.values())]
+        return form, [f"text: {listed(other)}: numbers as another culture than the rest writes them"] if other else []
     if len(best) > 1:
         either = [filled[at] for at in text if found[best[0]][at]]
         return form, [f"text: {listed(either)}: numbers as {' or as '.join(best)} writes them; declare acceptLanguage"]

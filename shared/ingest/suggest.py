@@ -174,7 +174,8 @@ def _mapping(
     body: dict[str, Any] = {"entityType": kind.value, "entityTypeName": type_name}
     for folder, file_filter in _places(version):
         body["mappingProperties"] = {"folderPath": folder, "fileFilter": file_filter, **properties}
-        if not faults_of_secrets([folder, file_filter]) and _takes(body, version):
+        # A folder that looks like a URL would be read as one.
+        if "://" not in folder and not faults_of_secrets([folder, file_filter]) and _takes(body, version):
             break
     return body
 
