@@ -68,10 +68,11 @@ def suggest(services: Services, hub: str, connector: str, blob: str, wish: Wish)
         InvalidRequestError: `blob` names none that may be read. NotFoundError: hub, connector or blob.
         RefusedError: the connector reads no blobs, or its storage refuses. DataError: the file is refused as a whole.
     """
+    source = _open(services, hub, connector, blob)
+    # The engines load when there is something to read.
     from shared.ingest.guess_format import guess_format
     from shared.ingest.take_sample import take_sample
 
-    source = _open(services, hub, connector, blob)
     form, notes = guess_format(source, wish.form, services.settings, has_header=wish.has_header)
     sample = take_sample(source, form, services.settings, has_header=wish.has_header, rows=wish.rows)
     notes += _notes_on_sample(sample, has_header=wish.has_header)
