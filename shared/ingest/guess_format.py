@@ -24,7 +24,7 @@ _OLD_ENCODING = "cp1252"
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
 # So much of the file is read once per delimiter.
-_TRIED_BYTES = 1 << 20
+_TRIED_BYTES = 1 << 18
 _TRIED_ROWS = 2_000
 # A delimiter that splits fewer of the rows into as many cells as the header is none.
 _FITTING_SHARE = 0.9
@@ -131,10 +131,11 @@ def _delimiter(data: bytes, given: MappingFormat, settings: Settings, *, has_hea
         others = [DELIMITERS[trial.delimiter] for trial in trials if trial.fits and trial is not best]
         or_else = f" ({' and '.join(others)} would do as well, with fewer columns)" if others else ""
         refused = f" but {best.refused}" if best.refused else ""
-        why = (
-            f"columnDelimiter: {DELIMITERS[best.delimiter]}, which splits all of the first {best.good + best.refused} "
-            f"rows{refused} into {best.width} cells like the header{or_else}"
-        )
+        rows = best.good + best.refused
+        splits = f"all of the first {rows} rows{refused} into {best.width} cells like the header"
+        if not rows:
+            splits = f"the header into {best.width} cells; there are no rows to compare"
+        why = f"columnDelimiter: {DELIMITERS[best.delimiter]}, which splits {splits}{or_else}"
         return best.delimiter, why
     # Where one of them makes too many columns, the reader is to say so.
     best = max(trials, key=lambda trial: (trial.width == 0, trial.share), default=None)

@@ -53,6 +53,7 @@ CASES: list[tuple[list[tuple[Any, ...]], dict[str, Any], tuple[str, list[str], s
     ([("id", WHOLE, 9)], {**FEW, "wanted": EntityKind.INTERACTION}, ("Interaction", ["id"], None)),
     ([("text", TEXT, 9)], FEW, ("Profile", ["text"], None)),
     # Pairs, in the order of the file.
+    ([("a", TEXT, 50), ("b", TEXT, 50)], {}, ("Interaction", [], None)),
     ([("a", TEXT, 50), ("b", TEXT, 50)], pair("a", "b"), ("Interaction", ["a", "b"], None)),
     ([("n", WHOLE, 50), ("order_id", TEXT, 50)], pair("n", "order_id"), ("Interaction", ["n", "order_id"], None)),
     ([("a", TEXT, 5), ("b", TEXT, 5)], pair("a", "b", **FEW), ("Interaction", [], None)),
