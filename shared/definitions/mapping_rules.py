@@ -5,13 +5,14 @@ from urllib.parse import urlsplit
 
 from shared.domain.date_format import to_strptime
 from shared.domain.entity_types import EntityKind, EntityType
-from shared.domain.errors import Fault
+from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.fields import TIMES
-from shared.domain.mappings import ColumnMapping, CompletionOperationType, Mapping, split_folder
+from shared.domain.mappings import ColumnMapping, CompletionOperationType, Mapping, is_container_name, split_folder
 from shared.domain.places import OWN_CONTAINERS
 from shared.storage.accounts import LOOPBACK
 
 _STRUCTURE = "mappingProperties.structure"
+_BLOB = "blob"
 _FOLDER = "mappingProperties.folderPath"
 _DESTINATION = "mappingProperties.completeOperation.destinationFolder"
 
@@ -67,6 +68,37 @@ def place_faults(mapping: Mapping, account: str | None, *, is_own_account: bool)
         message = "the mapping's own folder lies there, so no file would ever be new; use another folder"
         faults.append(Fault("InvalidValue", _DESTINATION, message))
     return faults
+
+
+def place_of_blob(blob: str, account: str, *, is_own_account: bool) -> tuple[str, str]:
+    """Container and path of a blob that is named as `container/path` or by its URL.
+
+    Args:
+        blob: as it came with a request.
+        account: name of the connector's account.
+        is_own_account: as in `place_faults`.
+
+    Raises:
+        InvalidRequestError: it names none, or one that no mapping may read.
+    """
+    is_url = bool(re.match("[a-z]+://", blob, re.IGNORECASE))
+    faults = _url_faults(blob, _BLOB, account) if is_url else []
+    container, path = split_folder(blob) if is_url else _halves(blob)
+    if not faults and not (is_container_name(container) and path):
+        faults = [Fault("InvalidValue", _BLOB, "must be container/path, or the URL of a blob")]
+    elif not faults and any(part in {".", ".."} for part in path.split("/")):
+        # Clients of HTTP resolve such segments, so the request would leave the container.
+        faults = [Fault("InvalidValue", _BLOB, "must not hold `.` or `..` between slashes")]
+    elif is_own_account and container in OWN_CONTAINERS:
+        faults.append(_own_container(container, _BLOB))
+    if faults:
+        raise InvalidRequestError(faults)
+    return container, path
+
+
+def _halves(blob: str) -> tuple[str, str]:
+    container, _, path = blob.lstrip("/").partition("/")
+    return container, path
 
 
 def _column_faults(column: ColumnMapping, target: str, entity_type: EntityType) -> list[Fault]:

@@ -141,7 +141,7 @@ class MappingProperties(Document):
     @classmethod
     def _names_a_container(cls, value: str) -> str:
         container = _folder_of(value).split("/", maxsplit=1)[0]
-        if not re.fullmatch(r"\$?[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]|\$root|\$web", container):
+        if not is_container_name(container):
             raise ValueError("folderPath must be container[/prefix] or the URL of a folder in a container")
         return value
 
@@ -226,6 +226,11 @@ class Mapping(Document):
     def fields_set(self) -> list[str]:
         """The fields that a row of this mapping sets, in the order of its structure."""
         return [column.property_name for column in self.mapping_properties.structure]
+
+
+def is_container_name(name: str) -> bool:
+    """Whether a container that is read can have this name."""
+    return bool(re.fullmatch(r"\$?[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]|\$root|\$web", name))
 
 
 def split_folder(folder: str) -> tuple[str, str]:

@@ -9,12 +9,12 @@ from starlette.middleware import Middleware
 
 from shared.app import Services
 from shared.domain.errors import HubError
-from shared.http import connectors, data, hubs, kpis, mappings, runs, service, types
+from shared.http import connectors, data, hubs, kpis, mappings, runs, service, suggestions, types
 from shared.http.error_answers import answer_http_exception, answer_hub_error, answer_validation_error
 from shared.http.gateway import Gateway
 from shared.http.openapi import TITLE, VERSION, describe
 
-_AREAS = (hubs, types, kpis, connectors, mappings, runs, data, service)
+_AREAS = (hubs, types, kpis, connectors, mappings, suggestions, runs, data, service)
 
 
 class HttpApp(FastAPI):
@@ -23,7 +23,7 @@ class HttpApp(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""
         if self.openapi_schema is None:
-            self.openapi_schema = describe(super().openapi(), mappings.PreviewRequest)
+            self.openapi_schema = describe(super().openapi(), mappings.PreviewRequest, suggestions.SuggestRequest)
         return self.openapi_schema
 
 

@@ -45,7 +45,10 @@ def describe(document: dict[str, Any], *request_only: type[BaseModel]) -> dict[s
     """Completes FastAPI's document: models that only requests have, and properties that only the server sets."""
     schemas = document["components"]["schemas"]
     for model in request_only:
-        schemas[model.__name__] = model.model_json_schema(ref_template=_REFERENCE)
+        schema = model.model_json_schema(ref_template=_REFERENCE)
+        for name, part in schema.pop("$defs", {}).items():
+            schemas.setdefault(name, part)
+        schemas[model.__name__] = schema
     for model in _WITH_READ_ONLY:
         for name, schema in schemas[model.__name__]["properties"].items():
             if name in model.read_only:

@@ -1,7 +1,7 @@
 """The blob version at its source: is it still the one announced, its bytes, and what becomes of it."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from shared.app import Services
 from shared.definitions.store import Stored
@@ -65,7 +65,7 @@ class Source:
             raise SkippedError("EmptyBlob", "the blob has 0 bytes; nothing was ingested")
         self.is_gzip = self.is_gzip or (entry.content_encoding or "").casefold() == "gzip"
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self) -> Generator[bytes]:
         """The bytes of this very version, in pieces."""
         for chunk in self._container.download(self.version.path, self.version.etag):
             self.bytes_read += len(chunk)

@@ -52,6 +52,8 @@ def test_only_data_and_preview_load_the_engines(azurite: Endpoints, vault: KeyVa
         ("GET", f"{hub}/connectors/C1/mappings", None, 200),
         ("POST", f"{hub}/kpi/K2/reprocess", None, 404),
         ("POST", f"{hub}/connectors/C1/mappings/m1/run", None, 404),
+        ("POST", f"{hub}/connectors/C1/suggest", {"blob": "c1", "rows": 0}, 400),
+        ("POST", f"{hub}/connectors/C1/suggest", {"blob": "shop/a.csv"}, 409),
         ("PUT", f"{hub}/connectors/C1/mappings/m1", {}, 400),
         ("PUT", f"{hub}/kpi/K1", kpi, 201),
         ("POST", f"{hub}/kpi/K1/reprocess", None, 202),

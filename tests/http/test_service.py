@@ -168,6 +168,8 @@ def test_answers_hold_what_the_document_says(
     def known(schema: str) -> set[str]:
         return set(document["components"]["schemas"][schema]["properties"])
 
+    container.upload_blob("a.csv", b"id,name\n1,Ann\n")
+    suggest = {"blob": f"{container.container_name}/a.csv"}
     answers = {
         "Hub": client.get(hub),
         "ProfileType": client.put(f"{hub}/profiles/Contact", bodies.profile_type()),
@@ -178,6 +180,7 @@ def test_answers_hold_what_the_document_says(
         "ErrorBody": client.get(f"{hub}/kpi/Absent"),
         "ConnectionTest": client.post(f"{hub}/connectors/Files/test"),
         "Queued": client.post(f"{hub}/kpi/Revenue/reprocess"),
+        "Suggestion": client.post(f"{hub}/connectors/Files/suggest", suggest),
     }
     for schema, answer in answers.items():
         assert answer.json().keys() <= known(schema), schema

@@ -1,0 +1,170 @@
+"""How a file seems to be written: encoding and delimiter, with the reason for each.
+
+Ingestion guesses nothing. Here it is allowed: a person sees what is proposed, and declares it or not.
+"""
+
+import codecs
+import re
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+
+from shared.domain.csv_dialect import CsvDialect
+from shared.domain.csv_format import MappingFormat
+from shared.domain.errors import DataError
+from shared.ingest.decode import TextStream
+from shared.ingest.read_csv import read_csv
+from shared.ingest.source import Source
+from shared.ingest.stage import limits_of
+from shared.ingest.take_sample import SAMPLE_BYTES
+from shared.settings import Settings
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+_OLD_ENCODING = "cp1252"
+_BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
+_UNDECODABLE = re.compile("[\udc80-\udcff]")
+# So much of the file is read once per delimiter.
+_TRIED_BYTES = 1 << 18
+_TRIED_ROWS = 2_000
+# A delimiter that splits fewer of the rows into as many cells as the header is none.
+_FITTING_SHARE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What one delimiter makes of the first rows: columns of the header, and rows that are as wide or not.
+
+    A header that is too wide for the reader has 0 columns.
+    """
+
+    delimiter: str
+    width: int
+    good: int
+    refused: int
+
+    @property
+    def share(self) -> float:
+        """Share of the rows that are good."""
+        rows = self.good + self.refused
+        return self.good / rows if rows else 1.0
+
+    @property
+    def fits(self) -> bool:
+        """Whether it splits the file into columns."""
+        return self.width > 1 and self.share >= _FITTING_SHARE
+
+
+def guess_format(
+    source: Source, given: MappingFormat, settings: Settings, *, has_header: bool
+) -> tuple[MappingFormat, list[str]]:
+    """The format with what was not given, and why.
+
+    Raises:
+        DataError: the file is refused as a whole.
+    """
+    known = given.model_fields_set
+    data, encoding = _head(source, given.encoding if "encoding" in known else "utf-8", settings)
+    changes: dict[str, str] = {}
+    notes = []
+    if encoding not in {"utf-8", "utf-8-sig"}:
+        # `_head` has decoded it already: by the byte order mark, or as it was told.
+        if "encoding" not in known:
+            notes.append(f"encoding: {encoding}, by the byte order mark; the mapping need not declare it")
+    elif "encoding" not in known:
+        changes["encoding"], why = _encoding(data)
+        notes.append(why)
+        if changes["encoding"] != "utf-8":
+            data = b"".join(TextStream([data], changes["encoding"]))
+    if "column_delimiter" not in known:
+        changes["column_delimiter"], why = _delimiter(data, given, settings, has_header=has_header)
+        notes.append(why)
+    return given.model_copy(update=changes), notes
+
+
+def _head(source: Source, encoding: str, settings: Settings) -> tuple[bytes, str]:
+    """The first bytes, unpacked and without byte order mark, and the encoding that was taken for them."""
+    with closing(source.chunks()) as chunks:
+        text = TextStream(chunks, encoding, gzipped=source.is_gzip, limits=limits_of(settings))
+        return _first(text, SAMPLE_BYTES), text.encoding
+
+
+def _first(pieces: Iterable[bytes], size: int) -> bytes:
+    found = bytearray()
+    for piece in pieces:
+        found += piece
+        if len(found) >= size:
+            break
+    return bytes(found[:size])
+
+
+def _encoding(data: bytes) -> tuple[str, str]:
+    if data.isascii():
+        return "utf-8", "encoding: utf-8; the sample is plain ASCII, which most encodings have in common"
+    # The end of the sample may cut a character: the decoder waits for the rest of it.
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    text = decoder.decode(data, final=len(data) < SAMPLE_BYTES)
+    beyond = "".join(_BEYOND_ASCII.findall(text))
+    bad = len(_UNDECODABLE.findall(beyond))
+    if not bad:
+        return "utf-8", "encoding: utf-8, since all of the sample is read by it"
+    if 2 * bad < len(beyond):
+        return "utf-8", "encoding: utf-8, since most of the letters beyond ASCII are; rows with other bytes are refused"
+    why = (
+        f"encoding: {_OLD_ENCODING}, since the sample is no UTF-8; it is only the likeliest of the encodings with one "
+        "byte per letter, so look at names with accents before you trust it"
+    )
+    return _OLD_ENCODING, why
+
+
+def _delimiter(data: bytes, given: MappingFormat, settings: Settings, *, has_header: bool) -> tuple[str, str]:
+    if len(data) > _TRIED_BYTES:
+        # A last row that is cut would be refused.
+        end = max(data.rfind(b"\n", 0, _TRIED_BYTES), data.rfind(b"\r", 0, _TRIED_BYTES))
+        data = data[: end + 1 if end >= 0 else _TRIED_BYTES]
+    trials = [
+        trial
+        for delimiter in DELIMITERS
+        if (trial := _try(data, given, delimiter, settings, has_header=has_header)) is not None
+    ]
+    best = max((trial for trial in trials if trial.fits), key=lambda trial: (trial.width, trial.share), default=None)
+    if best is not None:
+        others = [DELIMITERS[trial.delimiter] for trial in trials if trial.fits and trial is not best]
+        or_else = f" ({' and '.join(others)} would do as well, with fewer columns)" if others else ""
+        refused = f" but {best.refused}" if best.refused else ""
+        rows = best.good + best.refused
+        splits = f"all of the first {rows} rows{refused} into {best.width} cells like the header"
+        if not rows:
+            splits = f"the header into {best.width} cells; there are no rows to compare"
+        why = f"columnDelimiter: {DELIMITERS[best.delimiter]}, which splits {splits}{or_else}"
+        return best.delimiter, why
+    # Where one of them makes too many columns, the reader is to say so.
+    best = max(trials, key=lambda trial: (trial.width == 0, trial.share), default=None)
+    chosen = best.delimiter if best is not None else ","
+    why = (
+        f"columnDelimiter: {DELIMITERS[chosen]}; none of {', '.join(DELIMITERS.values())} splits the rows into more "
+        "than one cell each, so the file has one column, or another delimiter that you must declare"
+    )
+    return chosen, why
+
+
+def _try(data: bytes, given: MappingFormat, delimiter: str, settings: Settings, *, has_header: bool) -> Trial | None:
+    try:
+        dialect = _dialect(given, delimiter, has_header=has_header)
+        reader = read_csv([data], dialect, limits_of(settings), batch_rows=_TRIED_ROWS)
+        header = reader.read_header()
+        if not header:
+            return None
+        for _ in reader:
+            if reader.rows + reader.rejected >= _TRIED_ROWS:
+                break
+    except DataError as error:
+        return Trial(delimiter, 0, 0, 0) if error.code == "TooManyColumns" else None
+    except ValueError:
+        return None
+    return Trial(delimiter, len(header), reader.rows, reader.rejected)
+
+
+def _dialect(given: MappingFormat, delimiter: str, *, has_header: bool) -> CsvDialect:
+    """The dialect of text that is UTF-8 by now; ValueError where quote or escape is the delimiter."""
+    changes = {"column_delimiter": delimiter, "encoding": "utf-8"}
+    return given.model_copy(update=changes).dialect(has_header=has_header)
