@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 export TEST_ALL
-.PHONY: help install up demo test test-all bench docs clean
+.PHONY: help install up demo test test-all bench honesty docs clean
 .DELETE_ON_ERROR:
 
 # A Python 3.13 is found by infra/local/find_python.sh; PYTHON=/path/to/python3.13 names one.
@@ -39,6 +39,9 @@ test-all: ## the same with more examples of each property and the long tests
 
 bench: install ## measure, each figure against a peer in the same run
 	@$(PY) -m benchmarks
+
+honesty: install ## measure what becomes of dirty files: honesty, yield and attribution
+	@$(PY) -m honesty
 
 docs: install ## write docs/configuration.md anew from the settings
 	@$(PY) -m infra.configuration_page
