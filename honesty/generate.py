@@ -80,7 +80,10 @@ def _edge_file(kind: RowKind, rng: random.Random, part: int, end: bytes) -> Dirt
         rows = rows[: _AT_EDGE + 1]
     draft = _draft(kind, [], end)
     draft.pieces = _pieces(rows, kind.style, {_AT_EDGE: kind})
-    size = len(draft.text(_dirty(kind, rows[_AT_EDGE], kind.style, last=kind.at_end_only)))
+    dirty = _dirty(kind, rows[_AT_EDGE], kind.style, last=kind.at_end_only)
+    # Lines that were put in come with a row that is not spoilt: the edge goes through the lines.
+    last = max((number for number, piece in enumerate(dirty) if piece.spots), default=len(dirty) - 1)
+    size = len(draft.text(dirty[: last + 1]))
     rows[:_AT_EDGE] = _stretched(draft, rng, rows[:_AT_EDGE], (rng.randrange(1, size - 1), size - 1)[part])
     draft.pieces = _pieces(rows, kind.style, {_AT_EDGE: kind})
     draft.ends = not kind.at_end_only

@@ -15,7 +15,7 @@ from honesty.table import Values
 from shared.domain.errors import HubError
 from shared.domain.reject import RAW_LIMIT_BYTES, Reject
 from shared.ingest.read_csv import CsvReader
-from shared.ingest.stage import read_rows, typed_rows
+from shared.ingest.stage import header_of, read_rows, typed_rows
 from shared.ingest.type_rows import RowTyper
 from shared.settings import Settings
 
@@ -63,10 +63,7 @@ def ingest(file: DirtyFile, settings: Settings, piece_bytes: int = 4 << 20) -> O
 def _ingest(file: DirtyFile, settings: Settings, piece_bytes: int, outcome: Outcome) -> None:
     pieces = (file.data[at : at + piece_bytes] for at in range(0, len(file.data), piece_bytes))
     reader = read_rows(pieces, file.mapping, settings, gzipped=file.gzipped)
-    header = reader.read_header()
-    if header is None:
-        outcome.refusal = "EmptyBlob"  # as staging names it
-        return
+    header = header_of(reader)
     names = [field.field_name for field in file.entity_type.fields]
     ledger = _Ledger()
     with (

@@ -72,9 +72,7 @@ def stage_rows(
     from shared.lake.schema import changes_schema
 
     reader = open_rows(source, mapping, settings)
-    header = reader.read_header()
-    if header is None:
-        raise SkippedError("EmptyBlob", "the blob holds no row, not even a header; nothing was ingested")
+    header = header_of(reader)
     writer = PartWriter(changes_schema(entity_type), folder)
     outgoing = _Outgoing(changes, run_id, holds_back=not entity_type.key_fields)
     with RowTyper(entity_type, mapping, header, source.version.path, run_id, now, settings) as typer:
@@ -131,6 +129,18 @@ def read_rows(chunks: Iterable[bytes], mapping: Mapping, settings: Settings, *, 
     properties = mapping.mapping_properties
     dialect = properties.format.dialect(has_header=properties.has_header)
     return read_csv(chunks, dialect, limits_of(settings), gzipped=gzipped)
+
+
+def header_of(reader: "CsvReader") -> list[str]:
+    """Names of the columns.
+
+    Raises:
+        DataError: they cannot be read. SkippedError: `EmptyBlob`.
+    """
+    header = reader.read_header()
+    if header is None:
+        raise SkippedError("EmptyBlob", "the blob holds no row, not even a header; nothing was ingested")
+    return header
 
 
 @contextmanager
