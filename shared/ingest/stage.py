@@ -154,7 +154,8 @@ def limits_of(settings: Settings) -> CsvLimits:
     """The sizes that reject a row or refuse a file."""
     return CsvLimits(
         max_field_bytes=settings.max_field_bytes,
-        max_row_bytes=max(CsvLimits().max_row_bytes, 4 * settings.max_field_bytes),
+        max_row_bytes=settings.max_row_bytes,
+        max_columns=settings.max_columns,
         max_blob_bytes=settings.max_blob_bytes,
         max_gzip_ratio=settings.max_gzip_ratio,
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.domain.entity_types import EntityType, InteractionType, ProfileType
-from shared.domain.errors import HubError
+from shared.domain.errors import DataError, HubError
 from shared.domain.mappings import Mapping
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.stage import header_of, read_rows, typed_rows
@@ -67,3 +67,17 @@ def plain(value: object) -> str:
 def test_a_scenario_comes_out_as_written(scenario: Path, tmp_path: Path) -> None:
     expected = json.loads((scenario / "expected.json").read_text(encoding="utf-8"))
     assert outcome(scenario, tmp_path) == expected
+
+
+def test_the_limits_of_a_file_are_settings() -> None:
+    settings = Settings(max_field_bytes=1024, max_row_bytes=3000, max_columns=3)
+    declared = json.loads((SCENARIOS[0] / "mapping.json").read_text(encoding="utf-8"))
+    _, mapping = definitions(declared)
+    cell = b"x" * 1024
+    data = b"\n".join((b"a,b,c", cell + b"x,,", b",".join((cell, cell, cell)), b",".join((cell, cell, b""))))
+    (batch,) = read_rows([data], mapping, settings, gzipped=False)
+    assert [(reject.line, reject.code) for reject in batch.rejects] == [(2, "FieldTooLong"), (3, "RowTooLong")]
+    assert batch.lines.tolist() == [4]
+    with pytest.raises(DataError) as refused:
+        read_rows([b"a,b,c,d\n"], mapping, settings, gzipped=False).read_header()
+    assert refused.value.code == "TooManyColumns"
