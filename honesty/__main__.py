@@ -1,6 +1,7 @@
 """`make honesty`: a line for each kind of pollution, and the three figures over all files, next to their bars."""
 
 import argparse
+import resource
 import sys
 import time
 
@@ -54,8 +55,10 @@ def summarize(done: list[Done], seconds: float) -> bool:
     for score in [*(score for score in measured if not score.is_honest), *troubled]:
         print(describe(score))
     figures = total(measured)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = used.ru_utime + used.ru_stime
     slowest = max(each.slowest for each in done)
-    names = {score.kind for score in measured if score.kind[:2].isdigit()}
+    names = {score.kind for score in measured if score.kind[:2].isdigit() and score.kind != "00 clean"}
     clean, right = sum(score.clean for score in measured), sum(score.right for score in measured)
     print(
         f"\n{len({name[:2] for name in names})} kinds in {len(names)} forms; {figures.files} files, "
@@ -70,6 +73,7 @@ def summarize(done: list[Done], seconds: float) -> bool:
     print(
         f"honesty {figures.honesty:.2%} (bar {HONESTY:.1%}), yield {figures.yield_ or 0:.2%} (bar {YIELD:.1%}), "
         f"attribution {figures.attribution or 0:.2%} (bar {ATTRIBUTION:.0%}); {seconds:.0f} s, "
+        f"processor {processor:.0f} s, "
         f"slowest file {slowest:.1f} s, peak {max(each.peak_mb for each in done):.0f} MB: {'met' if ok else 'MISSED'}"
     )
     return ok
