@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test test-all kill-matrix bench docs clean
+.PHONY: help install up demo test test-all kill-matrix honesty bench docs clean
 .DELETE_ON_ERROR:
 
 # A Python 3.13 is found by infra/local/find_python.sh; PYTHON=/path/to/python3.13 names one.
@@ -41,6 +41,9 @@ kill-matrix: install ## kill the process between any two steps; all must come ou
 
 bench: install ## measure, each figure against a peer in the same run
 	@$(PY) -m benchmarks
+
+honesty: install ## measure what becomes of dirty files: honesty, yield and attribution
+	@$(PY) -m honesty
 
 docs: install ## write docs/configuration.md anew from the settings
 	@$(PY) -m infra.configuration_page

@@ -91,6 +91,14 @@ param exportRetentionDays int = 21
 @minValue(1024)
 param maxFieldBytes int = 4194304
 
+@description('A CSV row over this many bytes is rejected.')
+@minValue(1024)
+param maxRowBytes int = 16777216
+
+@description('A CSV file with more columns fails its run.')
+@minValue(1)
+param maxColumns int = 4096
+
 @description('A blob whose unpacked size is over this many bytes fails its run.')
 @minValue(1)
 param maxBlobBytes int = 10737418240
@@ -218,6 +226,8 @@ module functionApp 'modules/function-app.bicep' = {
       MAINTENANCE_SCHEDULE: maintenanceSchedule
       EXPORT_RETENTION_DAYS: string(exportRetentionDays)
       MAX_FIELD_BYTES: string(maxFieldBytes)
+      MAX_ROW_BYTES: string(maxRowBytes)
+      MAX_COLUMNS: string(maxColumns)
       MAX_BLOB_BYTES: string(maxBlobBytes)
       MAX_GZIP_RATIO: string(maxGzipRatio)
       ENGINE_MEMORY_MB: string(engineMemoryMB)

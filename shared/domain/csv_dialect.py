@@ -35,6 +35,8 @@ class CsvDialect:
         has_header: whether the first row holds the names of the columns.
         encoding: encoding of a file that has no byte order mark.
         bare_quotes: whether a quote inside an unquoted cell rejects the row or is text.
+        skip_rows: physical lines before the header (or the first row) that are no part of the table.
+        comment: a line that starts with this character where a row could start is skipped; empty for none.
     """
 
     delimiter: str = ","
@@ -43,18 +45,24 @@ class CsvDialect:
     has_header: bool = True
     encoding: str = "utf-8"
     bare_quotes: Literal["Reject", "Literal"] = "Reject"
+    skip_rows: int = 0
+    comment: str = ""
 
     def __post_init__(self) -> None:
         if not self.delimiter:
             raise ValueError("the delimiter is empty; name the character between two cells")
-        if len(self.quote) > 1 or len(self.escape) > 1:
-            raise ValueError("quote and escape are one character each, or empty")
-        if any(mark in self.delimiter + self.quote + self.escape for mark in "\r\n\0"):
-            raise ValueError("delimiter, quote and escape must not hold a line end or NUL")
+        if max(map(len, (self.quote, self.escape, self.comment))) > 1:
+            raise ValueError("quote, escape and comment are one character each, or empty")
+        if any(mark in self.delimiter + self.quote + self.escape + self.comment for mark in "\r\n\0"):
+            raise ValueError("delimiter, quote, escape and comment must not hold a line end or NUL")
         if self.quote and self.quote in self.delimiter:
             raise ValueError("the quote is part of the delimiter; choose another quote or delimiter")
         if self.quote and self.escape and self.escape in self.delimiter:
             raise ValueError("the escape is part of the delimiter; choose another escape or delimiter")
+        if self.comment and self.comment in self.delimiter + self.quote + self.escape:
+            raise ValueError("the comment character is delimiter, quote or escape as well; choose another")
+        if self.skip_rows < 0:
+            raise ValueError("the number of lines to skip is negative; 0 skips none")
         check_encoding(self.encoding)
 
 

@@ -73,6 +73,8 @@ class MappingFormat(Document):
     array_separator: Annotated[str, Property(min_length=1, max_length=1)] = ";"
     encoding: str = "utf-8"
     bare_quotes: BareQuotes = BareQuotes.REJECT
+    skip_rows: Annotated[int, Property(ge=0, le=100_000)] = 0
+    comment_character: Annotated[str, Property(max_length=1)] = ""
 
     @field_validator("quote_character", "quote_escape_character", mode="before")
     @classmethod
@@ -121,6 +123,8 @@ class MappingFormat(Document):
             has_header=has_header,
             encoding=self.encoding,
             bare_quotes=self.bare_quotes.value,
+            skip_rows=self.skip_rows,
+            comment=self.comment_character,
         )
 
     @property

@@ -101,10 +101,10 @@ class CellSplitter:
 
 
 def is_plain(dialect: CsvDialect) -> bool:
-    """Whether scan and engine read the dialect: one-byte delimiter and quote, and doubling."""
+    """Whether scan and engine read the dialect: one-byte delimiter, quote and comment mark, and doubling."""
     return (
         len(dialect.delimiter) == 1
-        and (dialect.delimiter + dialect.quote).isascii()
+        and (dialect.delimiter + dialect.quote + dialect.comment).isascii()
         and (not dialect.quote or dialect.escape in {"", dialect.quote})
     )
 

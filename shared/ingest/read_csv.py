@@ -10,6 +10,7 @@ lost: the physical lines are counted twice.
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from shared.domain.csv_dialect import CsvDialect, CsvLimits
 from shared.domain.errors import AccountingError, DataError
@@ -21,6 +22,8 @@ from shared.ingest.explain_row import CarefulReader, RowRead
 from shared.ingest.row_fault import RowFault
 from shared.ingest.structure import Structure, scan
 from shared.ingest.text_cursor import TextCursor
+
+type Flags = npt.NDArray[np.bool_]
 
 WINDOW_BYTES = 1 << 20
 BATCH_ROWS = 1 << 16
@@ -86,7 +89,7 @@ class CsvReader:
         self._dialect, self._limits = dialect, limits
         self._window = self._size = window_bytes
         self._batch_rows, self._batch_bytes = batch
-        self._cursor = TextCursor(text)
+        self._cursor = TextCursor(text, dialect.comment.encode())
         self._careful = CarefulReader(dialect, limits)
         self._splitter = CellSplitter(dialect)
         self._batch = RowCollector(self._splitter, text)
@@ -95,6 +98,7 @@ class CsvReader:
         self._stretch = _SHORT_STRETCH
         self._careful_rows = 0
         self._scanned = 0
+        self._skipped_lines: int | None = None
 
     @property
     def bytes_read(self) -> int:
@@ -105,6 +109,16 @@ class CsvReader:
     def blank_lines(self) -> int:
         """Blank lines skipped so far; they are no rows."""
         return self._cursor.blank_lines
+
+    @property
+    def comment_lines(self) -> int:
+        """Comments skipped so far."""
+        return self._cursor.comment_lines
+
+    @property
+    def skipped_lines(self) -> int:
+        """Lines before the table that the dialect told to skip."""
+        return self._skipped_lines or 0
 
     @property
     def header(self) -> list[str] | None:
@@ -121,6 +135,8 @@ class CsvReader:
         Raises:
             DataError: `UnreadableHeader`, `TooManyColumns`, or for the whole file as `read_csv` says.
         """
+        if self._skipped_lines is None:
+            self._skipped_lines = self._cursor.skip_lines(self._dialect.skip_rows)
         if not self._header_is_read:
             self._header = self._read_names() if self._dialect.has_header else self._number_columns()
             self._header_is_read = True
@@ -189,9 +205,10 @@ class CsvReader:
         if not found.starts.size and not found.broken and self._size < self._careful.sight:
             self._size *= 2  # not one whole row
             return
-        found = self._provable(found, width)
+        comments = self._comments(found)
+        found = self._provable(found, width, comments)
         if found.starts.size:
-            self._take(found, width)
+            self._take(found, width, comments[: found.starts.size])
         self._scanned += found.starts.size
         if found.broken or not found.starts.size:
             few = self._scanned < _WORTH_SCANNING
@@ -202,37 +219,50 @@ class CsvReader:
         else:
             self._size = min(2 * self._size, self._window)
 
-    def _provable(self, found: Structure, width: int) -> Structure:
-        """The rows before the first one of which more than a single line is in doubt."""
-        doubtful = (found.lines > 1) & (found.widths != width)
+    def _comments(self, found: Structure) -> Flags:
+        """Which rows are comments."""
+        if not self._dialect.comment:
+            return np.zeros(found.starts.size, np.bool_)
+        octets = np.frombuffer(self._cursor.data, np.uint8)
+        comments: Flags = octets[self._cursor.at + found.starts] == ord(self._dialect.comment)
+        return comments
+
+    def _provable(self, found: Structure, width: int, comments: Flags) -> Structure:
+        """The rows before the first one of which more than a single line is in doubt.
+
+        In a comment quotes mean nothing: where one seems to lead to the next line, the scan was led astray.
+        """
+        doubtful = (found.lines > 1) & ((found.widths != width) | comments)
         doubtful |= found.lines > self._limits.max_row_lines
         doubtful |= found.ends - found.starts > self._limits.max_row_bytes
         first = int(doubtful.argmax()) if doubtful.size else 0
         return found.before(first) if doubtful.size and doubtful[first] else found
 
-    def _take(self, rows: Structure, width: int) -> None:
-        """Takes over the good rows of a window, and refuses the others one by one."""
+    def _take(self, rows: Structure, width: int, comments: Flags) -> None:
+        """Takes over the good rows of a window, leaves out comments, and refuses the others one by one."""
         cursor = self._cursor
         source = cursor.data[cursor.at : cursor.at + rows.used]
         lines = np.cumsum(np.concatenate(([cursor.line], rows.lines)))
         blank = rows.ends == rows.starts
-        good = (rows.widths == width) & ~blank
+        good = (rows.widths == width) & ~blank & ~comments
         doubtful = ~good & ~blank
         doubtful |= rows.ends - rows.starts > self._limits.max_field_bytes
         doubtful[np.searchsorted(rows.starts, bad_bytes(source), "right") - 1] = True
-        refused: list[int] = []
+        doubtful &= ~comments
+        left_out: list[int] = np.flatnonzero(comments).tolist()
         for row in np.flatnonzero(doubtful).tolist():
             start = cursor.at + int(rows.starts[row])
             read = self._careful.read(cursor.data, start, cursor.at_end, width)
             if read is not None and read.fault is not None:
                 self._refuse(read.fault, start, read.end, int(lines[row]))
-                refused.append(row)
+                good[row] = False
+                left_out.append(row)
             elif not good[row]:
                 raise AccountingError("RowFault", f"line {lines[row]} is refused without a reason")
-        good[refused] = False
-        proven = rows.without(refused, source) if refused else None
+        proven = rows.without(sorted(left_out), source) if left_out else None
         self._batch.add(source, rows.starts[good], rows.ends[good], lines[:-1][good], proven)
         cursor.blank_lines += int(np.count_nonzero(blank))
+        cursor.comment_lines += int(np.count_nonzero(comments))
         cursor.move(cursor.at + rows.used, int(lines[-1]) - cursor.line)
 
     def _read_stretch(self, width: int) -> None:
@@ -267,7 +297,7 @@ class CsvReader:
     def _next_row(self, width: int | None) -> RowRead | None:
         """Reads the next row with the careful reader, without passing it; None at the end of the file."""
         cursor = self._cursor
-        if not cursor.skip_blank_lines():
+        if not cursor.skip_to_row():
             return None
         while (row := self._careful.read(cursor.data, cursor.at, cursor.at_end, width)) is None:
             cursor.fill_more()

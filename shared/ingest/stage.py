@@ -4,7 +4,8 @@ Reading, typing and writing run side by side, a few batches ahead of each other,
 leaves the local disk as soon as it is full: an instance has less disk than a blob may have rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -74,13 +75,11 @@ def stage_rows(
     from shared.lake.schema import changes_schema
 
     reader = open_rows(source, mapping, settings)
-    header = reader.read_header()
-    if header is None:
-        raise SkippedError("EmptyBlob", "the blob holds no row, not even a header; nothing was ingested")
+    header = header_of(reader)
     writer = PartWriter(changes_schema(entity_type), folder)
     outgoing = _Outgoing(changes, run_id, holds_back=not entity_type.key_fields)
     with RowTyper(entity_type, mapping, header, source.place, run_id, order, now, settings) as typer:
-        with ahead(iter(reader)) as batches, ahead(_typed(typer, batches)) as typed:
+        with typed_rows(iter(reader), typer) as typed:
             for table, refused in typed:
                 rejects.add(refused)
                 writer.write(table)
@@ -125,18 +124,43 @@ class _Outgoing:
 
 def open_rows(source: Source, mapping: Mapping, settings: Settings) -> "CsvReader":
     """The CSV reader over the source's bytes, as the mapping's format says."""
+    return read_rows(source.chunks(), mapping, settings, gzipped=source.is_gzip)
+
+
+def read_rows(chunks: Iterable[bytes], mapping: Mapping, settings: Settings, *, gzipped: bool) -> "CsvReader":
+    """The CSV reader over the bytes of a file of this mapping."""
     from shared.ingest.read_csv import read_csv
 
     properties = mapping.mapping_properties
     dialect = properties.format.dialect(has_header=properties.has_header)
-    return read_csv(source.chunks(), dialect, limits_of(settings), gzipped=source.is_gzip)
+    return read_csv(chunks, dialect, limits_of(settings), gzipped=gzipped)
+
+
+def header_of(reader: "CsvReader") -> list[str]:
+    """Names of the columns.
+
+    Raises:
+        DataError: they cannot be read. SkippedError: `EmptyBlob`.
+    """
+    header = reader.read_header()
+    if header is None:
+        raise SkippedError("EmptyBlob", "the blob holds no row, not even a header; nothing was ingested")
+    return header
+
+
+@contextmanager
+def typed_rows(batches: "Iterator[Rows]", typer: "RowTyper") -> "Iterator[Iterator[tuple[pa.Table, list[Reject]]]]":
+    """Reads and types side by side; gives the typed rows of each batch, and the rows refused in it."""
+    with ahead(batches) as read, ahead(_typed(typer, read)) as typed:
+        yield typed
 
 
 def limits_of(settings: Settings) -> CsvLimits:
     """The sizes that reject a row or refuse a file."""
     return CsvLimits(
         max_field_bytes=settings.max_field_bytes,
-        max_row_bytes=max(CsvLimits().max_row_bytes, 4 * settings.max_field_bytes),
+        max_row_bytes=settings.max_row_bytes,
+        max_columns=settings.max_columns,
         max_blob_bytes=settings.max_blob_bytes,
         max_gzip_ratio=settings.max_gzip_ratio,
     )

@@ -13,6 +13,7 @@ class TextCursor:
 
     Args:
         pieces: the text in pieces of any size; read once.
+        comment: what a line that is no row starts with; empty where there is none.
 
     Attributes:
         data: bytes in sight.
@@ -21,10 +22,12 @@ class TextCursor:
         line: physical line on which `at` stands, from 1.
         bytes_read: bytes taken from `pieces`.
         blank_lines: blank lines skipped.
+        comment_lines: lines skipped because they are comments.
     """
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
+    def __init__(self, pieces: Iterable[bytes], comment: bytes = b"") -> None:
         self._pieces = iter(pieces)
+        self._comment = comment
         self._count = LineCount()
         self.data = b""
         self.at = 0
@@ -32,6 +35,7 @@ class TextCursor:
         self.line = 1
         self.bytes_read = 0
         self.blank_lines = 0
+        self.comment_lines = 0
 
     @property
     def left(self) -> int:
@@ -64,17 +68,31 @@ class TextCursor:
         self.at = after
         self.line += lines
 
-    def skip_blank_lines(self) -> bool:
-        """Goes on to the next line that is not blank; False at the end of the text."""
+    def skip_lines(self, count: int) -> int:
+        """Goes on by `count` lines, whatever they hold; returns how many there were."""
+        for skipped in range(count):
+            self.fill(1)
+            if not self.left:
+                return skipped
+            self.skip_rest_of_line()
+            self.line += 1
+        return count
+
+    def skip_to_row(self) -> bool:
+        """Goes on to the next line that is neither blank nor a comment; False at the end of the text."""
         while True:
-            self.fill(2)  # a CR may be half a CRLF
+            self.fill(max(2, len(self._comment)))  # a CR may be half a CRLF
             if not self.left:
                 return False
             found = LINE_END.match(self.data, self.at)
-            if found is None:
+            if found is not None:
+                self.move(found.end(), 1)
+                self.blank_lines += 1
+            elif self._comment and self.data.startswith(self._comment, self.at):
+                self.skip_lines(1)
+                self.comment_lines += 1
+            else:
                 return True
-            self.move(found.end(), 1)
-            self.blank_lines += 1
 
     def skip_rest_of_line(self) -> None:
         """Goes on behind the next line end, however far, and keeps nothing; the line is counted already."""

@@ -9,7 +9,9 @@ from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 # Links and paths in back quotes that lead into the repository.
-PATH_IN_TEXT = re.compile(r"`((?:shared|infra|tests|docs|samples|benchmarks)/[\w./-]*)`|\]\((?!https?:)([\w./-]+)\)")
+PATH_IN_TEXT = re.compile(
+    r"`((?:shared|infra|tests|docs|samples|benchmarks|honesty)/[\w./-]*)`|\]\((?!https?:)([\w./-]+)\)"
+)
 
 
 def test_the_configuration_page_is_generated_from_the_settings() -> None:

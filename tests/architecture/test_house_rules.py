@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SHARED = sorted(ROOT.glob("shared/**/*.py"))
-PYTHON = [ROOT / "function_app.py", *SHARED, *sorted(ROOT.glob("infra/**/*.py"))]
+PYTHON = [ROOT / "function_app.py", *SHARED, *sorted(ROOT.glob("infra/**/*.py")), *sorted(ROOT.glob("honesty/*.py"))]
 PYTHON = [path for path in PYTHON if "node_modules" not in path.parts]
 
 # Who may import what: a module's prefix, and the paths (below the root) that may.

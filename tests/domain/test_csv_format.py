@@ -18,6 +18,8 @@ def test_the_defaults_are_those_of_the_2017_service() -> None:
         "arraySeparator": ";",
         "encoding": "utf-8",
         "bareQuotes": "Reject",
+        "skipRows": 0,
+        "commentCharacter": "",
     }
 
 
@@ -52,6 +54,9 @@ def test_a_format_is_read_in_the_forms_that_clients_send() -> None:
         ({"quoteEscapeCharacter": "\\\\"}, "quoteEscapeCharacter"),
         ({"arraySeparator": ""}, "arraySeparator"),
         ({"arraySeparator": ";;"}, "arraySeparator"),
+        ({"skipRows": -1}, "skipRows"),
+        ({"skipRows": 100_001}, "skipRows"),
+        ({"commentCharacter": "//"}, "commentCharacter"),
         ({"encoding": "utf-9"}, "encoding"),
         ({"encoding": "base64"}, "encoding"),
         ({"encoding": "punycode"}, "encoding"),

@@ -21,6 +21,7 @@ LOCAL = [
     ".ci/run",
     "benchmarks/__main__.py",
     "docs/runbook.md",
+    "honesty/__main__.py",
     "infra/azure/main.bicep",
     "infra/local/stack.py",
     "local.settings.json",

@@ -37,6 +37,13 @@ DIALECTS = st.one_of(
         bare_quotes=st.sampled_from(["Reject", "Literal"]),
     ),
     st.builds(CsvDialect, delimiter=st.sampled_from([",", "~~"]), quote=st.just("")),
+    st.builds(
+        CsvDialect,
+        delimiter=st.sampled_from([",", "|"]),
+        quote=st.sampled_from(['"', '"', "'", ""]),
+        skip_rows=st.integers(0, 3),
+        comment=st.sampled_from(["#", "#", "0", "§", ""]),
+    ),
 )
 LIMITS = st.sampled_from(
     [
@@ -47,6 +54,9 @@ LIMITS = st.sampled_from(
         CsvLimits(max_row_bytes=70, max_field_bytes=20),
     ]
 )
+
+# What may stand in a line that is no row.
+OTHER_LINES = st.sampled_from(["", "x", 'said "yes', '","', ',"', '"', "'", ",,,,", '""",', "é" * 70])
 
 
 @dataclass
@@ -59,6 +69,8 @@ class Read:
     rejects: list[Reject] = field(default_factory=list)
     raw: list[str] = field(default_factory=list)
     blank_lines: int = 0
+    comments: int = 0
+    skipped: int = 0
     header_fault: str | None = None
     batches: int = 0
 
@@ -93,7 +105,7 @@ def read_fast(
         seen.raw += [batch.raw(row) for row in range(len(batch.lines))]
         seen.rejects += batch.rejects
     seen.faults = [(reject.line, reject.code, reject.column) for reject in seen.rejects]
-    seen.blank_lines = reader.blank_lines
+    seen.blank_lines, seen.comments, seen.skipped = reader.blank_lines, reader.comment_lines, reader.skipped_lines
     assert (reader.rows, reader.rejected) == (len(seen.rows), len(seen.rejects))
     return seen
 
@@ -104,7 +116,12 @@ def read_carefully(data: bytes, dialect: CsvDialect, limits: CsvLimits) -> Read:
     seen = Read()
     width: int | None = None
     at, line = 0, 1
+    while at < len(data) and seen.skipped < dialect.skip_rows:
+        at, line, seen.skipped = next_line(data, at), line + 1, seen.skipped + 1
     while at < len(data):
+        if dialect.comment and data.startswith(dialect.comment.encode(), at):
+            at, line, seen.comments = next_line(data, at), line + 1, seen.comments + 1
+            continue
         if blank := LINE_END.match(data, at):
             at, line, seen.blank_lines = blank.end(), line + 1, seen.blank_lines + 1
             continue
@@ -125,9 +142,13 @@ def read_carefully(data: bytes, dialect: CsvDialect, limits: CsvLimits) -> Read:
             seen.rows.append((line, [cell.decode() or None for cell in row.cells]))
         at, line = row.after, line + row.lines
         if row.unfinished:
-            rest = LINE_END.search(data, at)
-            at = rest.end() if rest else len(data)
+            at = next_line(data, at)
     return seen
+
+
+def next_line(data: bytes, at: int) -> int:
+    found = LINE_END.search(data, at)
+    return found.end() if found else len(data)
 
 
 def column_of(header: list[str] | None, cell: int | None) -> str | None:
@@ -152,7 +173,7 @@ def assert_said(seen: Read, said: oracle.Said) -> None:
         for line, code, cell in said.faults
     ]
     assert seen.faults == faults
-    assert seen.blank_lines == said.blank_lines
+    assert (seen.blank_lines, seen.comments, seen.skipped) == (said.blank_lines, said.comments, said.skipped)
 
 
 @st.composite
@@ -166,13 +187,19 @@ def clean_files(draw: st.DrawFn) -> tuple[CsvDialect, bytes, list[list[str]]]:
     rows = rows * draw(st.sampled_from([1, 1, 2, 8]))
     if not dialect.quote:
         rows = [[plain(cell, dialect) for cell in row] for row in rows]
+        rows = [row for row in rows if not (dialect.comment and row[0].startswith(dialect.comment))]
         rows = [row for row in rows if row != [""]]  # without quotes it would be a blank line
     quote_all = draw(st.booleans())
-    text = dialect.delimiter.join(f"h{number}" for number in range(width)) + line_end
+    text = "".join(draw(OTHER_LINES) + line_end for _ in range(dialect.skip_rows))
+    text += dialect.delimiter.join(f"h{number}" for number in range(width)) + line_end
     for row in rows:
         if draw(st.integers(0, 9)) == 0:
             text += draw(st.sampled_from(["\n", "\r\n", "\r"]))
-        text += dialect.delimiter.join(written(cell, dialect, quote_all or row == [""]) for cell in row)
+        if dialect.comment and draw(st.integers(0, 4)) == 0:
+            text += dialect.comment + draw(OTHER_LINES) + line_end
+        looks_like_comment = dialect.comment != "" and row[0].startswith(dialect.comment)
+        quoted = quote_all or row == [""] or looks_like_comment
+        text += dialect.delimiter.join(written(cell, dialect, quoted) for cell in row)
         text += line_end
     if rows and draw(st.booleans()):
         text = text[: -len(line_end)]
@@ -202,6 +229,7 @@ def dirty_files(draw: st.DrawFn) -> tuple[CsvDialect, bytes]:
     delimiter, quote, escape = (token.encode() for token in (dialect.delimiter, dialect.quote, dialect.escape))
     pieces = [delimiter, quote, quote, quote * 2, escape, escape + quote, delimiter + quote, quote + delimiter]
     pieces += [b"\n", b"\n\n", b"\r", b"\n" * 9, b"\0", b"\xff", b"\xe2\x82", b"x", b" ", b"\xef\xbb\xbf", b"y" * 25]
+    pieces += [b"#", b"\n#", b'\n#"', b'\r#,"x', b'\n#""",\n']
     for _ in range(draw(st.integers(1, 5))):
         at = draw(st.integers(start, max(start, len(spoiled))))
         piece = draw(st.sampled_from(pieces))

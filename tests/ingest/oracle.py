@@ -22,6 +22,8 @@ class Said:
 
     header: list[str] | None = None
     rows: list[tuple[int, list[str | None]]] = field(default_factory=list)
+    comments: int = 0
+    skipped: int = 0
     faults: list[tuple[int, str, int | None]] = field(default_factory=list)
     blank_lines: int = 0
     header_fault: str | None = None
@@ -44,7 +46,12 @@ def read(data: bytes, dialect: CsvDialect, limits: CsvLimits) -> Said:
     said = Said()
     width: int | None = None
     at, line = 0, 1
+    while at < len(text) and said.skipped < dialect.skip_rows:
+        at, line, said.skipped = next_line(text, at), line + 1, said.skipped + 1
     while at < len(text):
+        if dialect.comment and text.startswith(dialect.comment.encode().decode("latin-1"), at):
+            at, line, said.comments = next_line(text, at), line + 1, said.comments + 1
+            continue
         if step := line_end(text, at):
             at, line, said.blank_lines = at + step, line + 1, said.blank_lines + 1
             continue
@@ -66,9 +73,7 @@ def read(data: bytes, dialect: CsvDialect, limits: CsvLimits) -> Said:
             attempt.fault, attempt.cell, spoilt = "RowWidth", None, "RowWidth"
         if attempt.fault is not None:
             said.faults.append((line, attempt.fault, attempt.cell))
-            while at < len(text) and not line_end(text, at):
-                at += 1
-            at, line = at + line_end(text, at), line + 1
+            at, line = next_line(text, at), line + 1
             continue
         if spoilt:
             said.faults.append((line, spoilt, attempt.cell))
@@ -84,6 +89,13 @@ def line_end(text: str, at: int) -> int:
     if text[at : at + 2] == "\r\n":
         return 2
     return int(text[at : at + 1] in ("\r", "\n"))
+
+
+def next_line(text: str, at: int) -> int:
+    """Where the line behind the one that holds `at` starts."""
+    while at < len(text) and not line_end(text, at):
+        at += 1
+    return at + line_end(text, at)
 
 
 def utf8(cell: str) -> str:

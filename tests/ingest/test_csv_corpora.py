@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from honesty.corpora import BESIDE, corpora_folder
 from shared.domain.csv_dialect import CsvDialect, CsvLimits
 from shared.ingest.decode import TextStream
 from tests.ingest import oracle
 from tests.ingest.csv_cases import assert_said, read_fast
 
-CORPORA = Path(__file__).parents[3] / "shared" / "corpora"
+CORPORA = corpora_folder() or BESIDE
 
 pytestmark = pytest.mark.skipif(not CORPORA.is_dir(), reason="the corpora are not there")
 

@@ -28,10 +28,10 @@ def test_the_rest_of_the_last_line_ends_with_the_text() -> None:
 def test_blank_lines_are_counted_and_skipped(size: int) -> None:
     text = b"\r\n\n\r\r\nx"
     cursor = TextCursor(text[start : start + size] for start in range(0, len(text), size))
-    assert cursor.skip_blank_lines()
+    assert cursor.skip_to_row()
     assert (cursor.blank_lines, cursor.line, cursor.data[cursor.at :]) == (4, 5, b"x")
     cursor.move(len(cursor.data), 1)
-    assert not cursor.skip_blank_lines()
+    assert not cursor.skip_to_row()
     cursor.check_lines()
     assert cursor.bytes_read == len(text)
 

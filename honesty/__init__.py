@@ -1,0 +1,1 @@
+"""How honest ingestion is: dirty files with the truth beside them, and what the product makes of them."""
