@@ -14,6 +14,7 @@ from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.errors import (
     ClaimLostError,
     DataError,
+    DeferredError,
     FatalError,
     HubError,
     NotFoundError,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MAPPING_PAUSED = "MappingPaused"
+
 
 def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
     """Ingests one blob version for one mapping, exactly once however often it is called.
@@ -50,6 +53,7 @@ def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
 
     Raises:
         TransientError, FatalError, or anything unexpected: the message is to be delivered again.
+        DeferredError: the mapping is paused or the source is busy; the run is Queued as before.
     """
     attempt = take(services, hub, run_id, worker)
     if attempt is None:
@@ -64,6 +68,9 @@ def _carry_out(services: Services, attempt: Attempt) -> None:
     try:
         outcome = _ingest(services, attempt)
     except ClaimLostError:
+        raise
+    except DeferredError as error:
+        attempt.put_back(RunError(code=error.code, message=error.message))
         raise
     except HubError as error:
         if recovery(error) is Recovery.RETRY:
@@ -81,6 +88,8 @@ def _carry_out(services: Services, attempt: Attempt) -> None:
 
 def _ingest(services: Services, attempt: Attempt) -> Outcome:
     mapping = _mapping(services, attempt)
+    if mapping is not None and mapping.document.is_paused:
+        raise DeferredError(MAPPING_PAUSED, "the mapping is paused; the run goes on when it is resumed")
     entity_type = _entity_type(services, attempt, mapping)
     changes = services.lake.changes(attempt.hub, entity_type)
     number = attempt.number()
@@ -92,19 +101,20 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
         return outcome.with_note("completeOperation", _complete(services, mapping, attempt))
     if mapping is None:
         raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
-    source = open_source(services, mapping, _version(attempt))
-    outcome = _stage_and_commit(services, attempt, mapping.document, entity_type, changes, source, number)
-    # A file with rejects stays where it is: whoever corrects it needs it.
-    if outcome.state is not RunState.SUCCEEDED:
-        return outcome
-    return outcome.with_note("completeOperation", source.complete(mapping.document))
+    with open_source(services, mapping, _version(attempt)) as source:
+        outcome = _stage_and_commit(services, attempt, mapping.document, entity_type, changes, source, number)
+        # A file with rejects stays where it is: whoever corrects it needs it.
+        if outcome.state is not RunState.SUCCEEDED:
+            return outcome
+        return outcome.with_note("completeOperation", source.complete(mapping.document))
 
 
 def _complete(services: Services, mapping: Stored[Mapping], attempt: Attempt) -> str | None:
     try:
-        return open_source(services, mapping, _version(attempt)).complete(mapping.document)
+        with open_source(services, mapping, _version(attempt)) as source:
+            return source.complete(mapping.document)
     except HubError as error:
-        if recovery(error) is Recovery.RETRY:
+        if recovery(error) is Recovery.RETRY or isinstance(error, DeferredError):
             raise
         return error.message
 

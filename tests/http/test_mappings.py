@@ -30,7 +30,8 @@ def sweeps(azurite: Endpoints, hub: str) -> list[Body]:
     """The sweeps of a hub that wait in the queue."""
     with QueueClient.from_connection_string(azurite.connection_string, "ingest") as queue:
         waiting = [json.loads(base64.b64decode(message.content)) for message in queue.peek_messages(32)]
-    return [message for message in waiting if f"/hubs/{message['hub']}" == hub]
+    of_hub = [message for message in waiting if f"/hubs/{message['hub']}" == hub]
+    return [{name: value for name, value in message.items() if name != "backfill"} for message in of_hub]
 
 
 @pytest.fixture(autouse=True)
