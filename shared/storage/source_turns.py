@@ -12,8 +12,9 @@ from typing import Final
 
 from shared.domain.errors import DeferredError
 
-# Half of the messages that an instance carries out at once (`batchSize` of host.json).
-TURNS = 4
+# Half of `newBatchThreshold` of host.json: the host takes no new messages while more than that many are carried out,
+# so two accounts may hang at once: https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue
+TURNS = 2
 # An account that has not answered for so long is slow enough to be kept apart.
 PATIENCE_S = 2.0
 _END: Final = object()
@@ -50,7 +51,7 @@ class SourceTurns:
         return Turn(self, account)
 
     def take(self, turn: "Turn") -> None:
-        """Waits for a free turn, but not for long.
+        """Waits for a free turn, as long as others get theirs.
 
         Raises:
             DeferredError: every turn is taken by a reader that gets no answer, or only slow ones.
@@ -58,17 +59,20 @@ class SourceTurns:
         account = turn.account
         with self._changed:
             taken = self._since.setdefault(account, {})
-            if turn in taken:
-                return
-            self._changed.wait_for(lambda: self._is_free(account) or self._is_stuck(account), self._patience_s)
-            if not self._is_free(account):
-                raise _busy(account)
+            while turn not in taken and not self._is_free(account):
+                if self._is_stuck(account):
+                    raise _busy(account)
+                self._changed.wait(self._patience_s / 4)
             taken[turn] = time.monotonic()
 
     def give_back(self, turn: "Turn", *, ended: bool) -> None:
-        """Gives a turn back; a reader that has waited long for an answer keeps it until it has `ended`.
+        """Gives a turn back; a reader that has waited long for an answer keeps it for its next request.
 
         Otherwise newcomers would take the turns of those that have most of a large blob already.
+
+        Args:
+            turn: that was taken.
+            ended: whether there is no next request.
         """
         with self._changed:
             taken = self._since.setdefault(turn.account, {})
