@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from shared.lake.store import Lake
     from shared.ledger.runs import Runs
     from shared.ledger.slots import Slots
+    from shared.ledger.sweeps import Sweeps
     from shared.storage.accounts import StorageAccount
     from shared.storage.blobs import BlobContainer
     from shared.storage.key_vault import Vaults
     from shared.storage.queues import Queue
+    from shared.storage.source_turns import SourceTurns
     from shared.storage.tables import Table
 
 
@@ -63,6 +65,13 @@ class Services:
         return Runs(self._table(TABLE_RUNS), self.clock)
 
     @cached_property
+    def sweeps(self) -> "Sweeps":
+        """When the containers of mappings were looked through."""
+        from shared.ledger.sweeps import Sweeps
+
+        return Sweeps(self._table(TABLE_RUNS))
+
+    @cached_property
     def slots(self) -> "Slots":
         """Planned and published export slots."""
         from shared.ledger.slots import Slots
@@ -92,6 +101,13 @@ class Services:
     def export_queue(self) -> "Queue":
         """Export slots and KPI calculations that are due."""
         return self._queue(QUEUE_EXPORT)
+
+    @cached_property
+    def source_turns(self) -> "SourceTurns":
+        """Turns at the accounts that blobs are read from."""
+        from shared.storage.source_turns import SourceTurns
+
+        return SourceTurns()
 
     @cached_property
     def lake(self) -> "Lake":

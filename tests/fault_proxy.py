@@ -1,5 +1,6 @@
 """A proxy on loopback in front of Azurite that breaks chosen requests: faults of the network, made to order."""
 
+import contextlib
 import http.client
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +46,22 @@ class DamageBody:
     """Turns over the bits of the request body's middle byte on the way to Azurite."""
 
 
-type Fault = Answer | LoseAnswer | CutAnswer | DamageBody
+@dataclass(frozen=True)
+class Hang:
+    """Says nothing for this long, or until the proxy stops, and closes the connection."""
+
+    seconds: float = 600
+
+
+@dataclass(frozen=True)
+class Drip:
+    """Lets Azurite do it, and passes the answer's body on a few bytes at a time."""
+
+    bytes_at_once: int = 1
+    pause_s: float = 0.2
+
+
+type Fault = Answer | LoseAnswer | CutAnswer | DamageBody | Hang | Drip
 # None lets the request pass.
 type Plan = Callable[[Request], Fault | None]
 
@@ -61,6 +77,7 @@ class FaultProxy:
         self._upstream = urlsplit(endpoint)
         self.plan: Plan = lambda _: None
         self.requests: list[Request] = []
+        self._stopping = threading.Event()
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -93,7 +110,12 @@ class FaultProxy:
 
         self.plan = plan
 
+    def release(self) -> None:
+        """Ends the faults that take time: their connections are closed."""
+        self._stopping.set()
+
     def stop(self) -> None:
+        self.release()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -102,6 +124,10 @@ class FaultProxy:
         fault = self.plan(request)
         if isinstance(fault, Answer):
             _answer(handler, request, fault.status, {"x-ms-error-code": fault.code, **fault.headers}, b"")
+            return
+        if isinstance(fault, Hang):
+            self._stopping.wait(fault.seconds)
+            handler.close_connection = True
             return
         connection = http.client.HTTPConnection(str(self._upstream.hostname), self._upstream.port or 80)
         try:
@@ -114,9 +140,20 @@ class FaultProxy:
                 handler.close_connection = True
                 return
             kept = fault.keep_bytes if isinstance(fault, CutAnswer) else None
+            if isinstance(fault, Drip):
+                _answer(handler, request, response.status, dict(response.getheaders()), body, 0)
+                self._drip(handler, body, fault)
+                return
             _answer(handler, request, response.status, dict(response.getheaders()), body, kept)
         finally:
             connection.close()
+
+    def _drip(self, handler: BaseHTTPRequestHandler, body: bytes, fault: Drip) -> None:
+        with contextlib.suppress(ConnectionError):
+            for start in range(0, len(body), fault.bytes_at_once):
+                if self._stopping.wait(fault.pause_s):
+                    return
+                handler.wfile.write(body[start : start + fault.bytes_at_once])
 
 
 def _damaged(body: bytes) -> bytes:

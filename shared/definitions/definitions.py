@@ -192,6 +192,13 @@ class Definitions:
             self._store, self._clock, hub, connector, name, mapping, conditions, self._own_endpoint
         )
 
+    def pause_mapping(
+        self, hub: str, connector: str, name: str, conditions: Conditions = _ANY, *, paused: bool
+    ) -> Stored[Mapping]:
+        """Pauses or resumes a mapping; one that is so already stays as it is."""
+        self.mapping(hub, connector, name)
+        return mappings.pause_mapping(self._store, hub, connector, name, conditions, paused=paused)
+
     def delete_mapping(self, hub: str, connector: str, name: str, conditions: Conditions = _ANY) -> None:
         """Deletes a mapping."""
         mappings.delete_mapping(self._store, hub, connector, name, conditions)

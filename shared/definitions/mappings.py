@@ -48,11 +48,28 @@ def put_mapping(
                 "tenant_id": hub_name,
                 "created": old.document.created if old else now,
                 "last_modified": now,
-                "state": MappingState.READY,
+                "state": MappingState.STOPPED if old and old.document.is_paused else MappingState.READY,
             }
         )
         instance_id = old.instance_id if old else ""
         return change.put(MAPPING, (connector_name, name), document, instance_id), old is None
+
+    return store.change(hub, make)
+
+
+def pause_mapping(
+    store: DefinitionStore, hub: str, connector_name: str, name: str, conditions: Conditions, *, paused: bool
+) -> Stored[Mapping]:
+    """Pauses or resumes a mapping; see `Definitions.pause_mapping`."""
+    state = MappingState.STOPPED if paused else MappingState.READY
+
+    def make(change: Change) -> Stored[Mapping]:
+        old = store.require(MAPPING, hub, connector_name, name)
+        conditions.check(old)
+        if old.document.state is state:
+            return old
+        document = old.document.model_copy(update={"state": state})
+        return change.put(MAPPING, (connector_name, name), document, old.instance_id, old.internal)
 
     return store.change(hub, make)
 

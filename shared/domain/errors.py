@@ -12,6 +12,7 @@
     ├── DataError                     this blob version is refused; recorded, acknowledged, not retried
     │   ├── SkippedError              nothing to ingest (gone, empty); the run ends Skipped
     │   └── SupersededError           a newer version of the blob has taken its place
+    ├── DeferredError                 not now: the work is put back, and the attempt does not count
     ├── ClaimLostError                another worker has taken the work over; stop, and write nothing
     ├── RefusedError                  an outside system refuses us; its owner must act (rights, expiry, gone)
     ├── TransientError                the same call may succeed later
@@ -106,6 +107,10 @@ class SupersededError(DataError):
     """A newer version of the same blob has taken its place; the run ends Superseded."""
 
 
+class DeferredError(HubError):
+    """Not now: the work goes back to where it waited, and the attempt does not count."""
+
+
 class ClaimLostError(HubError):
     """Another worker has taken the work over; this one stops and writes nothing."""
 
@@ -165,6 +170,7 @@ HTTP_STATUS: dict[type[HubError], int] = {
     RequestError: 400,
     DataError: 409,
     ClaimLostError: 409,
+    DeferredError: 503,
     RefusedError: 409,
     ThrottledError: 429,
     TransientError: 503,
@@ -176,6 +182,7 @@ RECOVERY: dict[type[HubError], Recovery] = {
     RequestError: Recovery.RECORD,
     DataError: Recovery.RECORD,
     ClaimLostError: Recovery.RECORD,
+    DeferredError: Recovery.RECORD,
     RefusedError: Recovery.RECORD,
     TransientError: Recovery.RETRY,
     FatalError: Recovery.RETRY,

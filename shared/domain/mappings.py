@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field as Property
 from pydantic import field_validator, model_validator
 
+from shared.domain.availability import Availability
 from shared.domain.connectors import ConnectorType
 from shared.domain.csv_format import MappingFormat
 from shared.domain.document import AnyCaseEnum, Document
@@ -18,7 +19,7 @@ from shared.domain.fields import doubled_names
 
 
 class MappingState(AnyCaseEnum):
-    """Life of a mapping; only the server sets it."""
+    """Life of a mapping; only the server sets it. `Stopped` is the old product's word for a paused one."""
 
     CREATING = "Creating"
     CREATED = "Created"
@@ -59,29 +60,6 @@ class ErrorManagement(Document):
                 return 0
             case ErrorManagementType.REJECT_UNTIL_LIMIT:
                 return self.error_limit
-
-
-class Frequency(AnyCaseEnum):
-    """Unit of a mapping's interval."""
-
-    MINUTE = "Minute"
-    HOUR = "Hour"
-    DAY = "Day"
-    WEEK = "Week"
-    MONTH = "Month"
-
-
-class Availability(Document):
-    """How often the container is looked at; at least 15 minutes, as in the old product."""
-
-    interval: Annotated[int, Property(ge=1)]
-    frequency: Frequency = Frequency.MINUTE
-
-    @model_validator(mode="after")
-    def _at_least_a_quarter(self) -> Self:
-        if self.frequency is Frequency.MINUTE and self.interval < 15:
-            raise ValueError("the shortest interval is 15 minutes")
-        return self
 
 
 class ColumnMapping(Document):
@@ -128,11 +106,11 @@ class MappingProperties(Document):
     has_header: bool = True
     error_management: ErrorManagement
     format: MappingFormat = Property(default_factory=MappingFormat)
-    availability: Availability = Property(default_factory=lambda: Availability(interval=15))
+    availability: Availability | None = None
     structure: list[ColumnMapping] = Property(min_length=1)
     complete_operation: CompleteOperation = Property(default_factory=CompleteOperation)
 
-    @field_validator("format", "availability", "complete_operation", mode="before")
+    @field_validator("format", "complete_operation", mode="before")
     @classmethod
     def _default_for_null(cls, value: Any, info: Any) -> Any:
         return cls.model_fields[info.field_name].get_default(call_default_factory=True) if value is None else value
@@ -207,6 +185,11 @@ class Mapping(Document):
         folder = _folder_of(self.mapping_properties.folder_path)
         prefix = folder.split("/", maxsplit=1)[1] if "/" in folder else ""
         return f"{prefix}/" if prefix else ""
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is to be ingested for the time being."""
+        return self.state is MappingState.STOPPED
 
     def matches(self, container: str, path: str) -> bool:
         """Whether a blob belongs to this mapping; names compare with their case."""

@@ -8,15 +8,19 @@ from pydantic import Field as Property
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from shared.app import Services
+from shared.definitions.store import Stored
 from shared.domain.document import Document
+from shared.domain.errors import ConflictError
 from shared.domain.mappings import Mapping
 from shared.http.body import JsonObject, NoBody, OptionalJsonObject
 from shared.http.conditions import FromConditions, FromReading, answer_written
-from shared.http.links import Queued, link_to_runs
+from shared.http.links import Queued, link_to_runs, own_url
 from shared.http.openapi import json_body
 from shared.http.order import OrderBy, answer_sorted
 from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top
 from shared.http.routing import DefinedName, FromServices, HubName, new_router
+from shared.ingest.progress import Progress
 
 _COLUMNS = (
     "connectorMappingName", "entityType", "entityTypeName", "displayName", "description", "created", "lastModified",
@@ -45,6 +49,12 @@ class PreviewRequest(Document):
 
     blob: Annotated[str, Property(min_length=1, max_length=1024)] | None = None
     rows: Annotated[int, Property(ge=1, le=1000)] = 20
+
+
+class QueuedSearch(Queued):
+    """What was queued, and where to see how far it has come."""
+
+    progress: str
 
 
 class PreviewColumn(BaseModel):
@@ -87,7 +97,10 @@ def list_mappings(
 ) -> Response:
     """The mappings of a connector, by name."""
     services.definitions.connector(hub, connector)
-    rows = [stored.document.to_json() for stored in services.definitions.mappings(hub, connector)]
+    from shared.ingest.reconcile import with_next_run
+
+    found = with_next_run(services, hub, services.definitions.mappings(hub, connector))
+    rows = [mapping.to_json() for mapping in found]
     return answer_sorted(request, rows, _COLUMNS, orderby, top, skiptoken)
 
 
@@ -95,11 +108,15 @@ def list_mappings(
 def get_mapping(
     reading: FromReading, services: FromServices, hub: HubName, connector: DefinedName, name: DefinedName
 ) -> Response:
-    """One mapping; its `runId` names the run that was queued last, its ETag stands for the definition alone."""
+    """One mapping; its ETag stands for the definition and the pause alone.
+
+    `runId` names the run that was queued last. `nextRunTime` says when the container is looked at next; it is absent
+    without `availability`, when every tick does so, and while the mapping is paused.
+    """
     stored = services.definitions.mapping(hub, connector, name)
     newest = services.runs.newest_of_mapping(hub, connector, name)
-    document = stored.document.model_copy(update={"run_id": newest.run_id if newest else None})
-    return reading.answer(document.to_json(), stored.etag)
+    run_id = newest.run_id if newest else None
+    return reading.answer(_shown(services, hub, stored, run_id), stored.etag)
 
 
 @router.put(
@@ -122,7 +139,7 @@ def put_mapping(
     mapping = Mapping.from_request(body)
     stored, created = put_and_sweep(services, hub, connector, name, mapping, conditions)
     status = HTTPStatus.CREATED if created else HTTPStatus.OK
-    return answer_written(stored.document.to_json(), stored.etag, status)
+    return answer_written(_shown(services, hub, stored), stored.etag, status)
 
 
 @router.delete(_ONE, status_code=204)
@@ -149,7 +166,7 @@ def preview_mapping(
     return JSONResponse(preview(services, hub, connector, name, wanted.blob, wanted.rows))
 
 
-@router.post(f"{_ONE}/run", status_code=202, response_model=Queued)
+@router.post(f"{_ONE}/run", status_code=202, response_model=QueuedSearch)
 def run_mapping(
     request: Request,
     _: NoBody,
@@ -159,10 +176,78 @@ def run_mapping(
     name: DefinedName,
 ) -> Response:
     """Queues every matching blob version that is not ingested yet, those whose run failed among them."""
-    from shared.ingest.sweep import request_sweep
+    from shared.ingest.sweep import request_backfill
 
-    mapping = services.definitions.mapping(hub, connector, name).document
-    names = {"connector": mapping.connector_name, "mapping": mapping.connector_mapping_name}
-    request_sweep(services.ingest_queue, mapping.tenant_id, **names)
-    queued = Queued(message="the search for new blob versions is queued", runs=link_to_runs(request, hub, **names))
+    stored = services.definitions.mapping(hub, connector, name)
+    if stored.document.is_paused:
+        raise ConflictError("MappingPaused", f"the mapping {name!r} is paused; resume it, which queues the same", name)
+    request_backfill(services, stored)
+    links = {"runs": _link(request, hub, stored), "progress": own_url(request, f"{_path(hub, stored)}/progress")}
+    queued = QueuedSearch(message="the search for new blob versions is queued", **links)
     return JSONResponse(queued.model_dump(), HTTPStatus.ACCEPTED)
+
+
+@router.get(f"{_ONE}/progress", response_model=Progress)
+def get_progress(
+    request: Request,
+    reading: FromReading,
+    services: FromServices,
+    hub: HubName,
+    connector: DefinedName,
+    name: DefinedName,
+) -> Response:
+    """How far the newest `run` (or first PUT, or resume) has come; a script waits for `Done` or `Failed`."""
+    from shared.ingest.progress import progress
+
+    found = progress(services, hub, connector, name)
+    link = _link(request, hub, services.definitions.mapping(hub, connector, name))
+    return reading.answer(found.model_copy(update={"runs": link}).to_json())
+
+
+@router.post(f"{_ONE}/pause", response_model=Mapping)
+def pause_mapping(
+    _: NoBody,
+    conditions: FromConditions,
+    services: FromServices,
+    hub: HubName,
+    connector: DefinedName,
+    name: DefinedName,
+) -> Response:
+    """Pauses a mapping, which is then `Stopped`: nothing is ingested until it is resumed, and nothing is lost."""
+    from shared.ingest.pause import pause_mapping as pause
+
+    stored = pause(services, hub, connector, name, conditions)
+    return answer_written(_shown(services, hub, stored), stored.etag)
+
+
+@router.post(f"{_ONE}/resume", response_model=Mapping)
+def resume_mapping(
+    _: NoBody,
+    conditions: FromConditions,
+    services: FromServices,
+    hub: HubName,
+    connector: DefinedName,
+    name: DefinedName,
+) -> Response:
+    """Resumes a mapping: what came during the pause, and what waited before it, is ingested."""
+    from shared.ingest.pause import resume_mapping as resume
+
+    stored = resume(services, hub, connector, name, conditions)
+    return answer_written(_shown(services, hub, stored), stored.etag)
+
+
+def _shown(services: Services, hub: str, stored: Stored[Mapping], run_id: str | None = None) -> dict[str, Any]:
+    from shared.ingest.reconcile import with_next_run
+
+    (mapping,) = with_next_run(services, hub, [stored])
+    return mapping.model_copy(update={"run_id": run_id}).to_json()
+
+
+def _link(request: Request, hub: str, stored: Stored[Mapping]) -> str:
+    mapping = stored.document
+    return link_to_runs(request, hub, connector=mapping.connector_name, mapping=mapping.connector_mapping_name)
+
+
+def _path(hub: str, stored: Stored[Mapping]) -> str:
+    mapping = stored.document
+    return f"/hubs/{hub}/connectors/{mapping.connector_name}/mappings/{mapping.connector_mapping_name}"

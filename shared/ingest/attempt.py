@@ -85,6 +85,11 @@ class Attempt:
         """Gives the run back for the next attempt, keeping the reason."""
         self._save(self._stored.with_run(state=RunState.QUEUED, error=reason).released())
 
+    def put_back(self, reason: RunError) -> None:
+        """Gives the run back as if it had not been tried, noting what it waits for."""
+        attempts = self.run.attempts - 1
+        self._save(self._stored.with_run(state=RunState.QUEUED, attempts=attempts, error=reason).released())
+
     def end(self, outcome: Outcome, *, retryable: bool = False) -> None:
         """Records the end of the run and logs its one line.
 

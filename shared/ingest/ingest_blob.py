@@ -14,6 +14,7 @@ from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.errors import (
     ClaimLostError,
     DataError,
+    DeferredError,
     FatalError,
     HubError,
     NotFoundError,
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 # Another five attempts would end the same way; somebody has to look first.
 _OUR_FAULTS = frozenset({"WorkerLost", "InternalError"})
+MAPPING_PAUSED = "MappingPaused"
 
 
 def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
@@ -55,6 +57,7 @@ def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
 
     Raises:
         TransientError, FatalError, or anything unexpected: the message is to be delivered again.
+        DeferredError: the mapping is paused or the source is busy; the run is Queued as before.
     """
     attempt = take(services, hub, run_id, worker)
     if attempt is None:
@@ -101,6 +104,9 @@ def _carry_out(services: Services, attempt: Attempt) -> None:
         outcome = _ingest(services, attempt)
     except ClaimLostError:
         raise
+    except DeferredError as error:
+        attempt.put_back(RunError(code=error.code, message=error.message))
+        raise
     except HubError as error:
         if recovery(error) is Recovery.RETRY:
             attempt.release(RunError(code=error.code, message=error.message))
@@ -118,6 +124,8 @@ def _carry_out(services: Services, attempt: Attempt) -> None:
 
 def _ingest(services: Services, attempt: Attempt) -> Outcome:
     mapping = _mapping(services, attempt)
+    if mapping is not None and mapping.document.is_paused:
+        raise DeferredError(MAPPING_PAUSED, "the mapping is paused; the run goes on when it is resumed")
     entity_type = _entity_type(services, attempt, mapping)
     changes = services.lake.changes(attempt.hub, entity_type.document)
     if attempt.known_number is not None and changes.committed_number(attempt.ledger_key) == attempt.known_number:
@@ -128,24 +136,25 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
         return outcome.with_note("completeOperation", _complete(services, mapping, attempt))
     if mapping is None:
         raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
-    source = open_source(services, mapping, _version(attempt))
-    # Numbered before the ETag is compared: whoever finds a newer version there comes later in the numbers.
-    number = attempt.number(source.order())
-    failpoint(FailPoint.VERSION_NUMBERED)
-    outcome = _stage_and_commit(services, attempt, mapping, entity_type, changes, source, number)
-    # A file with rejects stays where it is: whoever corrects it needs it.
-    if outcome.state is not RunState.SUCCEEDED:
-        return outcome
-    note = source.complete(mapping.document)
-    failpoint(FailPoint.BLOB_COMPLETED)
-    return outcome.with_note("completeOperation", note)
+    with open_source(services, mapping, _version(attempt)) as source:
+        # Numbered before the ETag is compared: whoever finds a newer version there comes later in the numbers.
+        number = attempt.number(source.order())
+        failpoint(FailPoint.VERSION_NUMBERED)
+        outcome = _stage_and_commit(services, attempt, mapping, entity_type, changes, source, number)
+        # A file with rejects stays where it is: whoever corrects it needs it.
+        if outcome.state is not RunState.SUCCEEDED:
+            return outcome
+        note = source.complete(mapping.document)
+        failpoint(FailPoint.BLOB_COMPLETED)
+        return outcome.with_note("completeOperation", note)
 
 
 def _complete(services: Services, mapping: Stored[Mapping], attempt: Attempt) -> str | None:
     try:
-        return open_source(services, mapping, _version(attempt)).complete(mapping.document)
+        with open_source(services, mapping, _version(attempt)) as source:
+            return source.complete(mapping.document)
     except HubError as error:
-        if recovery(error) is Recovery.RETRY:
+        if recovery(error) is Recovery.RETRY or isinstance(error, DeferredError):
             raise
         return error.message
 

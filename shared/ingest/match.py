@@ -45,10 +45,11 @@ def take_event(services: Services, event: Facts[str, Any]) -> list[str]:
         queue_version(services, hub, mapping, version)
         for hub in services.definitions.hub_names()
         for mapping in _mappings_of_account(services, hub, created)
-        if mapping.document.matches(version.container, version.path)
+        # What comes during a pause is found by the sweep that ends it.
+        if not mapping.document.is_paused and mapping.document.matches(version.container, version.path)
     ]
     if not queued:
-        logger.info("event ignored: no mapping matches the blob")
+        logger.info("event ignored: no mapping that is not paused matches the blob")
     return queued
 
 
@@ -61,13 +62,19 @@ def queue_version(services: Services, hub: str, mapping: Stored[Mapping], versio
     run = new_run(services, hub, mapping, version)
     if services.runs.create(run):
         failpoint(FailPoint.RUN_RECORDED)
-        services.ingest_queue.send({"hub": hub, "runId": run.run.run_id})
+        queue_run(services, run)
         failpoint(FailPoint.RUN_QUEUED)
         return run.run.run_id
     known = services.runs.get(hub, run.run.run_id)
     if known is not None and known.run.state is RunState.QUEUED:
-        services.ingest_queue.send({"hub": hub, "runId": run.run.run_id})
+        queue_run(services, known)
     return run.run.run_id
+
+
+def queue_run(services: Services, stored: StoredRun) -> None:
+    """Sends the message that has a run carried out."""
+    run = stored.run
+    services.ingest_queue.send({"hub": stored.hub, "connector": run.connector, "runId": run.run_id})
 
 
 def new_run(services: Services, hub: str, mapping: Stored[Mapping], version: BlobVersion) -> StoredRun:

@@ -1,29 +1,45 @@
 """The messages of the queue `ingest`: a run to carry out, or a mapping to sweep."""
 
 import logging
+import random
 from typing import Any
 
 from shared.app import Services
-from shared.domain.run import RunKind
-from shared.ingest.ingest_blob import give_up_run, ingest_blob
-from shared.ingest.sweep import sweep_named
+from shared.domain.errors import DeferredError, NotFoundError
+from shared.domain.run import RunError, RunKind
+from shared.ingest.ingest_blob import MAPPING_PAUSED, give_up_run, ingest_blob
+from shared.ingest.sweep import carry_out_backfill, fail_backfill, sweep_by_schedule
 
 logger = logging.getLogger(__name__)
 
+# `maxDequeueCount` of host.json.
+ATTEMPTS = 5
+_LONGEST_DELAY_S = 60
 
-def take_message(services: Services, message: Any, message_id: str) -> None:
+
+def take_message(services: Services, message: Any, message_id: str, deliveries: int = 1) -> None:
     """Does what a message asks for; one that nobody understands is logged and dropped.
+
+    Args:
+        services: of the process.
+        message: as it was sent.
+        message_id: tells a second delivery from a second message.
+        deliveries: how often it has been delivered, this time included.
 
     Raises:
         TransientError, FatalError, or anything unexpected: the message is to be delivered again.
     """
-    match message:
-        case {"sweep": True, "hub": str(hub), "connector": str(connector), "mapping": str(mapping)}:
-            sweep_named(services, hub, connector, mapping)
-        case {"hub": str(hub), "runId": str(run_id)}:
-            ingest_blob(services, hub, run_id, worker=message_id)
-        case _:
-            logger.error("a message of the queue ingest is not understood; it is dropped")
+    try:
+        _carry_out(services, message, message_id)
+    except DeferredError as error:
+        _put_back(services, message, deliveries, error)
+    except Exception:
+        earlier = message.get("tries", 0)
+        if not earlier or earlier + deliveries < ATTEMPTS:
+            raise
+        # The host counts the deliveries of one message, and this one was put back in between.
+        logger.exception("the attempts of a message are used up")
+        give_up(services, message)
 
 
 def give_up(services: Services, message: Any) -> None:
@@ -37,7 +53,10 @@ def give_up(services: Services, message: Any) -> None:
     """
     match message:
         case {"sweep": True, "hub": str(hub), "connector": str(connector), "mapping": str(mapping)}:
-            logger.error("sweep given up: hub %s connector %s mapping %s", hub, connector, mapping)
+            logger.error("sweep failed: hub %s connector %s mapping %s: given up", hub, connector, mapping)
+            lost = "every attempt at the search failed; see the log, then ask for it again"
+            number = str(message.get("backfill", ""))
+            fail_backfill(services, hub, connector, mapping, number, RunError(code="SearchFailed", message=lost))
         case {"hub": str(hub), "runId": str(run_id)}:
             stored = services.runs.get(hub, run_id)
             if stored is None or stored.run.kind is not RunKind.INGEST or stored.run.state.is_final:
@@ -45,3 +64,42 @@ def give_up(services: Services, message: Any) -> None:
             give_up_run(services, stored)
         case _:
             logger.error("a message of the queue ingest-poison is not understood; it is dropped")
+
+
+def _carry_out(services: Services, message: Any, message_id: str) -> None:
+    match message:
+        case {"sweep": True, "hub": str(hub), "connector": str(connector), "mapping": str(mapping)}:
+            if number := str(message.get("backfill") or ""):
+                wake = message.get("wake") is True
+                carry_out_backfill(services, hub, connector, mapping, number, wake=wake)
+            else:
+                sweep_by_schedule(services, hub, connector, mapping)
+        case {"hub": str(hub), "runId": str(run_id)}:
+            services.source_turns.check(hub, str(message.get("connector") or ""))
+            ingest_blob(services, hub, run_id, worker=message_id)
+        case _:
+            logger.error("a message of the queue ingest is not understood; it is dropped")
+
+
+def _put_back(services: Services, message: dict[str, Any], deliveries: int, reason: DeferredError) -> None:
+    """Sends a message again for later; this delivery was no attempt. During a pause it is dropped instead."""
+    if reason.code == MAPPING_PAUSED and _is_still_paused(services, message):
+        return
+    times = int(message.get("deferred", 0)) + 1
+    tries = int(message.get("tries", 0)) + deliveries - 1
+    # Many that wait for one account must neither come back all at once nor keep everybody busy.
+    longest = min(2.0 ** min(times, 10), _LONGEST_DELAY_S)
+    delay_s = round(random.uniform(longest / 2, longest))  # noqa: S311 - jitter is no secret
+    services.ingest_queue.send({**message, "tries": tries, "deferred": times}, delay_s)
+
+
+def _is_still_paused(services: Services, message: dict[str, Any]) -> bool:
+    """Whether nobody has resumed the mapping while its run was put back: the resume sends what it finds Queued."""
+    stored = services.runs.get(message["hub"], message["runId"])
+    if stored is None:
+        return True
+    run = stored.run
+    try:
+        return services.definitions.mapping(stored.hub, run.connector or "", run.mapping or "").document.is_paused
+    except NotFoundError:
+        return False

@@ -6,7 +6,7 @@ from shared.app import Services
 from shared.definitions.store import Conditions, Stored
 from shared.domain.errors import TransientError
 from shared.domain.mappings import Mapping
-from shared.ingest.sweep import request_sweep
+from shared.ingest.sweep import request_backfill
 
 logger = logging.getLogger(__name__)
 
@@ -17,15 +17,9 @@ def put_mapping(
     """Creates or replaces a mapping as `Definitions.put_mapping` does; a new one is swept at once."""
     stored, created = services.definitions.put_mapping(hub, connector, name, mapping, conditions)
     if created:
-        document = stored.document
         try:
-            request_sweep(
-                services.ingest_queue,
-                document.tenant_id,
-                document.connector_name,
-                document.connector_mapping_name,
-            )
+            request_backfill(services, stored)
         except TransientError as error:
-            # The mapping is stored, and `reconcile_blobs` sweeps it within its interval.
+            # The mapping is stored, and `reconcile_blobs` sweeps it at its next tick.
             logger.warning("sweep of a new mapping is left to the reconciler: %s", error)
     return stored, created

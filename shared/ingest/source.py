@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Generator
+from types import TracebackType
+from typing import Self
 
 from shared.app import Services
 from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion, order_among_blobs
 from shared.domain.errors import (
+    DeferredError,
     HubError,
     NotFoundError,
     RefusedError,
@@ -17,24 +20,36 @@ from shared.domain.errors import (
 )
 from shared.domain.mappings import CompletionOperationType, Mapping, split_folder
 from shared.storage.blobs import BlobContainer
+from shared.storage.source_turns import SourceTurns, Turn
 
 logger = logging.getLogger(__name__)
 
 
 class Source:
-    """One blob version in its container.
+    """One blob version in its container; a context manager, which gives the turn at the account back.
 
     Attributes:
         place: account, container and path: tells the blob from all others.
         bytes_read: bytes downloaded so far.
+
+    With a `turn`, whatever asks the account raises DeferredError where too many wait for it already.
     """
 
-    def __init__(self, container: BlobContainer, version: BlobVersion) -> None:
+    def __init__(self, container: BlobContainer, version: BlobVersion, turn: Turn | None = None) -> None:
         self.version = version
         self.place = f"{container.account_name}/{version.container}/{version.path}"
         self.bytes_read = 0
         self.is_gzip = version.path.casefold().endswith(".gz")
         self._container = container
+        self._turn = turn or SourceTurns().turn("")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._turn.close()
 
     def order(self) -> int:
         """Where the version stands among those of all blobs; 0 where the blob is gone."""
@@ -52,7 +67,8 @@ class Source:
             UnavailableError: it is still being copied. RefusedError: it is archived.
         """
         try:
-            entry = self._container.properties(self.version.path)
+            with self._turn:
+                entry = self._container.properties(self.version.path)
         except NotFoundError:
             raise SkippedError("BlobGone", "the blob was deleted; nothing of this version was ingested") from None
         if entry.etag != self.version.etag:
@@ -67,7 +83,7 @@ class Source:
 
     def chunks(self) -> Generator[bytes]:
         """The bytes of this very version, in pieces."""
-        for chunk in self._container.download(self.version.path, self.version.etag):
+        for chunk in self._turn.each(self._container.download(self.version.path, self.version.etag)):
             self.bytes_read += len(chunk)
             yield chunk
 
@@ -78,18 +94,18 @@ class Source:
             Why it could not be done, or None. The rows are in, so the run succeeds all the same.
 
         Raises:
-            TransientError: it may work the next time.
+            TransientError, DeferredError: it may work the next time.
         """
         operation = mapping.mapping_properties.complete_operation
+        if operation.completion_operation_type is CompletionOperationType.DO_NOTHING:
+            return None
         try:
-            match operation.completion_operation_type:
-                case CompletionOperationType.DO_NOTHING:
-                    return None
-                case CompletionOperationType.DELETE_FILE:
+            with self._turn:
+                if operation.completion_operation_type is CompletionOperationType.DELETE_FILE:
                     self._container.delete(self.version.path, self.version.etag)
-                case CompletionOperationType.MOVE_FILE:
+                else:
                     self._move(mapping, operation.destination_folder or "")
-        except TransientError:
+        except (TransientError, DeferredError):
             raise
         except HubError as error:
             logger.warning("complete operation failed: run for mapping %s: %s", mapping.connector_mapping_name, error)
@@ -111,4 +127,5 @@ def open_source(services: Services, mapping: Stored[Mapping], version: BlobVersi
     """Opens the container that the mapping reads, with the connector's own credentials."""
     connector = services.definitions.connector(mapping.document.tenant_id, mapping.document.connector_name)
     account = services.definitions.source_account(connector)
-    return Source(BlobContainer(account, version.container), version)
+    services.source_turns.learn(mapping.document.tenant_id, mapping.document.connector_name, account.blob_endpoint)
+    return Source(BlobContainer(account, version.container), version, services.source_turns.turn(account.blob_endpoint))

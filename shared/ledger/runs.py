@@ -2,10 +2,12 @@
 
 A run has two rows in the partition of its hub, always written in one transaction: `run|ID`, by which it is
 found and whose ETag guards every change, and `time|INVERTED TICKS|ID`, by which lists are newest first. While
-it is not finished it has a third, `open|ID`. `blob|KEY` holds the newest version number of a blob, and its order.
+it is not finished it has a third, `open|ID`; while it is Failed and to be tried again by itself, `retry|ID`.
+`blob|KEY` holds the newest version number of a blob, and its order.
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,11 +24,26 @@ from shared.domain.errors import (
 from shared.domain.names import name_key
 from shared.domain.run import Run, RunKind, RunState
 from shared.ledger.run_document import read_run, write_run
-from shared.storage.tables import ETAG, Delete, FilterValue, Insert, Operation, Replace, Row, Table, Upsert, above
+from shared.storage.tables import (
+    ETAG,
+    Delete,
+    FilterValue,
+    Insert,
+    Operation,
+    Replace,
+    Row,
+    Table,
+    Upsert,
+    rows_below,
+)
 
 # No invocation outlives the functionTimeout of host.json, which is as long.
 CLAIM_LENGTH = timedelta(minutes=30)
-_RUN, _TIME, _OPEN, _BLOB = "run|", "time|", "open|", "blob|"
+FIRST_PAUSE = timedelta(minutes=7)
+_LONGEST_PAUSE_AFTER = 8
+# The SDK cuts the fractions off a time in a filter.
+_FILTER_STEP = timedelta(seconds=1)
+_RUN, _TIME, _OPEN, _RETRY, _BLOB = "run|", "time|", "open|", "retry|", "blob|"
 _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 _MICROSECONDS = timedelta(microseconds=1)
 _LAST_TICK = 10**18 - 1
@@ -47,6 +64,7 @@ class StoredRun:
         is_retryable: whether a Failed run may be taken up again by itself.
         mapping_instance: tells a mapping from an earlier one of the same name.
         was_open: whether the stored record says that the run is unfinished.
+        had_retry: whether the stored record has a row that has it tried again.
     """
 
     hub: str
@@ -61,6 +79,14 @@ class StoredRun:
     is_retryable: bool = False
     mapping_instance: str | None = None
     was_open: bool = True
+    had_retry: bool = False
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """Machine time at which a Failed run is tried again: after a quarter of an hour, then half an hour, ..."""
+        if not self.is_retryable or self.changed is None or self.run.state is not RunState.FAILED:
+            return None
+        return self.changed + FIRST_PAUSE * (1 << min(self.run.attempts, _LONGEST_PAUSE_AFTER))
 
     def with_run(self, **changes: Any) -> Self:
         """The same record with changed properties of its run."""
@@ -93,8 +119,11 @@ class Runs:
 
     def create(self, stored: StoredRun) -> bool:
         """Records a run; False if it is recorded already. Of many callers at once, one gets True."""
-        row, write_id = _row(replace(stored, changed=self._clock.machine_now()))
+        stored = replace(stored, changed=self._clock.machine_now())
+        row, write_id = _row(stored)
         open_row = [Insert(_keyed(row, _open_key(stored)))] if not stored.run.state.is_final else []
+        if stored.retry_at is not None:
+            open_row.append(Insert(_keyed(row, _retry_key(stored))))
         try:
             self._table.transact(
                 [
@@ -222,11 +251,41 @@ class Runs:
     def unfinished(self, hub: str, changed_before: datetime) -> Iterator[StoredRun]:
         """Queued and Running runs that nobody has saved since a machine time."""
         where, values = _rows_of(hub, _OPEN)
+        where += " and changed lt @before"
+        values["before"] = changed_before + _FILTER_STEP
+
+        def still(stored: StoredRun) -> bool:
+            return not stored.run.state.is_final and (stored.changed is None or stored.changed < changed_before)
+
+        yield from self._found(hub, where, values, still)
+
+    def due_again(self, hub: str, now: datetime) -> Iterator[StoredRun]:
+        """Failed runs that are to be tried again by themselves at the machine time `now`."""
+        where, values = _rows_of(hub, _RETRY)
+        where += " and retryAt lt @now"
+        values["now"] = now + _FILTER_STEP
+        yield from self._found(hub, where, values, lambda stored: stored.retry_at is not None and stored.retry_at < now)
+
+    def queued(self, hub: str, mapping_instance: str) -> list[str]:
+        """The ids of a mapping's Queued runs."""
+        return [row["runId"] for row in self._open_of(hub, mapping_instance) if row["state"] == RunState.QUEUED.value]
+
+    def open_counts(self, hub: str, mapping_instance: str) -> Counter[RunState]:
+        """How many runs of a mapping are Queued, and how many Running."""
+        return Counter(RunState(row["state"]) for row in self._open_of(hub, mapping_instance))
+
+    def _open_of(self, hub: str, mapping_instance: str) -> Iterator[Row]:
+        where, values = _rows_of(hub, _OPEN)
+        where += " and mappingInstance eq @instance"
+        values["instance"] = mapping_instance
+        return self._table.query(where, values, ["runId", "state"])
+
+    def _found(
+        self, hub: str, where: str, values: dict[str, FilterValue], still: Callable[[StoredRun], bool]
+    ) -> Iterator[StoredRun]:
         for row in self._table.query(where, values, ["runId"]):
             stored = self.get(hub, row["runId"])
-            if stored is None or stored.run.state.is_final:
-                continue
-            if stored.changed is None or stored.changed < changed_before:
+            if stored is not None and still(stored):
                 yield stored
 
     def _saved(self, stored: StoredRun, operations: list[Operation], write_id: str) -> StoredRun:
@@ -239,7 +298,7 @@ class Runs:
             if written is None:
                 raise
             return written
-        return replace(stored, etag=etag, was_open=not stored.run.state.is_final)
+        return replace(stored, etag=etag, was_open=not stored.run.state.is_final, had_retry=stored.retry_at is not None)
 
     def _is_ours(self, stored: StoredRun, write_id: str) -> bool:
         """Whether a write that seemed to fail is there: its answer alone may have been lost."""
@@ -257,6 +316,10 @@ def _replacing(stored: StoredRun) -> tuple[list[Operation], str]:
         operations.append(Upsert(_keyed(row, _open_key(stored))))
     elif stored.was_open:
         operations.append(Delete(row["PartitionKey"], _open_key(stored)))
+    if stored.retry_at is not None:
+        operations.append(Upsert(_keyed(row, _retry_key(stored))))
+    elif stored.had_retry:
+        operations.append(Delete(row["PartitionKey"], _retry_key(stored)))
     return operations, write_id
 
 
@@ -276,6 +339,7 @@ def _row(stored: StoredRun) -> tuple[Row, str]:
         "claimedUntil": stored.claimed_until,
         "changed": stored.changed,
         "isRetryable": stored.is_retryable,
+        "retryAt": stored.retry_at,
         "mappingInstance": stored.mapping_instance,
         "writeId": write_id,
         "run": write_run(run),
@@ -298,12 +362,12 @@ def _stored(hub: str, row: Row) -> StoredRun:
         is_retryable=row["isRetryable"],
         mapping_instance=row.get("mappingInstance"),
         was_open=not run.state.is_final,
+        had_retry=row.get("retryAt") is not None,
     )
 
 
 def _rows_of(hub: str, prefix: str) -> tuple[str, dict[str, FilterValue]]:
-    where = "PartitionKey eq @hub and RowKey ge @first and RowKey lt @beyond"
-    return where, {"hub": name_key(hub), "first": prefix, "beyond": above(prefix)}
+    return rows_below(name_key(hub), prefix)
 
 
 def _keyed(row: Row, key: str) -> Row:
@@ -316,6 +380,10 @@ def _run_key(stored: StoredRun) -> str:
 
 def _open_key(stored: StoredRun) -> str:
     return f"{_OPEN}{stored.run.run_id}"
+
+
+def _retry_key(stored: StoredRun) -> str:
+    return f"{_RETRY}{stored.run.run_id}"
 
 
 def _time_key(stored: StoredRun) -> str:

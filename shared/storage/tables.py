@@ -236,6 +236,12 @@ def above(prefix: str) -> str:
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
+def rows_below(partition: str, prefix: str) -> tuple[str, dict[str, FilterValue]]:
+    """The filter of a partition's rows whose key starts with `prefix`, and its values; more may be added to both."""
+    where = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @beyond"
+    return where, {"partition": partition, "first": prefix, "beyond": above(prefix)}
+
+
 def _operation(operation: Operation) -> Any:
     match operation:
         case Insert(row):

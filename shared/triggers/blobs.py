@@ -34,7 +34,7 @@ def ingest_blob(message: func.QueueMessage) -> None:
     from shared.ingest.messages import take_message
     from shared.storage.queues import read_message
 
-    take_message(services(), read_message(message.get_body()), message.id or "")
+    take_message(services(), read_message(message.get_body()), message.id or "", message.dequeue_count or 1)
 
 
 @blobs.function_name(names.INGEST_BLOB_POISON)

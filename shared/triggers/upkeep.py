@@ -20,8 +20,8 @@ def delete_expired_exports(timer: func.TimerRequest) -> None:
 @upkeep.function_name(names.RECONCILE_BLOBS)
 @upkeep.timer_trigger(arg_name="timer", schedule="%RECONCILE_SCHEDULE%")
 def reconcile_blobs(timer: func.TimerRequest) -> None:
-    """Queues every blob version that no event announced."""
-    from shared.ingest.sweep import reconcile
+    """Asks for the sweeps that are due, and takes up runs that were left behind."""
+    from shared.ingest.reconcile import reconcile
 
     reconcile(services())
 

@@ -113,6 +113,16 @@ class Hub:
         (run,) = found()
         return run
 
+    def backfill(self, mapping: str) -> None:
+        """Asks for every blob of a mapping of the landing connector, and waits until all are ingested."""
+        assert self.request("POST", f"/connectors/Landing/mappings/{mapping}/run").status_code == 202
+        self.wait_for_backfill(mapping)
+
+    def wait_for_backfill(self, mapping: str) -> None:
+        """Waits until a mapping has nothing left to do."""
+        path = f"/connectors/Landing/mappings/{mapping}/progress"
+        wait_for(lambda: self.get(path)["state"] == "Done", f"the backfill of {mapping}")
+
     def rejects(self, run: Json) -> list[dict[str, str]]:
         """The rejects of a run."""
         answer = self.request("GET", f"/runs/{run['runId']}/rejects")

@@ -83,6 +83,21 @@ def test_a_blob_that_no_event_announced_is_found(hub: Hub) -> None:
     assert hub.run_of("silent.txt")["state"] == "Succeeded"
 
 
+def test_a_pause_holds_back_what_comes_and_the_resume_takes_it(hub: Hub) -> None:
+    hub.profile_type()
+    hub.mapping("Customers", CUSTOMER)
+    mapping = "/connectors/Landing/mappings/Customers"
+    assert hub.request("POST", f"{mapping}/pause").json()["state"] == "Stopped"
+    etag = hub.upload("a.csv", GOOD)
+    assert hub.deliver(hub.event("a.csv", etag)).status_code == 202
+    assert hub.request("POST", f"{mapping}/run").status_code == 409
+    assert hub.runs(kind="Ingest") == []
+    assert hub.request("POST", f"{mapping}/resume").json()["state"] == "Ready"
+    hub.wait_for_backfill("Customers")
+    assert hub.run_of("a.csv")["rowsIngested"] == 2
+    assert hub.table_rows("profiles/customer/changes") == 2
+
+
 def test_blobs_that_were_there_before_the_mapping_are_taken(hub: Hub) -> None:
     hub.profile_type()
     hub.upload("early.csv", GOOD)
@@ -197,7 +212,7 @@ def test_complete_operations(hub: Hub, operation: str) -> None:
     hub.run_of("in/a.csv")
     left = list(hub.inbox.list_blob_names())
     assert left == ([] if operation == "DeleteFile" else ["done/in/a.csv"])
-    hub.fire("reconcile_blobs")
+    hub.backfill("Customers")
     assert len(hub.runs(kind="Ingest")) == 1
 
 

@@ -16,7 +16,7 @@ from shared.domain.entity_types import EntityKind
 from shared.domain.run import RunState
 from shared.domain.slot import slot_of
 from shared.ingest.ingest_blob import ingest_blob
-from shared.ingest.sweep import sweep_named
+from shared.ingest.sweep import sweep_by_schedule
 from shared.kpis.calculate import Calculation, calculate_kpi
 from tests.http import bodies
 from tests.http.conftest import Client
@@ -44,7 +44,7 @@ IDS = [
 
 
 def ingest(services: Services, hub: str, mapping: str) -> None:
-    assert sweep_named(services, hub, "Files", mapping) == 1
+    assert sweep_by_schedule(services, hub, "Files", mapping) == 1
     runs, _ = services.runs.page(hub, mapping=mapping)
     ingest_blob(services, hub, runs[0].run_id, "test")
     stored = services.runs.get(hub, runs[0].run_id)

@@ -13,6 +13,7 @@ from infra.local.azurite import Endpoints
 from shared.app import Services
 from shared.domain.blob_version import BlobVersion
 from shared.ingest.match import new_run
+from shared.ingest.sweep import carry_out_backfill
 from tests.http import bodies
 from tests.http.bodies import Body
 from tests.http.conftest import Client
@@ -30,7 +31,8 @@ def sweeps(azurite: Endpoints, hub: str) -> list[Body]:
     """The sweeps of a hub that wait in the queue."""
     with QueueClient.from_connection_string(azurite.connection_string, "ingest") as queue:
         waiting = [json.loads(base64.b64decode(message.content)) for message in queue.peek_messages(32)]
-    return [message for message in waiting if f"/hubs/{message['hub']}" == hub]
+    of_hub = [message for message in waiting if f"/hubs/{message['hub']}" == hub]
+    return [{name: value for name, value in message.items() if name != "backfill"} for message in of_hub]
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +66,7 @@ def test_a_new_mapping_and_run_queue_a_sweep(
     assert client.get(run.json()["runs"]).json() == {"value": []}
 
 
-@pytest.mark.parametrize("action", ["run", "preview"])
+@pytest.mark.parametrize("action", ["run", "preview", "pause", "resume"])
 def test_actions_need_the_mapping(client: Client, azurite: Endpoints, hub: str, connector: str, action: str) -> None:
     answer = client.post(f"{connector}/mappings/Absent/{action}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "MappingNotFound")
@@ -132,3 +134,63 @@ def test_preview_of_what_is_not_there(client: Client, connector: str, container:
     container.upload_blob("bad.csv", b"a,b\n1,2\n")
     answer = client.post(f"{connector}/mappings/Contacts/preview", {"blob": "bad.csv"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "MissingColumns")
+
+
+def test_pause_and_resume(
+    client: Client, azurite: Endpoints, hub: str, connector: str, container: ContainerClient
+) -> None:
+    path = f"{connector}/mappings/Contacts"
+    body = bodies.mapping(container.container_name)
+    body["mappingProperties"]["availability"] = {"frequency": "day", "interval": "1"}
+    created = client.put(path, body)
+    assert created.json()["nextRunTime"] == created.json()["lastModified"], "it is due at once"
+    paused = client.post(f"{path}/PAUSE")
+    assert (paused.status_code, paused.json()["state"]) == (200, "Stopped")
+    assert "nextRunTime" not in paused.json()
+    assert paused.headers["ETag"] != created.headers["ETag"]
+    again = client.post(f"{path}/pause", headers={"If-Match": paused.headers["ETag"]})
+    assert (again.status_code, again.headers["ETag"]) == (200, paused.headers["ETag"])
+    assert client.post(f"{path}/resume", headers={"If-Match": created.headers["ETag"]}).status_code == 412
+    assert client.get(path).json()["state"] == "Stopped"
+
+    refused = client.post(f"{path}/run")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "MappingPaused")
+    assert client.put(path, body).json()["state"] == "Stopped"
+
+    before = len(sweeps(azurite, hub))
+    resumed = client.post(f"{path}/resume")
+    assert (resumed.status_code, resumed.json()["state"]) == (200, "Ready")
+    assert client.post(f"{path}/resume").headers["ETag"] == resumed.headers["ETag"]
+    assert [message.get("wake") for message in sweeps(azurite, hub)[before:]] == [True, True]
+    listed = client.get(f"{connector}/mappings").json()["value"]
+    assert [mapping["nextRunTime"] for mapping in listed] == [client.get(path).json()["nextRunTime"]]
+
+
+def test_availability_is_of_the_user_alone(client: Client, connector: str, container: ContainerClient) -> None:
+    path = f"{connector}/mappings/Contacts"
+    mapping = client.put(path, bodies.mapping(container.container_name) | {"nextRunTime": "2030-01-01T00:00:00Z"})
+    assert mapping.status_code == 201
+    assert "nextRunTime" not in mapping.json()
+    assert "availability" not in mapping.json()["mappingProperties"]
+
+
+def test_the_progress_of_a_run(
+    client: Client, services: Services, hub: str, connector: str, container: ContainerClient
+) -> None:
+    path = f"{connector}/mappings/Contacts"
+    client.put(path, bodies.mapping(container.container_name))
+    container.upload_blob("a.csv", CSV)
+    link = client.post(f"{path}/run").json()["progress"]
+    found = client.get(link)
+    assert found.status_code == 200
+    assert found.json().items() >= {"state": "Searching", "found": 0, "queued": 0, "running": 0}.items()
+    assert found.json()["askedAt"].endswith("Z")
+    assert client.get(found.json()["runs"]).status_code == 200
+    name = hub.removeprefix("/hubs/")
+    stored = services.definitions.mapping(name, "Files", "Contacts")
+    backfill = services.sweeps.backfill(name, stored.instance_id)
+    assert backfill is not None
+    carry_out_backfill(services, name, "Files", "Contacts", backfill.number)
+    found = client.get(link)
+    assert found.json().items() >= {"state": "Ingesting", "found": 1, "queued": 1}.items()
+    assert client.get(link, headers={"If-None-Match": found.headers["ETag"]}).status_code == 304

@@ -1,107 +1,17 @@
 """The story of a blob version under crashes and rivals, on real storage: every row once, and true counts."""
 
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
-from azure.storage.blob import BlobServiceClient
 
-from infra.local.azurite import Endpoints
-from infra.local.key_vault import KeyVault
 from shared.app import Services
-from shared.domain.blob_version import BlobVersion
-from shared.domain.connectors import connector_from_request
-from shared.domain.entity_types import InteractionType
 from shared.domain.errors import ClaimLostError, UnavailableError
-from shared.domain.hubs import Hub
-from shared.domain.mappings import Mapping
 from shared.domain.run import Run, RunError, RunKind, RunState
-from shared.ingest.attempt import Attempt, take
+from shared.ingest.attempt import take
 from shared.ingest.ingest_blob import _ingest, ingest_blob
-from shared.ingest.match import queue_version
 from shared.ingest.messages import give_up, take_message
-from shared.ingest.sweep import reconcile, sweep_named, wake_left_behind
-from shared.lake.tables import open_snapshot
+from shared.ingest.reconcile import reconcile, wake_left_behind
+from shared.ingest.sweep import carry_out_backfill, request_backfill
 from shared.ledger.runs import StoredRun
-from tests.local_services import STORAGE_SECRET, development, running_vault
-
-ROWS = "page\n/home\n/home\n/help\n"
-MESSAGE = "message-1"
-
-
-@dataclass(frozen=True)
-class World:
-    """A hub whose mapping makes visits of the files in its container."""
-
-    services: Services
-    hub: str
-    container: str
-    storage: BlobServiceClient
-    vault: KeyVault
-
-    def upload(self, path: str, text: str) -> BlobVersion:
-        blob = self.storage.get_blob_client(self.container, path)
-        etag = str(blob.upload_blob(text.encode(), overwrite=True)["etag"]).strip('"')
-        return BlobVersion(self.container, path, etag, len(text))
-
-    def queue(self, version: BlobVersion) -> str:
-        mapping = self.services.definitions.mapping(self.hub, "Landing", "Visits")
-        return queue_version(self.services, self.hub, mapping, version)
-
-    def run(self, run_id: str) -> Run:
-        return self.stored(run_id).run
-
-    def stored(self, run_id: str) -> StoredRun:
-        stored = self.services.runs.get(self.hub, run_id)
-        assert stored is not None
-        return stored
-
-    def take(self, run_id: str, worker: str = MESSAGE) -> Attempt:
-        attempt = take(self.services, self.hub, run_id, worker)
-        assert attempt is not None
-        return attempt
-
-    def ingest(self, run_id: str, worker: str = MESSAGE) -> Run:
-        ingest_blob(self.services, self.hub, run_id, worker)
-        return self.run(run_id)
-
-    @property
-    def committed_rows(self) -> int:
-        """Rows in the table itself, before anybody takes the last one per key."""
-        entity_type = self.services.definitions.type_named(self.hub, "Visit").document
-        snapshot = open_snapshot(self.services.lake, self.services.lake.changes(self.hub, entity_type).table)
-        return sum(file.rows for file in snapshot.files) if snapshot else 0
-
-
-@pytest.fixture
-def world(azurite: Endpoints, tmp_path: Path) -> Iterator[World]:
-    with (
-        running_vault(tmp_path, azurite) as vault,
-        BlobServiceClient.from_connection_string(azurite.connection_string) as storage,
-    ):
-        services = Services(development(azurite, vault.url))
-        hub = f"Hub{uuid.uuid4().hex[:12]}"
-        definitions = services.definitions
-        definitions.put_hub(hub, Hub.from_request({}))
-        fields = [{"fieldName": "Page", "fieldType": "Edm.String"}]
-        definitions.put_entity_type(hub, "Visit", InteractionType.from_request({"fields": fields}))
-        secret = {"connectionKeyVaultUrl": f"{vault.url}/secrets/{STORAGE_SECRET}"}
-        landing = {"connectorType": "AzureBlob", "connectorProperties": secret}
-        definitions.put_connector(hub, "Landing", connector_from_request(landing))
-        storage.create_container(hub.lower())
-        mapping = {
-            "entityType": "Interaction",
-            "entityTypeName": "Visit",
-            "mappingProperties": {
-                "folderPath": hub.lower(),
-                "errorManagement": {"errorManagementType": "RejectAndContinue"},
-                "structure": [{"propertyName": "Page", "columnName": "page"}],
-            },
-        }
-        definitions.put_mapping(hub, "Landing", "Visits", Mapping.from_request(mapping))
-        yield World(services, hub, hub.lower(), storage, vault)
+from tests.ingest.conftest import MESSAGE, ROWS, World
 
 
 def test_a_crash_after_the_commit_is_recorded_with_true_counts(world: World) -> None:
@@ -180,7 +90,8 @@ def test_a_run_tried_in_vain_keeps_its_reason_and_is_taken_up_again(world: World
     assert failed.run.error is not None
     assert (failed.run.state, failed.run.error.code) == (RunState.FAILED, "VaultUnavailable")
     assert failed.is_retryable
-    sweep_named(world.services, world.hub, "Landing", "Visits")
+    backfill = request_backfill(world.services, world.services.definitions.mapping(world.hub, "Landing", "Visits"))
+    carry_out_backfill(world.services, world.hub, "Landing", "Visits", backfill.number)
     run = world.ingest(run_id, "message-2")
     assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, 3)
     assert world.committed_rows == 3
@@ -228,19 +139,6 @@ def test_only_ingest_runs_are_woken(world: World) -> None:
     changed = world.stored(ours).changed
     wake_left_behind(services, world.hub)
     assert world.stored(ours).changed == changed, "it is not left behind yet"
-
-
-def test_a_broken_connector_does_not_hold_up_the_others(world: World) -> None:
-    services = world.services
-    mapping = services.definitions.mapping(world.hub, "Landing", "Visits").document
-    gone = mapping.model_copy(
-        update={"mapping_properties": mapping.mapping_properties.model_copy(update={"folder_path": "nowhere"})}
-    )
-    services.definitions.put_mapping(world.hub, "Landing", "Absent", gone)
-    world.upload("a.csv", ROWS)
-    reconcile(services)
-    (run,) = services.runs.page(world.hub, mapping="Visits")[0]
-    assert run.state is RunState.QUEUED
 
 
 def test_messages_that_nobody_understands_are_dropped(world: World) -> None:

@@ -37,7 +37,7 @@ requests
   }
   {
     name: 'unannounced-blobs'
-    description: 'The sweep found blobs that no event had announced, or took Failed runs up again.'
+    description: 'A sweep by the schedule found blobs that no event had announced.'
     severity: 2
     window: 'PT1H'
     frequency: 'PT15M'
@@ -45,7 +45,6 @@ requests
     threshold: 0
     query: '''
 traces
-| where operation_Name == "reconcile_blobs"
 | where message startswith "sweep queued "
 '''
   }

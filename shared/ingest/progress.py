@@ -1,0 +1,66 @@
+"""How far the newest backfill of a mapping has come, so that a script can wait for its end."""
+
+from datetime import datetime
+
+from shared.app import Services
+from shared.domain.document import AnyCaseEnum, Document
+from shared.domain.run import RunError, RunState
+
+
+class BackfillState(AnyCaseEnum):
+    """Where a backfill stands."""
+
+    SEARCHING = "Searching"
+    INGESTING = "Ingesting"
+    STOPPED = "Stopped"
+    DONE = "Done"
+    FAILED = "Failed"
+
+
+class Progress(Document):
+    """The newest backfill of a mapping, and what of the mapping is still to be done.
+
+    Attributes:
+        state: `Searching` until every blob has been looked at, `Ingesting` while runs are open, then `Done`.
+            `Stopped` while the mapping is paused, `Failed` where the container could not be looked through.
+        asked_at: when it was asked for; absent where nobody ever did.
+        searched_at: when every blob had been looked at.
+        found: how many blob versions it queued.
+        queued, running: open runs of the mapping, those that events brought among them.
+        runs: URL of the mapping's runs.
+    """
+
+    state: BackfillState
+    asked_at: datetime | None = None
+    searched_at: datetime | None = None
+    found: int = 0
+    queued: int = 0
+    running: int = 0
+    error: RunError | None = None
+    runs: str = ""
+
+
+def progress(services: Services, hub: str, connector: str, name: str) -> Progress:
+    """The progress of a mapping; its cost grows with the runs that are open."""
+    mapping = services.definitions.mapping(hub, connector, name)
+    # First the search, then the runs: what it found meanwhile is then among them.
+    backfill = services.sweeps.backfill(hub, mapping.instance_id)
+    counts = services.runs.open_counts(hub, mapping.instance_id)
+    searching = backfill is not None and backfill.ended is None
+    if mapping.document.is_paused and (searching or counts):
+        state = BackfillState.STOPPED
+    elif searching:
+        state = BackfillState.SEARCHING
+    elif counts:
+        state = BackfillState.INGESTING
+    else:
+        state = BackfillState.FAILED if backfill and backfill.error else BackfillState.DONE
+    return Progress(
+        state=state,
+        asked_at=backfill.asked if backfill else None,
+        searched_at=backfill.ended if backfill and not backfill.error else None,
+        found=backfill.found if backfill else 0,
+        queued=counts[RunState.QUEUED],
+        running=counts[RunState.RUNNING],
+        error=backfill.error if backfill else None,
+    )

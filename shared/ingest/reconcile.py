@@ -1,0 +1,113 @@
+"""One tick of `reconcile_blobs`: asks for the sweeps that are due, and takes up what was left behind or is due again.
+
+What a tick costs grows with the mappings and with the work that is open, not with the runs of the past.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from shared.app import Services
+from shared.definitions.store import Stored
+from shared.domain.connectors import AzureBlobConnector
+from shared.domain.errors import PreconditionError
+from shared.domain.mappings import Mapping
+from shared.domain.run import RunKind
+from shared.ingest.match import queue_run
+from shared.ingest.sweep import Place, is_outdated, request_sweep, take_up_again
+from shared.ledger.runs import StoredRun
+from shared.ledger.sweeps import Sweep
+from shared.telemetry import failing_alone
+
+# A queue is worked off within this time, or nobody works on it; a message too many does no harm.
+LEFT_BEHIND_AFTER = timedelta(minutes=30)
+
+
+def reconcile(services: Services) -> None:
+    """Does what is due in every hub; each sweep is a message of its own, so that none waits for another."""
+    for hub in services.definitions.hub_names():
+        with failing_alone("sweep", hub=hub):
+            places = _places(services, hub)
+            _request_sweeps(services, hub, places)
+            mappings = {place.mapping.instance_id: place.mapping.document for place in places}
+            wake_left_behind(services, hub, mappings)
+            retry_failed(services, hub, mappings)
+
+
+def with_next_run(services: Services, hub: str, mappings: Sequence[Stored[Mapping]]) -> list[Mapping]:
+    """The mappings with their `nextRunTime`."""
+    if len(mappings) == 1:
+        instance = mappings[0].instance_id
+        sweeps: dict[str, Sweep | None] = {instance: services.sweeps.get(hub, instance)}
+    else:
+        sweeps = {**services.sweeps.of_hub(hub)}
+    return [
+        mapping.document.model_copy(update={"next_run_time": next_run(mapping, sweeps.get(mapping.instance_id))})
+        for mapping in mappings
+    ]
+
+
+def next_run(mapping: Stored[Mapping], last: Sweep | None) -> datetime | None:
+    """When a mapping is swept next; None for one that is paused, or swept at every tick.
+
+    One whose definition was changed since its last sweep is due at once.
+    """
+    document = mapping.document
+    availability = document.mapping_properties.availability
+    if document.is_paused or availability is None:
+        return None
+    if last is None or last.mapping_etag != mapping.etag:
+        return document.last_modified
+    return availability.next_after(document.created or last.began, last.began)
+
+
+def wake_left_behind(services: Services, hub: str, mappings: dict[str, Mapping] | None = None) -> None:
+    """Sends the messages of Ingest runs again whose message was lost or whose worker died.
+
+    Args:
+        services: of the process.
+        hub: name of the hub.
+        mappings: those that are there, by instance; the runs of paused ones are left alone.
+    """
+    now = services.clock.machine_now()
+    for stored in services.runs.unfinished(hub, changed_before=now - LEFT_BEHIND_AFTER):
+        mapping = (mappings or {}).get(stored.mapping_instance or "")
+        if stored.run.kind is not RunKind.INGEST or (mapping is not None and mapping.is_paused):
+            continue
+        if stored.claimed_until is None or stored.claimed_until < now:
+            with suppress(PreconditionError):  # somebody has just taken it up
+                services.runs.save(stored)  # so that it is not sent again at the next tick
+                queue_run(services, stored)
+
+
+def retry_failed(services: Services, hub: str, mappings: dict[str, Mapping]) -> None:
+    """Takes up Failed runs again whose pause is over, as far as their blobs still belong to a mapping that works."""
+    for stored in services.runs.due_again(hub, services.clock.machine_now()):
+        mapping = mappings.get(stored.mapping_instance or "")
+        if mapping is not None and not mapping.is_paused and _belongs(stored, mapping):
+            take_up_again(services, hub, stored.run.run_id)
+
+
+def _request_sweeps(services: Services, hub: str, places: list[Place]) -> None:
+    now, sweeps = services.clock.now(), services.sweeps.of_hub(hub)
+    for place in places:
+        last = sweeps.get(place.mapping.instance_id)
+        if place.mapping.document.is_paused:
+            continue
+        due = next_run(place.mapping, last)
+        if due is None or due <= now or last is None or is_outdated(last, place):
+            request_sweep(services.ingest_queue, **place.names)
+
+
+def _places(services: Services, hub: str) -> list[Place]:
+    return [
+        Place(hub, mapping, connector)
+        for connector in services.definitions.connectors(hub)
+        if isinstance(connector.document, AzureBlobConnector)
+        for mapping in services.definitions.mappings(hub, connector.document.connector_name)
+    ]
+
+
+def _belongs(stored: StoredRun, mapping: Mapping) -> bool:
+    blob = stored.run.blob
+    return blob is not None and mapping.matches(blob.container, blob.path)

@@ -1,0 +1,143 @@
+"""A hub whose mapping makes visits of files, driven message by message: the steps of ingestion without a host."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from azure.storage.blob import BlobServiceClient
+
+from infra.local.azurite import Endpoints
+from infra.local.key_vault import KeyVault
+from shared.app import Services
+from shared.definitions.store import Stored
+from shared.domain.blob_version import BlobVersion
+from shared.domain.connectors import connector_from_request
+from shared.domain.entity_types import InteractionType
+from shared.domain.hubs import Hub
+from shared.domain.mappings import Mapping
+from shared.domain.run import Run, RunState
+from shared.ingest.attempt import Attempt, take
+from shared.ingest.ingest_blob import ingest_blob
+from shared.ingest.match import queue_version
+from shared.lake.tables import open_snapshot
+from shared.ledger.runs import StoredRun
+from tests.ingest.host import work_off
+from tests.local_services import STORAGE_SECRET, development, running_vault
+
+ROWS = "page\n/home\n/home\n/help\n"
+MESSAGE = "message-1"
+BEARER = {"Authorization": "Bearer local"}
+
+
+@dataclass(frozen=True)
+class World:
+    """A hub whose mapping makes visits of the files in its container."""
+
+    services: Services
+    hub: str
+    container: str
+    storage: BlobServiceClient
+    vault: KeyVault
+    azurite: Endpoints
+    clock_file: Path
+
+    def upload(self, path: str, text: str) -> BlobVersion:
+        blob = self.storage.get_blob_client(self.container, path)
+        etag = str(blob.upload_blob(text.encode(), overwrite=True)["etag"]).strip('"')
+        return BlobVersion(self.container, path, etag, len(text))
+
+    @property
+    def mapping(self) -> Stored[Mapping]:
+        return self.services.definitions.mapping(self.hub, "Landing", "Visits")
+
+    def set_clock(self, moment: datetime) -> None:
+        self.clock_file.write_text(moment.isoformat())
+
+    def put_mapping(self, name: str = "Visits", connector: str = "Landing", **properties: Any) -> Stored[Mapping]:
+        """A mapping whose properties are changed or added to, without the sweep of a new one."""
+        body = mapping_body(self.container, **properties)
+        return self.services.definitions.put_mapping(self.hub, connector, name, Mapping.from_request(body))[0]
+
+    def put_connector(self, name: str, connection_string: str) -> None:
+        """A connector to another account."""
+        url = f"{self.vault.url}/secrets/{name}"
+        answer = httpx.put(f"{url}?api-version=7.4", json={"value": connection_string}, headers=BEARER)
+        assert answer.status_code == 200, answer.text
+        body = {"connectorType": "AzureBlob", "connectorProperties": {"connectionKeyVaultUrl": url}}
+        self.services.definitions.put_connector(self.hub, name, connector_from_request(body))
+
+    def work_off(self) -> None:
+        """Carries out every message of the hub that waits."""
+        work_off(self.azurite, self.services, self.hub)
+
+    def states(self, mapping: str = "Visits") -> dict[str, RunState]:
+        """The state of the newest run of each blob."""
+        runs = self.services.runs.page(self.hub, mapping=mapping, top=1000)[0]
+        return {run.blob.path: run.state for run in reversed(runs) if run.blob}
+
+    def queue(self, version: BlobVersion) -> str:
+        return queue_version(self.services, self.hub, self.mapping, version)
+
+    def run(self, run_id: str) -> Run:
+        return self.stored(run_id).run
+
+    def stored(self, run_id: str) -> StoredRun:
+        stored = self.services.runs.get(self.hub, run_id)
+        assert stored is not None
+        return stored
+
+    def take(self, run_id: str, worker: str = MESSAGE) -> Attempt:
+        attempt = take(self.services, self.hub, run_id, worker)
+        assert attempt is not None
+        return attempt
+
+    def ingest(self, run_id: str, worker: str = MESSAGE) -> Run:
+        ingest_blob(self.services, self.hub, run_id, worker)
+        return self.run(run_id)
+
+    @property
+    def committed_rows(self) -> int:
+        """Rows in the table itself, before anybody takes the last one per key."""
+        entity_type = self.services.definitions.type_named(self.hub, "Visit").document
+        snapshot = open_snapshot(self.services.lake, self.services.lake.changes(self.hub, entity_type).table)
+        return sum(file.rows for file in snapshot.files) if snapshot else 0
+
+
+@pytest.fixture
+def world(azurite: Endpoints, tmp_path: Path) -> Iterator[World]:
+    with (
+        running_vault(tmp_path, azurite) as vault,
+        BlobServiceClient.from_connection_string(azurite.connection_string) as storage,
+    ):
+        clock_file = tmp_path / "clock"
+        services = Services(development(azurite, vault.url, clock_file=clock_file))
+        hub = f"Hub{uuid.uuid4().hex[:12]}"
+        definitions = services.definitions
+        definitions.put_hub(hub, Hub.from_request({}))
+        fields = [{"fieldName": "Page", "fieldType": "Edm.String"}]
+        definitions.put_entity_type(hub, "Visit", InteractionType.from_request({"fields": fields}))
+        secret = {"connectionKeyVaultUrl": f"{vault.url}/secrets/{STORAGE_SECRET}"}
+        landing = {"connectorType": "AzureBlob", "connectorProperties": secret}
+        definitions.put_connector(hub, "Landing", connector_from_request(landing))
+        storage.create_container(hub.lower())
+        world = World(services, hub, hub.lower(), storage, vault, azurite, clock_file)
+        world.put_mapping()
+        yield world
+
+
+def mapping_body(container: str, **properties: Any) -> dict[str, Any]:
+    return {
+        "entityType": "Interaction",
+        "entityTypeName": "Visit",
+        "mappingProperties": {
+            "folderPath": container,
+            "errorManagement": {"errorManagementType": "RejectAndContinue"},
+            "structure": [{"propertyName": "Page", "columnName": "page"}],
+            **properties,
+        },
+    }
