@@ -27,6 +27,7 @@ from shared.domain.mappings import Mapping
 from shared.domain.places import rejects_path
 from shared.domain.run import RunError, RunState
 from shared.ingest.attempt import Attempt, take
+from shared.ingest.correct_run import correct_run
 from shared.ingest.outcome import Outcome
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.source import Source, open_source
@@ -40,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
-    """Ingests one blob version for one mapping, exactly once however often it is called.
+    """Ingests one blob version for one mapping, or a correction of its rows, exactly once however often it is called.
 
     Args:
         services: of the process.
@@ -55,7 +56,10 @@ def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
     if attempt is None:
         return
     try:
-        _carry_out(services, attempt)
+        if attempt.stored.correction is None:
+            _carry_out(services, attempt)
+        else:
+            correct_run(services, attempt)
     except ClaimLostError:
         logger.info("run %s is in the hands of another worker", run_id)
 

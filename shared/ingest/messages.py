@@ -6,6 +6,7 @@ from typing import Any
 from shared.app import Services
 from shared.domain.run import RunError, RunKind
 from shared.ingest.attempt import end
+from shared.ingest.correct_run import give_up_correction
 from shared.ingest.ingest_blob import ingest_blob
 from shared.ingest.outcome import Outcome
 from shared.ingest.sweep import sweep_named
@@ -48,6 +49,9 @@ def give_up(services: Services, message: Any) -> None:
                 return
             lost = "the worker ended in the middle of every attempt; see the log of its instance"
             reason = stored.run.error or RunError(code="WorkerLost", message=lost)
+            if stored.correction is not None:
+                give_up_correction(services, stored, reason)
+                return
             end(services, stored, Outcome.of_reason(reason), 0, retryable=reason.code not in _OUR_FAULTS)
         case _:
             logger.error("a message of the queue ingest-poison is not understood; it is dropped")

@@ -3,6 +3,7 @@
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.lake.engine import Workspace
 from shared.lake.fold import Fold
+from shared.lake.late_rows import History, history_of_late
 from shared.lake.linked import change_rows, link_files
 from shared.lake.pending import pending_files
 from shared.lake.schema import (
@@ -69,6 +70,9 @@ class PresentProfiles:
         watermark = (states.transaction(APP_REFRESH) if states else None) or 0
         pending = pending_files(lake, changes, watermark) if changes else []
         self._pending = link_files(lake, work, changes.table, pending) if changes else []
+        self._history: History | None = None
+        if changes is not None and self._pending:
+            self._history = history_of_late(lake, work, changes, self._pending, bounds)
 
     @property
     def keys(self) -> str:
@@ -92,7 +96,8 @@ class PresentProfiles:
 
     def _merge(self, bounds: Bounds) -> str | None:
         """Name of a table of the rows that the pending changes change; None where they change none."""
-        fold = Fold(self._work, self._lake.settings, self._pending, self._columns, self._states, bounds)
+        settings, columns = self._lake.settings, self._columns
+        fold = Fold(self._work, settings, self._pending, columns, self._states, bounds, self._history)
         merged = None
         for part in fold.merged():
             if merged is None:

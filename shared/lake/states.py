@@ -18,13 +18,14 @@ from shared.lake.commits import version_of
 from shared.lake.engine import Workspace, workspace
 from shared.lake.faults import translated
 from shared.lake.fold import Fold
+from shared.lake.late_rows import history_of_late
 from shared.lake.linked import link_files
 from shared.lake.parts import UploadedPart
 from shared.lake.pending import PendingFile, pending_files
 from shared.lake.retry import until_won
 from shared.lake.schema import KEY, KIND, PROCESSING_TIME, REFRESH, states_schema
 from shared.lake.sorted_files import SortedFileWriter
-from shared.lake.sql import literal, quoted
+from shared.lake.sql import ALL_KEYS, literal, quoted
 from shared.lake.state_rows import APP_REFRESH, SLOT, STATES_LAYOUT, StateRows
 from shared.lake.store import Lake, changes_path, states_path
 from shared.lake.tables import Snapshot, ensure_table, open_snapshot
@@ -101,7 +102,8 @@ def _merge(
 ) -> list[UploadedPart]:
     earlier = StateRows(lake, work, states, changes.fields) if states.files else None
     local = link_files(lake, work, changes.table, pending)
-    fold = Fold(work, lake.settings, local, [*changes.columns.values()], earlier)
+    history = history_of_late(lake, work, changes, local, ALL_KEYS)
+    fold = Fold(work, lake.settings, local, [*changes.columns.values()], earlier, ALL_KEYS, history)
     stamp = (
         f"TIMESTAMPTZ {literal(iso(now))} AS {quoted(PROCESSING_TIME)}, {changes.version}::BIGINT AS {quoted(REFRESH)}"
     )

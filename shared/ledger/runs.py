@@ -2,7 +2,8 @@
 
 A run has two rows in the partition of its hub, always written in one transaction: `run|ID`, by which it is
 found and whose ETag guards every change, and `time|INVERTED TICKS|ID`, by which lists are newest first. While
-it is not finished it has a third, `open|ID`. `blob|KEY` holds the newest version number of a blob.
+it is not finished it has a third, `open|ID`. `blob|KEY` holds the newest version number of a blob, and
+`correction|ID|DIGEST` says that a run was given a correction.
 """
 
 import uuid
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from shared.clock import Clock
+from shared.domain.correction import Correction
 from shared.domain.errors import (
     CommitConflictError,
     ConflictError,
@@ -26,7 +28,7 @@ from shared.storage.tables import ETAG, Delete, FilterValue, Insert, Operation, 
 
 # No invocation outlives the functionTimeout of host.json, which is as long.
 CLAIM_LENGTH = timedelta(minutes=30)
-_RUN, _TIME, _OPEN, _BLOB = "run|", "time|", "open|", "blob|"
+_RUN, _TIME, _OPEN, _BLOB, _CORRECTION = "run|", "time|", "open|", "blob|", "correction|"
 _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 _MICROSECONDS = timedelta(microseconds=1)
 _LAST_TICK = 10**18 - 1
@@ -46,6 +48,9 @@ class StoredRun:
         is_retryable: whether a Failed run may be taken up again by itself.
         mapping_instance: tells a mapping from an earlier one of the same name.
         was_open: whether the stored record says that the run is unfinished.
+        correction: the corrected rows that the run is to take, or takes; None while there are none.
+        rejects: path of the file of its rejects, where a correction has left fewer than the run had first.
+        settled: machine time at which its blob was done with; None until the first correction.
     """
 
     hub: str
@@ -59,6 +64,9 @@ class StoredRun:
     is_retryable: bool = False
     mapping_instance: str | None = None
     was_open: bool = True
+    correction: Correction | None = None
+    rejects: str | None = None
+    settled: datetime | None = None
 
     def with_run(self, **changes: Any) -> Self:
         """The same record with changed properties of its run."""
@@ -119,9 +127,32 @@ class Runs:
         Raises:
             PreconditionError: somebody else has changed it meanwhile; nothing was stored.
         """
-        stored = replace(stored, changed=self._clock.machine_now())
-        operations, write_id = _replacing(stored)
-        return self._saved(stored, operations, write_id)
+        return self._save_with(stored)
+
+    def take_correction(self, stored: StoredRun, correction: Correction) -> StoredRun:
+        """Stores a record together with the fact that the run was given a correction.
+
+        Raises:
+            PreconditionError: somebody else has changed the record meanwhile. ConflictError: the run was given this
+                correction before. Nothing was stored.
+        """
+        keys = {"PartitionKey": name_key(stored.hub), "RowKey": _correction_key(stored, correction.digest)}
+        return self._save_with(replace(stored, correction=correction), Insert(keys))
+
+    def drop_correction(self, stored: StoredRun) -> StoredRun:
+        """Stores a record without its correction, of which nothing was ingested; it may be given again.
+
+        Raises:
+            PreconditionError: somebody else has changed the record meanwhile; nothing was stored.
+        """
+        if stored.correction is None:
+            return self.save(stored)
+        key = _correction_key(stored, stored.correction.digest)
+        return self._save_with(replace(stored, correction=None), Delete(name_key(stored.hub), key))
+
+    def has_taken(self, stored: StoredRun, digest: str) -> bool:
+        """Whether the run was given a correction, be it done or waiting."""
+        return self._table.get(name_key(stored.hub), _correction_key(stored, digest)) is not None
 
     def change(self, first: StoredRun, change: Callable[[StoredRun], StoredRun | None]) -> StoredRun | None:
         """Changes a record, on top of whatever others have made of it meanwhile.
@@ -222,6 +253,11 @@ class Runs:
             if stored.changed is None or stored.changed < changed_before:
                 yield stored
 
+    def _save_with(self, stored: StoredRun, *more: Operation) -> StoredRun:
+        stored = replace(stored, changed=self._clock.machine_now())
+        operations, write_id = _replacing(stored)
+        return self._saved(stored, [*operations, *more], write_id)
+
     def _saved(self, stored: StoredRun, operations: list[Operation], write_id: str) -> StoredRun:
         try:
             etag = self._table.transact(operations)[0]
@@ -269,6 +305,9 @@ def _row(stored: StoredRun) -> tuple[Row, str]:
         "changed": stored.changed,
         "isRetryable": stored.is_retryable,
         "mappingInstance": stored.mapping_instance,
+        "correction": stored.correction.model_dump_json() if stored.correction else None,
+        "rejects": stored.rejects,
+        "settled": stored.settled,
         "writeId": write_id,
         "run": write_run(run),
     }
@@ -289,6 +328,9 @@ def _stored(hub: str, row: Row) -> StoredRun:
         is_retryable=row["isRetryable"],
         mapping_instance=row.get("mappingInstance"),
         was_open=not run.state.is_final,
+        correction=Correction.model_validate_json(correction) if (correction := row.get("correction")) else None,
+        rejects=row.get("rejects"),
+        settled=row.get("settled"),
     )
 
 
@@ -307,6 +349,10 @@ def _run_key(stored: StoredRun) -> str:
 
 def _open_key(stored: StoredRun) -> str:
     return f"{_OPEN}{stored.run.run_id}"
+
+
+def _correction_key(stored: StoredRun, digest: str) -> str:
+    return f"{_CORRECTION}{stored.run.run_id}|{digest}"
 
 
 def _time_key(stored: StoredRun) -> str:
