@@ -69,7 +69,7 @@ def get_rejects(
     run_id: RunId,
     top: Annotated[int | None, Query(alias="$top", ge=1, description="Rejects at most; all without it")] = None,
 ) -> Response:
-    """The rows that the run refused and nobody has corrected yet, as CSV: line, column, code, message and the raw text."""
+    """The rows that the run refused and that are not corrected yet, as CSV: line, column, code, message, raw text."""
     stored = _run(services, hub, run_id)
     path = stored.rejects or rejects_path(hub, stored.run.run_id)
     etag = _etag_of(services.run_files, path)

@@ -53,7 +53,8 @@ def mapping_to_read_with(services: Services, stored: StoredRun) -> Mapping:
     # Container and path are part of derived ids: they are those of the blob, wherever the mapping looks by now.
     folder = run.blob.container if run.blob else mapping.container
     properties = mapping.mapping_properties.model_copy(update={"folder_path": folder})
-    return mapping.model_copy(update={"mapping_properties": properties})
+    # Made anew: a copy would keep the container that the mapping has cached.
+    return Mapping.model_validate(mapping.model_copy(update={"mapping_properties": properties}).model_dump())
 
 
 def type_of(services: Services, stored: StoredRun) -> EntityType:

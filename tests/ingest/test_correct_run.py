@@ -16,16 +16,14 @@ from shared.app import Services
 from shared.domain.blob_version import BlobVersion
 from shared.domain.connectors import connector_from_request
 from shared.domain.entity_types import InteractionType, ProfileType
-from shared.domain.errors import ConflictError, InvalidRequestError
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
 from shared.domain.places import rejects_path
-from shared.domain.run import Run, RunError, RunState
+from shared.domain.run import Run, RunState
 from shared.ingest.attempt import Attempt, take
-from shared.ingest.correct_run import _correct, correct_run
 from shared.ingest.ingest_blob import ingest_blob
 from shared.ingest.match import queue_version
-from shared.ingest.messages import give_up, take_message
+from shared.ingest.messages import take_message
 from shared.ingest.request_correction import request_correction
 from shared.lake.maintain import maintain
 from shared.lake.read import instances
