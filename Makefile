@@ -1,6 +1,5 @@
 .DEFAULT_GOAL := help
-export TEST_ALL
-.PHONY: help install up demo test test-all bench docs clean
+.PHONY: help install up demo test test-all kill-matrix bench docs clean
 .DELETE_ON_ERROR:
 
 # A Python 3.13 is found by infra/local/find_python.sh; PYTHON=/path/to/python3.13 names one.
@@ -16,7 +15,7 @@ INSTALL := sh infra/local/install.sh
 ## Start here
 help: ## show this list
 	@awk '/^## /{printf "\n%s\n", substr($$0, 4)} \
-	      /^[a-z-]+:.*## /{split($$0, part, ":.*## "); printf "  make %-9s %s\n", part[1], part[2]}' Makefile
+	      /^[a-z-]+:.*## /{split($$0, part, ":.*## "); printf "  make %-11s %s\n", part[1], part[2]}' Makefile
 
 demo: install ## the whole story on your machine: CSVs in, profiles out
 	@$(PY) -m infra.local.demo
@@ -35,7 +34,10 @@ test: install $(SAMPLE_DATA) ## linters, types, import rules and all tests
 	$(PY) -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 test-all: ## the same with more examples of each property and the long tests
-	@$(MAKE) test TEST_ALL=1
+	@TEST_ALL=1 $(MAKE) test
+
+kill-matrix: install ## kill the process between any two steps; all must come out right
+	@$(PY) -m tests.crashes
 
 bench: install ## measure, each figure against a peer in the same run
 	@$(PY) -m benchmarks

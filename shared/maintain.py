@@ -1,6 +1,7 @@
 """The tables' life beside their rows: upkeep, and their end when a definition is deleted."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from shared.app import Services
 from shared.definitions.store import Conditions, Stored
@@ -24,19 +25,20 @@ def put_type[T: EntityType](
 ) -> tuple[Stored[T], bool]:
     """Creates or replaces a type; a new one starts empty.
 
-    What an earlier type of the name may have left behind goes first: its deletion may have been interrupted, or a run
-    that was at work then may have written behind it.
+    What an earlier type of the name has left behind goes first: its deletion may have been interrupted, or a run that
+    was at work then may have written behind it.
 
     Returns:
         The stored type, and whether it was created.
     """
-    from shared.lake.delete_tables import delete_tables
-
-    try:
-        services.definitions.entity_type(hub, entity_type.kind, name)
-    except NotFoundError:
-        delete_tables(services.lake, hub, entity_type.model_copy(update={"type_name": name}))
+    _delete_tables(services, hub, entity_type.kind, name)
     return services.definitions.put_entity_type(hub, name, entity_type, conditions)
+
+
+def delete_type(services: Services, hub: str, kind: EntityKind, name: str, conditions: Conditions) -> None:
+    """Deletes a type that nothing uses, and then its instances; repeated, it goes on where it was interrupted."""
+    services.definitions.delete_entity_type(hub, kind, name, conditions)
+    _delete_tables(services, hub, kind, name)
 
 
 def put_kpi(services: Services, hub: str, name: str, kpi: Kpi, conditions: Conditions) -> tuple[Stored[Kpi], bool]:
@@ -45,37 +47,36 @@ def put_kpi(services: Services, hub: str, name: str, kpi: Kpi, conditions: Condi
     Returns:
         The stored KPI, and whether it was created.
     """
-    from shared.lake.delete_tables import delete_kpi_table
-
-    try:
-        services.definitions.kpi(hub, name)
-    except NotFoundError:
-        delete_kpi_table(services.lake, hub, name)
+    _delete_kpi_table(services, hub, name)
     return services.definitions.put_kpi(hub, name, kpi, conditions)
 
 
-def delete_type(services: Services, hub: str, kind: EntityKind, name: str, conditions: Conditions) -> None:
-    """Deletes a type that nothing uses, and its instances.
+def delete_kpi(services: Services, hub: str, name: str, conditions: Conditions) -> None:
+    """Deletes a KPI that no connector exports, and then its values; repeated, it goes on where it was interrupted."""
+    services.definitions.delete_kpi(hub, name, conditions)
+    _delete_kpi_table(services, hub, name)
 
-    The definition goes first: it refuses while somebody uses it, and without it nobody writes to the tables.
-    """
+
+def _delete_tables(services: Services, hub: str, kind: EntityKind, name: str) -> None:
     from shared.lake.delete_tables import delete_tables
 
-    try:
-        entity_type = services.definitions.entity_type(hub, kind, name).document
-    except NotFoundError:
-        entity_type = None
-    services.definitions.delete_entity_type(hub, kind, name, conditions)
-    if entity_type is not None:
-        delete_tables(services.lake, hub, entity_type)
+    find = partial(services.definitions.entity_type, hub, kind, name)
+    delete_tables(services.lake, hub, kind, name, may_go=partial(_is_gone, find))
 
 
-def delete_kpi(services: Services, hub: str, name: str, conditions: Conditions) -> None:
-    """Deletes a KPI that no connector exports, and its values."""
+def _delete_kpi_table(services: Services, hub: str, name: str) -> None:
     from shared.lake.delete_tables import delete_kpi_table
 
-    services.definitions.delete_kpi(hub, name, conditions)
-    delete_kpi_table(services.lake, hub, name)
+    find = partial(services.definitions.kpi, hub, name)
+    delete_kpi_table(services.lake, hub, name, may_go=partial(_is_gone, find))
+
+
+def _is_gone(find: Callable[[], object]) -> bool:
+    try:
+        find()
+    except NotFoundError:
+        return True
+    return False
 
 
 def _upkeep_of(services: Services, hub: str) -> Iterator[tuple[str, Callable[[], None]]]:

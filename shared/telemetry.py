@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from shared.domain.errors import HubError
@@ -35,7 +35,7 @@ def log_finished(hub: str, run: Run) -> None:
 
 @contextmanager
 def failing_alone(what: str, **where: str) -> Iterator[None]:
-    """Logs an error of the tree, so that the hub, mapping or table it is about does not hold up the others.
+    """Logs an error, so that the hub, mapping or table it is about does not hold up the others.
 
     Args:
         what: is being done.
@@ -44,5 +44,10 @@ def failing_alone(what: str, **where: str) -> Iterator[None]:
     try:
         yield
     except HubError as error:
-        place = " ".join(f"{kind} {name}" for kind, name in where.items())
-        logger.error("%s failed: %s: %s", what, place, error)
+        logger.error("%s failed: %s: %s", what, _words(where), error)
+    except Exception:
+        logger.exception("%s failed unexpectedly: %s", what, _words(where))
+
+
+def _words(where: Mapping[str, str]) -> str:
+    return " ".join(f"{kind} {name}" for kind, name in where.items())

@@ -30,6 +30,7 @@ from shared.domain.connectors import (
 from shared.domain.errors import ConflictError, Fault, HubError, InvalidRequestError, RefusedError
 from shared.domain.hubs import Hub
 from shared.domain.names import check_name
+from shared.failpoints import FailPoint, failpoint
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
 from shared.storage.key_vault import Vaults
@@ -79,6 +80,7 @@ class Connectors:
             instance_id = old.instance_id if old else _new_instance(stored_hub, name, change.connectors)
             if not kept_secrets:
                 kept_secrets.update(self._secrets.keep(hub_name, instance_id, given.secrets))
+                failpoint(FailPoint.SECRETS_KEPT)
             document = connector_from_json({**body, _PROPERTIES: {**given.masked, **listed}})
             document = document.model_copy(update=self._stamps(hub_name, name, old, change, document))
             internal = with_references(
@@ -87,6 +89,7 @@ class Connectors:
             return change.put(CONNECTOR, (name,), document, instance_id, internal), old is None
 
         stored, created = self._store.change(hub, make)
+        failpoint(FailPoint.CONNECTOR_STORED)
         if stored.document.state is ConnectorState.CREATING:
             stored, _ = self._settle(hub, stored)
         return stored, created
@@ -119,9 +122,11 @@ class Connectors:
         stored = self._store.change(hub, begin)
         if stored is None:
             return
+        failpoint(FailPoint.CONNECTOR_DELETING)
         while self._delete_mappings(hub, name):
             pass
         self._secrets.forget(stored.internal)
+        failpoint(FailPoint.SECRETS_FORGOTTEN)
 
         def end(change: Change) -> None:
             if (present := self._store.get(CONNECTOR, hub, name)) and present.etag == stored.etag:

@@ -7,14 +7,14 @@ from shared.domain.hubs import Hub
 from shared.domain.kpis import Kpi
 from shared.domain.mappings import Mapping
 
-HUB = Kind[Hub]("hub", Hub.model_validate, "HubNotFound", "hub")
-PROFILE = Kind[ProfileType]("profile", ProfileType.model_validate, "ProfileTypeNotFound", "profile type")
+HUB = Kind[Hub]("hub", Hub.from_stored, "HubNotFound", "hub")
+PROFILE = Kind[ProfileType]("profile", ProfileType.from_stored, "ProfileTypeNotFound", "profile type")
 INTERACTION = Kind[InteractionType](
-    "interaction", InteractionType.model_validate, "InteractionTypeNotFound", "interaction type"
+    "interaction", InteractionType.from_stored, "InteractionTypeNotFound", "interaction type"
 )
-KPI = Kind[Kpi]("kpi", Kpi.model_validate, "KpiNotFound", "KPI")
+KPI = Kind[Kpi]("kpi", Kpi.from_stored, "KpiNotFound", "KPI")
 CONNECTOR = Kind[Connector]("connector", connector_from_json, "ConnectorNotFound", "connector")
-MAPPING = Kind[Mapping]("mapping", Mapping.model_validate, "MappingNotFound", "mapping")
+MAPPING = Kind[Mapping]("mapping", Mapping.from_stored, "MappingNotFound", "mapping")
 
 # What must be gone before a hub is; mappings go with their connectors.
 OF_A_HUB = (PROFILE, INTERACTION, KPI, CONNECTOR)

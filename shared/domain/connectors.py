@@ -280,8 +280,8 @@ def _other_faults(body: object) -> list[Fault]:
 
 
 def connector_from_json(stored: object) -> Connector:
-    """Reads a stored document."""
-    return _ADAPTER.validate_python(stored)
+    """Reads a stored document; see `Document.from_stored`."""
+    return _ADAPTER.validate_python(stored, context="stored")
 
 
 def is_secret(name: str, value: object) -> bool:

@@ -52,7 +52,9 @@ class Document(BaseModel):
         named = {known.get(str(key).casefold(), str(key)): item for key, item in value.items()}
         if info.context == "request":
             ignored = {name.casefold() for name in cls.read_only}
-            named = {key: item for key, item in named.items() if key.casefold() not in ignored}
+            return {key: item for key, item in named.items() if key.casefold() not in ignored}
+        if info.context == "stored" and cls.model_config.get("extra") == "forbid":
+            return {key: item for key, item in named.items() if key in known.values()}
         return named
 
     @classmethod
@@ -62,6 +64,11 @@ class Document(BaseModel):
             return cls.model_validate(body, context="request")
         except ValidationError as error:
             raise InvalidRequestError(faults(error)) from None
+
+    @classmethod
+    def from_stored(cls, document: object) -> Self:
+        """Reads what was stored, also by a later release: its properties that this one does not know are left out."""
+        return cls.model_validate(document, context="stored")
 
     def to_json(self) -> dict[str, Any]:
         """The document as JSON values with camelCase names, absent ones left out."""

@@ -16,15 +16,24 @@ from shared.app import Services
 from shared.domain.blob_version import BlobVersion
 from shared.domain.correction import Correction, StagedCorrection, correction_ledger_key
 from shared.domain.entity_types import EntityType
-from shared.domain.errors import ClaimLostError, FatalError, HubError, PreconditionError, Recovery, recovery
+from shared.domain.errors import (
+    ClaimLostError,
+    ConflictError,
+    FatalError,
+    HubError,
+    PreconditionError,
+    Recovery,
+    recovery,
+)
 from shared.domain.places import correction_path, open_rejects_path
 from shared.domain.run import RunError, RunState
+from shared.failpoints import FailPoint, failpoint
 from shared.ingest.attempt import Attempt
 from shared.ingest.correction_target import find_mapping, mapping_to_read_with, type_of
 from shared.ingest.source import open_source
-from shared.ingest.work_folder import work_folder
 from shared.ledger.runs import StoredRun
 from shared.telemetry import log_finished
+from shared.work_folder import work_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,16 +72,24 @@ def correct_run(services: Services, attempt: Attempt) -> None:
         raise
     else:
         _end(services, attempt.stored, done, note, attempt.elapsed_ms())
+        failpoint(FailPoint.CORRECTION_ENDED)
 
 
-def give_up_correction(services: Services, stored: StoredRun, reason: RunError) -> None:
+def give_up_correction(services: Services, stored: StoredRun) -> None:
     """Ends a correction whose message was tried in vain; where its rows are in, it says so.
 
     Raises:
-        ClaimLostError: the run goes on elsewhere.
+        ClaimLostError: the run goes on elsewhere at this very moment.
+        TransientError: whether the rows are in cannot be seen.
     """
+    lost = "the worker ended in the middle of every attempt; see the log of its instance"
+    reason = stored.run.error or RunError(code="WorkerLost", message=lost)
     done = _correction_of(stored).staged
-    if done is not None and _is_committed(services, stored):
+    try:
+        is_committed = done is not None and _is_committed(services, stored)
+    except ConflictError:
+        is_committed = False  # the type is gone, and the rows with it
+    if done is not None and is_committed:
         _end(services, stored, done, reason.message, 0)
     else:
         end_in_vain(services, stored, reason)
@@ -127,9 +144,12 @@ def _correct(services: Services, attempt: Attempt) -> tuple[StagedCorrection, st
         done = correction.staged  # a crash came between the commit and the run's record
     else:
         done, uploaded = _stage(services, attempt, correction, entity_type, changes)
+        failpoint(FailPoint.CORRECTION_STAGED)
         attempt.note_correction(done)
+        failpoint(FailPoint.CORRECTION_NOTED)
         if uploaded:
             changes.commit(uploaded, correction_ledger_key(attempt.run.run_id, correction.digest), _ONCE)
+        failpoint(FailPoint.CORRECTION_COMMITTED)
     return done, None if done.still_open else _complete(services, attempt.stored)
 
 

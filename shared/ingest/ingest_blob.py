@@ -26,18 +26,23 @@ from shared.domain.errors import (
 from shared.domain.mappings import Mapping
 from shared.domain.places import rejects_path
 from shared.domain.run import RunError, RunState
-from shared.ingest.attempt import Attempt, take
+from shared.failpoints import FailPoint, failpoint
+from shared.ingest.attempt import Attempt, end, take
 from shared.ingest.correct_run import correct_run
-from shared.ingest.outcome import Outcome
+from shared.ingest.outcome import STAGED, Outcome
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.source import Source, open_source
 from shared.ingest.stage import stage_rows
-from shared.ingest.work_folder import work_folder
+from shared.ledger.runs import StoredRun
+from shared.work_folder import work_folder
 
 if TYPE_CHECKING:
     from shared.lake.changes import Changes
 
 logger = logging.getLogger(__name__)
+
+# Another five attempts would end the same way; somebody has to look first.
+_OUR_FAULTS = frozenset({"WorkerLost", "InternalError"})
 
 
 def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
@@ -55,6 +60,7 @@ def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
     attempt = take(services, hub, run_id, worker)
     if attempt is None:
         return
+    failpoint(FailPoint.RUN_TAKEN)
     try:
         if attempt.stored.correction is None:
             _carry_out(services, attempt)
@@ -62,6 +68,36 @@ def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
             correct_run(services, attempt)
     except ClaimLostError:
         logger.info("run %s is in the hands of another worker", run_id)
+
+
+def give_up_run(services: Services, stored: StoredRun) -> None:
+    """Ends a run whose message was tried in vain, with the reason of the last attempt.
+
+    Rows that are in are in: where only what comes after the commit failed, the run ends as they say.
+
+    Raises:
+        ClaimLostError: the run goes on elsewhere at this very moment.
+        TransientError: whether the rows are in cannot be seen.
+    """
+    lost = "the worker ended in the middle of every attempt; see the log of its instance"
+    reason = stored.run.error or RunError(code="WorkerLost", message=lost)
+    if _is_committed(services, stored):
+        end(services, stored, Outcome.of_staged(stored.run).with_note("completeOperation", reason.message), 0)
+    else:
+        end(services, stored, Outcome.of_reason(reason), 0, retryable=reason.code not in _OUR_FAULTS)
+
+
+def _is_committed(services: Services, stored: StoredRun) -> bool:
+    if stored.number is None or stored.ledger_key is None or STAGED not in stored.run.details:
+        return False
+    run = stored.run
+    try:
+        kind, name = EntityKind(run.entity_type or ""), run.entity_type_name or ""
+        entity_type = services.definitions.entity_type(stored.hub, kind, name).document
+    except NotFoundError:
+        return False
+    changes = services.lake.changes(stored.hub, entity_type)
+    return changes.committed_number(stored.ledger_key) == stored.number
 
 
 def _carry_out(services: Services, attempt: Attempt) -> None:
@@ -81,13 +117,15 @@ def _carry_out(services: Services, attempt: Attempt) -> None:
         raise
     else:
         attempt.end(outcome)
+        failpoint(FailPoint.RUN_ENDED)
 
 
 def _ingest(services: Services, attempt: Attempt) -> Outcome:
     mapping = _mapping(services, attempt)
     entity_type = _entity_type(services, attempt, mapping)
-    changes = services.lake.changes(attempt.hub, entity_type)
+    changes = services.lake.changes(attempt.hub, entity_type.document)
     number = attempt.number()
+    failpoint(FailPoint.VERSION_NUMBERED)
     if changes.committed_number(attempt.ledger_key) == number:
         # A crash came between the commit and the run's record. What has happened since does not change that.
         outcome = attempt.staged()
@@ -97,11 +135,13 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
     if mapping is None:
         raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
     source = open_source(services, mapping, _version(attempt))
-    outcome = _stage_and_commit(services, attempt, mapping.document, entity_type, changes, source, number)
+    outcome = _stage_and_commit(services, attempt, mapping, entity_type, changes, source, number)
     # A file with rejects stays where it is: whoever corrects it needs it.
     if outcome.state is not RunState.SUCCEEDED:
         return outcome
-    return outcome.with_note("completeOperation", source.complete(mapping.document))
+    note = source.complete(mapping.document)
+    failpoint(FailPoint.BLOB_COMPLETED)
+    return outcome.with_note("completeOperation", note)
 
 
 def _complete(services: Services, mapping: Stored[Mapping], attempt: Attempt) -> str | None:
@@ -116,20 +156,20 @@ def _complete(services: Services, mapping: Stored[Mapping], attempt: Attempt) ->
 def _stage_and_commit(
     services: Services,
     attempt: Attempt,
-    mapping: Mapping,
-    entity_type: EntityType,
+    mapping: Stored[Mapping],
+    entity_type: Stored[EntityType],
     changes: "Changes",
     source: Source,
     number: int,
 ) -> Outcome:
     source.check_current()
     with work_folder() as folder:
-        with RejectFile(folder / "rejects.csv", mapping.mapping_properties.error_management) as rejects:
+        with RejectFile(folder / "rejects.csv", mapping.document.mapping_properties.error_management) as rejects:
             try:
                 staged = stage_rows(
                     source,
-                    mapping,
-                    entity_type,
+                    mapping.document,
+                    entity_type.document,
                     changes,
                     rejects,
                     folder,
@@ -142,11 +182,15 @@ def _stage_and_commit(
                 outcome = Outcome.of_error(error, rejects.count, source.bytes_read)
         if rejects.count:
             services.run_files.upload_file(rejects_path(attempt.hub, attempt.run.run_id), rejects.path)
+            failpoint(FailPoint.REJECTS_STORED)
     if outcome.error is None and staged.rows:
         attempt.note_staged(outcome)
+        failpoint(FailPoint.COUNTS_NOTED)
         # An overwritten version must not come in after the one that overwrote it.
         source.check_current()
+        _check_definitions(services, attempt, entity_type)
         changes.commit(staged.uploaded, attempt.ledger_key, number)
+        failpoint(FailPoint.ROWS_COMMITTED)
     return outcome
 
 
@@ -160,13 +204,22 @@ def _mapping(services: Services, attempt: Attempt) -> Stored[Mapping] | None:
     return mapping if mapping.instance_id == attempt.mapping_instance else None
 
 
-def _entity_type(services: Services, attempt: Attempt, mapping: Stored[Mapping] | None) -> EntityType:
+def _check_definitions(services: Services, attempt: Attempt, entity_type: Stored[EntityType]) -> None:
+    """Raises SkippedError where mapping or type were deleted while the blob was read, or made anew."""
+    mapping = _mapping(services, attempt)
+    if mapping is None:
+        raise SkippedError("MappingGone", "the mapping was deleted while the blob was read; nothing was ingested")
+    if _entity_type(services, attempt, mapping).instance_id != entity_type.instance_id:
+        raise SkippedError("TypeGone", "the type was made anew while the blob was read; nothing was ingested")
+
+
+def _entity_type(services: Services, attempt: Attempt, mapping: Stored[Mapping] | None) -> Stored[EntityType]:
     run = attempt.run
     kind, name = EntityKind(run.entity_type or ""), run.entity_type_name or ""
     if mapping is not None:
         kind, name = mapping.document.entity_type, mapping.document.entity_type_name
     try:
-        return services.definitions.entity_type(attempt.hub, kind, name).document
+        return services.definitions.entity_type(attempt.hub, kind, name)
     except NotFoundError as error:
         raise SkippedError("TypeGone", f"{error.message}; nothing of the blob was ingested") from error
 

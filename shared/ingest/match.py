@@ -13,6 +13,7 @@ from shared.domain.connectors import AzureBlobConnector
 from shared.domain.errors import InvalidRequestError
 from shared.domain.mappings import Mapping
 from shared.domain.run import Run, RunBlob, RunKind, RunState, blob_ledger_key, ingest_run_id
+from shared.failpoints import FailPoint, failpoint
 from shared.ledger.runs import StoredRun
 from shared.storage.event_grid import BlobCreated, is_committing, parse_blob_created
 
@@ -38,6 +39,7 @@ def take_event(services: Services, event: Facts[str, Any]) -> list[str]:
     if not is_committing(created.api):
         logger.info("event ignored: api %s commits no content", created.api)
         return []
+    failpoint(FailPoint.EVENT_TAKEN)
     version = BlobVersion(created.container, created.path, created.etag, created.size, created.sequencer)
     queued = [
         queue_version(services, hub, mapping, version)
@@ -58,7 +60,9 @@ def queue_version(services: Services, hub: str, mapping: Stored[Mapping], versio
     """
     run = new_run(services, hub, mapping, version)
     if services.runs.create(run):
+        failpoint(FailPoint.RUN_RECORDED)
         services.ingest_queue.send({"hub": hub, "runId": run.run.run_id})
+        failpoint(FailPoint.RUN_QUEUED)
         return run.run.run_id
     known = services.runs.get(hub, run.run.run_id)
     if known is not None and known.run.state is RunState.QUEUED:

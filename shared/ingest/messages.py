@@ -4,17 +4,12 @@ import logging
 from typing import Any
 
 from shared.app import Services
-from shared.domain.run import RunError, RunKind
-from shared.ingest.attempt import end
+from shared.domain.run import RunKind
 from shared.ingest.correct_run import give_up_correction
-from shared.ingest.ingest_blob import ingest_blob
-from shared.ingest.outcome import Outcome
+from shared.ingest.ingest_blob import give_up_run, ingest_blob
 from shared.ingest.sweep import sweep_named
 
 logger = logging.getLogger(__name__)
-
-# Another five attempts would end the same way; somebody has to look first.
-_OUR_FAULTS = frozenset({"WorkerLost", "InternalError"})
 
 
 def take_message(services: Services, message: Any, message_id: str) -> None:
@@ -39,6 +34,7 @@ def give_up(services: Services, message: Any) -> None:
 
     Raises:
         ClaimLostError: the run goes on elsewhere at this very moment; the next delivery looks again.
+        TransientError: so it does where storage does not answer.
     """
     match message:
         case {"sweep": True, "hub": str(hub), "connector": str(connector), "mapping": str(mapping)}:
@@ -47,11 +43,9 @@ def give_up(services: Services, message: Any) -> None:
             stored = services.runs.get(hub, run_id)
             if stored is None or stored.run.kind is not RunKind.INGEST or stored.run.state.is_final:
                 return
-            lost = "the worker ended in the middle of every attempt; see the log of its instance"
-            reason = stored.run.error or RunError(code="WorkerLost", message=lost)
             if stored.correction is not None:
-                give_up_correction(services, stored, reason)
-                return
-            end(services, stored, Outcome.of_reason(reason), 0, retryable=reason.code not in _OUR_FAULTS)
+                give_up_correction(services, stored)
+            else:
+                give_up_run(services, stored)
         case _:
             logger.error("a message of the queue ingest-poison is not understood; it is dropped")

@@ -8,9 +8,10 @@ from shared.domain.correction import Correction, digest_of
 from shared.domain.errors import ConflictError, NotFoundError, PreconditionError
 from shared.domain.places import correction_path
 from shared.domain.run import RunState
+from shared.failpoints import FailPoint, failpoint
 from shared.ingest.correction_target import check_correctable, mapping_to_read_with, type_of
-from shared.ingest.work_folder import work_folder
 from shared.ledger.runs import StoredRun
+from shared.work_folder import work_folder
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ def request_correction(services: Services, hub: str, run_id: str, content: bytes
         check_correctable(stored)
         rows = _count_rows(services, stored, content, encoding)
         services.run_files.upload_bytes(correction_path(hub, run_id, digest), content, content_type="text/csv")
+        failpoint(FailPoint.CORRECTION_STORED)
         now = services.clock.now()
         queued = stored.with_run(state=RunState.QUEUED, finished_at=None)
         correction = Correction(digest=digest, encoding=encoding, rows=rows, requested_at=now)
@@ -49,6 +51,7 @@ def request_correction(services: Services, hub: str, run_id: str, content: bytes
             taken = services.runs.take_correction(replace(queued, settled=stored.settled or stored.changed), correction)
         except (ConflictError, PreconditionError):
             continue  # somebody else has changed the run: look again
+        failpoint(FailPoint.CORRECTION_TAKEN)
         _send(services, taken)
         logger.info("run %s was given a correction of %s rows", run_id, rows)
         return taken

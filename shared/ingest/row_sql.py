@@ -18,7 +18,7 @@ class RowSql:
     Args:
         columns: the mapped columns, in the order of the file.
         width: number of columns of the file.
-        source: container and path of the blob; a part of derived keys.
+        source: account, container and path of the blob; a part of derived keys.
 
     Attributes:
         text: selects from `batch` (`c<position>`) the values `v<number>`, in the order of `columns`, the `key`, and

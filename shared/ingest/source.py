@@ -25,11 +25,13 @@ class Source:
     """One blob version in its container.
 
     Attributes:
+        place: account, container and path: tells the blob from all others.
         bytes_read: bytes downloaded so far.
     """
 
     def __init__(self, container: BlobContainer, version: BlobVersion) -> None:
         self.version = version
+        self.place = f"{container.account_name}/{version.container}/{version.path}"
         self.bytes_read = 0
         self.is_gzip = version.path.casefold().endswith(".gz")
         self._container = container

@@ -15,6 +15,7 @@ from shared.domain.entity_types import EntityType
 from shared.domain.errors import AccountingError, SkippedError
 from shared.domain.mappings import Mapping
 from shared.domain.reject import Reject
+from shared.failpoints import FailPoint, failpoint
 from shared.ingest.ahead import ahead
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.source import Source
@@ -76,14 +77,16 @@ def stage_rows(
         raise SkippedError("EmptyBlob", "the blob holds no row, not even a header; nothing was ingested")
     writer = PartWriter(changes_schema(entity_type), folder)
     outgoing = _Outgoing(changes, run_id, holds_back=not entity_type.key_fields)
-    with RowTyper(entity_type, mapping, header, source.version.path, run_id, now, settings) as typer:
+    with RowTyper(entity_type, mapping, header, source.place, run_id, now, settings) as typer:
         with ahead(iter(reader)) as batches, ahead(_typed(typer, batches)) as typed:
             for table, refused in typed:
                 rejects.add(refused)
                 writer.write(table)
                 outgoing.take(writer.parts)
+                failpoint(FailPoint.BATCH_STAGED)
         ignored = typer.ignored_columns
     uploaded = outgoing.finish(writer.close(), settings)
+    failpoint(FailPoint.PARTS_UPLOADED)
     rows = sum(sent.part.rows for sent in uploaded)
     _check_counts(reader.rows + reader.rejected, rows, rejects.count)
     return Staged(uploaded, rows, {"ignoredColumns": ignored} if ignored else {})

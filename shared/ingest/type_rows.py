@@ -56,7 +56,7 @@ class RowTyper:
         entity_type: EntityType,
         mapping: Mapping,
         header: list[str],
-        path: str,
+        place: str,
         run_id: str,
         ingested_at: datetime,
         settings: Settings,
@@ -65,9 +65,7 @@ class RowTyper:
         self.ignored_columns = ignored_columns(header, mapping)
         """Names of the columns that fill no field; `column 6` where there is no name."""
         self._schema = schema.changes_schema(entity_type)
-        # Files of one name in two containers are two sources: their equal rows must not replace each other.
-        source = f"{mapping.container}/{path}"
-        self._sql = RowSql(self._columns, entity_type, mapping.mapping_properties.format, len(header), source)
+        self._sql = RowSql(self._columns, entity_type, mapping.mapping_properties.format, len(header), place)
         set_fields = {column.field.field_name for column in self._columns}
         self._constants: dict[str, Any] = {
             schema.SET: ",".join(f.field_name for f in entity_type.fields if f.field_name in set_fields),

@@ -2,6 +2,7 @@
 
 import logging
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 from shared.app import Services
@@ -10,6 +11,7 @@ from shared.domain.entity_types import EntityType
 from shared.domain.errors import HubError, NotFoundError, Recovery, recovery
 from shared.domain.kpis import CalculationWindow, Kpi
 from shared.domain.run import Run, RunError, RunKind, RunState, kpi_run_id
+from shared.failpoints import FailPoint, failpoint
 from shared.kpis.value_sql import changes_sql, values_sql
 from shared.kpis.windows import time_column
 from shared.lake.sql import quoted, temporary
@@ -19,7 +21,15 @@ from shared.telemetry import log_finished
 logger = logging.getLogger(__name__)
 
 
-def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker: str) -> bool:
+class Calculation(Enum):
+    """What became of a calculation."""
+
+    DONE = "the values are up to date"
+    FAILED = "the KPI is gone, or could not be calculated"
+    BUSY = "another worker calculates it, and may not see what came since it began"
+
+
+def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker: str) -> Calculation:
     """Calculates a KPI over what is there now; repeated, it finds nothing new.
 
     Args:
@@ -29,10 +39,6 @@ def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker
         due: the slot in which it was due; one run is kept for each.
         worker: the id of the queue message that is being worked on.
 
-    Returns:
-        Whether the values are up to date; False where the KPI is gone, could not be calculated, or is calculated by
-        another worker at this moment.
-
     Raises:
         TransientError, FatalError: the message is to be delivered again.
     """
@@ -41,25 +47,24 @@ def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker
         entity_type = services.definitions.entity_type(hub, kpi.entity_type, kpi.entity_type_name).document
     except NotFoundError:
         logger.info("nothing to calculate: the KPI is gone")
-        return False
+        return Calculation.FAILED
     began_ms = services.clock.monotonic_ms()
     now = services.clock.now()
     if not _start(services, hub, _queued(kpi, hub, due, now), worker):
-        logger.info("the KPI is calculated by another worker: hub %s", hub)
-        return False
+        return Calculation.BUSY
     try:
         counts = _calculate(services, hub, kpi, entity_type, now)
     except HubError as error:
         reason = RunError(code=error.code, message=error.message)
         if recovery(error) is Recovery.RETRY:
-            _give_back(services, hub, _queued(kpi, hub, due, now), reason)
+            _give_back(services, hub, _queued(kpi, hub, due, now), reason, worker)
             raise
-        _end(services, hub, _queued(kpi, hub, due, now), {"state": RunState.FAILED, "error": reason})
-        return False
+        _end(services, hub, _queued(kpi, hub, due, now), {"state": RunState.FAILED, "error": reason}, worker)
+        return Calculation.FAILED
     took_ms = services.clock.monotonic_ms() - began_ms
     changes = {"state": RunState.SUCCEEDED, "error": None, "duration_ms": took_ms, **counts}
-    _end(services, hub, _queued(kpi, hub, due, now), changes)
-    return True
+    _end(services, hub, _queued(kpi, hub, due, now), changes, worker)
+    return Calculation.DONE
 
 
 def give_up_kpi(services: Services, hub: str, name: str, due: datetime) -> None:
@@ -75,7 +80,7 @@ def give_up_kpi(services: Services, hub: str, name: str, due: datetime) -> None:
         code="WorkerLost", message="the worker ended in the middle of every attempt; see the log of its instance"
     )
     run = stored.run if stored else _queued(kpi, hub, due, services.clock.now())
-    _end(services, hub, run, {"state": RunState.FAILED, "error": reason})
+    _end(services, hub, run, {"state": RunState.FAILED, "error": reason}, worker=None)
 
 
 def _calculate(services: Services, hub: str, kpi: Kpi, entity_type: EntityType, now: datetime) -> dict[str, Any]:
@@ -87,7 +92,9 @@ def _calculate(services: Services, hub: str, kpi: Kpi, entity_type: EntityType, 
         time = quoted(time_column(kpi, entity_type))
         counted = work.connection.execute(f"SELECT count(*), count({time}) FROM {rows}").fetchone() or (0, 0)
         values = temporary(work.connection, "TABLE", values_sql(kpi, entity_type, rows))
+        failpoint(FailPoint.KPI_CALCULATED)
         written = table.write(work, lambda present: changes_sql(kpi, entity_type, values, present, now))
+    failpoint(FailPoint.KPI_COMMITTED)
     is_lifetime = kpi.calculation_window is CalculationWindow.LIFETIME
     used = counted[0] if is_lifetime else counted[1]
     return {
@@ -126,15 +133,23 @@ def _start(services: Services, hub: str, run: Run, worker: str) -> bool:
     return services.runs.change(StoredRun(hub=hub, run=run), take) is not None
 
 
-def _give_back(services: Services, hub: str, run: Run, reason: RunError) -> None:
-    services.runs.change(
-        StoredRun(hub=hub, run=run),
-        lambda stored: stored.with_run(state=RunState.QUEUED, error=reason).released(),
-    )
+def _give_back(services: Services, hub: str, run: Run, reason: RunError, worker: str) -> None:
+    now = services.clock.machine_now()
+
+    def give_back(stored: StoredRun) -> StoredRun | None:
+        if stored.is_claimed_by_another(worker, now):
+            return None
+        return stored.with_run(state=RunState.QUEUED, error=reason).released()
+
+    services.runs.change(StoredRun(hub=hub, run=run), give_back)
 
 
-def _end(services: Services, hub: str, run: Run, changes: dict[str, Any]) -> None:
-    def end(stored: StoredRun) -> StoredRun:
+def _end(services: Services, hub: str, run: Run, changes: dict[str, Any], worker: str | None) -> None:
+    now = services.clock.machine_now()
+
+    def end(stored: StoredRun) -> StoredRun | None:
+        if worker is not None and stored.is_claimed_by_another(worker, now):
+            return None
         # A KPI may be calculated several times in a slot: its record counts what they changed together.
         details = changes.get("details", {})
         changed = details.get("changedValues", 0) + stored.run.details.get("changedValues", 0)

@@ -2,38 +2,54 @@
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
-from shared.domain.entity_types import EntityType
-from shared.lake.store import Lake, changes_path, kpi_path
+from shared.domain.entity_types import EntityKind
+from shared.domain.errors import PreconditionError
+from shared.lake.store import Lake, kpi_path, type_path
+from shared.storage.blobs import BlobEntry
 
 logger = logging.getLogger(__name__)
 
 _PARALLEL_REQUESTS = 8
 
 
-def delete_tables(lake: Lake, hub: str, entity_type: EntityType) -> None:
-    """Deletes every blob of a type's tables; what is gone already does not matter.
+def delete_tables(lake: Lake, hub: str, kind: EntityKind, name: str, may_go: Callable[[], bool]) -> None:
+    """Deletes every blob of the tables of a type that is no more; what is gone already does not matter.
 
-    Call it before the definition goes: when it is interrupted, it can be called again.
+    Args:
+        lake: the container.
+        hub, kind, name: of the type.
+        may_go: asked once, after the blobs were listed: whether there still is no such type. A type that is made later
+            has blobs of its own, which are not among those.
 
     Raises:
-        UnavailableError: storage does not answer.
+        UnavailableError: storage does not answer; to be called again.
     """
-    _delete(lake, changes_path(hub, entity_type).removesuffix("changes"))
+    _delete(lake, type_path(hub, kind, name), may_go)
 
 
-def delete_kpi_table(lake: Lake, hub: str, kpi_name: str) -> None:
-    """Deletes every blob of a KPI's table."""
-    _delete(lake, f"{kpi_path(hub, kpi_name)}/")
+def delete_kpi_table(lake: Lake, hub: str, kpi_name: str, may_go: Callable[[], bool]) -> None:
+    """Deletes every blob of a KPI's table; see `delete_tables`."""
+    _delete(lake, kpi_path(hub, kpi_name), may_go)
 
 
-def _delete(lake: Lake, folder: str) -> None:
-    paths = [blob.path for blob in lake.blobs.list(folder)]
+def _delete(lake: Lake, folder: str, may_go: Callable[[], bool]) -> None:
+    found = list(lake.blobs.list(f"{folder}/"))
+    if not found or not may_go():
+        return
+
+    def delete(blob: BlobEntry) -> None:
+        # A blob of the same name, as commits have them, may have been made since: that is somebody else's.
+        with suppress(PreconditionError):
+            lake.blobs.delete(blob.path, blob.etag)
+
     # Without a log there is no table, so nobody reads half of one.
-    log = [path for path in paths if "/_delta_log/" in path]
+    in_log = [blob for blob in found if "/_delta_log/" in blob.path]
+    others = [blob for blob in found if "/_delta_log/" not in blob.path]
     with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
-        for part in (log, [*{*paths} - {*log}]):
-            deque(pool.map(lake.blobs.delete, part), maxlen=0)
-    if paths:
-        logger.info("%s blobs of %s deleted", len(paths), folder)
+        for part in (in_log, others):
+            deque(pool.map(delete, part), maxlen=0)
+    logger.info("%s blobs of %s deleted", len(found), folder)

@@ -1,25 +1,18 @@
 """DuckDB, for one operation at a time: a connection, and the one folder that it may read and write."""
 
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.domain.errors import FatalError, UnavailableError
 from shared.lake.sql import literal
 from shared.settings import Settings
+from shared.work_folder import work_folder
 
 if TYPE_CHECKING:
     import duckdb
-
-
-_PREFIX = "lake-"
-_ABANDONED_AFTER_S = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +33,7 @@ def workspace(settings: Settings) -> Iterator[Workspace]:
     """
     import duckdb
 
-    _remove_abandoned()
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with work_folder() as folder:
         connection = connect(settings, folder)
         try:
             yield Workspace(connection, folder)
@@ -81,15 +72,3 @@ def connect(settings: Settings, folder: Path) -> "duckdb.DuckDBPyConnection":
     ):
         connection.execute(statement)
     return connection
-
-
-@cache
-def _remove_abandoned() -> None:
-    """Removes, once per process, the folders of processes that were killed; they would fill the disk."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        try:
-            is_abandoned = folder.stat().st_mtime < time.time() - _ABANDONED_AFTER_S
-        except FileNotFoundError:
-            continue
-        if is_abandoned:
-            shutil.rmtree(folder, ignore_errors=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from shared.clock import iso
 from shared.domain.entity_types import EntityType
+from shared.failpoints import FailPoint, failpoint
 from shared.lake.actions import added
 from shared.lake.commits import version_of
 from shared.lake.engine import Workspace, workspace
@@ -81,7 +82,9 @@ def _refresh(lake: Lake, hub: str, profile_type: EntityType, now: datetime) -> R
     if pending:
         with workspace(lake.settings) as work:
             written = _merge(lake, work, changes, states, pending, now)
+    failpoint(FailPoint.STATES_UPLOADED)
     version = _commit(lake, states, written, changes.version)
+    failpoint(FailPoint.STATES_COMMITTED)
     rows = sum(file.part.rows for file in written)
     logger.info("refresh %s of %s: %s rows changed", changes.version, states.table, rows)
     return Refresh(before, changes.version, rows, version)

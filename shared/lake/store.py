@@ -144,15 +144,20 @@ class Lake:
         return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
 
 
+def type_path(hub: str, kind: EntityKind, name: str) -> str:
+    """Where the tables of a type lie."""
+    folder = "profiles" if kind is EntityKind.PROFILE else "interactions"
+    return f"{name_key(hub)}/{folder}/{name_key(name)}"
+
+
 def changes_path(hub: str, entity_type: EntityType) -> str:
     """Where the typed rows of a type lie."""
-    folder = "profiles" if entity_type.kind is EntityKind.PROFILE else "interactions"
-    return f"{name_key(hub)}/{folder}/{name_key(entity_type.type_name)}/changes"
+    return f"{type_path(hub, entity_type.kind, entity_type.type_name)}/changes"
 
 
 def states_path(hub: str, profile_type: EntityType) -> str:
     """Where the merged rows of a profile type lie."""
-    return f"{name_key(hub)}/profiles/{name_key(profile_type.type_name)}/states"
+    return f"{type_path(hub, EntityKind.PROFILE, profile_type.type_name)}/states"
 
 
 def kpi_path(hub: str, kpi_name: str) -> str:

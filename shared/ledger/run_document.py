@@ -30,7 +30,7 @@ def write_run(run: Run) -> str:
 
 def read_run(text: str) -> Run:
     """The run of a row."""
-    return Run.model_validate_json(text)
+    return Run.from_stored(json.loads(text))
 
 
 def _text(value: Any) -> str:

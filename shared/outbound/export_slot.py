@@ -13,6 +13,7 @@ from shared.domain.connectors import ConnectorState, ExportedEntityType
 from shared.domain.errors import HubError, NotFoundError, Recovery, RefusedError, UnavailableError, recovery
 from shared.domain.names import same_name
 from shared.domain.run import RunError
+from shared.failpoints import FailPoint, failpoint
 from shared.ledger.slots import Plan
 from shared.outbound.entity import find_entity, listed_entities
 from shared.outbound.plan import Export, plan_slot
@@ -51,6 +52,7 @@ def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
     plan: Plan | None = None
     try:
         plan_slot(export, request.slot)
+        failpoint(FailPoint.SLOT_PLANNED)
         while (plan := services.slots.oldest(export.series)) is not None:
             if not publish_slot(export, plan):
                 logger.info("run %s is published by another worker, and what waits behind it", plan.run_id)

@@ -7,11 +7,13 @@ from typing import Any
 from shared.app import Services
 from shared.domain.connectors import ExportedEntityType
 from shared.domain.slot import slot_of
-from shared.kpis.calculate import calculate_kpi, give_up_kpi
+from shared.kpis.calculate import Calculation, calculate_kpi, give_up_kpi
 from shared.outbound.due import hand_out_kpi_exports
 from shared.outbound.export_slot import SlotRequest, export_slot, give_up_slot
 
 logger = logging.getLogger(__name__)
+
+_LOOK_AGAIN_AFTER_S = 60
 
 
 def take_message(services: Services, message: Any, message_id: str) -> None:
@@ -25,8 +27,11 @@ def take_message(services: Services, message: Any, message_id: str) -> None:
         export_slot(services, request, worker=message_id)
     elif request is not None:
         hub, kpi, slot = request
-        if calculate_kpi(services, hub, kpi, slot, worker=message_id):
-            hand_out_kpi_exports(services, hub, kpi, slot)
+        match calculate_kpi(services, hub, kpi, slot, worker=message_id):
+            case Calculation.DONE:
+                hand_out_kpi_exports(services, hub, kpi, slot)
+            case Calculation.BUSY:
+                services.export_queue.send(message, delay_s=_LOOK_AGAIN_AFTER_S)
 
 
 def give_up(services: Services, message: Any) -> None:

@@ -9,6 +9,7 @@ from shared.domain.errors import NotFoundError, PreconditionError, RefusedError
 from shared.domain.names import same_name
 from shared.domain.run import RunKind
 from shared.domain.slot import data_path
+from shared.failpoints import FailPoint, failpoint
 from shared.lake.engine import Workspace
 from shared.ledger.slots import Plan, Published
 from shared.outbound.columns import Column
@@ -40,6 +41,7 @@ def publish_slot(export: Export, plan: Plan) -> bool:
     began_ms = export.services.clock.monotonic_ms()
     if not start_run(export, plan):
         return False
+    failpoint(FailPoint.SLOT_STARTED)
     path = data_path(export.entity.kind.value, export.entity.name, plan.slot)
     found = _blob_at(export, path)
     if found is None:
@@ -49,7 +51,9 @@ def publish_slot(export: Export, plan: Plan) -> bool:
             return True
         content = describe(export.entity.definition, _columns(export, plan))
         publish_metadata(export.destination, export.entity.kind.value, export.entity.name, content)
+        failpoint(FailPoint.SCHEMA_PUBLISHED)
         found = _upload(export, plan, path)
+        failpoint(FailPoint.SLOT_COMMITTED)
     if found.metadata.get("runid") != plan.run_id:
         _check_taken(export, path, found)
         reason = "an earlier export of this entity has filled the slot already; the rows go out with the next one"
@@ -57,7 +61,9 @@ def publish_slot(export: Export, plan: Plan) -> bool:
         return True
     published = _facts_of(found)
     succeed_run(export, plan, published, export.services.clock.monotonic_ms() - began_ms)
+    failpoint(FailPoint.SLOT_RUN_ENDED)
     export.services.slots.record_published(export.series, plan, published)
+    failpoint(FailPoint.SLOT_PUBLISHED)
     return True
 
 

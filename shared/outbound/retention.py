@@ -11,6 +11,7 @@ from shared.domain.connectors import Connector
 from shared.domain.errors import HubError, PreconditionError, RefusedError
 from shared.domain.run import Run, RunError, RunKind, RunState, cleanup_run_id
 from shared.domain.slot import slot_of_path
+from shared.failpoints import FailPoint, failpoint
 from shared.ledger.runs import StoredRun
 from shared.outbound.entity import listed_entities
 from shared.storage.blobs import BlobEntry
@@ -54,6 +55,7 @@ def _clean(services: Services, hub: str, connector: Stored[Connector], now: date
         for blob in _expired(services, hub, destination, before):
             try:
                 deleted += destination.delete(blob.path)
+                failpoint(FailPoint.EXPORT_DELETED)
             except RefusedError as refusal:
                 if refusal.code not in _KEPT_BY_THEIR_OWNER:
                     raise

@@ -61,6 +61,11 @@ class BlobContainer:
         self._account = account
         self._what = f"the container {name!r} of the account {account.name!r}"
 
+    @property
+    def account_name(self) -> str:
+        """Name of the account."""
+        return self._account.name
+
     @cached_property
     def _client(self) -> ContainerClient:
         return blob_service(self._account).get_container_client(self.name)

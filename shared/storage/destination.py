@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from shared.domain.blob_version import bare_etag
 from shared.domain.errors import NotFoundError, RefusedError
+from shared.failpoints import FailPoint, failpoint
 from shared.settings import Settings
 from shared.storage.blobs import BlobEntry, list_entries
 from shared.storage.clients import BLOCK_BYTES, CHECKSUM, sas_container
@@ -64,6 +65,7 @@ class DestinationContainer:
         """
         blob = self._client.get_blob_client(path)
         blocks = self._stage(blob, path, chunks)
+        failpoint(FailPoint.BLOCKS_STAGED)
         condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing} if if_none_match else {}
         with self._needing("w", self._blob(path)):
             answer = blob.commit_block_list(

@@ -17,7 +17,7 @@ from shared.domain.run import RunState
 from shared.domain.slot import slot_of
 from shared.ingest.ingest_blob import ingest_blob
 from shared.ingest.sweep import sweep_named
-from shared.kpis.calculate import calculate_kpi
+from shared.kpis.calculate import Calculation, calculate_kpi
 from tests.http import bodies
 from tests.http.conftest import Client
 from tests.lake.given import written
@@ -98,7 +98,8 @@ def filled(client: Client, services: Services, azurite: Endpoints, storage_secre
         assert answer.status_code == 201, answer.text
     ingest(services, name, "Contacts")
     ingest(services, name, "Orders")
-    assert calculate_kpi(services, name, "Sold", slot_of(services.clock.now()), "message")
+    done = calculate_kpi(services, name, "Sold", slot_of(services.clock.now()), "message")
+    assert done is Calculation.DONE
     return hub
 
 

@@ -159,20 +159,27 @@ def test_another_message_does_not_disturb_a_worker(world: World) -> None:
     assert world.run(run_id).attempts == 1
 
 
-def test_a_failed_attempt_keeps_its_reason_and_its_counts(world: World) -> None:
+def test_rows_that_are_in_make_no_failed_run(world: World) -> None:
     run_id = world.queue(world.upload("a.csv", ROWS))
     attempt = world.take(run_id)
     _ingest(world.services, attempt)
     attempt.release(RunError(code="VaultUnavailable", message="the vault does not answer"))
     assert world.run(run_id).state is RunState.QUEUED
     give_up(world.services, {"hub": world.hub, "runId": run_id})
+    run = world.run(run_id)
+    assert (run.state, run.error, run.rows_ingested) == (RunState.SUCCEEDED, None, 3)
+    assert run.details["completeOperation"] == "the vault does not answer"
+    assert world.committed_rows == 3
+
+
+def test_a_run_tried_in_vain_keeps_its_reason_and_is_taken_up_again(world: World) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    world.take(run_id).release(RunError(code="VaultUnavailable", message="the vault does not answer"))
+    give_up(world.services, {"hub": world.hub, "runId": run_id})
     failed = world.stored(run_id)
     assert failed.run.error is not None
-    assert (failed.run.state, failed.run.error.code, failed.is_retryable) == (
-        RunState.FAILED,
-        "VaultUnavailable",
-        True,
-    )
+    assert (failed.run.state, failed.run.error.code) == (RunState.FAILED, "VaultUnavailable")
+    assert failed.is_retryable
     sweep_named(world.services, world.hub, "Landing", "Visits")
     run = world.ingest(run_id, "message-2")
     assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, 3)

@@ -1,15 +1,11 @@
 """The engine reaches its own folder and nothing else, and says in our words what goes wrong."""
 
-import os
-import tempfile
-import time
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from shared.domain.errors import FatalError, UnavailableError
-from shared.lake import engine
 from shared.lake.engine import workspace
 from shared.lake.sql import first_row, literal
 from shared.settings import Settings
@@ -58,18 +54,3 @@ def test_too_little_room_may_pass() -> None:
 def test_a_literal_is_the_text(text: str) -> None:
     with workspace(SETTINGS) as work:
         assert first_row(work.connection, f"SELECT {literal(text)} = ?, {literal(text)}", [text]) == (True, text)
-
-
-def test_folders_of_killed_processes_go(tmp_path: Path) -> None:
-    root = Path(tempfile.gettempdir())
-    old, new = root / f"lake-old-{os.getpid()}", root / f"lake-new-{os.getpid()}"
-    for folder in (old, new):
-        folder.mkdir()
-        (folder / "file").write_text("x")
-    os.utime(old, (time.time() - 90_000,) * 2)
-    engine._remove_abandoned.cache_clear()
-    with workspace(SETTINGS):
-        assert not old.exists()
-        assert new.exists()
-    (new / "file").unlink()
-    new.rmdir()

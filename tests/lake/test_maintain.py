@@ -185,9 +185,11 @@ def test_tables_go_with_their_definition(lake: Lake, tmp_path: Path) -> None:
     refresh(lake, HUB, CUSTOMER, NOW)
     obstore.put(lake.store, f"{kpi_path(HUB, 'Buyers')}/x.parquet", b"x")
 
-    delete_tables(lake, HUB, CUSTOMER)
-    delete_tables(lake, HUB, CUSTOMER)
-    delete_kpi_table(lake, HUB, "Buyers")
+    delete_tables(lake, HUB, CUSTOMER.kind, "customer", lambda: False)
+    assert len(instances(lake, HUB, CUSTOMER).rows) == 1
+    for _ in range(2):
+        delete_tables(lake, HUB, CUSTOMER.kind, "customer", lambda: True)
+    delete_kpi_table(lake, HUB, "Buyers", lambda: True)
 
     assert instances(lake, HUB, CUSTOMER).rows == []
     assert len(instances(lake, HUB, other).rows) == 1
@@ -198,11 +200,23 @@ def test_tables_go_with_their_definition(lake: Lake, tmp_path: Path) -> None:
     assert [row["Score"] for row in instances(lake, HUB, newer).rows] == [0.5]
 
 
+def test_a_deletion_takes_nothing_of_a_table_made_meanwhile(lake: Lake, tmp_path: Path) -> None:
+    ingest(lake, CUSTOMER, [person("old")], tmp_path)
+
+    def made_anew() -> bool:
+        delete_tables(lake, HUB, CUSTOMER.kind, CUSTOMER.type_name, lambda: True)
+        ingest(lake, CUSTOMER, [person("new")], tmp_path)
+        return True
+
+    delete_tables(lake, HUB, CUSTOMER.kind, CUSTOMER.type_name, made_anew)
+    assert [row["ProfileId"] for row in instances(lake, HUB, CUSTOMER).rows] == ["new"]
+
+
 @pytest.mark.parametrize("comes_back", [False, True])
 def test_a_commit_that_outlives_its_table_is_skipped(lake: Lake, tmp_path: Path, comes_back: bool) -> None:
     changes = lake.changes(HUB, CUSTOMER)
     ready = changes.upload(written(CUSTOMER, [person("a")], tmp_path), "run")
-    delete_tables(lake, HUB, CUSTOMER)
+    delete_tables(lake, HUB, CUSTOMER.kind, CUSTOMER.type_name, lambda: True)
     if comes_back:
         ingest(lake, CUSTOMER, [person("b")], tmp_path)
 

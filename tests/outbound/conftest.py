@@ -192,6 +192,14 @@ class HubUnderTest:
                 return []
             return found
 
+    def waiting_messages(self) -> int:
+        """How many messages are in the queue, also those that show themselves later."""
+        queue = QueueClient.from_connection_string(
+            str(self.services.settings.storage_connection_string), f"{self.services.prefix}-export"
+        )
+        with queue:
+            return queue.get_queue_properties().approximate_message_count or 0
+
     def runs(self, kind: RunKind = RunKind.EXPORT) -> list[Run]:
         """The runs of a kind, by slot."""
         found, _ = self.services.runs.page(self.name, kind=kind, top=1000)

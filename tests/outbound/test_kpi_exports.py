@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from shared.domain.run import RunKind, RunState
-from shared.domain.slot import SLOT_LENGTH
+from shared.domain.run import Run, RunKind, RunState, kpi_run_id
+from shared.domain.slot import SLOT_LENGTH, slot_of
+from shared.ledger.runs import StoredRun
 from shared.outbound.due import request_kpi
 from shared.outbound.messages import give_up, take_message
 from tests.outbound.conftest import CUSTOMER, NOON, HubUnderTest
@@ -205,3 +206,28 @@ def test_a_kpi_tried_in_vain_is_recorded(hub: HubUnderTest) -> None:
     assert (run.state, run.error) == (RunState.SUCCEEDED, None)
     with pytest.raises(StopIteration):
         next(iter(hub.partner.paths()))
+
+
+def test_a_calculation_that_is_wanted_again_meanwhile_is_made_again(hub: HubUnderTest) -> None:
+    orders = hub.interaction_type()
+    revenue(hub)
+    hub.ingest(orders, [order("1", "BE", "1")])
+    request_kpi(hub.services, hub.name, "Revenue")
+    (message,) = hub.messages()
+    run = Run(
+        run_id=kpi_run_id(hub.name, "Revenue", slot_of(NOON)),
+        kind=RunKind.KPI,
+        state=RunState.RUNNING,
+        queued_at=NOON,
+    )
+    begun = StoredRun(hub=hub.name, run=run).claimed("first", hub.services.clock.machine_now())
+    assert hub.services.runs.create(begun)
+    take_message(hub.services, message, "second")
+    assert hub.runs(RunKind.KPI)[0].state is RunState.RUNNING
+    assert hub.waiting_messages() == 1
+    take_message(hub.services, message, "first")
+    (ended,) = hub.runs(RunKind.KPI)
+    assert (ended.state, ended.details["changedValues"]) == (RunState.SUCCEEDED, 1)
+    take_message(hub.services, message, "second")
+    (again,) = hub.runs(RunKind.KPI)
+    assert (again.state, again.details["changedValues"]) == (RunState.SUCCEEDED, 1)

@@ -4,20 +4,22 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-_PREFIX = "connector-hub-ingest-"
+_PREFIX = "connector-hub-work-"
 _LOCK = "in-use"
+_STARTS_WITHIN_S = 60  # between the making of a folder and its lock
 
 
 @contextmanager
 def work_folder() -> Iterator[Path]:
     """A new folder, removed at the end; the first call of a process also removes those that nobody holds any more."""
     _remove_left_behind()
-    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with (folder / _LOCK).open("w", encoding="ascii") as lock:
             # The lock ends with the process, however it ends.
@@ -29,7 +31,9 @@ def work_folder() -> Iterator[Path]:
 def _remove_left_behind() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):  # of another user, held by another process, or just removed by one
-            if folder.stat().st_uid == os.getuid() and _is_free(folder):
+            facts = folder.stat()
+            is_old = facts.st_mtime < time.time() - _STARTS_WITHIN_S
+            if facts.st_uid == os.getuid() and is_old and _is_free(folder):
                 shutil.rmtree(folder)
 
 
