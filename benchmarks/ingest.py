@@ -69,7 +69,16 @@ def _ingest_one(connection_string: str, hub: str, version: BlobVersion) -> int:
     with TemporaryDirectory(prefix="bench-") as folder:
         rejects = RejectFile(Path(folder, "rejects.csv"), MAPPING.mapping_properties.error_management)
         staged = stage_rows(
-            source, MAPPING, PROFILE, changes, rejects, Path(folder), run_id="bench", now=NOW, settings=settings
+            source,
+            MAPPING,
+            PROFILE,
+            changes,
+            rejects,
+            Path(folder),
+            run_id="bench",
+            order=source.order(),
+            now=NOW,
+            settings=settings,
         )
         changes.commit(staged.uploaded, f"bench/{version.path}", 1)
         return staged.rows

@@ -46,7 +46,7 @@ def failing_alone(what: str, **where: str) -> Iterator[None]:
     except HubError as error:
         logger.error("%s failed: %s: %s", what, _words(where), error)
     except Exception:
-        logger.exception("%s failed unexpectedly: %s", what, _words(where))
+        logger.exception("%s failed: %s: unexpected", what, _words(where))
 
 
 def _words(where: Mapping[str, str]) -> str:

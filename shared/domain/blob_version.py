@@ -1,6 +1,9 @@
 """A blob version: container, path and ETag; the unit of exactly once."""
 
 from dataclasses import dataclass
+from datetime import datetime
+
+_SEQUENCER_BITS = 28  # and 35 for the second, in a signed integer of 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +13,7 @@ class BlobVersion:
     Attributes:
         etag: without quotes.
         size: bytes, as announced or listed; None where the event did not say.
-        sequencer: Event Grid's order among the versions of one blob, left-padded lower-case hex; None
+        sequencer: Event Grid's order among the versions, hexadecimal; None
             where no event announced the version.
     """
 
@@ -26,6 +29,17 @@ def bare_etag(etag: str) -> str:
     return etag.strip().removeprefix("W/").strip('"')
 
 
-def comparable_sequencer(sequencer: str) -> str:
-    """A sequencer that compares as text: the documented samples differ in length and case."""
-    return sequencer.strip().lower().rjust(64, "0")
+def order_among_blobs(last_modified: datetime, sequencer: str | None) -> int:
+    """Where a blob version stands among the versions of all blobs: by the second of its commit, then by its sequencer.
+
+    Storage tells the second alone, and of sequencers only the lowest digits differ within one. A version without a
+    sequencer, found by listing, stands before those of its second that were announced.
+    """
+    return (int(last_modified.timestamp()) << _SEQUENCER_BITS) | _low_bits(sequencer)
+
+
+def _low_bits(sequencer: str | None) -> int:
+    try:
+        return int(sequencer or "0", 16) & ((1 << _SEQUENCER_BITS) - 1)
+    except ValueError:
+        return 0

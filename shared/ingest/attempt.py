@@ -56,10 +56,20 @@ class Attempt:
             raise FatalError("RunWithoutBlob", f"the run {self.run.run_id} has no blob to ingest")
         return self._stored.ledger_key
 
-    def number(self) -> int:
-        """The number of the run's blob version; given to it at the first call of its first attempt."""
+    @property
+    def order(self) -> int:
+        """Where the run's blob version stands among those of all blobs; known when it is numbered."""
+        return self._stored.order
+
+    @property
+    def known_number(self) -> int | None:
+        """The number of the run's blob version; None where no attempt has got that far."""
+        return self._stored.number
+
+    def number(self, order: int) -> int:
+        """Numbers the run's blob version among those of its blob; it keeps the number that it has."""
         try:
-            self._stored = self._services.runs.number_version(self._stored)
+            self._stored = self._services.runs.number_version(self._stored, order)
         except PreconditionError as error:
             raise _lost(self.run) from error
         if self._stored.number is None:

@@ -8,7 +8,6 @@ names the file of the rejects that are left, so counts and rejects change at one
 import logging
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,9 +168,11 @@ def _stage(
         lines = replaced_lines(corrected, open_lines(before))
         tables: list[pa.Table] = []
         refused: list[Reject] = []
-        blob_path = run.blob.path if run.blob else ""
-        now = services.clock.now()
-        with RowTyper(entity_type, mapping, corrected.header, blob_path, run.run_id, now, settings) as typer:
+        place = _place(services, stored)
+        # As the run's other rows: the order of its blob version, and the lines of the file.
+        with RowTyper(
+            entity_type, mapping, corrected.header, place, run.run_id, stored.order, services.clock.now(), settings
+        ) as typer:
             for batch in corrected.relined(lines):
                 typed = typer.type(batch)
                 tables.append(typed.table)
@@ -193,34 +194,45 @@ def _upload(
     tables: "list[pa.Table]",
     folder: Path,
 ) -> "list[UploadedPart]":
-    """Puts the rows into the table's folder, placed where the run's own rows stand."""
+    """Puts the rows into the table's folder."""
     import pyarrow as pa
 
-    from shared.lake.late_rows import Place, own_rows, placed
+    from shared.lake.equal_rows import number_after
     from shared.lake.parts import PartWriter
-    from shared.lake.schema import KEY, LINE, changes_schema
+    from shared.lake.schema import LINE, changes_schema
 
-    rows = pa.concat_tables(tables).sort_by(LINE)
+    rows, run = pa.concat_tables(tables).sort_by(LINE), stored.run
     if not rows.num_rows:
         return []
-    run, numbers_keys = stored.run, not entity_type.key_fields
-    keys = rows.column(KEY).to_pylist() if numbers_keys else ()
-    own = own_rows(services.lake, changes.table, entity_type, run.run_id, run.rows_ingested, keys)
-    settled = stored.settled or datetime.fromtimestamp(0, UTC)
-    otherwise = Place(0, int(settled.timestamp() * 1000), run.started_at or run.queued_at)
+    if not entity_type.key_fields:
+        rows = number_after(services.lake, changes.table, rows, run.run_id, run.rows_ingested)
     writer = PartWriter(changes_schema(entity_type), folder)
-    writer.write(placed(rows, own, otherwise, numbers_keys=numbers_keys))
+    writer.write(rows)
     return changes.upload(writer.close(), run.run_id)
+
+
+def _place(services: Services, stored: StoredRun) -> str:
+    """Account, container and path of the blob: a part of derived ids."""
+    mapping = find_mapping(services, stored)
+    if mapping is None:
+        raise ConflictError("MappingGone", "the run's mapping was deleted; nobody knows how to read the rows")
+    return open_source(services, mapping, _version(stored)).place
+
+
+def _version(stored: StoredRun) -> BlobVersion:
+    blob = stored.run.blob
+    if blob is None:
+        raise FatalError("RunWithoutBlob", f"the run {stored.run.run_id} has no blob")
+    return BlobVersion(blob.container, blob.path, blob.etag, blob.size, blob.sequencer)
 
 
 def _complete(services: Services, stored: StoredRun) -> str | None:
     """Carries out the mapping's `completeOperation`, now that every row of the file is in."""
-    mapping, blob = find_mapping(services, stored), stored.run.blob
-    if mapping is None or blob is None:
+    mapping = find_mapping(services, stored)
+    if mapping is None:
         return None
-    version = BlobVersion(blob.container, blob.path, blob.etag, blob.size, blob.sequencer)
     try:
-        return open_source(services, mapping, version).complete(mapping.document)
+        return open_source(services, mapping, _version(stored)).complete(mapping.document)
     except HubError as error:
         if recovery(error) is Recovery.RETRY:
             raise

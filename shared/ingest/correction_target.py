@@ -37,7 +37,7 @@ def find_mapping(services: Services, stored: StoredRun) -> Stored[Mapping] | Non
 
 
 def mapping_to_read_with(services: Services, stored: StoredRun) -> Mapping:
-    """The run's mapping as it is now, on the container of the run's blob.
+    """The run's mapping as it is now.
 
     Raises:
         ConflictError: it is gone, or fills another type.
@@ -50,11 +50,7 @@ def mapping_to_read_with(services: Services, stored: StoredRun) -> Mapping:
     if not is_same:
         message = f"the run's mapping now fills {mapping.entity_type_name!r}, not {run.entity_type_name!r}"
         raise ConflictError("MappingChanged", message)
-    # Container and path are part of derived ids: they are those of the blob, wherever the mapping looks by now.
-    folder = run.blob.container if run.blob else mapping.container
-    properties = mapping.mapping_properties.model_copy(update={"folder_path": folder})
-    # Made anew: a copy would keep the container that the mapping has cached.
-    return Mapping.model_validate(mapping.model_copy(update={"mapping_properties": properties}).model_dump())
+    return mapping
 
 
 def type_of(services: Services, stored: StoredRun) -> EntityType:

@@ -124,9 +124,7 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
     mapping = _mapping(services, attempt)
     entity_type = _entity_type(services, attempt, mapping)
     changes = services.lake.changes(attempt.hub, entity_type.document)
-    number = attempt.number()
-    failpoint(FailPoint.VERSION_NUMBERED)
-    if changes.committed_number(attempt.ledger_key) == number:
+    if attempt.known_number is not None and changes.committed_number(attempt.ledger_key) == attempt.known_number:
         # A crash came between the commit and the run's record. What has happened since does not change that.
         outcome = attempt.staged()
         if mapping is None or outcome.state is not RunState.SUCCEEDED:
@@ -135,6 +133,9 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
     if mapping is None:
         raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
     source = open_source(services, mapping, _version(attempt))
+    # Numbered before the ETag is compared: whoever finds a newer version there comes later in the numbers.
+    number = attempt.number(source.order())
+    failpoint(FailPoint.VERSION_NUMBERED)
     outcome = _stage_and_commit(services, attempt, mapping, entity_type, changes, source, number)
     # A file with rejects stays where it is: whoever corrects it needs it.
     if outcome.state is not RunState.SUCCEEDED:
@@ -174,6 +175,7 @@ def _stage_and_commit(
                     rejects,
                     folder,
                     run_id=attempt.run.run_id,
+                    order=attempt.order,
                     now=services.clock.now(),
                     settings=services.settings,
                 )

@@ -72,7 +72,7 @@ def _first_rows(
     if header is None:
         return good, rejects
     now = services.clock.now()
-    with RowTyper(entity_type, mapping, header, source.place, "preview", now, services.settings) as typer:
+    with RowTyper(entity_type, mapping, header, source.place, "preview", 0, now, services.settings) as typer:
         for batch in reader:
             typed = typer.type(batch)
             rows = typed.table.slice(0, wanted - len(good)).to_pylist()

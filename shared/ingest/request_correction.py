@@ -1,7 +1,6 @@
 """Taking a corrected CSV for a run: it is checked as far as a caller can wait, kept, and handed to the queue."""
 
 import logging
-from dataclasses import replace
 
 from shared.app import Services
 from shared.domain.correction import Correction, digest_of
@@ -48,7 +47,7 @@ def request_correction(services: Services, hub: str, run_id: str, content: bytes
         queued = stored.with_run(state=RunState.QUEUED, finished_at=None)
         correction = Correction(digest=digest, encoding=encoding, rows=rows, requested_at=now)
         try:
-            taken = services.runs.take_correction(replace(queued, settled=stored.settled or stored.changed), correction)
+            taken = services.runs.take_correction(queued, correction)
         except (ConflictError, PreconditionError):
             continue  # somebody else has changed the run: look again
         failpoint(FailPoint.CORRECTION_TAKEN)

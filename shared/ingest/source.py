@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from shared.app import Services
 from shared.definitions.store import Stored
-from shared.domain.blob_version import BlobVersion
+from shared.domain.blob_version import BlobVersion, order_among_blobs
 from shared.domain.errors import (
     HubError,
     NotFoundError,
@@ -35,6 +35,14 @@ class Source:
         self.bytes_read = 0
         self.is_gzip = version.path.casefold().endswith(".gz")
         self._container = container
+
+    def order(self) -> int:
+        """Where the version stands among those of all blobs; 0 where the blob is gone."""
+        try:
+            modified = self._container.properties(self.version.path).last_modified
+        except NotFoundError:
+            return 0
+        return order_among_blobs(modified, self.version.sequencer)
 
     def check_current(self) -> None:
         """Looks whether the blob still holds this version.

@@ -55,6 +55,7 @@ def stage_rows(
     folder: Path,
     *,
     run_id: str,
+    order: int,
     now: datetime,
     settings: Settings,
 ) -> Staged:
@@ -62,6 +63,7 @@ def stage_rows(
 
     Args:
         folder: local folder for parts that are being written.
+        order: where the blob version stands among all.
 
     Raises:
         DataError: the file is refused as a whole, or has more rejects than the mapping accepts.
@@ -77,7 +79,7 @@ def stage_rows(
         raise SkippedError("EmptyBlob", "the blob holds no row, not even a header; nothing was ingested")
     writer = PartWriter(changes_schema(entity_type), folder)
     outgoing = _Outgoing(changes, run_id, holds_back=not entity_type.key_fields)
-    with RowTyper(entity_type, mapping, header, source.place, run_id, now, settings) as typer:
+    with RowTyper(entity_type, mapping, header, source.place, run_id, order, now, settings) as typer:
         with ahead(iter(reader)) as batches, ahead(_typed(typer, batches)) as typed:
             for table, refused in typed:
                 rejects.add(refused)

@@ -58,6 +58,7 @@ class RowTyper:
         header: list[str],
         place: str,
         run_id: str,
+        order: int,
         ingested_at: datetime,
         settings: Settings,
     ) -> None:
@@ -72,6 +73,7 @@ class RowTyper:
             schema.DELETED: False,
             schema.RUN: run_id,
             schema.INGESTED_AT: ingested_at,
+            schema.ORDER: order,
         }
         self._repeated: dict[str, pa.Array] = {}
         self._open = ExitStack()

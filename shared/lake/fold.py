@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.lake.engine import Workspace
-from shared.lake.late_rows import History
 from shared.lake.linked import change_rows
 from shared.lake.parts import PartWriter, write_rows
 from shared.lake.ranges import ranges
@@ -58,7 +57,6 @@ class Fold:
         columns: every column of the table `changes`.
         earlier: the rows as they were, with the fields of `columns`; None where there are none.
         bounds: the keys that count.
-        history: all changes of the keys that have late rows; the rows as they were do not count for them.
     """
 
     def __init__(
@@ -69,30 +67,18 @@ class Fold:
         columns: Sequence["pa.Field"],
         earlier: StateRows | None,
         bounds: Bounds = ALL_KEYS,
-        history: History | None = None,
     ) -> None:
         self._fields = [column.name for column in columns if column.name not in SYSTEM_COLUMNS]
         self._work = work
         self._connection = work.connection
         self._settings = settings
-        self._files = [*changes, *history.files] if history else changes
-        self._history = history
+        self._files = changes
         self._earlier = earlier
         self._bounds = bounds
         self._columns = [column for column in columns if column.name in self._fields or column.name in _NEEDED]
-        self._changes = temporary(work.connection, "VIEW", self._all_changes(changes))
+        self._changes = temporary(work.connection, "VIEW", f"SELECT * FROM {change_rows(changes, self._columns)}")
         self._repeated = fresh_name()
         self._look()
-
-    def _all_changes(self, changes: Sequence[Path]) -> str:
-        rows = change_rows(changes, self._columns)
-        if self._history is None:
-            return f"SELECT * FROM {rows}"
-        late, every = self._history.keys, change_rows(self._history.files, self._columns)
-        return f"""
-            SELECT * FROM {rows} WHERE {_KEY} NOT IN (SELECT {_KEY} FROM {late})
-            UNION ALL BY NAME SELECT * FROM {every} WHERE {_KEY} IN (SELECT {_KEY} FROM {late})
-            """
 
     def _look(self) -> None:
         found = first_row(
@@ -105,7 +91,7 @@ class Fold:
         sets, has_deletes = found or ([], False)
         self._groups = _groups(self._fields, [text or "" for text in sets])
         self._never_set = [name for name in self._fields if self._group_of(name) is None]
-        self._is_uniform = len(sets) <= 1 and not has_deletes and self._history is None
+        self._is_uniform = len(sets) <= 1 and not has_deletes
 
     def merged(self) -> Iterator[str]:
         """Queries for the changed rows of one range of keys after the other, by ascending keys.
@@ -179,9 +165,6 @@ class Fold:
         """
         wanted = between(*bounds)
         found, valid, values, joins = "", "", "", ""
-        reset = "cleared IS NOT NULL"
-        if self._history is not None:
-            reset += f" OR {_KEY} IN (SELECT {_KEY} FROM {self._history.keys})"
         for name in self._never_set:
             values += f", NULL AS {quoted(name)}"
         for index, group in enumerate(self._groups):
@@ -194,7 +177,7 @@ class Fold:
         return f"""
             SELECT {_KEY}{values}, is_reset, is_deleted AS {_DELETED}
             FROM (
-                SELECT {_KEY}{valid}, {reset} AS is_reset, last IS NOT DISTINCT FROM cleared AS is_deleted
+                SELECT {_KEY}{valid}, cleared IS NOT NULL AS is_reset, last IS NOT DISTINCT FROM cleared AS is_deleted
                 FROM (
                     SELECT {_KEY}, max(_at) AS last, max(_at) FILTER (WHERE {_DELETED}) AS cleared{found}
                     FROM {self._changes} WHERE {wanted} GROUP BY {_KEY}

@@ -39,11 +39,11 @@ def link_files(lake: Lake, work: Workspace, table: str, files: Iterable[_File]) 
 
 
 _FILE_ORDER = f"TRY_CAST(left(parse_filename(filename), {_ORDER_DIGITS}) AS BIGINT)"
-# Where a row stands among all rows of its key: when its file was committed, then its line. Blobs that raced into the
-# same millisecond are told apart by their run. 47, 40 and 40 bits; a HUGEINT has 127.
+# Where a row stands among all rows of its key: the order of its blob version, then its line. Versions of one order,
+# found by listing within the same second, are told apart by their run. 63, 40 and 24 bits; a HUGEINT has 127.
 _POSITION = (
-    f"({quoted(ORDER)}::HUGEINT * {1 << 80} + {quoted(LINE)}::HUGEINT * {1 << 40}"
-    f" + (hash({quoted(RUN)}) & {(1 << 40) - 1})::HUGEINT)"
+    f"({quoted(ORDER)}::HUGEINT * {1 << 64} + {quoted(LINE)}::HUGEINT * {1 << 24}"
+    f" + (hash({quoted(RUN)}) & {(1 << 24) - 1})::HUGEINT)"
 )
 
 

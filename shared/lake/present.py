@@ -3,7 +3,7 @@
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.lake.engine import Workspace
 from shared.lake.fold import Fold
-from shared.lake.late_rows import History, history_of_late
+from shared.lake.late import link_changes
 from shared.lake.linked import change_rows, link_files
 from shared.lake.pending import pending_files
 from shared.lake.schema import (
@@ -17,7 +17,7 @@ from shared.lake.schema import (
     changes_schema,
 )
 from shared.lake.sql import ALL_KEYS, Bounds, between, chosen, quoted, quoted_list, temporary
-from shared.lake.state_rows import APP_REFRESH, StateRows
+from shared.lake.state_rows import APP_ORDER, APP_REFRESH, StateRows
 from shared.lake.store import Lake, changes_path, states_path
 from shared.lake.tables import open_snapshot
 
@@ -69,10 +69,8 @@ class PresentProfiles:
             self._states = StateRows(lake, work, states, self._fields, bounds)
         watermark = (states.transaction(APP_REFRESH) if states else None) or 0
         pending = pending_files(lake, changes, watermark) if changes else []
-        self._pending = link_files(lake, work, changes.table, pending) if changes else []
-        self._history: History | None = None
-        if changes is not None and self._pending:
-            self._history = history_of_late(lake, work, changes, self._pending, bounds)
+        merged_to = (states.transaction(APP_ORDER) if states else None) or 0
+        self._pending = link_changes(lake, work, changes, pending, merged_to) if changes else []
 
     @property
     def keys(self) -> str:
@@ -96,8 +94,7 @@ class PresentProfiles:
 
     def _merge(self, bounds: Bounds) -> str | None:
         """Name of a table of the rows that the pending changes change; None where they change none."""
-        settings, columns = self._lake.settings, self._columns
-        fold = Fold(self._work, settings, self._pending, columns, self._states, bounds, self._history)
+        fold = Fold(self._work, self._lake.settings, self._pending, self._columns, self._states, bounds)
         merged = None
         for part in fold.merged():
             if merged is None:

@@ -74,7 +74,7 @@ def changes_schema(entity_type: EntityType) -> "pa.Schema":
     """What a typed row is.
 
     `_set` names the fields that the row sets, joined with `,`; a field that it does not name keeps its value. `_order`
-    is null until upkeep merges small files: it then says when the row was committed, in ms since 1970.
+    says where its blob version stands among all (`domain/blob_version.py`); where it is null, the commit decides.
     """
     import pyarrow as pa
 

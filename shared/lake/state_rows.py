@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 APP_REFRESH = "refresh"
+APP_ORDER = "order"
 APP_FOLD = "fold"
 APP_EXPIRE = "expire"
 BASE = "base"

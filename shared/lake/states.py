@@ -19,15 +19,14 @@ from shared.lake.commits import version_of
 from shared.lake.engine import Workspace, workspace
 from shared.lake.faults import translated
 from shared.lake.fold import Fold
-from shared.lake.late_rows import history_of_late
-from shared.lake.linked import link_files
+from shared.lake.late import highest_order, link_changes
 from shared.lake.parts import UploadedPart
 from shared.lake.pending import PendingFile, pending_files
 from shared.lake.retry import until_won
 from shared.lake.schema import KEY, KIND, PROCESSING_TIME, REFRESH, states_schema
 from shared.lake.sorted_files import SortedFileWriter
-from shared.lake.sql import ALL_KEYS, literal, quoted
-from shared.lake.state_rows import APP_REFRESH, SLOT, STATES_LAYOUT, StateRows
+from shared.lake.sql import literal, quoted
+from shared.lake.state_rows import APP_ORDER, APP_REFRESH, SLOT, STATES_LAYOUT, StateRows
 from shared.lake.store import Lake, changes_path, states_path
 from shared.lake.tables import Snapshot, ensure_table, open_snapshot
 
@@ -78,14 +77,15 @@ def _refresh(lake: Lake, hub: str, profile_type: EntityType, now: datetime) -> R
     if changes is None or changes.version <= before:
         return Refresh(before, before, 0, states.version)
     pending = pending_files(lake, changes, before)
-    written: list[UploadedPart] = []
+    merged_to = states.transaction(APP_ORDER) or 0
+    merged = _Merged([], merged_to)
     if pending:
         with workspace(lake.settings) as work:
-            written = _merge(lake, work, changes, states, pending, now)
+            merged = _merge(lake, work, changes, states, pending, merged_to, now)
     failpoint(FailPoint.STATES_UPLOADED)
-    version = _commit(lake, states, written, changes.version)
+    version = _commit(lake, states, merged, changes.version)
     failpoint(FailPoint.STATES_COMMITTED)
-    rows = sum(file.part.rows for file in written)
+    rows = sum(file.part.rows for file in merged.written)
     logger.info("refresh %s of %s: %s rows changed", changes.version, states.table, rows)
     return Refresh(before, changes.version, rows, version)
 
@@ -100,13 +100,26 @@ def _states_schema(profile_type: EntityType, changes: Snapshot | None) -> "pa.Sc
     return pa.schema([*schema, *more])
 
 
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """What a merge wrote, and the highest `_order` that is merged with it."""
+
+    written: list[UploadedPart]
+    order: int
+
+
 def _merge(
-    lake: Lake, work: Workspace, changes: Snapshot, states: Snapshot, pending: Sequence[PendingFile], now: datetime
-) -> list[UploadedPart]:
+    lake: Lake,
+    work: Workspace,
+    changes: Snapshot,
+    states: Snapshot,
+    pending: Sequence[PendingFile],
+    merged_to: int,
+    now: datetime,
+) -> _Merged:
     earlier = StateRows(lake, work, states, changes.fields) if states.files else None
-    local = link_files(lake, work, changes.table, pending)
-    history = history_of_late(lake, work, changes, local, ALL_KEYS)
-    fold = Fold(work, lake.settings, local, [*changes.columns.values()], earlier, ALL_KEYS, history)
+    local = link_changes(lake, work, changes, pending, merged_to)
+    fold = Fold(work, lake.settings, local, [*changes.columns.values()], earlier)
     stamp = (
         f"TIMESTAMPTZ {literal(iso(now))} AS {quoted(PROCESSING_TIME)}, {changes.version}::BIGINT AS {quoted(REFRESH)}"
     )
@@ -114,19 +127,22 @@ def _merge(
     with SortedFileWriter(lake, work, states, columns, STATES_LAYOUT, SLOT) as writer:
         for merged in fold.merged():
             writer.write(f"SELECT *, {stamp} FROM ({merged}) ORDER BY {quoted(KEY)}")
-        return writer.close()
+        written = writer.close()
+    return _Merged(written, max(merged_to, highest_order(work, changes, local)))
 
 
-def _commit(lake: Lake, states: Snapshot, written: Sequence[UploadedPart], number: int) -> int:
+def _commit(lake: Lake, states: Snapshot, merged: _Merged, number: int) -> int:
     """Commits the refresh with its watermark; also alone, so that the next one need not look at the same again."""
     from deltalake.transaction import CommitProperties, Transaction
 
     with translated(states.table):
         states.handle.create_write_transaction(
-            added(written, states, kind=SLOT),
+            added(merged.written, states, kind=SLOT),
             mode="append",
             schema=states.handle.schema(),
             partition_by=[KIND],
-            commit_properties=CommitProperties(app_transactions=[Transaction(APP_REFRESH, number)]),
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(APP_REFRESH, number), Transaction(APP_ORDER, merged.order)]
+            ),
         )
     return version_of(lake, states, APP_REFRESH, number)

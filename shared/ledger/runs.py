@@ -2,7 +2,7 @@
 
 A run has two rows in the partition of its hub, always written in one transaction: `run|ID`, by which it is
 found and whose ETag guards every change, and `time|INVERTED TICKS|ID`, by which lists are newest first. While
-it is not finished it has a third, `open|ID`. `blob|KEY` holds the newest version number of a blob, and
+it is not finished it has a third, `open|ID`. `blob|KEY` holds the newest version number of a blob, and its order;
 `correction|ID|DIGEST` says that a run was given a correction.
 """
 
@@ -42,6 +42,7 @@ class StoredRun:
     Attributes:
         etag: of the stored record; empty for one that is not stored yet.
         number: the version number of the blob for the mapping; None until `Runs.number_version`.
+        order: where the version stands among those of all blobs; ascends with `number`.
         ledger_key: of the blob for the mapping (`domain.run.blob_ledger_key`).
         claimed_by: who works on it, and `claimed_until`, machine time.
         changed: machine time of the last save; None for a run that is not stored yet.
@@ -50,13 +51,13 @@ class StoredRun:
         was_open: whether the stored record says that the run is unfinished.
         correction: the corrected rows that the run is to take, or takes; None while there are none.
         rejects: path of the file of its rejects, where a correction has left fewer than the run had first.
-        settled: machine time at which its blob was done with; None until the first correction.
     """
 
     hub: str
     run: Run
     etag: str = ""
     number: int | None = None
+    order: int = 0
     ledger_key: str | None = None
     claimed_by: str | None = None
     claimed_until: datetime | None = None
@@ -66,7 +67,6 @@ class StoredRun:
     was_open: bool = True
     correction: Correction | None = None
     rejects: str | None = None
-    settled: datetime | None = None
 
     def with_run(self, **changes: Any) -> Self:
         """The same record with changed properties of its run."""
@@ -177,8 +177,12 @@ class Runs:
             except PreconditionError:
                 continue  # somebody else changed the record: look again
 
-    def number_version(self, stored: StoredRun) -> StoredRun:
+    def number_version(self, stored: StoredRun, order: int) -> StoredRun:
         """Gives the run the next number among the versions of its blob; one that it has already it keeps.
+
+        Args:
+            stored: the run.
+            order: where the version stands among those of all blobs; it is put behind the earlier ones of its own.
 
         Raises:
             PreconditionError: somebody else has changed the record meanwhile.
@@ -192,8 +196,9 @@ class Runs:
         for _ in range(_RACES):
             newest = self._table.get(keys["PartitionKey"], keys["RowKey"])
             number = int(newest["number"]) + 1 if newest else 1
-            numbered = replace(stored, number=number, changed=self._clock.machine_now())
-            counter = {**keys, "number": number}
+            behind = max(order, int(newest["order"]) + 1) if newest else order
+            numbered = replace(stored, number=number, order=behind, changed=self._clock.machine_now())
+            counter = {**keys, "number": number, "order": str(behind)}
             counting: Operation = Replace(counter, newest[ETAG]) if newest else Insert(counter)
             operations, write_id = _replacing(numbered)
             try:
@@ -299,6 +304,7 @@ def _row(stored: StoredRun) -> tuple[Row, str]:
         "connector": name_key(run.connector) if run.connector else None,
         "mapping": name_key(run.mapping) if run.mapping else None,
         "number": stored.number,
+        "order": str(stored.order),
         "ledgerKey": stored.ledger_key,
         "claimedBy": stored.claimed_by,
         "claimedUntil": stored.claimed_until,
@@ -307,7 +313,6 @@ def _row(stored: StoredRun) -> tuple[Row, str]:
         "mappingInstance": stored.mapping_instance,
         "correction": stored.correction.model_dump_json() if stored.correction else None,
         "rejects": stored.rejects,
-        "settled": stored.settled,
         "writeId": write_id,
         "run": write_run(run),
     }
@@ -321,6 +326,7 @@ def _stored(hub: str, row: Row) -> StoredRun:
         run=run,
         etag=row[ETAG],
         number=row.get("number"),
+        order=int(row["order"]),
         ledger_key=row.get("ledgerKey"),
         claimed_by=row.get("claimedBy"),
         claimed_until=row.get("claimedUntil"),
@@ -330,7 +336,6 @@ def _stored(hub: str, row: Row) -> StoredRun:
         was_open=not run.state.is_final,
         correction=Correction.model_validate_json(correction) if (correction := row.get("correction")) else None,
         rejects=row.get("rejects"),
-        settled=row.get("settled"),
     )
 
 

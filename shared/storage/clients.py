@@ -24,6 +24,7 @@ CHECKSUM: Literal["md5"] = "md5"
 RETRIES = 3
 _CONNECT_S = 10
 _READ_S = 60
+_TABLE_READ_S = 8  # whoever waits for a definition or a run is better served by a 503 than by silence
 # A redirect would carry a signature or a token to wherever the answer says.
 TRANSPORT: dict[str, Any] = {
     "connection_timeout": _CONNECT_S,
@@ -33,11 +34,13 @@ TRANSPORT: dict[str, Any] = {
 _SIGNATURE = re.compile(r"(sig=)[^&\s\"']+", re.IGNORECASE)
 
 
-class _WithoutSignatures(logging.Filter):
-    """Blots out signatures: urllib3 logs the path and query of every request at DEBUG."""
+class _FitForLogs(logging.Filter):
+    """Blots out signatures: urllib3 logs the path and query of every request at DEBUG. And drops what is no news."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
+        if message.startswith("Connection pool is full"):
+            return False  # a connection beyond the pool is closed instead of kept, which does no harm
         if _SIGNATURE.search(message):
             record.msg, record.args = _SIGNATURE.sub(r"\1REDACTED", message), ()
         return True
@@ -50,7 +53,7 @@ class _Retry(ExponentialRetry):
         return random.uniform(0.25, 0.5) * float(2 ** settings["count"])  # noqa: S311 - jitter is no secret
 
 
-logging.getLogger("urllib3.connectionpool").addFilter(_WithoutSignatures())
+logging.getLogger("urllib3.connectionpool").addFilter(_FitForLogs())
 # Two records per request, with the names of blobs, would drown and outlive what matters.
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
@@ -90,9 +93,10 @@ def table_client(account: StorageAccount, name: str) -> "TableClient":
         name,
         credential=credential(account),
         retry_total=RETRIES,
+        retry_read=1,
         retry_backoff_factor=0.5,
         retry_backoff_max=10,
-        **TRANSPORT,
+        **{**TRANSPORT, "read_timeout": _TABLE_READ_S},
     )
 
 

@@ -38,6 +38,18 @@ def test_columns_that_a_mapping_does_not_name_keep_their_value(hub: Hub) -> None
     }
 
 
+def test_of_blobs_that_land_in_a_burst_the_last_one_counts(hub: Hub) -> None:
+    hub.profile_type()
+    hub.mapping("Customers", CUSTOMER)
+    for points in range(4):
+        for key in "ABCDEF":
+            hub.upload(f"{key}-{points}.csv", f"id,city,points\n{key},Gent,{points}\n")
+    for points in range(4):
+        for key in "ABCDEF":
+            assert hub.run_of(f"{key}-{points}.csv")["state"] == "Succeeded"
+    assert {row["Id"]: row["Points"] for row in hub.data("Customer")} == dict.fromkeys("ABCDEF", 3)
+
+
 def test_ten_deliveries_at_once_give_one_run_and_one_set_of_rows(hub: Hub) -> None:
     hub.put(
         "/interactions/Visit",

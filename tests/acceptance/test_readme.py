@@ -21,8 +21,6 @@ def test_the_walk_with_curl(stack: Stack) -> None:
     assert starts == "make up\n"
     state_dir = Path(stack.clock_file).parent
     script = "set -eu\n" + "\n".join(blocks)
-    script = script.replace("http://127.0.0.1:7071", stack.functions_url)
-    script = script.replace(".local/stack.json", str(state_dir / "stack.json"))
     result = subprocess.run(
         ["sh", "-c", script],
         cwd=ROOT,

@@ -15,8 +15,8 @@ SOME = [
     FailPoint.RUN_RECORDED,
     FailPoint.COUNTS_NOTED,
     FailPoint.ROWS_COMMITTED,
-    FailPoint.BLOCKS_STAGED,
     FailPoint.CORRECTION_COMMITTED,
+    FailPoint.BLOCKS_STAGED,
 ]
 POINTS = list(FailPoint) if THOROUGH else SOME
 

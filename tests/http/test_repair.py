@@ -169,10 +169,10 @@ def test_origins_of_a_profile(client: Client, services: Services, filled: str, c
         **plain,
         "origin": {"ContactId": blob_of(ages, 4), "Name": blob_of(first, 2), "Age": blob_of(ages, 4)},
     }
-    second = ingest(services, filled, container, "Names/1.csv", "id,name\nx,Xu\na,Anna\n")
+    second = ingest(services, filled, container, "Names/1.csv", "id,name\nx,Xu\n\n\na,Anna\n")
     for _ in ("pending", "maintained"):
         origin = client.get(f"{filled}/data/Contact/a?%24expand=Origin").json()["origin"]
-        assert origin == {"ContactId": blob_of(second, 3), "Name": blob_of(second, 3), "Age": blob_of(ages, 4)}
+        assert origin == {"ContactId": blob_of(second, 5), "Name": blob_of(second, 5), "Age": blob_of(ages, 4)}
         maintain(services, filled)
     assert client.get(f"{filled}/data/Contact/c?$expand=origin").json()["origin"] == {"ContactId": blob_of(first, 4)}
     post(client, f"{filled}/runs/{first.run_id}/rejects", CORRECTED)

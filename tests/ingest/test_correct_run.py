@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ FIELDS = [
     {"fieldName": "Age", "fieldType": "Edm.Int32"},
 ]
 BAD = "id,name,age,note\na,Ann,1,x\nb,Bob,none,y\nc,Cyd,3,z\nd,Dan,many,w\n"
+_SEQUENCERS = itertools.count(1)  # blobs of the same second are told apart by them alone
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class World:
         """Uploads a blob and ingests it."""
         blob = self.storage.get_blob_client(self.container, path)
         etag = str(blob.upload_blob(text.encode(), overwrite=True)["etag"]).strip('"')
-        version = BlobVersion(self.container, path, etag, len(text))
+        version = BlobVersion(self.container, path, etag, len(text), f"{next(_SEQUENCERS):064x}")
         stored = self.services.definitions.mapping(self.hub, "Landing", mapping)
         run_id = queue_version(self.services, self.hub, stored, version)
         ingest_blob(self.services, self.hub, run_id, "message")

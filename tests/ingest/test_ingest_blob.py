@@ -134,7 +134,7 @@ def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> Non
     paused = world.take(run_id)
     assert world.ingest(run_id).state is RunState.SUCCEEDED  # the same message, delivered again
     with pytest.raises(ClaimLostError):
-        paused.number()
+        paused.number(1)
     with pytest.raises(ClaimLostError):
         paused.release(RunError(code="Late", message="too late"))
     assert world.run(run_id).state is RunState.SUCCEEDED
@@ -144,7 +144,7 @@ def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> Non
 def test_two_workers_in_the_middle_commit_once(world: World) -> None:
     run_id = world.queue(world.upload("a.csv", ROWS))
     first = world.take(run_id)
-    first.number()
+    first.number(1)
     second = world.take(run_id)
     _ingest(world.services, second)
     with pytest.raises(ClaimLostError):
@@ -198,7 +198,7 @@ def test_a_run_whose_worker_dies_each_time_is_not_tried_for_ever(world: World) -
 def test_an_older_version_never_comes_in_after_a_newer_one(world: World) -> None:
     old = world.queue(world.upload("a.csv", ROWS))
     paused = world.take(old)
-    paused.number()
+    paused.number(1)
     new = world.queue(world.upload("a.csv", "page\n/other\n"))
     assert world.ingest(new, "message-2").state is RunState.SUCCEEDED
     assert world.ingest(old).state is RunState.SUPERSEDED

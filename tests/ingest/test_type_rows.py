@@ -14,6 +14,7 @@ from shared.ingest.read_csv import read_csv
 from shared.lake.schema import changes_schema
 from tests.ingest.typing_cases import (
     NOW,
+    ORDER,
     PATH,
     RUN,
     interaction_type,
@@ -131,7 +132,7 @@ def test_a_typed_row_has_every_column_of_the_lake() -> None:
         reader.read_header()
         (table,) = [typer.type(batch).table for batch in reader]
     assert table.schema.equals(changes_schema(entity_type))
-    shared = {"name": None, "seen": None, "_set": "id,age,tags", "_deleted": False, "_run": RUN, "_order": None}
+    shared = {"name": None, "seen": None, "_set": "id,age,tags", "_deleted": False, "_run": RUN, "_order": ORDER}
     assert table.to_pylist() == [
         {"_key": "a", "id": "a", "age": 36, "tags": [1, 2], "_line": 2, "_ingested_at": NOW, **shared},
         {"_key": "b", "id": "b", "age": None, "tags": None, "_line": 3, "_ingested_at": NOW, **shared},
@@ -246,7 +247,7 @@ def test_a_derived_key_comes_of_path_and_whole_row() -> None:
     assert all(re.fullmatch("[0-9a-f]{32}", key) for key in found)
     assert keys(visit, header, [*rows, ["b", "2", "z"]])[: len(rows)] == found, "a grown file keeps its keys"
     assert not set(keys(visit, header, rows, path="daily/other.csv")) & set(found)
-    assert not set(keys(visit, header, rows, folder="outbox")) & set(found)
+    assert not set(keys(visit, header, rows, path=f"another account/{PATH}")) & set(found)
     assert keys(visit, header, rows, folder="inbox/daily") == found, "a mapping's prefix is no part of them"
 
 

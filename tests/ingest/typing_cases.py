@@ -15,6 +15,7 @@ from shared.settings import Settings
 
 PATH = "daily/people 'A'.csv"
 RUN = "0123456789abcdef0123456789abcdef"
+ORDER = 7
 NOW = datetime(2026, 11, 22, 14, 15, 0, 250, tzinfo=UTC)
 
 
@@ -55,7 +56,7 @@ def mapping_of(
 
 
 def typer_of(entity_type: EntityType, mapping: Mapping, header: list[str], path: str = PATH) -> RowTyper:
-    return RowTyper(entity_type, mapping, header, path, RUN, NOW, Settings())
+    return RowTyper(entity_type, mapping, header, path, RUN, ORDER, NOW, Settings())
 
 
 def type_file(

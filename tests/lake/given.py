@@ -56,6 +56,7 @@ def typed(
     run_id: str = "run",
     line: int = 2,
     ingested_at: datetime = INGESTED_AT,
+    order: int | None = None,
 ) -> pa.Table:
     """Rows as typing makes them: `_key` and the fields that a row names are set; `_deleted` may be."""
     full = [
@@ -66,6 +67,7 @@ def typed(
             "_run": run_id,
             "_line": line + index,
             "_ingested_at": ingested_at,
+            "_order": order,
         }
         for index, row in enumerate(rows)
     ]
@@ -78,12 +80,13 @@ def written(
     folder: Path,
     run_id: str = "run",
     ingested_at: datetime = INGESTED_AT,
+    order: int | None = None,
 ) -> list[Part]:
     """Rows as closed parts in a fresh folder below `folder`."""
     fresh = folder / uuid.uuid4().hex
     fresh.mkdir()
     writer = PartWriter(changes_schema(entity_type), fresh)
-    writer.write(typed(entity_type, rows, run_id, ingested_at=ingested_at))
+    writer.write(typed(entity_type, rows, run_id, ingested_at=ingested_at, order=order))
     return writer.close()
 
 
@@ -95,9 +98,10 @@ def ingest(
     blob: str | None = None,
     number: int = 1,
     ingested_at: datetime = INGESTED_AT,
+    order: int | None = None,
 ) -> bool:
-    """Commits rows as version `number` of a blob; a new blob where none is named."""
+    """Commits rows as version `number` of a blob; a new blob where none is named. `order` is its place among all."""
     changes = lake.changes(HUB, entity_type)
     run_id = uuid.uuid4().hex
-    parts = written(entity_type, rows, folder, run_id, ingested_at)
+    parts = written(entity_type, rows, folder, run_id, ingested_at, order)
     return changes.commit(changes.upload(parts, run_id), blob or uuid.uuid4().hex, number)

@@ -1,7 +1,7 @@
 """The queries of docs/lake.md give what `/data` gives."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def test_the_queries_say_what_data_says(lake: Lake, tmp_path: Path) -> None:
     for age in range(10):
         for entity_type in (customer, visit):
             rows = [{"_key": "a", "Age": age}, {"_key": f"b{age}", "Age": age}, {"_key": "b1", "_deleted": True}]
-            ingest(lake, entity_type, rows, tmp_path, ingested_at=NOW + timedelta(minutes=age))
+            ingest(lake, entity_type, rows, tmp_path, order=age + 1)
         refresh(lake, HUB, customer, NOW)
         if age == 8:
             maintain(lake, HUB, customer, NOW, 21)

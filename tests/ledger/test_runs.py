@@ -221,18 +221,19 @@ def test_a_run_that_was_finished_when_it_was_created_is_not_unfinished(runs: Run
 
 
 def test_versions_are_numbered_one_by_one(runs: Runs) -> None:
-    first = runs.number_version(created(runs, run("a")))
-    second = runs.number_version(created(runs, run("b")))
-    other = runs.number_version(replace(created(runs, run("c")), ledger_key="another blob"))
+    first = runs.number_version(created(runs, run("a")), 5)
+    second = runs.number_version(created(runs, run("b")), 3)
+    other = runs.number_version(replace(created(runs, run("c")), ledger_key="another blob"), 4)
     assert (first.number, second.number, other.number) == (1, 2, 1)
-    assert runs.number_version(first) == first
+    assert runs.number_version(first, 9) == first
+    assert (first.order, second.order, other.order) == (5, 6, 4)
     assert runs.get("Contoso", "a") == first
 
 
 def test_versions_that_are_numbered_at_once_get_numbers_of_their_own(runs: Runs) -> None:
     stored = [created(runs, run(f"r{number}")) for number in range(10)]
     with ThreadPoolExecutor(10) as pool:
-        numbered = list(pool.map(runs.number_version, stored))
+        numbered = list(pool.map(lambda item: runs.number_version(item, 1), stored))
     assert sorted(item.number or 0 for item in numbered) == list(range(1, 11))
     for item in numbered:
         assert runs.get("Contoso", item.run.run_id) == item
@@ -240,31 +241,31 @@ def test_versions_that_are_numbered_at_once_get_numbers_of_their_own(runs: Runs)
 
 def test_a_run_is_numbered_once_whoever_asks(runs: Runs) -> None:
     stored = created(runs, run())
-    assert len(wins([lambda: runs.number_version(stored)] * 8)) == 1
+    assert len(wins([lambda: runs.number_version(stored, 1)] * 8)) == 1
     found = runs.get("Contoso", "a")
     assert found is not None
     assert found.number == 1
-    assert runs.number_version(replace(created(runs, run("b")), ledger_key="key")).number == 2
+    assert runs.number_version(replace(created(runs, run("b")), ledger_key="key"), 1).number == 2
 
 
 def test_a_run_that_was_changed_meanwhile_gets_no_number(runs: Runs) -> None:
     stored = created(runs, run())
     runs.save(stored.with_run(attempts=1))
     with pytest.raises(PreconditionError):
-        runs.number_version(stored)
-    assert runs.number_version(created(runs, run("b"))).number == 1
+        runs.number_version(stored, 1)
+    assert runs.number_version(created(runs, run("b")), 1).number == 1
 
 
 def test_a_run_without_a_blob_cannot_be_numbered(runs: Runs) -> None:
     with pytest.raises(FatalError):
-        runs.number_version(replace(created(runs, run(blob=None)), ledger_key=None))
+        runs.number_version(replace(created(runs, run(blob=None)), ledger_key=None), 1)
 
 
 @pytest.mark.parametrize(
     "act",
     [
         lambda runs, stored: runs.save(stored.with_run(attempts=5)).run.attempts == 5,
-        lambda runs, stored: runs.number_version(stored).number == 1,
+        lambda runs, stored: runs.number_version(stored, 1).number == 1,
         lambda runs, _: runs.create(run("new")),
     ],
 )

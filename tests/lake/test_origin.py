@@ -1,6 +1,5 @@
-"""Rows that come late count where their run stands, and every value knows where it is from: against a dictionary."""
+"""Corrected rows count where their run stands, and every value knows where it is from: against a dictionary."""
 
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,6 @@ import pyarrow as pa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from shared.lake.late_rows import Place, own_rows, placed
 from shared.lake.maintain import maintain
 from shared.lake.origin import traced_instance
 from shared.lake.parts import PartWriter
@@ -20,16 +18,14 @@ from shared.lake.read import instances
 from shared.lake.schema import changes_schema
 from shared.lake.states import refresh
 from shared.lake.store import Lake
-from shared.lake.tables import open_snapshot
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
-from tests.lake.given import HUB, INGESTED_AT, interaction_type, profile_type, typed
+from tests.lake.given import HUB, profile_type, typed
 from tests.lake.oracle import EMPTY
 from tests.thorough import examples
 
 NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
 CUSTOMER = profile_type()
-VISIT = interaction_type()
 
 type Line = tuple[dict[str, Any], bool]
 """A row of a file, and whether it is refused at first."""
@@ -53,7 +49,7 @@ class Blob:
     """What a run has ingested and refused, by line."""
 
     run_id: str
-    settled_ms: int
+    order: int
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
     refused: dict[int, dict[str, Any]] = field(default_factory=dict)
 
@@ -67,26 +63,24 @@ class World:
     blobs: list[Blob] = field(default_factory=list)
 
     def ingest(self, lines: list[Line]) -> None:
-        blob = Blob(uuid.uuid4().hex, 0)
+        blob = Blob(uuid.uuid4().hex, len(self.blobs) + 1)
         for number, (row, is_refused) in enumerate(lines, start=2):
             full = row if row.get("_deleted") else {**row, "CustomerId": row["_key"]}
             (blob.refused if is_refused else blob.rows)[number] = full
         if blob.rows:
             self.commit(self.typed(blob, blob.rows), blob.run_id)
-        blob.settled_ms = self.settle()
         self.blobs.append(blob)
 
     def correct(self, blob: Blob, lines: list[int]) -> None:
         """Brings refused rows of a blob late, as a correction does."""
         rows = {line: blob.refused.pop(line) for line in lines}
-        table = self.typed(blob, rows).sort_by("_line")
-        own = own_rows(self.lake, self.lake.changes(HUB, CUSTOMER).table, CUSTOMER, blob.run_id, len(blob.rows))
-        otherwise = Place(0, blob.settled_ms, INGESTED_AT)
-        self.commit(placed(table, own, otherwise, numbers_keys=False), blob.run_id)
+        self.commit(self.typed(blob, rows).sort_by("_line"), blob.run_id)
         blob.rows |= rows
 
     def typed(self, blob: Blob, rows: Mapping[int, dict[str, Any]]) -> pa.Table:
-        return pa.concat_tables([typed(CUSTOMER, [row], blob.run_id, line) for line, row in rows.items()])
+        return pa.concat_tables(
+            [typed(CUSTOMER, [row], blob.run_id, line, order=blob.order) for line, row in rows.items()]
+        )
 
     def commit(self, table: pa.Table, run_id: str) -> None:
         folder = self.folder / uuid.uuid4().hex
@@ -95,15 +89,6 @@ class World:
         writer.write(table)
         changes = self.lake.changes(HUB, CUSTOMER)
         assert changes.commit(changes.upload(writer.close(), run_id), uuid.uuid4().hex, 1)
-
-    def settle(self) -> int:
-        """A moment, in milliseconds, after all that was committed and before all that will be."""
-        snapshot = open_snapshot(self.lake, self.lake.changes(HUB, CUSTOMER).table)
-        orders = [file.order for file in snapshot.files] if snapshot else []
-        moment = max([*orders, *(blob.settled_ms for blob in self.blobs)], default=0) + 1
-        while time.time_ns() // 1_000_000 <= moment:
-            pass  # two milliseconds at most
-        return moment
 
     def expected(self) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, tuple[str, int]]]]:
         """Instances and origins, by applying every row in the order of blobs and lines."""
@@ -144,7 +129,7 @@ class World:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # each example takes a second or two: shrinking takes long
 )
-def test_late_rows_count_where_their_run_stands(
+def test_corrected_rows_count_where_their_run_stands(
     account: StorageAccount, settings: Settings, tmp_path: Path, steps: list[Any], data: st.DataObject
 ) -> None:
     lake = Lake(account, settings, container=f"lake-{uuid.uuid4().hex[:12]}")
