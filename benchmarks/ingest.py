@@ -76,7 +76,7 @@ def _ingest_one(connection_string: str, hub: str, version: BlobVersion) -> int:
             rejects,
             Path(folder),
             run_id="bench",
-            order=source.order(),
+            order=1,
             now=NOW,
             settings=settings,
         )

@@ -18,6 +18,7 @@ from shared.settings import Settings, read_settings
 if TYPE_CHECKING:
     from shared.definitions.definitions import Definitions
     from shared.lake.store import Lake
+    from shared.ledger.arrival_order import ArrivalOrder
     from shared.ledger.runs import Runs
     from shared.ledger.slots import Slots
     from shared.ledger.sweeps import Sweeps
@@ -63,6 +64,13 @@ class Services:
         from shared.ledger.runs import Runs
 
         return Runs(self._table(TABLE_RUNS), self.clock)
+
+    @cached_property
+    def arrivals(self) -> "ArrivalOrder":
+        """Where blob versions stand among all."""
+        from shared.ledger.arrival_order import ArrivalOrder
+
+        return ArrivalOrder()
 
     @cached_property
     def sweeps(self) -> "Sweeps":

@@ -23,6 +23,13 @@ class FailPoint(StrEnum):
     ROWS_COMMITTED = "rows committed"
     BLOB_COMPLETED = "blob completed"
     RUN_ENDED = "run ended"
+    # Corrections
+    CORRECTION_STORED = "correction stored"
+    CORRECTION_TAKEN = "correction taken"
+    CORRECTION_STAGED = "correction staged"
+    CORRECTION_NOTED = "correction noted"
+    CORRECTION_COMMITTED = "correction committed"
+    CORRECTION_ENDED = "correction ended"
     # Refresh
     STATES_UPLOADED = "states uploaded"
     STATES_COMMITTED = "states committed"

@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     max_gzip_ratio: int = Field(
         500, ge=2, description="A gzip blob that unpacks to more than this many times its size fails its run."
     )
+    max_correction_bytes: int = Field(
+        16 * 1024**2, ge=1024, description="Corrected rows over this many bytes are refused; post them in pieces."
+    )
     engine_memory_mb: int = Field(
         256, ge=64, description="Memory that the query engine may use before it spills to disk, in MB."
     )

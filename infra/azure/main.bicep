@@ -107,6 +107,10 @@ param maxBlobBytes int = 10737418240
 @minValue(2)
 param maxGzipRatio int = 500
 
+@description('Corrected rows over this many bytes are refused; post them in pieces.')
+@minValue(1024)
+param maxCorrectionBytes int = 16777216
+
 @description('Memory that the query engine may use before it spills to disk, in MB.')
 @minValue(64)
 param engineMemoryMB int = 256
@@ -230,6 +234,7 @@ module functionApp 'modules/function-app.bicep' = {
       MAX_COLUMNS: string(maxColumns)
       MAX_BLOB_BYTES: string(maxBlobBytes)
       MAX_GZIP_RATIO: string(maxGzipRatio)
+      MAX_CORRECTION_BYTES: string(maxCorrectionBytes)
       ENGINE_MEMORY_MB: string(engineMemoryMB)
       ENGINE_THREADS: string(engineThreads)
       PYTHON_THREADPOOL_THREAD_COUNT: string(functionThreads)

@@ -19,3 +19,13 @@ HUB_STORAGE = "HUB_STORAGE"
 def rejects_path(hub: str, run_id: str) -> str:
     """Path of a run's rejects in the container `runs`."""
     return f"{hub.lower()}/{run_id}/rejects.csv"
+
+
+def correction_path(hub: str, run_id: str, digest: str) -> str:
+    """Path of a corrected CSV in the container `runs`."""
+    return f"{hub.lower()}/{run_id}/corrections/{digest}.csv"
+
+
+def open_rejects_path(hub: str, run_id: str, attempt: str) -> str:
+    """Path of what an attempt at a correction left of a run's rejects."""
+    return f"{hub.lower()}/{run_id}/rejects-{attempt}.csv"

@@ -8,9 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.app import Services
+from shared.domain.entity_types import EntityType
 from shared.domain.errors import NotFoundError
 from shared.domain.names import NAME_PATTERN, check_name
 from shared.http.conditions import FromReading
+from shared.http.origin import Expand, wants_origin, with_origin
 from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top, answer_page, read_token, write_token
 from shared.http.routing import DefinedName, FromServices, HubName, new_router
 
@@ -50,12 +52,17 @@ def list_kpi_values(
 
 @router.get("/hubs/{hub}/data/{type}('{key:path}')", response_model=Instance, responses=_INSTANCE)
 def get_instance_by_odata_key(
-    reading: FromReading, services: FromServices, hub: HubName, type_name: Annotated[str, Path(alias="type")], key: str
+    reading: FromReading,
+    services: FromServices,
+    hub: HubName,
+    type_name: Annotated[str, Path(alias="type")],
+    key: str,
+    expand: Expand = None,
 ) -> Response:
     """One instance by its id; a quote in the id is doubled."""
     # The id may hold `('` itself; the type's name ends at the first one.
     type_name, _, key = f"{type_name}('{key}".partition("('")
-    return _answer_instance(reading, services, hub, check_name(type_name, "type"), key.replace("''", "'"))
+    return _answer_instance(reading, services, hub, check_name(type_name, "type"), key.replace("''", "'"), expand)
 
 
 @router.get("/hubs/{hub}/data/{type}", response_model=Page[Instance])
@@ -80,18 +87,32 @@ def list_instances(
 
 
 @router.get("/hubs/{hub}/data/{type}/{key:path}", response_model=Instance, responses=_INSTANCE)
-def get_instance(reading: FromReading, services: FromServices, hub: HubName, type_name: TypeName, key: str) -> Response:
+def get_instance(
+    reading: FromReading,
+    services: FromServices,
+    hub: HubName,
+    type_name: TypeName,
+    key: str,
+    expand: Expand = None,
+) -> Response:
     """One instance by its id: of a profile the value of its first strong id, composite ones joined with `_`."""
-    return _answer_instance(reading, services, hub, type_name, key)
+    return _answer_instance(reading, services, hub, type_name, key, expand)
 
 
-def _answer_instance(reading: FromReading, services: Services, hub: str, type_name: str, key: str) -> Response:
-    from shared.lake.read import instance
-
+def _answer_instance(
+    reading: FromReading, services: Services, hub: str, type_name: str, key: str, expand: str | None
+) -> Response:
+    find = with_origin if wants_origin(expand) else _instance
     entity_type = services.definitions.type_named(hub, type_name).document
     # The Functions host decodes a path once, but leaves an encoded slash as it came: `%2F` may mean either.
     for candidate in dict.fromkeys([key.replace("%2F", "/").replace("%2f", "/"), key]):
-        found = instance(services.lake, hub, entity_type, candidate)
+        found = find(services, hub, entity_type, candidate)
         if found is not None:
             return reading.answer(found)
     raise NotFoundError("InstanceNotFound", f"the type {entity_type.type_name!r} has no instance of this id", "id")
+
+
+def _instance(services: Services, hub: str, entity_type: EntityType, key: str) -> dict[str, Any] | None:
+    from shared.lake.read import instance
+
+    return instance(services.lake, hub, entity_type, key)

@@ -8,17 +8,18 @@ from typing import IO, Annotated
 from fastapi import Path, Query
 from pydantic import BeforeValidator
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from shared.app import Services
 from shared.domain.errors import NotFoundError, RefusedError
 from shared.domain.places import rejects_path
 from shared.domain.run import Run, RunKind, RunState
 from shared.http.conditions import FromReading
+from shared.http.csv_body import CsvBody, csv_body
 from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top, answer_page
 from shared.http.routing import FromServices, HubName, new_router
 from shared.ingest.reject_file import HEADER
-from shared.ledger.runs import StoredRun
+from shared.ledger.stored_run import StoredRun
 from shared.storage.blobs import BlobContainer
 
 router = new_router("runs")
@@ -68,8 +69,9 @@ def get_rejects(
     run_id: RunId,
     top: Annotated[int | None, Query(alias="$top", ge=1, description="Rejects at most; all without it")] = None,
 ) -> Response:
-    """The rows that the run refused, as CSV: line, column, code, message and the raw text."""
-    path = rejects_path(hub, _run(services, hub, run_id).run.run_id)
+    """The rows that the run refused and that are not corrected yet, as CSV: line, column, code, message, raw text."""
+    stored = _run(services, hub, run_id)
+    path = stored.rejects or rejects_path(hub, stored.run.run_id)
     etag = _etag_of(services.run_files, path)
     chunks: Iterable[bytes] = services.run_files.download(path, etag) if etag else [_NO_REJECTS]
     etag = etag or "none"
@@ -79,6 +81,27 @@ def get_rejects(
     file, size = _keep(chunks if top is None else _first_records(chunks, top + 1))
     headers = {"ETag": f'"{etag}"', "Content-Length": str(size)}
     return StreamingResponse(_read(file), HTTPStatus.OK, headers, "text/csv; charset=utf-8")
+
+
+@router.post(
+    "/hubs/{hub}/runs/{runId}/rejects",
+    status_code=202,
+    response_model=Run,
+    responses={200: {"model": Run, "description": "These very rows were taken before; nothing changes"}},
+    openapi_extra=csv_body("line,id,name,age\n7,C7,Ann,41\n"),
+)
+def correct_rejects(body: CsvBody, services: FromServices, hub: HubName, run_id: RunId) -> Response:
+    """Ingests corrected rows under the same run, once.
+
+    The CSV has the columns of the file. Its column `line` names the reject that a row replaces; without it rows stand
+    for the open rejects in their order.
+    """
+    from shared.ingest.request_correction import request_correction
+
+    stored = _run(services, hub, run_id)
+    taken = request_correction(services, stored.hub, stored.run.run_id, body.content, body.encoding)
+    status = HTTPStatus.OK if taken.run.state.is_final else HTTPStatus.ACCEPTED
+    return JSONResponse(taken.run.to_json(), status)
 
 
 def _run(services: Services, hub: str, run_id: str) -> StoredRun:

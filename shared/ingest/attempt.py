@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from shared.app import Services
+from shared.domain.correction import StagedCorrection
 from shared.domain.errors import ClaimLostError, FatalError, PreconditionError
 from shared.domain.run import Run, RunError, RunKind, RunState
 from shared.ingest.outcome import STAGED, Outcome
-from shared.ledger.runs import StoredRun
+from shared.ledger.stored_run import StoredRun
 from shared.telemetry import log_finished
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,11 @@ class Attempt:
     def run(self) -> Run:
         """The run as it is recorded."""
         return self._stored.run
+
+    @property
+    def stored(self) -> StoredRun:
+        """The run with what only the server needs of it."""
+        return self._stored
 
     @property
     def mapping_instance(self) -> str | None:
@@ -81,6 +87,17 @@ class Attempt:
             raise _lost(self.run)
         return Outcome.of_staged(self.run)
 
+    def note_correction(self, staged: StagedCorrection) -> None:
+        """Notes the same of a correction."""
+        if self._stored.correction is None:
+            raise FatalError("RunWithoutCorrection", f"the run {self.run.run_id} has no correction to carry out")
+        correction = self._stored.correction.model_copy(update={"staged": staged})
+        self._save(replace(self._stored, correction=correction))
+
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the attempt began."""
+        return self._services.clock.monotonic_ms() - self._began_ms
+
     def release(self, reason: RunError) -> None:
         """Gives the run back for the next attempt, keeping the reason."""
         self._save(self._stored.with_run(state=RunState.QUEUED, error=reason).released())
@@ -96,8 +113,7 @@ class Attempt:
         Args:
             retryable: whether the reconciler may take a Failed run up again.
         """
-        duration_ms = self._services.clock.monotonic_ms() - self._began_ms
-        end(self._services, self._stored, outcome, duration_ms, retryable=retryable)
+        end(self._services, self._stored, outcome, self.elapsed_ms(), retryable=retryable)
 
     def _save(self, changed: StoredRun) -> None:
         try:
@@ -127,7 +143,8 @@ def take(services: Services, hub: str, run_id: str, worker: str) -> Attempt | No
         taken = stored.with_run(
             state=RunState.RUNNING,
             attempts=stored.run.attempts + 1,
-            started_at=services.clock.now(),
+            # A correction belongs to the run that began then.
+            started_at=stored.run.started_at if stored.correction else services.clock.now(),
             error=None,
         )
         try:

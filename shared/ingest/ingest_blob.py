@@ -29,11 +29,12 @@ from shared.domain.places import rejects_path
 from shared.domain.run import RunError, RunState
 from shared.failpoints import FailPoint, failpoint
 from shared.ingest.attempt import Attempt, end, take
+from shared.ingest.correct_run import correct_run
 from shared.ingest.outcome import STAGED, Outcome
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.source import Source, open_source
 from shared.ingest.stage import stage_rows
-from shared.ledger.runs import StoredRun
+from shared.ledger.stored_run import StoredRun
 from shared.work_folder import work_folder
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ MAPPING_PAUSED = "MappingPaused"
 
 
 def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
-    """Ingests one blob version for one mapping, exactly once however often it is called.
+    """Ingests one blob version for one mapping, or a correction of its rows, exactly once however often it is called.
 
     Args:
         services: of the process.
@@ -64,7 +65,10 @@ def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
         return
     failpoint(FailPoint.RUN_TAKEN)
     try:
-        _carry_out(services, attempt)
+        if attempt.stored.correction is None:
+            _carry_out(services, attempt)
+        else:
+            correct_run(services, attempt)
     except ClaimLostError:
         logger.info("run %s is in the hands of another worker", run_id)
 
@@ -138,7 +142,7 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
         raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
     with open_source(services, mapping, _version(attempt)) as source:
         # Numbered before the ETag is compared: whoever finds a newer version there comes later in the numbers.
-        number = attempt.number(source.order())
+        number = attempt.number(_order(services, source))
         failpoint(FailPoint.VERSION_NUMBERED)
         outcome = _stage_and_commit(services, attempt, mapping, entity_type, changes, source, number)
         # A file with rejects stays where it is: whoever corrects it needs it.
@@ -147,6 +151,12 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
         note = source.complete(mapping.document)
         failpoint(FailPoint.BLOB_COMPLETED)
         return outcome.with_note("completeOperation", note)
+
+
+def _order(services: Services, source: Source) -> int:
+    """Where the version stands among those of all blobs; a blob that is gone brings nothing."""
+    modified = source.last_modified()
+    return 0 if modified is None else services.arrivals.place(modified, source.version.sequencer)
 
 
 def _complete(services: Services, mapping: Stored[Mapping], attempt: Attempt) -> str | None:

@@ -4,17 +4,18 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping as Facts
+from contextlib import suppress
 from typing import Any
 
 from shared.app import Services
 from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion
 from shared.domain.connectors import AzureBlobConnector
-from shared.domain.errors import InvalidRequestError
+from shared.domain.errors import InvalidRequestError, PreconditionError
 from shared.domain.mappings import Mapping
 from shared.domain.run import Run, RunBlob, RunKind, RunState, blob_ledger_key, ingest_run_id
 from shared.failpoints import FailPoint, failpoint
-from shared.ledger.runs import StoredRun
+from shared.ledger.stored_run import StoredRun
 from shared.storage.event_grid import BlobCreated, is_committing, parse_blob_created
 
 logger = logging.getLogger(__name__)
@@ -53,28 +54,50 @@ def take_event(services: Services, event: Facts[str, Any]) -> list[str]:
     return queued
 
 
-def queue_version(services: Services, hub: str, mapping: Stored[Mapping], version: BlobVersion) -> str:
+def queue_version(
+    services: Services, hub: str, mapping: Stored[Mapping], version: BlobVersion, delay_s: int = 0
+) -> str:
     """Makes sure that the version has its one run for the mapping, and that the queue knows of it.
 
     A run that is still Queued is sent again: whoever created it may have died before it was sent, and a
     message too many does no harm.
+
+    Args:
+        services: of the process.
+        hub: name of the hub.
+        mapping: that the version matches.
+        version: of the blob.
+        delay_s: after which the run may begin.
+
+    Returns:
+        The run's id.
     """
     run = new_run(services, hub, mapping, version)
     if services.runs.create(run):
         failpoint(FailPoint.RUN_RECORDED)
-        queue_run(services, run)
+        queue_run(services, run, delay_s)
         failpoint(FailPoint.RUN_QUEUED)
         return run.run.run_id
     known = services.runs.get(hub, run.run.run_id)
     if known is not None and known.run.state is RunState.QUEUED:
-        queue_run(services, known)
+        _note_sequencer(services, known, version)
+        queue_run(services, known, delay_s)
     return run.run.run_id
 
 
-def queue_run(services: Services, stored: StoredRun) -> None:
-    """Sends the message that has a run carried out."""
+def _note_sequencer(services: Services, known: StoredRun, version: BlobVersion) -> None:
+    """Adds what only the event knows to a run that was found by listing before it."""
+    blob = known.run.blob
+    if blob is None or blob.sequencer is not None or version.sequencer is None or known.number is not None:
+        return
+    with suppress(PreconditionError):  # somebody has just taken it up
+        services.runs.save(known.with_run(blob=blob.model_copy(update={"sequencer": version.sequencer})))
+
+
+def queue_run(services: Services, stored: StoredRun, delay_s: int = 0) -> None:
+    """Sends the message that has a run carried out, after `delay_s` seconds."""
     run = stored.run
-    services.ingest_queue.send({"hub": stored.hub, "connector": run.connector, "runId": run.run_id})
+    services.ingest_queue.send({"hub": stored.hub, "connector": run.connector, "runId": run.run_id}, delay_s)
 
 
 def new_run(services: Services, hub: str, mapping: Stored[Mapping], version: BlobVersion) -> StoredRun:

@@ -7,6 +7,7 @@ from typing import Any
 from shared.app import Services
 from shared.domain.errors import DeferredError, NotFoundError
 from shared.domain.run import RunError, RunKind
+from shared.ingest.correct_run import give_up_correction
 from shared.ingest.ingest_blob import MAPPING_PAUSED, give_up_run, ingest_blob
 from shared.ingest.sweep import carry_out_backfill, fail_backfill, sweep_by_schedule
 
@@ -61,7 +62,10 @@ def give_up(services: Services, message: Any) -> None:
             stored = services.runs.get(hub, run_id)
             if stored is None or stored.run.kind is not RunKind.INGEST or stored.run.state.is_final:
                 return
-            give_up_run(services, stored)
+            if stored.correction is not None:
+                give_up_correction(services, stored)
+            else:
+                give_up_run(services, stored)
         case _:
             logger.error("a message of the queue ingest-poison is not understood; it is dropped")
 

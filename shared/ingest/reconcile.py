@@ -15,7 +15,7 @@ from shared.domain.mappings import Mapping
 from shared.domain.run import RunKind
 from shared.ingest.match import queue_run
 from shared.ingest.sweep import Place, is_outdated, request_sweep, take_up_again
-from shared.ledger.runs import StoredRun
+from shared.ledger.stored_run import StoredRun
 from shared.ledger.sweeps import Sweep
 from shared.telemetry import failing_alone
 

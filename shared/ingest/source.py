@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Generator
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from shared.app import Services
 from shared.definitions.store import Stored
-from shared.domain.blob_version import BlobVersion, order_among_blobs
+from shared.domain.blob_version import BlobVersion
 from shared.domain.errors import (
     DeferredError,
     HubError,
@@ -51,13 +52,13 @@ class Source:
     ) -> None:
         self._turn.close()
 
-    def order(self) -> int:
-        """Where the version stands among those of all blobs; 0 where the blob is gone."""
+    def last_modified(self) -> datetime | None:
+        """When the blob was committed, to the second; None where it is gone. Of a newer version, if there is one."""
         try:
-            modified = self._container.properties(self.version.path).last_modified
+            with self._turn:
+                return self._container.properties(self.version.path).last_modified
         except NotFoundError:
-            return 0
-        return order_among_blobs(modified, self.version.sequencer)
+            return None
 
     def check_current(self) -> None:
         """Looks whether the blob still holds this version.

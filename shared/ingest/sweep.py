@@ -29,6 +29,9 @@ OVERLAP = timedelta(hours=2)
 COMPLETE_EVERY = timedelta(days=1)
 _PARALLEL_REQUESTS = 8
 _PAGE = 1_000
+# The event of a blob that was just committed may be on its way, and it alone tells the order within a second.
+_FRESH = timedelta(minutes=1)
+_EVENTS_TAKE_S = 3
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,8 @@ def sweep_mapping(services: Services, place: Place, *, complete: bool = False, t
         run_id = new_run(services, hub, mapping, version).run.run_id
         state = state_of(run_id)
         if state is None:
-            queue_version(services, hub, mapping, version)
+            is_fresh = entry.last_modified > seen - _FRESH
+            queue_version(services, hub, mapping, version, _EVENTS_TAKE_S if is_fresh else 0)
             return True
         return take_failed and state is RunState.FAILED and take_up_again(services, hub, run_id)
 

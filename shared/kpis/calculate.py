@@ -15,7 +15,7 @@ from shared.failpoints import FailPoint, failpoint
 from shared.kpis.value_sql import changes_sql, values_sql
 from shared.kpis.windows import time_column
 from shared.lake.sql import quoted, temporary
-from shared.ledger.runs import StoredRun
+from shared.ledger.stored_run import StoredRun
 from shared.telemetry import log_finished
 
 logger = logging.getLogger(__name__)

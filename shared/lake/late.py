@@ -1,4 +1,5 @@
-"""Changes that came late: blob versions that stand before others whose rows are merged already.
+"""Changes that came late: rows that stand before others that are merged already, of an earlier blob version, or
+corrected rows of one whose other rows are in.
 
 Merged rows do not say which change each of their fields is from. So a key for which something came late is merged from
 all its changes once more.
@@ -41,8 +42,9 @@ def link_changes(
     if not files:
         return files
     columns = [*changes.columns.values()]
+    # Rows of the same order may be later lines of the same file: corrected rows stand between them.
     new = change_rows(files, columns)
-    keys = temporary(work.connection, "TABLE", f"SELECT DISTINCT {_KEY} FROM {new} WHERE {_ORDER} < {int(merged_to)}")
+    keys = temporary(work.connection, "TABLE", f"SELECT DISTINCT {_KEY} FROM {new} WHERE {_ORDER} <= {int(merged_to)}")
     found = first_row(work.connection, f"SELECT count(*), min({_KEY}), max({_KEY}) FROM {keys}")
     if found is None or not found[0]:
         return files

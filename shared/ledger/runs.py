@@ -3,17 +3,18 @@
 A run has two rows in the partition of its hub, always written in one transaction: `run|ID`, by which it is
 found and whose ETag guards every change, and `time|INVERTED TICKS|ID`, by which lists are newest first. While
 it is not finished it has a third, `open|ID`; while it is Failed and to be tried again by itself, `retry|ID`.
-`blob|KEY` holds the newest version number of a blob, and its order.
+`blob|KEY` holds the newest version number of a blob, and its order; `correction|ID|DIGEST` says that a run was given a
+correction.
 """
 
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
 
 from shared.clock import Clock
+from shared.domain.correction import Correction
 from shared.domain.errors import (
     CommitConflictError,
     ConflictError,
@@ -24,6 +25,7 @@ from shared.domain.errors import (
 from shared.domain.names import name_key
 from shared.domain.run import Run, RunKind, RunState
 from shared.ledger.run_document import read_run, write_run
+from shared.ledger.stored_run import StoredRun
 from shared.storage.tables import (
     ETAG,
     Delete,
@@ -37,77 +39,13 @@ from shared.storage.tables import (
     rows_below,
 )
 
-# No invocation outlives the functionTimeout of host.json, which is as long.
-CLAIM_LENGTH = timedelta(minutes=30)
-FIRST_PAUSE = timedelta(minutes=7)
-_LONGEST_PAUSE_AFTER = 8
 # The SDK cuts the fractions off a time in a filter.
 _FILTER_STEP = timedelta(seconds=1)
-_RUN, _TIME, _OPEN, _RETRY, _BLOB = "run|", "time|", "open|", "retry|", "blob|"
+_RUN, _TIME, _OPEN, _RETRY, _BLOB, _CORRECTION = "run|", "time|", "open|", "retry|", "blob|", "correction|"
 _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 _MICROSECONDS = timedelta(microseconds=1)
 _LAST_TICK = 10**18 - 1
 _RACES = 20
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """A run with what only the server needs of it.
-
-    Attributes:
-        etag: of the stored record; empty for one that is not stored yet.
-        number: the version number of the blob for the mapping; None until `Runs.number_version`.
-        order: where the version stands among those of all blobs; ascends with `number`.
-        ledger_key: of the blob for the mapping (`domain.run.blob_ledger_key`).
-        claimed_by: who works on it, and `claimed_until`, machine time.
-        changed: machine time of the last save; None for a run that is not stored yet.
-        is_retryable: whether a Failed run may be taken up again by itself.
-        mapping_instance: tells a mapping from an earlier one of the same name.
-        was_open: whether the stored record says that the run is unfinished.
-        had_retry: whether the stored record has a row that has it tried again.
-    """
-
-    hub: str
-    run: Run
-    etag: str = ""
-    number: int | None = None
-    order: int = 0
-    ledger_key: str | None = None
-    claimed_by: str | None = None
-    claimed_until: datetime | None = None
-    changed: datetime | None = None
-    is_retryable: bool = False
-    mapping_instance: str | None = None
-    was_open: bool = True
-    had_retry: bool = False
-
-    @property
-    def retry_at(self) -> datetime | None:
-        """Machine time at which a Failed run is tried again: after a quarter of an hour, then half an hour, ..."""
-        if not self.is_retryable or self.changed is None or self.run.state is not RunState.FAILED:
-            return None
-        return self.changed + FIRST_PAUSE * (1 << min(self.run.attempts, _LONGEST_PAUSE_AFTER))
-
-    def with_run(self, **changes: Any) -> Self:
-        """The same record with changed properties of its run."""
-        return replace(self, run=self.run.model_copy(update=changes))
-
-    def claimed(self, worker: str, now: datetime) -> Self:
-        """The record as `worker` holds it from `now` on, machine time."""
-        return replace(self, claimed_by=worker, claimed_until=now + CLAIM_LENGTH)
-
-    def is_claimed_by_another(self, worker: str, now: datetime) -> bool:
-        """Whether another worker is at it."""
-        return (
-            self.run.state is RunState.RUNNING
-            and self.claimed_by != worker
-            and self.claimed_until is not None
-            and self.claimed_until > now
-        )
-
-    def released(self) -> Self:
-        """The record as nobody holds it."""
-        return replace(self, claimed_by=None, claimed_until=None)
 
 
 class Runs:
@@ -150,9 +88,32 @@ class Runs:
         Raises:
             PreconditionError: somebody else has changed it meanwhile; nothing was stored.
         """
-        stored = replace(stored, changed=self._clock.machine_now())
-        operations, write_id = _replacing(stored)
-        return self._saved(stored, operations, write_id)
+        return self._save_with(stored)
+
+    def take_correction(self, stored: StoredRun, correction: Correction) -> StoredRun:
+        """Stores a record together with the fact that the run was given a correction.
+
+        Raises:
+            PreconditionError: somebody else has changed the record meanwhile. ConflictError: the run was given this
+                correction before. Nothing was stored.
+        """
+        keys = {"PartitionKey": name_key(stored.hub), "RowKey": _correction_key(stored, correction.digest)}
+        return self._save_with(replace(stored, correction=correction), Insert(keys))
+
+    def drop_correction(self, stored: StoredRun) -> StoredRun:
+        """Stores a record without its correction, of which nothing was ingested; it may be given again.
+
+        Raises:
+            PreconditionError: somebody else has changed the record meanwhile; nothing was stored.
+        """
+        if stored.correction is None:
+            return self.save(stored)
+        key = _correction_key(stored, stored.correction.digest)
+        return self._save_with(replace(stored, correction=None), Delete(name_key(stored.hub), key))
+
+    def has_taken(self, stored: StoredRun, digest: str) -> bool:
+        """Whether the run was given a correction, be it done or waiting."""
+        return self._table.get(name_key(stored.hub), _correction_key(stored, digest)) is not None
 
     def change(self, first: StoredRun, change: Callable[[StoredRun], StoredRun | None]) -> StoredRun | None:
         """Changes a record, on top of whatever others have made of it meanwhile.
@@ -288,6 +249,11 @@ class Runs:
             if stored is not None and still(stored):
                 yield stored
 
+    def _save_with(self, stored: StoredRun, *more: Operation) -> StoredRun:
+        stored = replace(stored, changed=self._clock.machine_now())
+        operations, write_id = _replacing(stored)
+        return self._saved(stored, [*operations, *more], write_id)
+
     def _saved(self, stored: StoredRun, operations: list[Operation], write_id: str) -> StoredRun:
         try:
             etag = self._table.transact(operations)[0]
@@ -341,6 +307,8 @@ def _row(stored: StoredRun) -> tuple[Row, str]:
         "isRetryable": stored.is_retryable,
         "retryAt": stored.retry_at,
         "mappingInstance": stored.mapping_instance,
+        "correction": stored.correction.model_dump_json() if stored.correction else None,
+        "rejects": stored.rejects,
         "writeId": write_id,
         "run": write_run(run),
     }
@@ -363,6 +331,8 @@ def _stored(hub: str, row: Row) -> StoredRun:
         mapping_instance=row.get("mappingInstance"),
         was_open=not run.state.is_final,
         had_retry=row.get("retryAt") is not None,
+        correction=Correction.model_validate_json(correction) if (correction := row.get("correction")) else None,
+        rejects=row.get("rejects"),
     )
 
 
@@ -384,6 +354,10 @@ def _open_key(stored: StoredRun) -> str:
 
 def _retry_key(stored: StoredRun) -> str:
     return f"{_RETRY}{stored.run.run_id}"
+
+
+def _correction_key(stored: StoredRun, digest: str) -> str:
+    return f"{_CORRECTION}{stored.run.run_id}|{digest}"
 
 
 def _time_key(stored: StoredRun) -> str:

@@ -12,7 +12,7 @@ from shared.domain.errors import HubError, PreconditionError, RefusedError
 from shared.domain.run import Run, RunError, RunKind, RunState, cleanup_run_id
 from shared.domain.slot import slot_of_path
 from shared.failpoints import FailPoint, failpoint
-from shared.ledger.runs import StoredRun
+from shared.ledger.stored_run import StoredRun
 from shared.outbound.entity import listed_entities
 from shared.storage.blobs import BlobEntry
 from shared.storage.destination import DestinationContainer

@@ -8,8 +8,8 @@ from typing import Any
 from shared.domain.errors import HubError
 from shared.domain.run import Run, RunError, RunKind, RunState
 from shared.domain.slot import data_path
-from shared.ledger.runs import StoredRun
 from shared.ledger.slots import Plan, Published
+from shared.ledger.stored_run import StoredRun
 from shared.outbound.plan import Export
 from shared.telemetry import log_finished
 

@@ -21,7 +21,8 @@ from shared.domain.errors import HubError
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
 from shared.domain.run import Run, RunError, RunKind
-from shared.ledger.runs import Runs, StoredRun
+from shared.ledger.runs import Runs
+from shared.ledger.stored_run import StoredRun
 from shared.settings import Settings
 from shared.storage.blobs import BlobContainer
 from shared.storage.destination import DestinationContainer

@@ -52,7 +52,7 @@ def test_every_answer_is_for_the_caller_alone(client: Client, path: str) -> None
         ("GET", "/nowhere", 404, "RouteNotFound", None),
         ("PUT", "/hubs/contoso/links/L1", 404, "RouteNotFound", None),
         ("GET", "/hubs/contoso/relationships", 404, "RouteNotFound", None),
-        ("POST", "/hubs/contoso/connectors/c1/suggest", 404, "RouteNotFound", None),
+        ("GET", "/hubs/contoso/connectors/c1/slots", 404, "RouteNotFound", None),
         ("GET", "/docs", 404, "RouteNotFound", None),
         ("GET", "/hubs//profiles", 404, "RouteNotFound", None),
         ("POST", "/hubs", 405, "MethodNotAllowed", "GET, HEAD"),

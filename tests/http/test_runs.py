@@ -18,7 +18,7 @@ from shared.domain.reject import Reject
 from shared.domain.run import Run, RunBlob, RunError, RunKind, RunState
 from shared.http.app import create_http_app
 from shared.ingest.reject_file import RejectFile
-from shared.ledger.runs import StoredRun
+from shared.ledger.stored_run import StoredRun
 from shared.settings import Settings
 from shared.storage.blobs import BlobContainer
 from tests.http.conftest import Client

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from shared.app import Services
 from shared.domain.run import Run
 from shared.ingest.ingest_blob import ingest_blob
-from shared.ingest.sweep import sweep_named
+from shared.ingest.sweep import carry_out_backfill, request_backfill
 from tests.http import bodies
 from tests.http.bodies import Body
 from tests.http.conftest import Client
@@ -59,7 +59,8 @@ class Landing:
         answer = self.client.put(f"{self.path}/mappings/{mapping['name']}", mapping["body"])
         assert answer.status_code == 201, answer.text
         hub = self.hub.removeprefix("/hubs/")
-        sweep_named(self.services, hub, "Files", mapping["name"])
+        backfill = request_backfill(self.services, self.services.definitions.mapping(hub, "Files", mapping["name"]))
+        carry_out_backfill(self.services, hub, "Files", mapping["name"], backfill.number)
         path = suggestion["blob"].split("/", maxsplit=1)[1]
         stored = next(
             run

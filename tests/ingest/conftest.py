@@ -25,7 +25,7 @@ from shared.ingest.attempt import Attempt, take
 from shared.ingest.ingest_blob import ingest_blob
 from shared.ingest.match import queue_version
 from shared.lake.tables import open_snapshot
-from shared.ledger.runs import StoredRun
+from shared.ledger.stored_run import StoredRun
 from tests.ingest.host import work_off
 from tests.local_services import STORAGE_SECRET, development, running_vault
 

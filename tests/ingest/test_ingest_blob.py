@@ -10,7 +10,7 @@ from shared.ingest.ingest_blob import _ingest, ingest_blob
 from shared.ingest.messages import give_up, take_message
 from shared.ingest.reconcile import reconcile, wake_left_behind
 from shared.ingest.sweep import carry_out_backfill, request_backfill
-from shared.ledger.runs import StoredRun
+from shared.ledger.stored_run import StoredRun
 from tests.ingest.conftest import MESSAGE, ROWS, World
 
 

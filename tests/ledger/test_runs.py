@@ -18,7 +18,8 @@ from shared.clock import Clock
 from shared.domain.errors import FatalError, InvalidRequestError, PreconditionError, UnavailableError
 from shared.domain.run import Run, RunBlob, RunError, RunKind, RunState
 from shared.ledger.run_document import read_run, write_run
-from shared.ledger.runs import Runs, StoredRun
+from shared.ledger.runs import Runs
+from shared.ledger.stored_run import StoredRun
 from shared.settings import Settings
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, LoseAnswer, Request, running_proxy

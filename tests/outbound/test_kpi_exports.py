@@ -9,7 +9,7 @@ import pytest
 
 from shared.domain.run import Run, RunKind, RunState, kpi_run_id
 from shared.domain.slot import SLOT_LENGTH, slot_of
-from shared.ledger.runs import StoredRun
+from shared.ledger.stored_run import StoredRun
 from shared.outbound.due import request_kpi
 from shared.outbound.messages import give_up, take_message
 from tests.outbound.conftest import CUSTOMER, NOON, HubUnderTest

@@ -1,0 +1,273 @@
+"""The story of a correction: corrected rows join the run that refused them.
+
+As with a blob: the rows are staged, what they will bring is noted, one commit lets them in, and the record says so. The
+commit carries the correction's own application transaction, so a message that comes again finds it done. The record
+names the file of the rejects that are left, so counts and rejects change at one stroke.
+"""
+
+import logging
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.app import Services
+from shared.domain.blob_version import BlobVersion
+from shared.domain.correction import Correction, StagedCorrection, correction_ledger_key
+from shared.domain.entity_types import EntityType
+from shared.domain.errors import (
+    ClaimLostError,
+    ConflictError,
+    DeferredError,
+    FatalError,
+    HubError,
+    PreconditionError,
+    Recovery,
+    recovery,
+)
+from shared.domain.places import correction_path, open_rejects_path
+from shared.domain.run import RunError, RunState
+from shared.failpoints import FailPoint, failpoint
+from shared.ingest.attempt import Attempt
+from shared.ingest.correction_target import find_mapping, mapping_to_read_with, type_of
+from shared.ingest.source import open_source
+from shared.ledger.stored_run import StoredRun
+from shared.telemetry import log_finished
+from shared.work_folder import work_folder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shared.domain.reject import Reject
+    from shared.lake.changes import Changes, UploadedPart
+
+logger = logging.getLogger(__name__)
+
+REPAIRS = "repairs"
+_ONCE = 1  # number of the application transaction
+_KEPT_REPAIRS = 50
+
+
+def correct_run(services: Services, attempt: Attempt) -> None:
+    """Carries out the correction that the run waits with, exactly once however often it is called.
+
+    Raises:
+        TransientError, FatalError, or anything unexpected: the message is to be delivered again.
+        ClaimLostError: another worker has taken the run over.
+        DeferredError: the source is busy; the run is Queued as before.
+    """
+    try:
+        done, note = _correct(services, attempt)
+    except ClaimLostError:
+        raise
+    except DeferredError as error:
+        attempt.put_back(RunError(code=error.code, message=error.message))
+        raise
+    except HubError as error:
+        reason = RunError(code=error.code, message=error.message)
+        if recovery(error) is Recovery.RETRY:
+            attempt.release(reason)
+            raise
+        end_in_vain(services, attempt.stored, reason)
+    except Exception as error:
+        message = f"an unexpected {type(error).__name__} ended the attempt; the log has it under this run's id"
+        logger.exception("the correction of run %s failed unexpectedly", attempt.run.run_id)
+        attempt.release(RunError(code="InternalError", message=message))
+        raise
+    else:
+        _end(services, attempt.stored, done, note, attempt.elapsed_ms())
+        failpoint(FailPoint.CORRECTION_ENDED)
+
+
+def give_up_correction(services: Services, stored: StoredRun) -> None:
+    """Ends a correction whose message was tried in vain; where its rows are in, it says so.
+
+    Raises:
+        ClaimLostError: the run goes on elsewhere at this very moment.
+        TransientError: whether the rows are in cannot be seen.
+    """
+    lost = "the worker ended in the middle of every attempt; see the log of its instance"
+    reason = stored.run.error or RunError(code="WorkerLost", message=lost)
+    done = _correction_of(stored).staged
+    try:
+        is_committed = done is not None and _is_committed(services, stored)
+    except ConflictError:
+        is_committed = False  # the type is gone, and the rows with it
+    if done is not None and is_committed:
+        _end(services, stored, done, reason.message, 0)
+    else:
+        end_in_vain(services, stored, reason)
+
+
+def end_in_vain(services: Services, stored: StoredRun, reason: RunError) -> None:
+    """Records that nothing of a correction was ingested; the same rows may be given again."""
+    repair = {**_facts(services, stored), "ingested": 0, "error": reason.to_json()}
+    ended = stored.with_run(
+        state=RunState.PARTIALLY_SUCCEEDED,
+        error=None,
+        finished_at=services.clock.now(),
+        details=_with_repair(stored, repair),
+    )
+    try:
+        saved = services.runs.drop_correction(ended.released())
+    except PreconditionError as error:
+        raise _lost(stored) from error
+    log_finished(stored.hub, saved.run)
+
+
+def _end(services: Services, stored: StoredRun, done: StagedCorrection, note: str | None, duration_ms: int) -> None:
+    run = stored.run
+    repair = {**_facts(services, stored), "ingested": done.ingested, "rejected": done.refused}
+    details = _with_repair(stored, repair)
+    if note is not None:
+        details["completeOperation"] = note
+    ingested = run.rows_ingested + done.ingested
+    ended = stored.with_run(
+        state=RunState.PARTIALLY_SUCCEEDED if done.still_open else RunState.SUCCEEDED,
+        error=None,
+        finished_at=services.clock.now(),
+        duration_ms=duration_ms,
+        rows_read=ingested + done.still_open,
+        rows_ingested=ingested,
+        rows_rejected=done.still_open,
+        details=details,
+    )
+    try:
+        saved = services.runs.save(replace(ended.released(), correction=None, rejects=done.rejects))
+    except PreconditionError as error:
+        raise _lost(stored) from error
+    log_finished(stored.hub, saved.run)
+
+
+def _correct(services: Services, attempt: Attempt) -> tuple[StagedCorrection, str | None]:
+    """Brings the rows in, and says what they brought and why the complete operation failed, if it did."""
+    correction = _correction_of(attempt.stored)
+    entity_type = type_of(services, attempt.stored)
+    changes = services.lake.changes(attempt.hub, entity_type)
+    if correction.staged is not None and _is_committed(services, attempt.stored, changes):
+        done = correction.staged  # a crash came between the commit and the run's record
+    else:
+        done, uploaded = _stage(services, attempt, correction, entity_type, changes)
+        failpoint(FailPoint.CORRECTION_STAGED)
+        attempt.note_correction(done)
+        failpoint(FailPoint.CORRECTION_NOTED)
+        if uploaded:
+            changes.commit(uploaded, correction_ledger_key(attempt.run.run_id, correction.digest), _ONCE)
+        failpoint(FailPoint.CORRECTION_COMMITTED)
+    return done, None if done.still_open else _complete(services, attempt.stored)
+
+
+def _stage(
+    services: Services, attempt: Attempt, correction: Correction, entity_type: EntityType, changes: "Changes"
+) -> "tuple[StagedCorrection, list[UploadedPart]]":
+    from shared.ingest.corrected_rows import read_corrected, replaced_lines
+    from shared.ingest.open_rejects import fetch_rejects, open_lines, write_what_is_left
+    from shared.ingest.type_rows import RowTyper
+
+    stored, run, settings = attempt.stored, attempt.run, services.settings
+    mapping = mapping_to_read_with(services, stored)
+    content = services.run_files.read_bytes(correction_path(stored.hub, run.run_id, correction.digest))
+    corrected = read_corrected([content], run, mapping, entity_type, correction.encoding, settings)
+    with work_folder() as folder:
+        before = fetch_rejects(services, stored, folder)
+        lines = replaced_lines(corrected, open_lines(before))
+        tables: list[pa.Table] = []
+        refused: list[Reject] = []
+        place = _place(services, stored)
+        # As the run's other rows: the order of its blob version, and the lines of the file.
+        with RowTyper(
+            entity_type, mapping, corrected.header, place, run.run_id, stored.order, services.clock.now(), settings
+        ) as typer:
+            for batch in corrected.relined(lines):
+                typed = typer.type(batch)
+                tables.append(typed.table)
+                refused += typed.rejects
+        left = folder / "rejects.csv"
+        still_open = write_what_is_left(before, left, set(lines.tolist()), refused)
+        path = open_rejects_path(stored.hub, run.run_id, uuid.uuid4().hex[:12])
+        services.run_files.upload_file(path, left)
+        uploaded = _upload(services, stored, entity_type, changes, tables, folder)
+    ingested = corrected.rows - len(refused)
+    return StagedCorrection(ingested=ingested, refused=len(refused), still_open=still_open, rejects=path), uploaded
+
+
+def _upload(
+    services: Services,
+    stored: StoredRun,
+    entity_type: EntityType,
+    changes: "Changes",
+    tables: "list[pa.Table]",
+    folder: Path,
+) -> "list[UploadedPart]":
+    """Puts the rows into the table's folder."""
+    import pyarrow as pa
+
+    from shared.lake.equal_rows import number_after
+    from shared.lake.parts import PartWriter
+    from shared.lake.schema import LINE, changes_schema
+
+    rows, run = pa.concat_tables(tables).sort_by(LINE), stored.run
+    if not rows.num_rows:
+        return []
+    if not entity_type.key_fields:
+        rows = number_after(services.lake, changes.table, rows, run.run_id, run.rows_ingested)
+    writer = PartWriter(changes_schema(entity_type), folder)
+    writer.write(rows)
+    return changes.upload(writer.close(), run.run_id)
+
+
+def _place(services: Services, stored: StoredRun) -> str:
+    """Account, container and path of the blob: a part of derived ids."""
+    mapping = find_mapping(services, stored)
+    if mapping is None:
+        raise ConflictError("MappingGone", "the run's mapping was deleted; nobody knows how to read the rows")
+    return open_source(services, mapping, _version(stored)).place
+
+
+def _version(stored: StoredRun) -> BlobVersion:
+    blob = stored.run.blob
+    if blob is None:
+        raise FatalError("RunWithoutBlob", f"the run {stored.run.run_id} has no blob")
+    return BlobVersion(blob.container, blob.path, blob.etag, blob.size, blob.sequencer)
+
+
+def _complete(services: Services, stored: StoredRun) -> str | None:
+    """Carries out the mapping's `completeOperation`, now that every row of the file is in."""
+    mapping = find_mapping(services, stored)
+    if mapping is None:
+        return None
+    try:
+        with open_source(services, mapping, _version(stored)) as source:
+            return source.complete(mapping.document)
+    except HubError as error:
+        if recovery(error) is Recovery.RETRY or isinstance(error, DeferredError):
+            raise
+        return error.message
+
+
+def _is_committed(services: Services, stored: StoredRun, changes: "Changes | None" = None) -> bool:
+    changes = changes or services.lake.changes(stored.hub, type_of(services, stored))
+    key = correction_ledger_key(stored.run.run_id, _correction_of(stored).digest)
+    return changes.committed_number(key) == _ONCE
+
+
+def _correction_of(stored: StoredRun) -> Correction:
+    if stored.correction is None:
+        raise FatalError("RunWithoutCorrection", f"the run {stored.run.run_id} has no correction to carry out")
+    return stored.correction
+
+
+def _facts(services: Services, stored: StoredRun) -> dict[str, Any]:
+    correction = _correction_of(stored)
+    facts = correction.model_copy(update={"encoding": None, "staged": None}).to_json()
+    return {**facts, "finishedAt": services.clock.now().isoformat().replace("+00:00", "Z")}
+
+
+def _with_repair(stored: StoredRun, repair: dict[str, Any]) -> dict[str, Any]:
+    earlier = stored.run.details.get(REPAIRS)
+    kept = [item for item in earlier if isinstance(item, dict)] if isinstance(earlier, list) else []
+    return {**stored.run.details, REPAIRS: [*kept, repair][-_KEPT_REPAIRS:]}
+
+
+def _lost(stored: StoredRun) -> ClaimLostError:
+    return ClaimLostError("ClaimLost", f"another worker has taken over the run {stored.run.run_id}")

@@ -1,0 +1,188 @@
+"""Reading a corrected CSV: its rows, and which of the run's rejects each of them replaces.
+
+The column `line` of the rejects names the reject, where a row carries it; else rows stand for the open rejects in their
+order. A correction must be readable as a whole: of a row that cannot be read nobody knows which reject it replaces.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shared.domain.entity_types import EntityType
+from shared.domain.errors import DataError, Fault, InvalidRequestError
+from shared.domain.mappings import Mapping
+from shared.domain.run import Run
+from shared.ingest.csv_rows import Rows
+from shared.ingest.match_columns import ignored_columns, match_columns
+from shared.ingest.open_rejects import Lines
+from shared.ingest.read_csv import read_csv
+from shared.ingest.stage import limits_of
+from shared.settings import Settings
+
+LINE_COLUMN = "line"
+_MOST_FAULTS = 100
+_CUT = " [cut]"
+_LAST_LINE = 2**40
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """A corrected CSV, read.
+
+    Attributes:
+        header: names of its columns without `line`.
+        batches: its rows, without the column `line`; their lines are those of the correction.
+        named: the cells of the column `line`; None where it has none.
+    """
+
+    header: list[str]
+    batches: list[Rows]
+    named: list[str | None] | None
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return sum(len(batch.lines) for batch in self.batches)
+
+    def relined(self, lines: Lines) -> list[Rows]:
+        """The batches with the lines of the rejects that their rows replace."""
+        starts = np.cumsum([0, *(len(batch.lines) for batch in self.batches)])
+        return [
+            replace(batch, lines=lines[start : start + len(batch.lines)])
+            for batch, start in zip(self.batches, starts, strict=False)
+        ]
+
+
+def read_corrected(
+    chunks: Iterable[bytes],
+    run: Run,
+    mapping: Mapping,
+    entity_type: EntityType,
+    encoding: str | None,
+    settings: Settings,
+) -> Corrected:
+    """Reads a corrected CSV as the mapping says.
+
+    Args:
+        encoding: that was declared for it; without it the mapping's counts.
+
+    Raises:
+        InvalidRequestError: the header or rows cannot be read, or columns are missing.
+        DataError: `MappingOutdated`.
+    """
+    properties = mapping.mapping_properties
+    dialect = properties.format.dialect(has_header=properties.has_header)
+    if encoding is not None:
+        dialect = replace(dialect, encoding=encoding)
+    reader = read_csv(chunks, dialect, limits_of(settings))
+    try:
+        header = reader.read_header()
+        if header is None:
+            raise DataError("EmptyCorrection", "the body holds no row, not even a header; send the corrected rows")
+        at = _line_column(header, mapping, run) if properties.has_header else None
+        names = header if at is None else [*header[:at], *header[at + 1 :]]
+        match_columns(names, mapping, entity_type)
+        if not entity_type.key_fields:
+            _check_whole_rows(names, mapping, run)
+        batches = list(reader)
+    except DataError as error:
+        if error.code == "MappingOutdated":
+            raise
+        raise InvalidRequestError([Fault(error.code, "body", error.message)]) from error
+    faults = [
+        Fault(reject.code, f"line {reject.line}", reject.message) for batch in batches for reject in batch.rejects
+    ]
+    _refuse(faults)
+    if not sum(len(batch.lines) for batch in batches):
+        raise InvalidRequestError([Fault("EmptyCorrection", "body", "the body holds no row; send the corrected rows")])
+    if at is None:
+        return Corrected(names, batches, None)
+    named = [cell for batch in batches for cell in batch.cells.column(at).to_pylist()]
+    return Corrected(names, [_without(batch, at) for batch in batches], named)
+
+
+def replaced_lines(corrected: Corrected, opened: Lines) -> Lines:
+    """The line of the reject that each row replaces.
+
+    Args:
+        corrected: the rows.
+        opened: lines of the rejects that are open.
+
+    Raises:
+        InvalidRequestError: naming every row that replaces none, or the same as another.
+    """
+    if corrected.named is None:
+        if corrected.rows > len(opened):
+            message = (
+                f"there are {corrected.rows} rows, but only {len(opened)} rejects are open; without a column "
+                f"{LINE_COLUMN!r} rows stand for the open rejects in their order"
+            )
+            raise InvalidRequestError([Fault("TooManyRows", "body", message)])
+        return opened[: corrected.rows]
+    lines = [_line(cell) for cell in corrected.named]
+    known = set(opened[np.isin(opened, np.array([line for line in lines if line is not None], np.int64))].tolist())
+    times = Counter(lines)
+    faults: list[Fault] = []
+    at = np.concatenate([batch.lines for batch in corrected.batches]).tolist()
+    for line, where in zip(lines, at, strict=True):
+        if line is None:
+            message = f"the column {LINE_COLUMN!r} must hold the line of the reject, as the run's rejects give it"
+            faults.append(Fault("NotALine", f"line {where}", message))
+        elif line not in known:
+            message = f"the run has no open reject of line {line}; see its rejects for the lines"
+            faults.append(Fault("UnknownLine", f"line {where}", message))
+        elif times[line] > 1:
+            faults.append(Fault("RepeatedLine", f"line {where}", f"line {line} is corrected more than once"))
+    _refuse(faults)
+    return np.array(lines, np.int64)
+
+
+def _refuse(faults: Sequence[Fault]) -> None:
+    if not faults:
+        return
+    message = f"{len(faults)} rows of the correction cannot be taken, so nothing was; the first: " if faults[1:] else ""
+    first = f"{faults[0].target}: {faults[0].message}"
+    raise InvalidRequestError(faults[:_MOST_FAULTS], f"{message}{first}")
+
+
+def _line_column(header: Sequence[str], mapping: Mapping, run: Run) -> int | None:
+    """Position of the column that names rejects; a column `line` of the file itself is none."""
+    mapped = {column.column_name for column in mapping.mapping_properties.structure}
+    if LINE_COLUMN in mapped or LINE_COLUMN in _ignored(run) or header.count(LINE_COLUMN) != 1:
+        return None
+    return header.index(LINE_COLUMN)
+
+
+def _check_whole_rows(header: list[str], mapping: Mapping, run: Run) -> None:
+    """Ids that are derived from the whole row need all of it."""
+    there = set(header) | set(ignored_columns(header, mapping))
+    missing = [name for name in _ignored(run) if name not in there and name != _CUT]
+    if missing:
+        raise DataError(
+            "MissingColumns",
+            f"the ids of this type are derived from whole rows, and the correction lacks columns of the file: "
+            f"{', '.join(map(repr, missing))}; send every column of the file, in its order",
+        )
+
+
+def _ignored(run: Run) -> list[Any]:
+    ignored = run.details.get("ignoredColumns")
+    return ignored if isinstance(ignored, list) else []
+
+
+def _without(batch: Rows, at: int) -> Rows:
+    cells = batch.cells
+    kept = [position for position in range(cells.num_columns) if position != at]
+    names = [cells.column_names[position] for position in kept]
+    return replace(batch, cells=pa.table([cells.column(position) for position in kept], names=names))
+
+
+def _line(cell: str | None) -> int | None:
+    text = (cell or "").strip()
+    if not text.isascii() or not text.isdigit() or len(text) > len(str(_LAST_LINE)):
+        return None
+    return int(text)

@@ -1,0 +1,63 @@
+"""What a correction of a run needs of the definitions, and whether the run can be corrected at all."""
+
+from shared.app import Services
+from shared.definitions.store import Stored
+from shared.domain.entity_types import EntityKind, EntityType
+from shared.domain.errors import ConflictError, NotFoundError
+from shared.domain.mappings import Mapping
+from shared.domain.names import same_name
+from shared.domain.run import RunKind, RunState
+from shared.ledger.stored_run import StoredRun
+
+
+def check_correctable(stored: StoredRun) -> None:
+    """Raises ConflictError where the run has no rejects that corrected rows could replace."""
+    run = stored.run
+    if run.kind is not RunKind.INGEST:
+        raise ConflictError("NotAnIngestRun", f"runs of kind {run.kind} have no rejects to correct")
+    if not run.state.is_final:
+        raise ConflictError("RunInProgress", "the run is in progress; wait for its end, then correct what it rejected")
+    if run.state is RunState.SUCCEEDED:
+        raise ConflictError("NothingToCorrect", "no reject of the run is open")
+    if run.state is not RunState.PARTIALLY_SUCCEEDED:
+        message = (
+            f"the run ended {run.state}, and no row of the blob was ingested; correct the file and upload it again"
+        )
+        raise ConflictError("NothingIngested", message)
+
+
+def find_mapping(services: Services, stored: StoredRun) -> Stored[Mapping] | None:
+    """The run's mapping as it is now; None where it was deleted, also if another was made of the same name."""
+    run = stored.run
+    try:
+        mapping = services.definitions.mapping(stored.hub, run.connector or "", run.mapping or "")
+    except NotFoundError:
+        return None
+    return mapping if mapping.instance_id == stored.mapping_instance else None
+
+
+def mapping_to_read_with(services: Services, stored: StoredRun) -> Mapping:
+    """The run's mapping as it is now.
+
+    Raises:
+        ConflictError: it is gone, or fills another type.
+    """
+    found = find_mapping(services, stored)
+    if found is None:
+        raise ConflictError("MappingGone", "the run's mapping was deleted; nobody knows how to read the rows")
+    mapping, run = found.document, stored.run
+    is_same = mapping.entity_type == run.entity_type and same_name(mapping.entity_type_name, run.entity_type_name or "")
+    if not is_same:
+        message = f"the run's mapping now fills {mapping.entity_type_name!r}, not {run.entity_type_name!r}"
+        raise ConflictError("MappingChanged", message)
+    return mapping
+
+
+def type_of(services: Services, stored: StoredRun) -> EntityType:
+    """The type that the run filled; ConflictError where it is gone."""
+    run = stored.run
+    try:
+        kind = EntityKind(run.entity_type or "")
+        return services.definitions.entity_type(stored.hub, kind, run.entity_type_name or "").document
+    except NotFoundError as error:
+        raise ConflictError("TypeGone", f"{error.message}; there is nothing to correct any more") from error

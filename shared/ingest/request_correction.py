@@ -1,0 +1,81 @@
+"""Taking a corrected CSV for a run: it is checked as far as a caller can wait, kept, and handed to the queue."""
+
+import logging
+
+from shared.app import Services
+from shared.domain.correction import Correction, digest_of
+from shared.domain.errors import ConflictError, NotFoundError, PreconditionError
+from shared.domain.places import correction_path
+from shared.domain.run import RunState
+from shared.failpoints import FailPoint, failpoint
+from shared.ingest.correction_target import check_correctable, mapping_to_read_with, type_of
+from shared.ingest.match import queue_run
+from shared.ledger.stored_run import StoredRun
+from shared.work_folder import work_folder
+
+logger = logging.getLogger(__name__)
+
+
+def request_correction(services: Services, hub: str, run_id: str, content: bytes, encoding: str | None) -> StoredRun:
+    """Takes a corrected CSV for a run, once; the same bytes again change nothing.
+
+    Args:
+        services: of the process.
+        hub: name of the hub.
+        run_id: of the run.
+        content: the corrected CSV.
+        encoding: that the request declared, if any.
+
+    Returns:
+        The run: Queued where the correction waits, ended where it was carried out before.
+
+    Raises:
+        NotFoundError: no such run. ConflictError: the run has nothing to correct, or is in progress.
+        InvalidRequestError: the rows cannot be read, or fit to no reject; nothing was taken.
+    """
+    digest = digest_of(content)
+    while True:
+        stored = services.runs.get(hub, run_id)
+        if stored is None:
+            raise NotFoundError("RunNotFound", f"the hub {hub!r} has no such run; /runs lists them", "runId")
+        if services.runs.has_taken(stored, digest):
+            return _taken_before(services, stored, digest)
+        check_correctable(stored)
+        rows = _count_rows(services, stored, content, encoding)
+        services.run_files.upload_bytes(correction_path(hub, run_id, digest), content, content_type="text/csv")
+        failpoint(FailPoint.CORRECTION_STORED)
+        now = services.clock.now()
+        queued = stored.with_run(state=RunState.QUEUED, finished_at=None)
+        correction = Correction(digest=digest, encoding=encoding, rows=rows, requested_at=now)
+        try:
+            taken = services.runs.take_correction(queued, correction)
+        except (ConflictError, PreconditionError):
+            continue  # somebody else has changed the run: look again
+        failpoint(FailPoint.CORRECTION_TAKEN)
+        _send(services, taken)
+        logger.info("run %s was given a correction of %s rows", run_id, rows)
+        return taken
+
+
+def _taken_before(services: Services, stored: StoredRun, digest: str) -> StoredRun:
+    correction = stored.correction
+    if stored.run.state is RunState.QUEUED and correction is not None and correction.digest == digest:
+        _send(services, stored)  # whoever took it may have died before it was sent
+    return stored
+
+
+def _count_rows(services: Services, stored: StoredRun, content: bytes, encoding: str | None) -> int:
+    """Reads the rows as the queue will, and sees whether each has its reject."""
+    from shared.ingest.corrected_rows import read_corrected, replaced_lines
+    from shared.ingest.open_rejects import fetch_rejects, open_lines
+
+    mapping = mapping_to_read_with(services, stored)
+    entity_type = type_of(services, stored)
+    corrected = read_corrected([content], stored.run, mapping, entity_type, encoding, services.settings)
+    with work_folder() as folder:
+        replaced_lines(corrected, open_lines(fetch_rejects(services, stored, folder)))
+    return corrected.rows
+
+
+def _send(services: Services, stored: StoredRun) -> None:
+    queue_run(services, stored)

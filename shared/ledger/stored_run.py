@@ -1,0 +1,77 @@
+"""A run with what only the server needs of it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from shared.domain.correction import Correction
+from shared.domain.run import Run, RunState
+
+# No invocation outlives the functionTimeout of host.json, which is as long.
+CLAIM_LENGTH = timedelta(minutes=30)
+FIRST_PAUSE = timedelta(minutes=7)
+_LONGEST_PAUSE_AFTER = 8
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run with what only the server needs of it.
+
+    Attributes:
+        etag: of the stored record; empty for one that is not stored yet.
+        number: the version number of the blob for the mapping; None until `Runs.number_version`.
+        order: where the version stands among those of all blobs; ascends with `number`.
+        ledger_key: of the blob for the mapping (`domain.run.blob_ledger_key`).
+        claimed_by: who works on it, and `claimed_until`, machine time.
+        changed: machine time of the last save; None for a run that is not stored yet.
+        is_retryable: whether a Failed run may be taken up again by itself.
+        mapping_instance: tells a mapping from an earlier one of the same name.
+        was_open: whether the stored record says that the run is unfinished.
+        had_retry: whether the stored record has a row that has it tried again.
+        correction: the corrected rows that the run is to take, or takes; None while there are none.
+        rejects: path of the file of its rejects, where a correction has left fewer than the run had first.
+    """
+
+    hub: str
+    run: Run
+    etag: str = ""
+    number: int | None = None
+    order: int = 0
+    ledger_key: str | None = None
+    claimed_by: str | None = None
+    claimed_until: datetime | None = None
+    changed: datetime | None = None
+    is_retryable: bool = False
+    mapping_instance: str | None = None
+    was_open: bool = True
+    had_retry: bool = False
+    correction: Correction | None = None
+    rejects: str | None = None
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """Machine time at which a Failed run is tried again: after a quarter of an hour, then half an hour, ..."""
+        if not self.is_retryable or self.changed is None or self.run.state is not RunState.FAILED:
+            return None
+        return self.changed + FIRST_PAUSE * (1 << min(self.run.attempts, _LONGEST_PAUSE_AFTER))
+
+    def with_run(self, **changes: Any) -> Self:
+        """The same record with changed properties of its run."""
+        return replace(self, run=self.run.model_copy(update=changes))
+
+    def claimed(self, worker: str, now: datetime) -> Self:
+        """The record as `worker` holds it from `now` on, machine time."""
+        return replace(self, claimed_by=worker, claimed_until=now + CLAIM_LENGTH)
+
+    def is_claimed_by_another(self, worker: str, now: datetime) -> bool:
+        """Whether another worker is at it."""
+        return (
+            self.run.state is RunState.RUNNING
+            and self.claimed_by != worker
+            and self.claimed_until is not None
+            and self.claimed_until > now
+        )
+
+    def released(self) -> Self:
+        """The record as nobody holds it."""
+        return replace(self, claimed_by=None, claimed_until=None)
