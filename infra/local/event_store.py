@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +33,7 @@ class EventStore:
     def next_sequencer(self) -> int:
         """A number that only grows, over restarts too."""
         with self._lock:
-            self._last = max(self._last + 1, time.time_ns())
+            self._last += 1
             return self._last
 
     def add(self, version: BlobVersion, sequencer: int, event: str) -> bool:

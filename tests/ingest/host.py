@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from typing import Any
 
 from azure.storage.queue import QueueClient, QueueMessage
@@ -10,16 +11,28 @@ from infra.local.azurite import Endpoints
 from shared.app import Services
 from shared.ingest.messages import ATTEMPTS, give_up, take_message
 
+_LATER_S = 4.0
+
 
 def work_off(azurite: Endpoints, services: Services, hub: str) -> None:
-    """Takes messages until none is visible; those of other tests' hubs are dropped."""
+    """Takes messages until none shows itself any more; those of other tests' hubs are dropped."""
     services.ingest_queue.ensure()
     with QueueClient.from_connection_string(azurite.connection_string, services.ingest_queue.name) as queue:
-        while message := queue.receive_message(visibility_timeout=60):
+        while message := _next(queue):
             if (content := _content(message)).get("hub") == hub and not _is_taken(services, content, message):
                 queue.update_message(message, visibility_timeout=0)
                 continue
             queue.delete_message(message)
+
+
+def _next(queue: QueueClient) -> QueueMessage | None:
+    """The next message; one that is sent for later shows itself within seconds, or not in the time of a test."""
+    deadline = time.monotonic() + _LATER_S
+    while True:
+        message = queue.receive_message(visibility_timeout=60)
+        if message or not queue.get_queue_properties().approximate_message_count or time.monotonic() > deadline:
+            return message
+        time.sleep(0.05)
 
 
 def _is_taken(services: Services, content: dict[str, Any], message: QueueMessage) -> bool:
