@@ -101,17 +101,17 @@ def validity(**at: timedelta) -> str:
 @pytest.mark.parametrize(
     ("times", "rights", "right", "code"),
     [
-        (validity(se=timedelta(seconds=-2)), "cwld", "w", "SasExpired"),
-        (validity(se=timedelta(hours=1)), "cwld", "w", None),
-        (validity(st=timedelta(hours=1), se=timedelta(hours=2)), "cwld", "w", "SasNotYetValid"),
-        (validity(st=timedelta(hours=-1), se=timedelta(hours=2)), "cwld", "d", None),
-        (validity(se=timedelta(hours=1)), "cwl", "d", "SasRightMissing"),
-        (validity(se=timedelta(hours=1)), "l", "cw", "SasRightMissing"),
-        (validity(se=timedelta(hours=1)), "rw", "w", None),
+        (dict(se=timedelta(seconds=-2)), "cwld", "w", "SasExpired"),
+        (dict(se=timedelta(hours=1)), "cwld", "w", None),
+        (dict(st=timedelta(hours=1), se=timedelta(hours=2)), "cwld", "w", "SasNotYetValid"),
+        (dict(st=timedelta(hours=-1), se=timedelta(hours=2)), "cwld", "d", None),
+        (dict(se=timedelta(hours=1)), "cwl", "d", "SasRightMissing"),
+        (dict(se=timedelta(hours=1)), "l", "cw", "SasRightMissing"),
+        (dict(se=timedelta(hours=1)), "rw", "w", None),
     ],
 )
-def test_a_sas_tells_why_it_is_refused(times: str, rights: str, right: str, code: str | None) -> None:
-    sas = read(f"{BASE}?sr=c&sp={rights}&sig=MARKER{times}")
+def test_a_sas_tells_why_it_is_refused(times: dict[str, timedelta], rights: str, right: str, code: str | None) -> None:
+    sas = read(f"{BASE}?sr=c&sp={rights}&sig=MARKER{validity(**times)}")
     refusal = sas.refusal(right)
     assert (refusal.code if refusal else None) == code
     assert "MARKER" not in str(refusal)
