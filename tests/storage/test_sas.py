@@ -101,13 +101,13 @@ def validity(**at: timedelta) -> str:
 @pytest.mark.parametrize(
     ("times", "rights", "right", "code"),
     [
-        (dict(se=timedelta(seconds=-2)), "cwld", "w", "SasExpired"),
-        (dict(se=timedelta(hours=1)), "cwld", "w", None),
-        (dict(st=timedelta(hours=1), se=timedelta(hours=2)), "cwld", "w", "SasNotYetValid"),
-        (dict(st=timedelta(hours=-1), se=timedelta(hours=2)), "cwld", "d", None),
-        (dict(se=timedelta(hours=1)), "cwl", "d", "SasRightMissing"),
-        (dict(se=timedelta(hours=1)), "l", "cw", "SasRightMissing"),
-        (dict(se=timedelta(hours=1)), "rw", "w", None),
+        ({"se": timedelta(seconds=-2)}, "cwld", "w", "SasExpired"),
+        ({"se": timedelta(hours=1)}, "cwld", "w", None),
+        ({"st": timedelta(hours=1), "se": timedelta(hours=2)}, "cwld", "w", "SasNotYetValid"),
+        ({"st": timedelta(hours=-1), "se": timedelta(hours=2)}, "cwld", "d", None),
+        ({"se": timedelta(hours=1)}, "cwl", "d", "SasRightMissing"),
+        ({"se": timedelta(hours=1)}, "l", "cw", "SasRightMissing"),
+        ({"se": timedelta(hours=1)}, "rw", "w", None),
     ],
 )
 def test_a_sas_tells_why_it_is_refused(times: dict[str, timedelta], rights: str, right: str, code: str | None) -> None:
