@@ -1,6 +1,7 @@
 """Reading request bodies: JSON within limits, refused with the reason and the place of the fault."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from email.message import Message
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from shared.domain.names import same_name
 
 BODY_LIMIT_BYTES = 256 * 1024
 _DEPTH_LIMIT = 32
+_BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*"')
 
 
 async def _read_object(request: Request) -> dict[str, Any]:
@@ -70,8 +72,10 @@ async def _read(request: Request) -> bytes:
 def _parse(request: Request, content: bytes) -> dict[str, Any]:
     _check_media_type(request)
     try:
+        text = content.decode(json.detect_encoding(content)).removeprefix("\ufeff")
+        _check_depth(text)
         value = json.loads(
-            content.decode(json.detect_encoding(content)).removeprefix("\ufeff"),
+            text,
             object_pairs_hook=_without_doubles,
             parse_constant=_refuse_constant,
         )
@@ -81,8 +85,6 @@ def _parse(request: Request, content: bytes) -> dict[str, Any]:
         raise _invalid(message) from None
     except UnicodeDecodeError as error:
         raise _invalid(f"the body is not UTF-8 at byte {error.start}") from None
-    except RecursionError:
-        raise _too_deep() from None
     except ValueError:
         raise _invalid("the body holds a number with more digits than can be read") from None
     if not isinstance(value, dict):
@@ -116,16 +118,27 @@ def _refuse_constant(name: str) -> Any:
     raise _invalid(f"the body holds {name}, which is no JSON value")
 
 
-def _check_values(value: Any, depth: int = 1) -> None:
-    if depth > _DEPTH_LIMIT:
-        raise _too_deep()
+def _check_depth(text: str) -> None:
+    """Looks before parsing: the parser would go as deep as the process can, and end anything that runs meanwhile."""
+    depth = 0
+    for found in _BRACKET_OR_STRING.finditer(text):
+        match found[0][0]:
+            case "[" | "{":
+                depth += 1
+                if depth > _DEPTH_LIMIT:
+                    raise _too_deep()
+            case "]" | "}":
+                depth -= 1
+
+
+def _check_values(value: Any) -> None:
     for item in _parts(value):
         if isinstance(item, str):
             # A lone surrogate can neither be stored nor answered.
             if not item.isascii() and any("\ud800" <= sign <= "\udfff" for sign in item):
                 raise _invalid("the body holds half of a surrogate pair; escape both halves")
         elif isinstance(item, (dict, list)):
-            _check_values(item, depth + 1)
+            _check_values(item)
 
 
 def _parts(value: Any) -> Iterator[Any]:

@@ -41,6 +41,7 @@ def test_columns_that_a_mapping_does_not_name_keep_their_value(hub: Hub) -> None
 def test_of_blobs_that_land_in_a_burst_the_last_one_counts(hub: Hub) -> None:
     hub.profile_type()
     hub.mapping("Customers", CUSTOMER)
+    hub.wait_for_backfill("Customers")  # else some would be found by listing, which does not tell their order
     for points in range(4):
         for key in "ABCDEF":
             hub.upload(f"{key}-{points}.csv", f"id,city,points\n{key},Gent,{points}\n")

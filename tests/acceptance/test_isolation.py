@@ -10,6 +10,7 @@ from infra.local.state_dir import Stack
 from shared.storage.source_turns import PATIENCE_S
 from tests.acceptance.hub import Hub, mapping_body, wait_for
 from tests.fault_proxy import Drip, Fault, Hang, Request, running_proxy
+from tests.thorough import only_thorough
 
 COLUMNS = {"Id": "id", "City": "city", "Points": "points"}
 GOOD = "id,city,points\nA,Utrecht,1\nB,Paris,2\n"
@@ -18,7 +19,9 @@ BLOBS = 24
 ALLOWANCE_S = PATIENCE_S
 
 
-@pytest.mark.parametrize("fault", [Hang(), Drip(pause_s=1.0)], ids=["hangs", "drips"])
+@pytest.mark.parametrize(
+    "fault", [Hang(), pytest.param(Drip(pause_s=1.0), marks=only_thorough)], ids=["hangs", "drips"]
+)
 def test_an_account_that_hangs_does_not_delay_the_others(hub: Hub, stack: Stack, fault: Fault) -> None:
     with running_proxy(stack.blob_endpoint) as proxy:
         slow = hub.container(f"{hub.name.lower()}-slow")

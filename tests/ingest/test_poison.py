@@ -16,10 +16,12 @@ from shared.ingest.sweep import request_backfill
 from shared.settings import Settings
 from tests.fault_proxy import Answer, running_proxy
 from tests.ingest.conftest import MESSAGE, ROWS, World
+from tests.thorough import only_thorough
 
 GOOD = 25
 
 
+@only_thorough
 def test_one_poison_blob_among_many_good_ones(world: World, azurite: Endpoints) -> None:
     with running_proxy(azurite.blob) as proxy:
         world.put_connector("Broken", azurite.connection_string.replace(azurite.blob, proxy.endpoint))
