@@ -3,6 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
+from shared.domain.blob_version import leaves_its_container
 from shared.domain.date_format import to_strptime
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.errors import Fault, InvalidRequestError
@@ -86,8 +87,7 @@ def place_of_blob(blob: str, account: str, *, is_own_account: bool) -> tuple[str
     container, path = split_folder(blob) if is_url else _halves(blob)
     if not faults and not (is_container_name(container) and path):
         faults = [Fault("InvalidValue", _BLOB, "must be container/path, or the URL of a blob")]
-    elif not faults and any(part in {".", ".."} for part in path.split("/")):
-        # Clients of HTTP resolve such segments, so the request would leave the container.
+    elif not faults and leaves_its_container(path):
         faults = [Fault("InvalidValue", _BLOB, "must not hold `.` or `..` between slashes")]
     elif is_own_account and container in OWN_CONTAINERS:
         faults.append(_own_container(container, _BLOB))

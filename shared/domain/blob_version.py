@@ -24,3 +24,8 @@ class BlobVersion:
 def bare_etag(etag: str) -> str:
     """An ETag without its quotes: events bring it with them or without, the services with them."""
     return etag.strip().removeprefix("W/").strip('"')
+
+
+def leaves_its_container(path: str) -> bool:
+    """Whether clients of HTTP would make another path of it: they resolve `.` and `..` between slashes."""
+    return any(part in {".", ".."} for part in path.split("/"))

@@ -4,9 +4,9 @@ from typing import Any
 
 from shared.app import Services
 from shared.definitions.store import Stored
-from shared.domain.blob_version import BlobVersion
+from shared.domain.blob_version import BlobVersion, leaves_its_container
 from shared.domain.entity_types import EntityType
-from shared.domain.errors import NotFoundError
+from shared.domain.errors import Fault, InvalidRequestError, NotFoundError
 from shared.domain.mappings import Mapping
 from shared.domain.reject import Reject
 from shared.ingest.source import Source
@@ -90,6 +90,8 @@ def _container(services: Services, hub: str, mapping: Stored[Mapping]) -> BlobCo
 
 def _version(container: BlobContainer, mapping: Mapping, path: str | None) -> BlobVersion:
     if path is not None:
+        if leaves_its_container(path):
+            raise InvalidRequestError([Fault("InvalidValue", "blob", "must not hold `.` or `..` between slashes")])
         entry = container.properties(path)
         return BlobVersion(mapping.container, entry.path, entry.etag, entry.size)
     matching = (entry for entry in container.list(mapping.prefix) if mapping.matches(mapping.container, entry.path))

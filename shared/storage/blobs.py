@@ -12,13 +12,14 @@ from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
-from azure.storage.blob import BlobProperties, ContainerClient, ContentSettings
+from azure.storage.blob import BlobClient, BlobProperties, ContainerClient, ContentSettings
 
-from shared.domain.blob_version import bare_etag
+from shared.domain.blob_version import bare_etag, leaves_its_container
 from shared.domain.errors import (
     DataError,
     NotFoundError,
     PreconditionError,
+    RefusedError,
     SkippedError,
     SupersededError,
     UnavailableError,
@@ -91,12 +92,12 @@ class BlobContainer:
     def properties(self, path: str) -> BlobEntry:
         """What HEAD says of a blob; raises NotFoundError."""
         with translated(self._blob(path)):
-            return entry_of(self._client.get_blob_client(path).get_blob_properties())
+            return entry_of(self._at(path).get_blob_properties())
 
     def read_bytes(self, path: str) -> bytes:
         """The whole blob, which must be small; raises NotFoundError."""
         with translated(self._blob(path)):
-            return self._client.download_blob(path, decompress=False).readall()
+            return self._at(path).download_blob(decompress=False).readall()
 
     def download(self, path: str, etag: str, chunk_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
         """The bytes of one version of a blob, in order, read ahead by two ranges.
@@ -147,7 +148,7 @@ class BlobContainer:
         )
         try:
             with translated(self._blob(path)):
-                self._client.delete_blob(path, delete_snapshots="include", **condition)
+                self._at(path).delete_blob(delete_snapshots="include", **condition)
         except NotFoundError:
             return False
         except PreconditionError:
@@ -163,13 +164,13 @@ class BlobContainer:
             NotFoundError: there is no such blob. PreconditionError: it is not of `etag` any more.
             RefusedError: the other container does not exist.
         """
-        source = self._client.get_blob_client(path).url
+        source = self._at(path).url
         if self._account.sas is not None:
             source = f"{source}?{self._account.sas.get_secret_value()}"
         condition: dict[str, Any] = (
             {"source_etag": _quoted(etag), "source_match_condition": MatchConditions.IfNotModified} if etag else {}
         )
-        target = blob_service(self._account).get_blob_client(to_container, to_path)
+        target = BlobContainer(self._account, to_container)._at(to_path)
         what = f"{self._blob(path)} (to be copied to {to_container}/{to_path})"
         deadline = monotonic() + _COPY_TAKES_AT_MOST_S
         with translated(what):
@@ -184,7 +185,7 @@ class BlobContainer:
         self, path: str, data: Any, metadata: Mapping[str, str] | None, content_type: str, overwrite: bool
     ) -> str:
         with translated(self._blob(path)):
-            answer = self._client.get_blob_client(path).upload_blob(
+            answer = self._at(path).upload_blob(
                 data,
                 overwrite=overwrite,
                 metadata=dict(metadata) if metadata else None,
@@ -213,7 +214,7 @@ class BlobContainer:
         """The bytes of a range, and the size of the whole blob."""
         with translated(self._blob(path)):
             try:
-                stream = self._client.get_blob_client(path).download_blob(
+                stream = self._at(path).download_blob(
                     offset,
                     length,
                     decompress=False,
@@ -239,6 +240,11 @@ class BlobContainer:
             return SkippedError("BlobGone", f"{self._blob(path)} was deleted before it was read")
         message = f"{self._blob(path)} was overwritten; its newer version has its own run"
         return SupersededError("BlobOverwritten", message)
+
+    def _at(self, path: str) -> BlobClient:
+        if leaves_its_container(path):
+            raise RefusedError("UnsafePath", f"{self._blob(path)}: a path must not hold `.` or `..` between slashes")
+        return self._client.get_blob_client(path)
 
     def _blob(self, path: str) -> str:
         return f"the blob {path!r} in {self._what}"

@@ -131,6 +131,8 @@ def test_preview_of_what_is_not_there(client: Client, connector: str, container:
     for body in ({}, {"blob": f"{uuid.uuid4()}.csv"}):
         answer = client.post(f"{connector}/mappings/Contacts/preview", body)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "BlobNotFound")
+    answer = client.post(f"{connector}/mappings/Contacts/preview", {"blob": "../lake/x.csv"})
+    assert (answer.status_code, answer.json()["error"]["target"]) == (400, "blob")
     container.upload_blob("bad.csv", b"a,b\n1,2\n")
     answer = client.post(f"{connector}/mappings/Contacts/preview", {"blob": "bad.csv"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "MissingColumns")

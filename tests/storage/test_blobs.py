@@ -287,3 +287,10 @@ def test_the_wrong_key_is_denied(account: StorageAccount, container: BlobContain
         BlobContainer(denied, container.name).properties("blob")
     assert refused.value.code == "AccessDenied"
     assert "d3Jvbmcta2V5" not in str(refused.value)
+
+
+@pytest.mark.parametrize("path", ["../other/a.csv", "in/../../other/a.csv", "./a.csv", "in/.."])
+def test_no_path_leaves_the_container(container: BlobContainer, path: str) -> None:
+    for work in (container.properties, container.read_bytes, container.delete):
+        with pytest.raises(RefusedError, match="UnsafePath"):
+            work(path)
