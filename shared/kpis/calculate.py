@@ -121,35 +121,25 @@ def _queued(kpi: Kpi, hub: str, due: datetime, now: datetime) -> Run:
 
 
 def _start(services: Services, hub: str, run: Run, worker: str) -> bool:
-    now = services.clock.machine_now()
-
-    def take(stored: StoredRun) -> StoredRun | None:
-        if stored.is_claimed_by_another(worker, now):
-            return None
-        attempts, began = stored.run.attempts + 1, services.clock.now()
-        taken = stored.with_run(state=RunState.RUNNING, attempts=attempts, started_at=began, error=None)
-        return taken.claimed(worker, now)
-
-    return services.runs.change(StoredRun(hub=hub, run=run), take) is not None
+    clock = services.clock
+    begun = services.runs.change(
+        StoredRun(hub=hub, run=run),
+        worker,
+        lambda stored: stored.begun(clock.now()).claimed(worker, clock.machine_now()),
+    )
+    return begun is not None
 
 
 def _give_back(services: Services, hub: str, run: Run, reason: RunError, worker: str) -> None:
-    now = services.clock.machine_now()
-
-    def give_back(stored: StoredRun) -> StoredRun | None:
-        if stored.is_claimed_by_another(worker, now):
-            return None
-        return stored.with_run(state=RunState.QUEUED, error=reason).released()
-
-    services.runs.change(StoredRun(hub=hub, run=run), give_back)
+    services.runs.change(
+        StoredRun(hub=hub, run=run),
+        worker,
+        lambda stored: stored.with_run(state=RunState.QUEUED, error=reason).released(),
+    )
 
 
 def _end(services: Services, hub: str, run: Run, changes: dict[str, Any], worker: str | None) -> None:
-    now = services.clock.machine_now()
-
-    def end(stored: StoredRun) -> StoredRun | None:
-        if worker is not None and stored.is_claimed_by_another(worker, now):
-            return None
+    def end(stored: StoredRun) -> StoredRun:
         # A KPI may be calculated several times in a slot: its record counts what they changed together.
         details = changes.get("details", {})
         changed = details.get("changedValues", 0) + stored.run.details.get("changedValues", 0)
@@ -157,6 +147,6 @@ def _end(services: Services, hub: str, run: Run, changes: dict[str, Any], worker
         ended = {**changes, "details": total, "finished_at": services.clock.now()}
         return stored.with_run(**ended).released()
 
-    saved = services.runs.change(StoredRun(hub=hub, run=run), end)
+    saved = services.runs.change(StoredRun(hub=hub, run=run), worker, end)
     if saved is not None:
         log_finished(hub, saved.run)

@@ -115,21 +115,26 @@ class Runs:
         """Whether the run was given a correction, be it done or waiting."""
         return self._table.get(name_key(stored.hub), _correction_key(stored, digest)) is not None
 
-    def change(self, first: StoredRun, change: Callable[[StoredRun], StoredRun | None]) -> StoredRun | None:
+    def change(
+        self, first: StoredRun, worker: str | None, change: Callable[[StoredRun], StoredRun | None]
+    ) -> StoredRun | None:
         """Changes a record, on top of whatever others have made of it meanwhile.
 
         Args:
             first: what is recorded where there is no record yet.
+            worker: whose change it is; a record that another worker has claimed stays as it is. None sets that aside.
             change: gives the changed record, or None where it is to stay as it is; called again after a race.
 
         Returns:
-            The record as it was stored, or None where `change` gave None.
+            The record as it was stored, or None where it stayed as it is.
         """
         while True:
             stored = self.get(first.hub, first.run.run_id)
             if stored is None:
                 self.create(first)
                 continue
+            if worker is not None and stored.is_claimed_by_another(worker, self._clock.machine_now()):
+                return None
             changed = change(stored)
             if changed is None:
                 return None

@@ -59,6 +59,10 @@ class StoredRun:
         """The same record with changed properties of its run."""
         return replace(self, run=self.run.model_copy(update=changes))
 
+    def begun(self, started_at: datetime) -> Self:
+        """The record with one more attempt under way."""
+        return self.with_run(state=RunState.RUNNING, attempts=self.run.attempts + 1, started_at=started_at, error=None)
+
     def claimed(self, worker: str, now: datetime) -> Self:
         """The record as `worker` holds it from `now` on, machine time."""
         return replace(self, claimed_by=worker, claimed_until=now + CLAIM_LENGTH)

@@ -21,12 +21,10 @@ _DONE = frozenset({RunState.SUCCEEDED, RunState.SKIPPED})
 def start_run(export: Export, plan: Plan) -> bool:
     """Records that an attempt to publish a slot begins; False where another worker is at it."""
     clock = export.services.clock
-    now = clock.machine_now()
 
     def take(stored: StoredRun) -> StoredRun:
-        attempts = stored.run.attempts + 1
-        taken = stored.with_run(state=RunState.RUNNING, attempts=attempts, started_at=clock.now(), error=None)
-        return taken.claimed(export.worker, now) if export.worker else taken
+        taken = stored.begun(clock.now())
+        return taken.claimed(export.worker, clock.machine_now()) if export.worker else taken
 
     if _save(export, plan.slot, plan.run_id, take):
         return True
@@ -91,13 +89,10 @@ def _end(export: Export, slot: datetime, run_id: str, changes: dict[str, Any]) -
 
 def _save(export: Export, slot: datetime, run_id: str, change: Callable[[StoredRun], StoredRun]) -> bool:
     """Changes the record of a slot; False where it is done or another worker's, and stays as it is."""
-    now = export.services.clock.machine_now()
-
-    def unless_others(stored: StoredRun) -> StoredRun | None:
-        is_anothers = export.worker is not None and stored.is_claimed_by_another(export.worker, now)
-        return None if is_anothers or stored.run.state in _DONE else change(stored)
-
-    saved = export.services.runs.change(StoredRun(hub=export.hub, run=_queued(export, slot, run_id)), unless_others)
+    first = StoredRun(hub=export.hub, run=_queued(export, slot, run_id))
+    saved = export.services.runs.change(
+        first, export.worker, lambda stored: None if stored.run.state in _DONE else change(stored)
+    )
     if saved is not None and saved.run.state.is_final:
         log_finished(export.hub, saved.run)
     return saved is not None
