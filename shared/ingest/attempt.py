@@ -5,12 +5,21 @@ finds that its claim is lost, and writes nothing over what the other one has rec
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from shared.app import Services
 from shared.domain.correction import StagedCorrection
-from shared.domain.errors import ClaimLostError, FatalError, PreconditionError
+from shared.domain.errors import (
+    ClaimLostError,
+    DeferredError,
+    FatalError,
+    HubError,
+    PreconditionError,
+    Recovery,
+    recovery,
+)
 from shared.domain.run import Run, RunError, RunKind, RunState
 from shared.ingest.outcome import STAGED, Outcome
 from shared.ledger.stored_run import StoredRun
@@ -71,7 +80,7 @@ class Attempt:
         try:
             self._stored = self._services.runs.number_version(self._stored, order)
         except PreconditionError as error:
-            raise _lost(self.run) from error
+            raise claim_lost(self.run) from error
         if self._stored.number is None:
             raise FatalError("RunWithoutNumber", f"the run {self.run.run_id} was not numbered")
         return self._stored.number
@@ -84,7 +93,7 @@ class Attempt:
         """What an earlier attempt noted before its commit."""
         present = self._services.runs.get(self.hub, self.run.run_id)
         if present is None or present.etag != self._stored.etag:
-            raise _lost(self.run)
+            raise claim_lost(self.run)
         return Outcome.of_staged(self.run)
 
     def note_correction(self, staged: StagedCorrection) -> None:
@@ -107,6 +116,38 @@ class Attempt:
         attempts = self.run.attempts - 1
         self._save(self._stored.with_run(state=RunState.QUEUED, attempts=attempts, error=reason).released())
 
+    def carry_out[T](self, work: Callable[[], T], refuse: Callable[[HubError], None]) -> T | None:
+        """Does the work of the attempt; a run that may succeed later is given back with the reason, and raises.
+
+        Args:
+            work: gives what came of it.
+            refuse: records an error that another attempt would not mend.
+
+        Returns:
+            What came of the work; None where it was refused.
+
+        Raises:
+            ClaimLostError, DeferredError, TransientError, FatalError, or anything unexpected.
+        """
+        try:
+            return work()
+        except ClaimLostError:
+            raise
+        except DeferredError as error:
+            self.put_back(RunError(code=error.code, message=error.message))
+            raise
+        except HubError as error:
+            if recovery(error) is Recovery.RETRY:
+                self.release(RunError(code=error.code, message=error.message))
+                raise
+            refuse(error)
+            return None
+        except Exception as error:
+            message = f"an unexpected {type(error).__name__} ended the attempt; the log has it under this run's id"
+            logger.exception("run %s failed unexpectedly", self.run.run_id)
+            self.release(RunError(code="InternalError", message=message))
+            raise
+
     def end(self, outcome: Outcome, *, retryable: bool = False) -> None:
         """Records the end of the run and logs its one line.
 
@@ -119,7 +160,7 @@ class Attempt:
         try:
             self._stored = self._services.runs.save(changed)
         except PreconditionError as error:
-            raise _lost(self.run) from error
+            raise claim_lost(self.run) from error
 
 
 def take(services: Services, hub: str, run_id: str, worker: str) -> Attempt | None:
@@ -140,13 +181,9 @@ def take(services: Services, hub: str, run_id: str, worker: str) -> Attempt | No
         now = services.clock.machine_now()
         if stored.run.state.is_final or stored.is_claimed_by_another(worker, now):
             return None
-        taken = stored.with_run(
-            state=RunState.RUNNING,
-            attempts=stored.run.attempts + 1,
-            # A correction belongs to the run that began then.
-            started_at=stored.run.started_at if stored.correction else services.clock.now(),
-            error=None,
-        )
+        # A correction belongs to the run that began then.
+        began_at = stored.run.started_at if stored.correction else None
+        taken = stored.begun(began_at or services.clock.now())
         try:
             return Attempt(services, services.runs.save(taken.claimed(worker, now)))
         except PreconditionError:
@@ -173,9 +210,16 @@ def end(services: Services, stored: StoredRun, outcome: Outcome, duration_ms: in
     try:
         saved = services.runs.save(replace(ended.released(), is_retryable=retryable))
     except PreconditionError as error:
-        raise _lost(stored.run) from error
+        raise claim_lost(stored.run) from error
     log_finished(stored.hub, saved.run)
 
 
-def _lost(run: Run) -> ClaimLostError:
+def last_reason(run: Run) -> RunError:
+    """Why a run is given up whose attempts are used up."""
+    lost = "the worker ended in the middle of every attempt; see the log of its instance"
+    return run.error or RunError(code="WorkerLost", message=lost)
+
+
+def claim_lost(run: Run) -> ClaimLostError:
+    """The error of a worker that finds its claim gone."""
     return ClaimLostError("ClaimLost", f"another worker has taken over the run {run.run_id}")

@@ -12,25 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.app import Services
-from shared.domain.blob_version import BlobVersion
+from shared.clock import iso
 from shared.domain.correction import Correction, StagedCorrection, correction_ledger_key
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import (
-    ClaimLostError,
     ConflictError,
-    DeferredError,
     FatalError,
-    HubError,
     PreconditionError,
-    Recovery,
-    recovery,
 )
 from shared.domain.places import correction_path, open_rejects_path
 from shared.domain.run import RunError, RunState
 from shared.failpoints import FailPoint, failpoint
-from shared.ingest.attempt import Attempt
+from shared.ingest.attempt import Attempt, claim_lost, last_reason
 from shared.ingest.correction_target import find_mapping, mapping_to_read_with, type_of
-from shared.ingest.source import open_source
+from shared.ingest.source import complete, open_source
 from shared.ledger.stored_run import StoredRun
 from shared.telemetry import log_finished
 from shared.work_folder import work_folder
@@ -56,26 +51,12 @@ def correct_run(services: Services, attempt: Attempt) -> None:
         ClaimLostError: another worker has taken the run over.
         DeferredError: the source is busy; the run is Queued as before.
     """
-    try:
-        done, note = _correct(services, attempt)
-    except ClaimLostError:
-        raise
-    except DeferredError as error:
-        attempt.put_back(RunError(code=error.code, message=error.message))
-        raise
-    except HubError as error:
-        reason = RunError(code=error.code, message=error.message)
-        if recovery(error) is Recovery.RETRY:
-            attempt.release(reason)
-            raise
-        end_in_vain(services, attempt.stored, reason)
-    except Exception as error:
-        message = f"an unexpected {type(error).__name__} ended the attempt; the log has it under this run's id"
-        logger.exception("the correction of run %s failed unexpectedly", attempt.run.run_id)
-        attempt.release(RunError(code="InternalError", message=message))
-        raise
-    else:
-        _end(services, attempt.stored, done, note, attempt.elapsed_ms())
+    corrected = attempt.carry_out(
+        lambda: _correct(services, attempt),
+        lambda error: end_in_vain(services, attempt.stored, RunError(code=error.code, message=error.message)),
+    )
+    if corrected is not None:
+        _end(services, attempt.stored, *corrected, attempt.elapsed_ms())
         failpoint(FailPoint.CORRECTION_ENDED)
 
 
@@ -86,8 +67,7 @@ def give_up_correction(services: Services, stored: StoredRun) -> None:
         ClaimLostError: the run goes on elsewhere at this very moment.
         TransientError: whether the rows are in cannot be seen.
     """
-    lost = "the worker ended in the middle of every attempt; see the log of its instance"
-    reason = stored.run.error or RunError(code="WorkerLost", message=lost)
+    reason = last_reason(stored.run)
     done = _correction_of(stored).staged
     try:
         is_committed = done is not None and _is_committed(services, stored)
@@ -111,7 +91,7 @@ def end_in_vain(services: Services, stored: StoredRun, reason: RunError) -> None
     try:
         saved = services.runs.drop_correction(ended.released())
     except PreconditionError as error:
-        raise _lost(stored) from error
+        raise claim_lost(stored.run) from error
     log_finished(stored.hub, saved.run)
 
 
@@ -135,7 +115,7 @@ def _end(services: Services, stored: StoredRun, done: StagedCorrection, note: st
     try:
         saved = services.runs.save(replace(ended.released(), correction=None, rejects=done.rejects))
     except PreconditionError as error:
-        raise _lost(stored) from error
+        raise claim_lost(stored.run) from error
     log_finished(stored.hub, saved.run)
 
 
@@ -167,16 +147,23 @@ def _stage(
     stored, run, settings = attempt.stored, attempt.run, services.settings
     mapping = mapping_to_read_with(services, stored)
     content = services.run_files.read_bytes(correction_path(stored.hub, run.run_id, correction.digest))
-    corrected = read_corrected([content], run, mapping, entity_type, correction.encoding, settings)
+    corrected = read_corrected([content], run, mapping.document, entity_type, correction.encoding, settings)
     with work_folder() as folder:
         before = fetch_rejects(services, stored, folder)
         lines = replaced_lines(corrected, open_lines(before))
         tables: list[pa.Table] = []
         refused: list[Reject] = []
-        place = _place(services, stored)
+        place = open_source(services, mapping, stored.version).place
         # As the run's other rows: the order of its blob version, and the lines of the file.
         with RowTyper(
-            entity_type, mapping, corrected.header, place, run.run_id, stored.order, services.clock.now(), settings
+            entity_type,
+            mapping.document,
+            corrected.header,
+            place,
+            run.run_id,
+            stored.order,
+            services.clock.now(),
+            settings,
         ) as typer:
             for batch in corrected.relined(lines):
                 typed = typer.type(batch)
@@ -216,33 +203,10 @@ def _upload(
     return changes.upload(writer.close(), run.run_id)
 
 
-def _place(services: Services, stored: StoredRun) -> str:
-    """Account, container and path of the blob: a part of derived ids."""
-    mapping = find_mapping(services, stored)
-    if mapping is None:
-        raise ConflictError("MappingGone", "the run's mapping was deleted; nobody knows how to read the rows")
-    return open_source(services, mapping, _version(stored)).place
-
-
-def _version(stored: StoredRun) -> BlobVersion:
-    blob = stored.run.blob
-    if blob is None:
-        raise FatalError("RunWithoutBlob", f"the run {stored.run.run_id} has no blob")
-    return BlobVersion(blob.container, blob.path, blob.etag, blob.size, blob.sequencer)
-
-
 def _complete(services: Services, stored: StoredRun) -> str | None:
-    """Carries out the mapping's `completeOperation`, now that every row of the file is in."""
+    """The mapping's `completeOperation`, now that every row of the file is in."""
     mapping = find_mapping(services, stored)
-    if mapping is None:
-        return None
-    try:
-        with open_source(services, mapping, _version(stored)) as source:
-            return source.complete(mapping.document)
-    except HubError as error:
-        if recovery(error) is Recovery.RETRY or isinstance(error, DeferredError):
-            raise
-        return error.message
+    return None if mapping is None else complete(services, mapping, stored.version)
 
 
 def _is_committed(services: Services, stored: StoredRun, changes: "Changes | None" = None) -> bool:
@@ -260,14 +224,10 @@ def _correction_of(stored: StoredRun) -> Correction:
 def _facts(services: Services, stored: StoredRun) -> dict[str, Any]:
     correction = _correction_of(stored)
     facts = correction.model_copy(update={"encoding": None, "staged": None}).to_json()
-    return {**facts, "finishedAt": services.clock.now().isoformat().replace("+00:00", "Z")}
+    return {**facts, "finishedAt": iso(services.clock.now())}
 
 
 def _with_repair(stored: StoredRun, repair: dict[str, Any]) -> dict[str, Any]:
     earlier = stored.run.details.get(REPAIRS)
     kept = [item for item in earlier if isinstance(item, dict)] if isinstance(earlier, list) else []
     return {**stored.run.details, REPAIRS: [*kept, repair][-_KEPT_REPAIRS:]}
-
-
-def _lost(stored: StoredRun) -> ClaimLostError:
-    return ClaimLostError("ClaimLost", f"another worker has taken over the run {stored.run.run_id}")

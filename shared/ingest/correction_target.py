@@ -36,7 +36,7 @@ def find_mapping(services: Services, stored: StoredRun) -> Stored[Mapping] | Non
     return mapping if mapping.instance_id == stored.mapping_instance else None
 
 
-def mapping_to_read_with(services: Services, stored: StoredRun) -> Mapping:
+def mapping_to_read_with(services: Services, stored: StoredRun) -> Stored[Mapping]:
     """The run's mapping as it is now.
 
     Raises:
@@ -50,7 +50,7 @@ def mapping_to_read_with(services: Services, stored: StoredRun) -> Mapping:
     if not is_same:
         message = f"the run's mapping now fills {mapping.entity_type_name!r}, not {run.entity_type_name!r}"
         raise ConflictError("MappingChanged", message)
-    return mapping
+    return found
 
 
 def type_of(services: Services, stored: StoredRun) -> EntityType:

@@ -9,30 +9,27 @@ from typing import TYPE_CHECKING
 
 from shared.app import Services
 from shared.definitions.store import Stored
-from shared.domain.blob_version import BlobVersion
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.errors import (
     ClaimLostError,
     DataError,
     DeferredError,
-    FatalError,
     HubError,
     NotFoundError,
-    Recovery,
     RefusedError,
     RequestError,
     SkippedError,
-    recovery,
 )
 from shared.domain.mappings import Mapping
 from shared.domain.places import rejects_path
-from shared.domain.run import RunError, RunState
+from shared.domain.run import RunState
 from shared.failpoints import FailPoint, failpoint
-from shared.ingest.attempt import Attempt, end, take
+from shared.ingest.attempt import Attempt, end, last_reason, take
 from shared.ingest.correct_run import correct_run
+from shared.ingest.correction_target import find_mapping
 from shared.ingest.outcome import STAGED, Outcome
 from shared.ingest.reject_file import RejectFile
-from shared.ingest.source import Source, open_source
+from shared.ingest.source import Source, complete, open_source
 from shared.ingest.stage import stage_rows
 from shared.ledger.stored_run import StoredRun
 from shared.work_folder import work_folder
@@ -82,8 +79,7 @@ def give_up_run(services: Services, stored: StoredRun) -> None:
         ClaimLostError: the run goes on elsewhere at this very moment.
         TransientError: whether the rows are in cannot be seen.
     """
-    lost = "the worker ended in the middle of every attempt; see the log of its instance"
-    reason = stored.run.error or RunError(code="WorkerLost", message=lost)
+    reason = last_reason(stored.run)
     if _is_committed(services, stored):
         end(services, stored, Outcome.of_staged(stored.run).with_note("completeOperation", reason.message), 0)
     else:
@@ -104,30 +100,17 @@ def _is_committed(services: Services, stored: StoredRun) -> bool:
 
 
 def _carry_out(services: Services, attempt: Attempt) -> None:
-    try:
-        outcome = _ingest(services, attempt)
-    except ClaimLostError:
-        raise
-    except DeferredError as error:
-        attempt.put_back(RunError(code=error.code, message=error.message))
-        raise
-    except HubError as error:
-        if recovery(error) is Recovery.RETRY:
-            attempt.release(RunError(code=error.code, message=error.message))
-            raise
-        attempt.end(Outcome.of_error(error), retryable=_may_be_mended(error))
-    except Exception as error:
-        message = f"an unexpected {type(error).__name__} ended the attempt; the log has it under this run's id"
-        logger.exception("run %s failed unexpectedly", attempt.run.run_id)
-        attempt.release(RunError(code="InternalError", message=message))
-        raise
-    else:
+    outcome = attempt.carry_out(
+        lambda: _ingest(services, attempt),
+        lambda error: attempt.end(Outcome.of_error(error), retryable=_may_be_mended(error)),
+    )
+    if outcome is not None:
         attempt.end(outcome)
         failpoint(FailPoint.RUN_ENDED)
 
 
 def _ingest(services: Services, attempt: Attempt) -> Outcome:
-    mapping = _mapping(services, attempt)
+    mapping = find_mapping(services, attempt.stored)
     if mapping is not None and mapping.document.is_paused:
         raise DeferredError(MAPPING_PAUSED, "the mapping is paused; the run goes on when it is resumed")
     entity_type = _entity_type(services, attempt, mapping)
@@ -137,10 +120,10 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
         outcome = attempt.staged()
         if mapping is None or outcome.state is not RunState.SUCCEEDED:
             return outcome
-        return outcome.with_note("completeOperation", _complete(services, mapping, attempt))
+        return outcome.with_note("completeOperation", complete(services, mapping, attempt.stored.version))
     if mapping is None:
         raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
-    with open_source(services, mapping, _version(attempt)) as source:
+    with open_source(services, mapping, attempt.stored.version) as source:
         # Numbered before the ETag is compared: whoever finds a newer version there comes later in the numbers.
         number = attempt.number(_order(services, source))
         failpoint(FailPoint.VERSION_NUMBERED)
@@ -157,16 +140,6 @@ def _order(services: Services, source: Source) -> int:
     """Where the version stands among those of all blobs; a blob that is gone brings nothing."""
     modified = source.last_modified()
     return 0 if modified is None else services.arrivals.place(modified, source.version.sequencer)
-
-
-def _complete(services: Services, mapping: Stored[Mapping], attempt: Attempt) -> str | None:
-    try:
-        with open_source(services, mapping, _version(attempt)) as source:
-            return source.complete(mapping.document)
-    except HubError as error:
-        if recovery(error) is Recovery.RETRY or isinstance(error, DeferredError):
-            raise
-        return error.message
 
 
 def _stage_and_commit(
@@ -211,19 +184,9 @@ def _stage_and_commit(
     return outcome
 
 
-def _mapping(services: Services, attempt: Attempt) -> Stored[Mapping] | None:
-    """The mapping as it is now; None where it was deleted, also if another was made of the same name."""
-    run = attempt.run
-    try:
-        mapping = services.definitions.mapping(attempt.hub, run.connector or "", run.mapping or "")
-    except NotFoundError:
-        return None
-    return mapping if mapping.instance_id == attempt.mapping_instance else None
-
-
 def _check_definitions(services: Services, attempt: Attempt, entity_type: Stored[EntityType]) -> None:
     """Raises SkippedError where mapping or type were deleted while the blob was read, or made anew."""
-    mapping = _mapping(services, attempt)
+    mapping = find_mapping(services, attempt.stored)
     if mapping is None:
         raise SkippedError("MappingGone", "the mapping was deleted while the blob was read; nothing was ingested")
     if _entity_type(services, attempt, mapping).instance_id != entity_type.instance_id:
@@ -239,13 +202,6 @@ def _entity_type(services: Services, attempt: Attempt, mapping: Stored[Mapping] 
         return services.definitions.entity_type(attempt.hub, kind, name)
     except NotFoundError as error:
         raise SkippedError("TypeGone", f"{error.message}; nothing of the blob was ingested") from error
-
-
-def _version(attempt: Attempt) -> BlobVersion:
-    blob = attempt.run.blob
-    if blob is None:
-        raise FatalError("RunWithoutBlob", f"the run {attempt.run.run_id} has no blob to ingest")
-    return BlobVersion(blob.container, blob.path, blob.etag, blob.size, blob.sequencer)
 
 
 def _may_be_mended(error: HubError) -> bool:

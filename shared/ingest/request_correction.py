@@ -52,7 +52,7 @@ def request_correction(services: Services, hub: str, run_id: str, content: bytes
         except (ConflictError, PreconditionError):
             continue  # somebody else has changed the run: look again
         failpoint(FailPoint.CORRECTION_TAKEN)
-        _send(services, taken)
+        queue_run(services, taken)
         logger.info("run %s was given a correction of %s rows", run_id, rows)
         return taken
 
@@ -60,7 +60,7 @@ def request_correction(services: Services, hub: str, run_id: str, content: bytes
 def _taken_before(services: Services, stored: StoredRun, digest: str) -> StoredRun:
     correction = stored.correction
     if stored.run.state is RunState.QUEUED and correction is not None and correction.digest == digest:
-        _send(services, stored)  # whoever took it may have died before it was sent
+        queue_run(services, stored)  # whoever took it may have died before it was sent
     return stored
 
 
@@ -71,11 +71,7 @@ def _count_rows(services: Services, stored: StoredRun, content: bytes, encoding:
 
     mapping = mapping_to_read_with(services, stored)
     entity_type = type_of(services, stored)
-    corrected = read_corrected([content], stored.run, mapping, entity_type, encoding, services.settings)
+    corrected = read_corrected([content], stored.run, mapping.document, entity_type, encoding, services.settings)
     with work_folder() as folder:
         replaced_lines(corrected, open_lines(fetch_rejects(services, stored, folder)))
     return corrected.rows
-
-
-def _send(services: Services, stored: StoredRun) -> None:
-    queue_run(services, stored)

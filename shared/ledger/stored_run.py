@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from shared.domain.blob_version import BlobVersion
 from shared.domain.correction import Correction
+from shared.domain.errors import FatalError
 from shared.domain.run import Run, RunState
 
 # No invocation outlives the functionTimeout of host.json, which is as long.
@@ -54,6 +56,14 @@ class StoredRun:
         if not self.is_retryable or self.changed is None or self.run.state is not RunState.FAILED:
             return None
         return self.changed + FIRST_PAUSE * (1 << min(self.run.attempts, _LONGEST_PAUSE_AFTER))
+
+    @property
+    def version(self) -> BlobVersion:
+        """The blob version of an Ingest run; raises FatalError where there is none."""
+        blob = self.run.blob
+        if blob is None:
+            raise FatalError("RunWithoutBlob", f"the run {self.run.run_id} has no blob to ingest")
+        return BlobVersion(blob.container, blob.path, blob.etag, blob.size, blob.sequencer)
 
     def with_run(self, **changes: Any) -> Self:
         """The same record with changed properties of its run."""
