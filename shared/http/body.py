@@ -57,16 +57,31 @@ def require_same_name(body: Mapping[str, Any], property_name: str, name: str) ->
             raise InvalidRequestError([Fault("NameMismatch", property_name, message)])
 
 
-async def _read(request: Request) -> bytes:
+async def read_within(request: Request, limit: int, too_large: RequestTooLargeError) -> bytes:
+    """The body; raises `too_large` as soon as it is over `limit` bytes, be it announced or not."""
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > BODY_LIMIT_BYTES:
-        raise _too_large()
+    if announced.isdigit() and int(announced) > limit:
+        raise too_large
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
-        if len(content) > BODY_LIMIT_BYTES:
-            raise _too_large()
+        if len(content) > limit:
+            raise too_large
     return bytes(content)
+
+
+def check_not_compressed(request: Request) -> None:
+    """Raises MediaTypeError where the body has a content encoding."""
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.strip().casefold() not in {"", "identity"}:
+        raise MediaTypeError(
+            "UnsupportedMediaType", "the body must not be compressed; send it without Content-Encoding"
+        )
+
+
+async def _read(request: Request) -> bytes:
+    message = f"the body is over {BODY_LIMIT_BYTES // 1024} KiB; send less"
+    return await read_within(request, BODY_LIMIT_BYTES, RequestTooLargeError("BodyTooLarge", message))
 
 
 def _parse(request: Request, content: bytes) -> dict[str, Any]:
@@ -100,11 +115,7 @@ def _check_media_type(request: Request) -> None:
         kind = message.get_content_type()
         if kind not in {"application/json", "text/json"} and not kind.endswith("+json"):
             raise MediaTypeError("UnsupportedMediaType", "the body must be JSON; send Content-Type: application/json")
-    coding = request.headers.get("content-encoding", "identity")
-    if coding.strip().casefold() not in {"", "identity"}:
-        raise MediaTypeError(
-            "UnsupportedMediaType", "the body must not be compressed; send it without Content-Encoding"
-        )
+    check_not_compressed(request)
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -157,7 +168,3 @@ def _invalid(message: str) -> RequestError:
 
 def _too_deep() -> RequestError:
     return _invalid(f"the body is nested deeper than {_DEPTH_LIMIT} levels")
-
-
-def _too_large() -> RequestTooLargeError:
-    return RequestTooLargeError("BodyTooLarge", f"the body is over {BODY_LIMIT_BYTES // 1024} KiB; send less")

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from shared.app import Services
 from shared.domain.csv_dialect import check_encoding
 from shared.domain.errors import MediaTypeError, RequestTooLargeError
+from shared.http.body import check_not_compressed, read_within
 
 MEDIA_TYPE = "text/csv"
 
@@ -26,15 +27,9 @@ async def _read_csv(request: Request) -> CsvContent:
     encoding = _encoding(request)
     services: Services = request.app.state.services
     limit = services.settings.max_correction_bytes
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
-        raise _too_large(limit)
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > limit:
-            raise _too_large(limit)
-    return CsvContent(bytes(content), encoding)
+    message = f"the body is over {limit} bytes (MAX_CORRECTION_BYTES); send the rows in several pieces"
+    content = await read_within(request, limit, RequestTooLargeError("BodyTooLarge", message))
+    return CsvContent(content, encoding)
 
 
 CsvBody = Annotated[CsvContent, Depends(_read_csv)]
@@ -51,11 +46,7 @@ def _encoding(request: Request) -> str | None:
     message["content-type"] = request.headers.get("content-type") or "application/octet-stream"
     if message.get_content_type() != MEDIA_TYPE:
         raise MediaTypeError("UnsupportedMediaType", f"the body must be CSV; send Content-Type: {MEDIA_TYPE}")
-    coding = request.headers.get("content-encoding", "identity")
-    if coding.strip().casefold() not in {"", "identity"}:
-        raise MediaTypeError(
-            "UnsupportedMediaType", "the body must not be compressed; send it without Content-Encoding"
-        )
+    check_not_compressed(request)
     charset = message.get_content_charset()
     if charset is not None:
         try:
@@ -63,8 +54,3 @@ def _encoding(request: Request) -> str | None:
         except ValueError as error:
             raise MediaTypeError("UnsupportedMediaType", f"the charset of Content-Type: {error}") from None
     return charset
-
-
-def _too_large(limit: int) -> RequestTooLargeError:
-    message = f"the body is over {limit} bytes (MAX_CORRECTION_BYTES); send the rows in several pieces"
-    return RequestTooLargeError("BodyTooLarge", message)

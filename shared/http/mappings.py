@@ -199,9 +199,9 @@ def get_progress(
     """How far the newest `run` (or first PUT, or resume) has come; a script waits for `Done` or `Failed`."""
     from shared.ingest.progress import progress
 
-    found = progress(services, hub, connector, name)
-    link = _link(request, hub, services.definitions.mapping(hub, connector, name))
-    return reading.answer(found.model_copy(update={"runs": link}).to_json())
+    stored = services.definitions.mapping(hub, connector, name)
+    found = progress(services, hub, stored).model_copy(update={"runs": _link(request, hub, stored)})
+    return reading.answer(found.to_json())
 
 
 @router.post(f"{_ONE}/pause", response_model=Mapping)

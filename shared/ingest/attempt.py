@@ -54,11 +54,6 @@ class Attempt:
         return self._stored
 
     @property
-    def mapping_instance(self) -> str | None:
-        """Tells the run's mapping from a later one of the same name."""
-        return self._stored.mapping_instance
-
-    @property
     def ledger_key(self) -> str:
         """Under which the versions of the blob are ordered."""
         if self._stored.ledger_key is None:

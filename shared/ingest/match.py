@@ -96,8 +96,12 @@ def _note_sequencer(services: Services, known: StoredRun, version: BlobVersion) 
 
 def queue_run(services: Services, stored: StoredRun, delay_s: int = 0) -> None:
     """Sends the message that has a run carried out, after `delay_s` seconds."""
-    run = stored.run
-    services.ingest_queue.send({"hub": stored.hub, "connector": run.connector, "runId": run.run_id}, delay_s)
+    send_run(services, stored.hub, stored.run.connector, stored.run.run_id, delay_s)
+
+
+def send_run(services: Services, hub: str, connector: str | None, run_id: str, delay_s: int = 0) -> None:
+    """Sends the message of a run of which no more is known."""
+    services.ingest_queue.send({"hub": hub, "connector": connector, "runId": run_id}, delay_s)
 
 
 def new_run(services: Services, hub: str, mapping: Stored[Mapping], version: BlobVersion) -> StoredRun:

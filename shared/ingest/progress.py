@@ -3,7 +3,9 @@
 from datetime import datetime
 
 from shared.app import Services
+from shared.definitions.store import Stored
 from shared.domain.document import AnyCaseEnum, Document
+from shared.domain.mappings import Mapping
 from shared.domain.run import RunError, RunState
 
 
@@ -40,9 +42,8 @@ class Progress(Document):
     runs: str = ""
 
 
-def progress(services: Services, hub: str, connector: str, name: str) -> Progress:
+def progress(services: Services, hub: str, mapping: Stored[Mapping]) -> Progress:
     """The progress of a mapping; its cost grows with the runs that are open."""
-    mapping = services.definitions.mapping(hub, connector, name)
     # First the search, then the runs: what it found meanwhile is then among them.
     backfill = services.sweeps.backfill(hub, mapping.instance_id)
     counts = services.runs.open_counts(hub, mapping.instance_id)

@@ -15,7 +15,7 @@ from shared.domain.connectors import Connector
 from shared.domain.errors import HubError, NotFoundError, PreconditionError, Recovery, recovery
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunError, RunState
-from shared.ingest.match import new_run, queue_run, queue_version
+from shared.ingest.match import new_run, queue_run, queue_version, send_run
 from shared.ledger.sweeps import Backfill, Sweep
 from shared.storage.blobs import BlobContainer, BlobEntry
 from shared.storage.queues import Queue
@@ -223,7 +223,7 @@ def _wake(services: Services, place: Place) -> None:
     hub, connector = place.hub, place.names["connector"]
 
     def send(run_id: str) -> None:
-        services.ingest_queue.send({"hub": hub, "connector": connector, "runId": run_id})
+        send_run(services, hub, connector, run_id)
 
     with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
         list(pool.map(send, services.runs.queued(hub, place.mapping.instance_id)))

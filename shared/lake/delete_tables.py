@@ -22,7 +22,7 @@ def delete_tables(lake: Lake, hub: str, kind: EntityKind, name: str, may_go: Cal
     Args:
         lake: the container.
         hub, kind, name: of the type.
-        may_go: asked once, after the blobs were listed: whether there still is no such type. A type that is made later
+        may_go: whether there is no such type; asked before the blobs are listed, and after. A type that is made later
             has blobs of its own, which are not among those.
 
     Raises:
@@ -37,6 +37,8 @@ def delete_kpi_table(lake: Lake, hub: str, kpi_name: str, may_go: Callable[[], b
 
 
 def _delete(lake: Lake, folder: str, may_go: Callable[[], bool]) -> None:
+    if not may_go():
+        return
     found = list(lake.blobs.list(f"{folder}/"))
     if not found or not may_go():
         return

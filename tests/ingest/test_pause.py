@@ -133,7 +133,7 @@ def test_failed_runs_of_a_paused_mapping_wait_too(world: World) -> None:
 
 def test_progress_tells_a_script_when_a_backfill_is_done(world: World) -> None:
     def state() -> BackfillState:
-        return progress(world.services, world.hub, "Landing", "Visits").state
+        return progress(world.services, world.hub, world.mapping).state
 
     assert state() is BackfillState.DONE
     world.upload("a.csv", ROWS)
@@ -144,7 +144,7 @@ def test_progress_tells_a_script_when_a_backfill_is_done(world: World) -> None:
     assert backfill is not None
     sweep = {"sweep": True, "hub": world.hub, "connector": "Landing", "mapping": "Visits"}
     take_message(world.services, {**sweep, "backfill": backfill.number}, MESSAGE)
-    found = progress(world.services, world.hub, "Landing", "Visits")
+    found = progress(world.services, world.hub, world.mapping)
     assert (found.state, found.found, found.queued, found.running) == (BackfillState.INGESTING, 1, 1, 0)
     pause(world)
     assert state() is BackfillState.STOPPED
@@ -152,6 +152,6 @@ def test_progress_tells_a_script_when_a_backfill_is_done(world: World) -> None:
     assert state() is BackfillState.DONE
     world.storage.delete_container(world.container)
     resume(world)
-    found = progress(world.services, world.hub, "Landing", "Visits")
+    found = progress(world.services, world.hub, world.mapping)
     assert found.error is not None
     assert (found.state, found.error.code) == (BackfillState.FAILED, "ContainerNotFound")
