@@ -18,6 +18,7 @@ from shared.ingest.sweep import request_backfill
 from shared.storage.clients import BLOCK_BYTES
 from tests.fault_proxy import Answer, ChangeAnswer, CutAnswer, Fault, FaultProxy, Request, running_proxy
 from tests.ingest.conftest import MESSAGE, ROWS, World
+from tests.thorough import THOROUGH
 
 OTHER = "page\n/other\n"
 
@@ -89,7 +90,7 @@ def test_what_happens_in_the_middle_of_the_read(
     assert len(ranges) > 1
 
 
-@pytest.mark.parametrize("order", list(permutations(range(3)))[1:], ids=str)
+@pytest.mark.parametrize("order", list(permutations(range(3)))[1:] if THOROUGH else [(2, 0, 1)], ids=str)
 def test_events_of_a_blob_that_was_replaced_come_in_any_order(world: World, order: tuple[int, ...]) -> None:
     versions = [world.upload("a.csv", f"page\n/{number}\n") for number in range(3)]
     runs = [world.queue(versions[number]) for number in [*order, *order]]
