@@ -1,6 +1,8 @@
 """What becomes of an event: a run, nothing, or a record of what was wrong with it; never an error for ever."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +20,7 @@ from shared.storage.tables import Table
 from tests.fault_proxy import Answer, running_proxy
 from tests.ingest.conftest import ROWS, World
 from tests.local_services import account_of
+from tests.thorough import only_thorough
 
 type Event = dict[str, Any]
 
@@ -193,3 +196,22 @@ def test_an_event_is_not_acknowledged_before_it_is_safe(world: World, down: str)
     take_event(services, facts)
     world.work_off()
     assert world.states() == {"a.csv": RunState.SUCCEEDED}
+
+
+@only_thorough
+def test_a_burst_of_events_is_answered_in_time(world: World) -> None:
+    """Event Grid waits for half a minute; the work itself waits in the queue."""
+    versions = [world.upload(f"{number}.csv", ROWS) for number in range(100)]
+
+    def deliver(facts: Event) -> float:
+        began = time.monotonic()
+        assert len(take_event(world.services, facts)) == 1
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(8) as pool:
+        slowest = max(pool.map(deliver, [announced(world, version) for version in versions] * 5))
+    assert slowest < 10
+    assert len(world.states()) == len(versions)
+    world.work_off()
+    assert set(world.states().values()) == {RunState.SUCCEEDED}
+    assert world.committed_rows == 3 * len(versions)
