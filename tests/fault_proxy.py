@@ -30,6 +30,13 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class ChangeAnswer:
+    """Lets Azurite do it, and puts these headers into its answer: what Azure says and Azurite cannot."""
+
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class LoseAnswer:
     """Lets Azurite do it, and closes the connection without an answer."""
 
@@ -61,7 +68,7 @@ class Drip:
     pause_s: float = 0.2
 
 
-type Fault = Answer | LoseAnswer | CutAnswer | DamageBody | Hang | Drip
+type Fault = Answer | ChangeAnswer | LoseAnswer | CutAnswer | DamageBody | Hang | Drip
 # None lets the request pass.
 type Plan = Callable[[Request], Fault | None]
 
@@ -140,11 +147,14 @@ class FaultProxy:
                 handler.close_connection = True
                 return
             kept = fault.keep_bytes if isinstance(fault, CutAnswer) else None
+            answered = dict(response.getheaders())
+            if isinstance(fault, ChangeAnswer):
+                answered |= fault.headers
             if isinstance(fault, Drip):
-                _answer(handler, request, response.status, dict(response.getheaders()), body, 0)
+                _answer(handler, request, response.status, answered, body, 0)
                 self._drip(handler, body, fault)
                 return
-            _answer(handler, request, response.status, dict(response.getheaders()), body, kept)
+            _answer(handler, request, response.status, answered, body, kept)
         finally:
             connection.close()
 

@@ -273,7 +273,6 @@ def test_a_run_without_a_blob_cannot_be_numbered(runs: Runs) -> None:
 def test_a_write_whose_answer_is_lost_counts_once(
     azurite: Endpoints, table: Table, act: Callable[[Runs, StoredRun], bool]
 ) -> None:
-    """F61."""
     stored = created(Runs(table, CLOCK), run())
     with running_proxy(azurite.table) as proxy:
         proxy.break_once(LoseAnswer(), is_transaction)
@@ -282,7 +281,6 @@ def test_a_write_whose_answer_is_lost_counts_once(
 
 
 def test_a_write_that_never_came_through_is_reported(azurite: Endpoints, table: Table) -> None:
-    """F65."""
     stored = created(Runs(table, CLOCK), run())
     with running_proxy(azurite.table) as proxy:
         proxy.plan = lambda request: Answer(503, "ServerBusy") if is_transaction(request) else None
