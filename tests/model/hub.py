@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -26,21 +27,27 @@ from shared.domain.mappings import Mapping
 from shared.domain.places import CONTAINER_RUNS, rejects_path
 from shared.domain.run import Run, RunKind, RunState
 from shared.failpoints import FailPoint, arm
+from shared.ingest import messages as ingest_messages
 from shared.ingest.match import take_event
-from shared.ingest.messages import ATTEMPTS, give_up, take_message
+from shared.ingest.messages import ATTEMPTS
 from shared.ingest.reconcile import reconcile
 from shared.ingest.sweep import request_backfill
 from shared.lake.maintain import maintain
 from shared.lake.read import instances
 from shared.lake.states import refresh
+from shared.outbound import messages as export_messages
+from shared.outbound.due import hand_out_profile_exports
 from tests.crashes.story import Place, StoryServices
-from tests.local_services import STORAGE_SECRET
+from tests.local_services import STORAGE_SECRET, container_sas
 from tests.model.faulty_storage import FaultyStorage
 from tests.model.oracle import MAPPINGS, NUMBERS, Cells, Version, text_of
 
 NAME = "Contoso"
 NOON = datetime(2026, 11, 22, 12, 7, tzinfo=UTC)
 TICK = timedelta(minutes=15)
+# Over the time after which a run counts as left behind; under that by which sweeps overlap.
+LATER = timedelta(minutes=40)
+QUIET_WITHIN_S = 60
 TYPES = {"Customer": "profiles/customer", "Visit": "interactions/visit"}
 
 
@@ -51,12 +58,12 @@ class Killed(BaseException):
 class LaterClock(Clock):
     """The clock of a machine on which some time has passed."""
 
-    def __init__(self, services: StoryServices, later: timedelta) -> None:
+    def __init__(self, services: StoryServices) -> None:
         super().__init__(services.settings)
-        self._later = later
+        self.later = timedelta()
 
     def machine_now(self) -> datetime:
-        return super().machine_now() + self._later
+        return super().machine_now() + self.later
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,7 @@ class ModelHub:
     Attributes:
         services: of the living process.
         inbox: the container that is mapped, past the proxies.
+        partner: the one that exports go to, likewise.
         poison: messages that were tried in vain.
     """
 
@@ -91,18 +99,23 @@ class ModelHub:
         self._place = Place(storage.endpoints, vault_url, self._folder, f"m{uuid.uuid4().hex[:10]}")
         self._now = NOON
         self._uploads = 0
-        self.poison: list[dict[str, Any]] = []
+        self.poison: list[tuple[str, dict[str, Any]]] = []
         connection = storage.azurite.connection_string
         self.inbox = ContainerClient.from_connection_string(connection, f"{self._place.prefix}-inbox")
-        self._queue = QueueClient.from_connection_string(connection, f"{self._place.prefix}-ingest")
+        self.partner = ContainerClient.from_connection_string(connection, f"{self._place.prefix}-partner")
+        self._queues = {
+            name: QueueClient.from_connection_string(connection, f"{self._place.prefix}-{name}")
+            for name in ("ingest", "export")
+        }
         self._run_files = ContainerClient.from_connection_string(connection, CONTAINER_RUNS)
         self._set_clock()
-        self.services = StoryServices(self._place)
+        self._start()
         self._define()
         self.services.ingest_queue.ensure()
+        self.services.export_queue.ensure()
 
     def close(self) -> None:
-        for client in (self.inbox, self._queue, self._run_files):
+        for client in (self.inbox, self.partner, self._run_files, *self._queues.values()):
             client.close()
 
     # What the world does
@@ -140,36 +153,54 @@ class ModelHub:
             take_event(self.services, event)
         return not ended
 
-    def work_one(self) -> Worked | None:
-        """One message is delivered; None where none shows itself."""
-        message = self._queue.receive_message(visibility_timeout=60)
+    def work_one(self, name: str = "ingest") -> Worked | None:
+        """One message of a queue is delivered; None where none shows itself."""
+        queue = self._queues[name]
+        message = queue.receive_message(visibility_timeout=60)
         if message is None:
             return None
         content = json.loads(base64.b64decode(message.content))
         deliveries = message.dequeue_count or 1
         before = self.run(content.get("runId"))
-        with self._living(later=timedelta(minutes=40) if "sweep" in content else None) as ended:
-            take_message(self.services, content, message.id, deliveries)
+        # A sweep comes later than the events: that of a blob which was just written is taken for lost.
+        with self._living(LATER if "sweep" in content else timedelta()) as ended:
+            if name == "ingest":
+                ingest_messages.take_message(self.services, content, message.id, deliveries)
+            else:
+                export_messages.take_message(self.services, content, message.id)
         if ended and deliveries < ATTEMPTS:
-            self._queue.update_message(message, visibility_timeout=0)
+            queue.update_message(message, visibility_timeout=0)
         else:
-            self._queue.delete_message(message)
+            queue.delete_message(message)
         if ended and deliveries >= ATTEMPTS:
-            self.poison.append(content)
+            self.poison.append((name, content))
         return Worked(content.get("runId"), before, self.run(content.get("runId")), not ended)
 
     def work_poison(self) -> None:
-        for content in list(self.poison):
+        for name, content in list(self.poison):
+            give_up = ingest_messages.give_up if name == "ingest" else export_messages.give_up
             with self._living() as ended:
                 give_up(self.services, content)
             if not ended:
-                self.poison.remove(content)
+                self.poison.remove((name, content))
 
-    def tick(self, later: timedelta = timedelta(minutes=40)) -> bool:
+    def work_all(self, name: str = "ingest") -> Iterator[Worked]:
+        """Messages are delivered until none is left, also those that were put back for later."""
+        deadline = time.monotonic() + QUIET_WITHIN_S
+        while self._queues[name].get_queue_properties().approximate_message_count or self.poison:
+            if worked := self.work_one(name):
+                yield worked
+            else:
+                time.sleep(0.1)
+            self.work_poison()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the queue {name} does not become empty")
+
+    def tick(self, later: timedelta = LATER) -> bool:
         """The timer of `reconcile_blobs` fires, the machine's clock having moved on."""
         self._now += TICK
         self._set_clock()
-        with self._living(later=later) as ended:
+        with self._living(later) as ended:
             reconcile(self.services)
         return not ended
 
@@ -182,6 +213,14 @@ class ModelHub:
                 for name in TYPES:
                     named = self.services.definitions.type_named(NAME, name).document
                     maintain(self.services.lake, NAME, named, self.services.clock.now(), 21)
+        return not ended
+
+    def tick_exports(self) -> bool:
+        """The timer of `export_profiles` fires."""
+        self._now += TICK
+        self._set_clock()
+        with self._living() as ended:
+            hand_out_profile_exports(self.services)
         return not ended
 
     def ask_for_backfill(self) -> None:
@@ -197,9 +236,6 @@ class ModelHub:
 
     def runs(self) -> list[Run]:
         return self._seen.runs.page(NAME, kind=RunKind.INGEST, top=1000)[0]
-
-    def waiting_messages(self) -> int:
-        return self._queue.get_queue_properties().approximate_message_count or 0
 
     def rejects(self, run: Run) -> list[tuple[int, str]]:
         """Line and code of what a run has rejected."""
@@ -226,27 +262,29 @@ class ModelHub:
     # The process
 
     @contextmanager
-    def _living(self, later: timedelta | None = None) -> Iterator[list[str]]:
+    def _living(self, later: timedelta = timedelta()) -> Iterator[list[str]]:
         """Whatever the process does; the list says in the end whether something ended it early.
 
         Only what may end it does: a kill, and errors of storage that the caller is to answer by asking again.
+
+        Args:
+            later: how much later it is by the machine's clock meanwhile.
         """
         ended: list[str] = []
-        if later is not None:
-            self._restart(later)
+        self._clock.later = later
         try:
             yield ended
         except Killed:
             ended.append("killed")
+            self._start()
         except TransientError as error:
             ended.append(error.code)
-        if ended == ["killed"] or later is not None:
-            self._restart()
+        finally:
+            self._clock.later = timedelta()
 
-    def _restart(self, later: timedelta = timedelta()) -> None:
+    def _start(self) -> None:
         self.services = StoryServices(self._place)
-        if later:
-            self.services.clock = LaterClock(self.services, later)
+        self.services.clock = self._clock = LaterClock(self.services)
 
     @property
     def _seen(self) -> StoryServices:
@@ -277,19 +315,31 @@ class ModelHub:
         source = {"connectionKeyVaultUrl": f"{self._place.vault_url}/secrets/{STORAGE_SECRET}"}
         landing = {"connectorType": "AzureBlob", "connectorProperties": source}
         definitions.put_connector(NAME, "Landing", connector_from_request(landing))
-        for name, rule in MAPPINGS.items():
-            body = {
-                "entityType": "Profile" if rule.entity == "Customer" else "Interaction",
-                "entityTypeName": rule.entity,
-                "mappingProperties": {
-                    "folderPath": f"{self.inbox.container_name}/{rule.folder.rstrip('/')}",
-                    "errorManagement": {"errorManagementType": "RejectAndContinue"},
-                    "structure": [
-                        {"propertyName": field, "columnName": column} for field, column in rule.fields.items()
-                    ],
-                },
-            }
-            definitions.put_mapping(NAME, "Landing", name, Mapping.from_request(body))
+        for name in MAPPINGS:
+            self.put_mapping(name)
+
+    def put_mapping(self, name: str, **properties: Any) -> None:
+        """One of the mappings, with some properties of its own."""
+        rule = MAPPINGS[name]
+        body = {
+            "entityType": "Profile" if rule.entity == "Customer" else "Interaction",
+            "entityTypeName": rule.entity,
+            "mappingProperties": {
+                "folderPath": f"{self.inbox.container_name}/{rule.folder.rstrip('/')}",
+                "errorManagement": {"errorManagementType": "RejectAndContinue"},
+                "structure": [{"propertyName": field, "columnName": column} for field, column in rule.fields.items()],
+                **properties,
+            },
+        }
+        self.services.definitions.put_mapping(NAME, "Landing", name, Mapping.from_request(body))
+
+    def put_partner(self) -> None:
+        """An Outbound connector that the customers are exported to."""
+        self.partner.create_container()
+        sas = container_sas(self._storage.endpoints, self.partner.container_name)
+        entities = [{"entityType": "Profile", "entityName": "Customer"}]
+        body = {"connectorType": "Outbound", "connectorProperties": {"outputBlobSASUri": sas, "entityList": entities}}
+        self.services.definitions.put_connector(NAME, "Partner", connector_from_request(body))
 
 
 _armed: set[FailPoint] = set()

@@ -152,9 +152,7 @@ def _good_rows(ingested: Iterable[Ingested], entity: str) -> Iterator[tuple[Inge
 def _last(values: list[tuple[Ingested, Any]]) -> set[Any]:
     # Of the rows of one version the last one counts.
     of_version = {id(one.version): (one, value) for one, value in values}.values()
-    return {
-        value for one, value in of_version if not any(other.is_surely_after(one) for other, _ in of_version)
-    }
+    return {value for one, value in of_version if not any(other.is_surely_after(one) for other, _ in of_version)}
 
 
 def _unset(by_name: dict[str, Any]) -> dict[str, set[Any]]:
