@@ -63,7 +63,7 @@ STEPS: dict[str, Step] = {
     "the blob is deleted": Step("blob", "DELETE", r"-inbox/points"),
     "the run is ended": _transaction(rb'"state": ?"(Partially)?Succeeded"'),
     # What no event announced is found.
-    "the sweep is requested": Step("queue", "POST", r"-ingest/messages", nth=4),
+    "the sweep is requested": Step("queue", "POST", r"-ingest/messages", nth=3),
     "the container is listed": Step("blob", "GET", r"-inbox\?.*comp=list"),
     "the sweep is recorded": Step("table", "PUT", r"sweep"),
     # What has changed is merged and exported.
