@@ -7,7 +7,6 @@ import pytest
 
 from infra.local.azurite import Endpoints
 from tests.model.faulty_storage import FaultyStorage, faulty_storage
-from tests.model.hub import disarm
 
 
 @pytest.fixture
@@ -16,5 +15,4 @@ def storage(azurite: Endpoints) -> Iterator[FaultyStorage]:
     logging.disable(logging.CRITICAL)
     with faulty_storage(azurite) as faulty:
         yield faulty
-    disarm()
     logging.disable(logging.NOTSET)

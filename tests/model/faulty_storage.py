@@ -18,7 +18,7 @@ KINDS: dict[str, Fault] = {
     "no answer, nothing done": Hang(0),
     "no answer, but done": LoseAnswer(),
     "cut in the body": CutAnswer(1),
-    "slow drip": Drip(16, 0.02),
+    "slow drip": Drip(256, 0.02),
 }
 
 

@@ -115,8 +115,10 @@ class ModelHub:
         self.services.export_queue.ensure()
 
     def close(self) -> None:
-        for client in (self.inbox, self.partner, self._run_files, *self._queues.values()):
-            client.close()
+        for container in (self.inbox, self.partner, self._run_files):
+            container.close()
+        for queue in self._queues.values():
+            queue.close()
 
     # What the world does
 
@@ -342,28 +344,25 @@ class ModelHub:
         self.services.definitions.put_connector(NAME, "Partner", connector_from_request(body))
 
 
-_armed: set[FailPoint] = set()
-
-
-def kill_at(point: FailPoint) -> None:
+@contextmanager
+def killing_at(point: FailPoint | None) -> Iterator[None]:
     """The process dies the next time that it comes to the point."""
-    disarm()
 
     def die() -> None:
-        disarm()
+        disarm(point)
         raise Killed(point)
 
-    _armed.add(point)
-    arm(point, die)
+    if point is not None:
+        arm(point, die)
+    try:
+        yield
+    finally:
+        disarm(point)
 
 
-def disarm() -> bool:
-    """No point kills any more; whether one would have."""
-    was_armed = bool(_armed)
-    for point in _armed:
+def disarm(point: FailPoint | None) -> None:
+    if point is not None:
         arm(point, lambda: None)
-    _armed.clear()
-    return was_armed
 
 
 IS_IN = frozenset({RunState.SUCCEEDED, RunState.PARTIALLY_SUCCEEDED})
