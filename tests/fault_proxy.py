@@ -89,12 +89,17 @@ class FaultProxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body of an answer are two writes, and the second must not wait for the caller's delayed ACK.
+            disable_nagle_algorithm = True
 
             def _forward(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 request = Request(self.command, self.path, dict(self.headers), self.rfile.read(length))
                 proxy.requests.append(request)
-                proxy._serve(self, request)
+                try:
+                    proxy._serve(self, request)
+                except ConnectionError:
+                    self.close_connection = True  # whoever asked did not wait for the answer
 
             def log_message(self, *_: object) -> None:
                 pass
