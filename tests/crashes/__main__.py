@@ -3,6 +3,7 @@
 `python -m tests.crashes "rows committed"` tries the named failpoints only.
 """
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -17,7 +18,9 @@ from tests.local_services import running_vault
 def main() -> int:
     """Runs the matrix; 1 where a story ended otherwise than it has to."""
     wrong = 0
-    points = [FailPoint(name) for name in sys.argv[1:]] or list(FailPoint)
+    parser = argparse.ArgumentParser(prog="python -m tests.crashes", description="Kill the process at failpoints.")
+    parser.add_argument("points", nargs="*", type=FailPoint, metavar="failpoint", help="; ".join(FailPoint))
+    points = parser.parse_args().points or list(FailPoint)
     with tempfile.TemporaryDirectory(prefix="connector-hub-kills-") as name:
         folder = Path(name)
         with running_azurite(folder / "azurite") as azurite, running_vault(folder, azurite) as vault:
