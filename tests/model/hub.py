@@ -165,11 +165,17 @@ class ModelHub:
         deliveries = message.dequeue_count or 1
         before = self.run(content.get("runId"))
         # A sweep comes later than the events: that of a blob which was just written is taken for lost.
-        with self._living(LATER if "sweep" in content else timedelta()) as ended:
-            if name == "ingest":
-                ingest_messages.take_message(self.services, content, message.id, deliveries)
-            else:
-                export_messages.take_message(self.services, content, message.id)
+        try:
+            with self._living(LATER if "sweep" in content else timedelta()) as ended:
+                if name == "ingest":
+                    ingest_messages.take_message(self.services, content, message.id, deliveries)
+                else:
+                    export_messages.take_message(self.services, content, message.id)
+        except Exception:
+            queue.update_message(
+                message, visibility_timeout=0
+            )  # or the failure found now hides behind a queue that waits
+            raise
         if ended and deliveries < ATTEMPTS:
             queue.update_message(message, visibility_timeout=0)
         else:

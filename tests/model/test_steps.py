@@ -18,6 +18,9 @@ from tests.model.oracle import Version
 from tests.model.steps import STEPS
 from tests.thorough import THOROUGH
 
+# The SDKs leave the sockets of answers that they did not read to the end to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
 # The SDKs ask four times and the lake's libraries six; then the attempt is over, and another one begins.
 HOW_OFTEN = {"once": 1, "until the attempt fails": 7}
 LONG = frozenset({"500", "no answer, but done"})
