@@ -22,7 +22,7 @@ from shared.ingest.csv_rows import Rows
 from shared.ingest.match_columns import ignored_columns, match_columns
 from shared.ingest.row_sql import RowSql
 from shared.lake import schema
-from shared.lake.engine import workspace
+from shared.lake.engine import lent_connection
 from shared.settings import Settings
 
 
@@ -40,7 +40,7 @@ class Typed:
 
 
 class RowTyper:
-    """Types the batches of one file. A context manager: leaving it closes the engine.
+    """Types the batches of one file. A context manager: leaving it gives the engine back.
 
     Args:
         header: names of the file's columns.
@@ -77,7 +77,7 @@ class RowTyper:
         }
         self._repeated: dict[str, pa.Array] = {}
         self._open = ExitStack()
-        self._engine = self._open.enter_context(workspace(settings)).connection
+        self._engine = self._open.enter_context(lent_connection(settings))
         weakref.finalize(self, self._open.close)
 
     def __enter__(self) -> Self:

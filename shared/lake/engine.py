@@ -1,7 +1,8 @@
 """DuckDB, for one operation at a time: a connection, and the one folder that it may read and write."""
 
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from shared.work_folder import work_folder
 
 if TYPE_CHECKING:
     import duckdb
+
+# As many files as an instance types at once: `batchSize` and `newBatchThreshold` of host.json.
+_IDLE_AT_MOST = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +35,81 @@ def workspace(settings: Settings) -> Iterator[Workspace]:
         UnavailableError: memory or disk did not suffice.
         FatalError: the engine refused a statement or a file.
     """
-    import duckdb
-
     with work_folder() as folder:
         connection = connect(settings, folder)
         try:
-            yield Workspace(connection, folder)
-        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-            raise UnavailableError(
-                "EngineOutOfRoom",
-                "the query engine ran out of memory or disk; raise ENGINE_MEMORY_MB or the size of the temporary disk",
-            ) from error
-        except duckdb.Error as error:
-            # The engine's own words may quote a value: they stay in the chained error and out of the message.
-            kind = type(error).__name__
-            raise FatalError("EngineFailed", f"the query engine refused a statement ({kind})") from error
+            with _in_our_words():
+                yield Workspace(connection, folder)
         finally:
             connection.close()
+
+
+@contextmanager
+def lent_connection(settings: Settings) -> Iterator["duckdb.DuckDBPyConnection"]:
+    """A connection, for one thread, to an engine that is kept open for whoever comes next.
+
+    To open an engine takes as long as to type a few thousand rows, and most files have no more. Whoever borrows may
+    register and query, and creates nothing: what it registers goes with its connection. An engine that failed is not
+    lent again.
+
+    Raises:
+        UnavailableError, FatalError: as `workspace`.
+    """
+    try:
+        engine = _idle.pop()
+    except IndexError:
+        engine = _Engine(settings)
+    if engine.settings is not settings:
+        engine.close()
+        engine = _Engine(settings)
+    is_sound = False
+    try:
+        connection = engine.connection.cursor()
+        try:
+            with _in_our_words():
+                yield connection
+        finally:
+            connection.close()
+        is_sound = True
+    finally:
+        if is_sound and len(_idle) < _IDLE_AT_MOST:
+            _idle.append(engine)
+        else:
+            engine.close()
+
+
+class _Engine:
+    """An engine with a folder of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._open = ExitStack()
+        self.connection = connect(settings, self._open.enter_context(work_folder()))
+        self._open.callback(self.connection.close)
+
+    def close(self) -> None:
+        self._open.close()
+
+
+_idle: deque[_Engine] = deque()
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """Translates the engine's errors."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise UnavailableError(
+            "EngineOutOfRoom",
+            "the query engine ran out of memory or disk; raise ENGINE_MEMORY_MB or the size of the temporary disk",
+        ) from error
+    except duckdb.Error as error:
+        # The engine's own words may quote a value: they stay in the chained error and out of the message.
+        kind = type(error).__name__
+        raise FatalError("EngineFailed", f"the query engine refused a statement ({kind})") from error
 
 
 def connect(settings: Settings, folder: Path) -> "duckdb.DuckDBPyConnection":
