@@ -54,7 +54,8 @@ class Cast:
 
     Attributes:
         cases: over SQL of the text, pairs of SQL: a condition, and the value of text for which it is the first to hold.
-            Text for which none holds is refused, and so is text whose value is NULL.
+            Text for which none holds is refused, and so is text whose value is NULL. How most text is written comes
+            first, by a condition and a value that cost little; a CASE within a CASE costs more than its parts.
         refusals: the first whose condition holds says why; the last has none.
         as_text: SQL of a value's form in a key.
     """
@@ -96,7 +97,12 @@ def trimmed(text: Sql) -> Sql:
 def boolean() -> Cast:
     """true or false in any case, 1 or 0."""
     return Cast(
-        lambda text: [(f"lower({text}) IN ('true', '1')", "true"), (f"lower({text}) IN ('false', '0')", "false")],
+        lambda text: [
+            (f"{text} = 'true'", "true"),
+            (f"{text} = 'false'", "false"),
+            (f"lower({text}) IN ('true', '1')", "true"),
+            (f"lower({text}) IN ('false', '0')", "false"),
+        ],
         (Refusal("NotABoolean", "expected true, false, 1 or 0"),),
     )
 
@@ -107,7 +113,8 @@ def integer(field_type: FieldType, form: MappingFormat) -> Cast:
     target = _SQL_TYPES[field_type]
 
     def cases(text: Sql) -> list[tuple[Sql, Sql]]:
-        found = [(matches(text, plain), f"TRY_CAST({text} AS {target})")]
+        cast = f"TRY_CAST({text} AS {target})"
+        found = [(f"CAST({cast} AS VARCHAR) = {text}", cast), (matches(text, plain), cast)]
         if form.group_marks:
             found.append((matches(text, grouped), f"TRY_CAST({_ungrouped(text, form)} AS {target})"))
         return found
@@ -130,10 +137,16 @@ def integer(field_type: FieldType, form: MappingFormat) -> Cast:
 def double(form: MappingFormat) -> Cast:
     """A finite number, with an exponent if need be; read to the nearest double."""
     number = f"{_number(form)}(?:[eE][+-]?[0-9]+)?"
+    mark = re.escape(form.decimal_mark)
+    surely_finite = f"[+-]?[0-9]{{1,18}}(?:{mark}[0-9]*)?"
 
     def cases(text: Sql) -> list[tuple[Sql, Sql]]:
+        pointed = _pointed(text, form, grouped=False)
         cast = f"TRY_CAST({_pointed(text, form)} AS DOUBLE)"
-        return [(matches(text, number), f"CASE WHEN isfinite({cast}) THEN {cast} END")]
+        return [
+            (matches(text, surely_finite), f"TRY_CAST({pointed} AS DOUBLE)"),
+            (matches(text, number), f"CASE WHEN isfinite({cast}) THEN {cast} END"),
+        ]
 
     return Cast(
         cases,

@@ -110,9 +110,9 @@ def separator_of(kind: Field, form: MappingFormat) -> str:
 def _array(
     cell: Sql, alias: str, item: Cast, separator: str, number_of: Callable[[Refusal], int], *, is_text: bool
 ) -> ColumnSql:
-    read = array_cast.values(cell, separator, item, is_text=is_text)
     if is_text and not item.refusals:
-        return ColumnSql(cell, read, alias, cell)
+        return ColumnSql(cell, array_cast.split(cell, separator), alias, cell)
+    read = array_cast.values(cell, separator, item, is_text=is_text)
     # Of a cell of blanks only, which is empty, the one item is NULL as well.
     value = f"CASE WHEN list_count({alias}) = len({alias}) THEN {alias} END"
     found = ColumnSql(cell, read, value, cell)

@@ -5,6 +5,7 @@ leaves the local disk as soon as it is full: an instance has less disk than a bl
 """
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,8 +78,10 @@ def stage_rows(
     reader = open_rows(source, mapping, settings)
     header = header_of(reader)
     writer = PartWriter(changes_schema(entity_type), folder)
-    outgoing = _Outgoing(changes, run_id, holds_back=not entity_type.key_fields)
-    with RowTyper(entity_type, mapping, header, source.place, run_id, order, now, settings) as typer:
+    with (
+        _outgoing(changes, run_id, holds_back=not entity_type.key_fields) as outgoing,
+        RowTyper(entity_type, mapping, header, source.place, run_id, order, now, settings) as typer,
+    ):
         with typed_rows(iter(reader), typer) as typed:
             for table, refused in typed:
                 rejects.add(refused)
@@ -86,7 +89,7 @@ def stage_rows(
                 outgoing.take(writer.parts)
                 failpoint(FailPoint.BATCH_STAGED)
         ignored = typer.ignored_columns
-    uploaded = outgoing.finish(writer.close(), settings)
+        uploaded = outgoing.finish(writer.close(), settings)
     failpoint(FailPoint.PARTS_UPLOADED)
     rows = sum(sent.part.rows for sent in uploaded)
     _check_counts(reader.rows + reader.rejected, rows, rejects.count)
@@ -94,13 +97,17 @@ def stage_rows(
 
 
 class _Outgoing:
-    """Sends closed parts off; those of derived keys wait, since equal rows of the whole file are numbered last."""
+    """Sends closed parts off while the next is written.
 
-    def __init__(self, changes: "Changes", run_id: str, *, holds_back: bool) -> None:
+    Those of derived keys wait, since equal rows of the whole file are numbered last.
+    """
+
+    def __init__(self, changes: "Changes", run_id: str, sender: ThreadPoolExecutor, *, holds_back: bool) -> None:
         self._changes = changes
         self._run_id = run_id
+        self._sender = sender
         self._holds_back = holds_back
-        self._uploaded: list[UploadedPart] = []
+        self._sent: list[Future[UploadedPart]] = []
 
     def take(self, parts: "list[Part]") -> None:
         if not self._holds_back:
@@ -112,14 +119,25 @@ class _Outgoing:
 
             parts = number_repeats(settings, parts)
         self._send(parts)
-        return self._uploaded
+        return [sent.result() for sent in self._sent]
 
     def _send(self, parts: "list[Part]") -> None:
-        waiting = parts[len(self._uploaded) :]
-        if waiting:
-            self._uploaded += self._changes.upload(waiting, self._run_id)
-            for part in waiting:
-                part.path.unlink()
+        for part in parts[len(self._sent) :]:
+            if self._sent:
+                self._sent[-1].result()  # one is on its way, one is written: no more lie on the disk
+            self._sent.append(self._sender.submit(self._upload, part))
+
+    def _upload(self, part: "Part") -> "UploadedPart":
+        (uploaded,) = self._changes.upload([part], self._run_id)
+        part.path.unlink()
+        return uploaded
+
+
+@contextmanager
+def _outgoing(changes: "Changes", run_id: str, *, holds_back: bool) -> Iterator[_Outgoing]:
+    """Leaving it waits for the part that is on its way."""
+    with ThreadPoolExecutor(1, thread_name_prefix="ingest-upload") as sender:
+        yield _Outgoing(changes, run_id, sender, holds_back=holds_back)
 
 
 def open_rows(source: Source, mapping: Mapping, settings: Settings) -> "CsvReader":

@@ -56,6 +56,10 @@ def _iso_time() -> Cast:
     A date alone is midnight. More than six digits after the second are refused unless they are zeros.
     """
 
+    def usual(text: Sql) -> tuple[Sql, Sql]:
+        """The years 1000 to 8999, which no offset carries out of those that are kept."""
+        return f"{text} >= '1' AND {text} < '9' AND {matches(text, _ISO)}", f"TRY_CAST({text} AS TIMESTAMPTZ)"
+
     def cases(text: Sql, bound: Callable[[Sql], Sql]) -> list[tuple[Sql, Sql]]:
         rewritten = rf"upper(regexp_replace({text}, ' ([Zz+-])', '\1'))"
         return [
@@ -64,7 +68,7 @@ def _iso_time() -> Cast:
         ]
 
     return Cast(
-        lambda text: cases(text, _in_years),
+        lambda text: [usual(text), *cases(text, _in_years)],
         (
             Refusal(
                 "TooPrecise",

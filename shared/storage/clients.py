@@ -22,6 +22,7 @@ BLOCK_BYTES = 8 * 1024**2
 CHECKSUM: Literal["md5"] = "md5"
 """Sent with whatever is written, so that the service refuses what was damaged on its way."""
 RETRIES = 3
+_SOCKET_PIECE_BYTES = 1024**2  # the SDK's 4 KiB make reading a blob twice as dear, for the service as well
 _CONNECT_S = 10
 _READ_S = 60
 _TABLE_READ_S = 8  # whoever waits for a definition or a run is better served by a 503 than by silence
@@ -123,6 +124,7 @@ def _storage_options() -> dict[str, Any]:
         "retry_policy": _Retry(retry_total=RETRIES),
         "max_block_size": BLOCK_BYTES,
         "max_single_put_size": BLOCK_BYTES,
+        "connection_data_block_size": _SOCKET_PIECE_BYTES,
     }
 
 
