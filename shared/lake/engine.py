@@ -1,8 +1,7 @@
 """DuckDB, for one operation at a time: a connection, and the one folder that it may read and write."""
 
-from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +13,6 @@ from shared.work_folder import work_folder
 
 if TYPE_CHECKING:
     import duckdb
-
-# As many files as an instance types at once: `batchSize` and `newBatchThreshold` of host.json.
-_IDLE_AT_MOST = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,65 +34,15 @@ def workspace(settings: Settings) -> Iterator[Workspace]:
     with work_folder() as folder:
         connection = connect(settings, folder)
         try:
-            with _in_our_words():
+            with in_our_words():
                 yield Workspace(connection, folder)
         finally:
             connection.close()
 
 
 @contextmanager
-def lent_connection(settings: Settings) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """A connection, for one thread, to an engine that is kept open for whoever comes next.
-
-    To open an engine takes as long as to type a few thousand rows, and most files have no more. Whoever borrows may
-    register and query, and creates nothing: what it registers goes with its connection. An engine that failed is not
-    lent again.
-
-    Raises:
-        UnavailableError, FatalError: as `workspace`.
-    """
-    try:
-        engine = _idle.pop()
-    except IndexError:
-        engine = _Engine(settings)
-    if engine.settings is not settings:
-        engine.close()
-        engine = _Engine(settings)
-    is_sound = False
-    try:
-        connection = engine.connection.cursor()
-        try:
-            with _in_our_words():
-                yield connection
-        finally:
-            connection.close()
-        is_sound = True
-    finally:
-        if is_sound and len(_idle) < _IDLE_AT_MOST:
-            _idle.append(engine)
-        else:
-            engine.close()
-
-
-class _Engine:
-    """An engine with a folder of its own."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._open = ExitStack()
-        self.connection = connect(settings, self._open.enter_context(work_folder()))
-        self._open.callback(self.connection.close)
-
-    def close(self) -> None:
-        self._open.close()
-
-
-_idle: deque[_Engine] = deque()
-
-
-@contextmanager
-def _in_our_words() -> Iterator[None]:
-    """Translates the engine's errors."""
+def in_our_words() -> Iterator[None]:
+    """Raises the engine's errors as those of `workspace`."""
     import duckdb
 
     try:
