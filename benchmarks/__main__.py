@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="*", choices=[[], *MEASUREMENTS], help=f"of {', '.join(MEASUREMENTS)}; else all")
     parser.add_argument("--long", action="store_true", help="also what takes minutes, as TEST_ALL=1 does")
-    parser.add_argument("--runs", type=int, default=Sizes.runs, help="repetitions whose median counts")
+    parser.add_argument("--runs", type=int, default=Sizes().runs, help="repetitions whose median counts")
     asked = parser.parse_args(arguments)
     sizes = Sizes(runs=asked.runs)
     if asked.long or os.environ.get("TEST_ALL"):
