@@ -1,5 +1,6 @@
 """Local folders for rows on their way: they hold customers' data, so what a killed worker left behind is removed."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -10,21 +11,37 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+from shared.domain.errors import UnavailableError
+
 _PREFIX = "connector-hub-work-"
 _LOCK = "in-use"
 _STARTS_WITHIN_S = 60  # between the making of a folder and its lock
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE})
 
 
 @contextmanager
 def work_folder() -> Iterator[Path]:
-    """A new folder, removed at the end; the first call of a process also removes those that nobody holds any more."""
+    """A new folder, removed at the end; the first call of a process also removes those that nobody holds any more.
+
+    Raises:
+        UnavailableError: the work in it found no room on the disk, or too many files open.
+    """
     _remove_left_behind()
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        with (folder / _LOCK).open("w", encoding="ascii") as lock:
-            # The lock ends with the process, however it ends.
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield folder
+    try:
+        with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            with (folder / _LOCK).open("w", encoding="ascii") as lock:
+                # The lock ends with the process, however it ends.
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield folder
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        reason = os.strerror(error.errno or 0)
+        message = (
+            f"the temporary disk of the instance takes no more ({reason}); it needs more room, or less work at once"
+        )
+        raise UnavailableError("NoRoom", message) from error
 
 
 @cache

@@ -30,6 +30,13 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class ChangeAnswer:
+    """Lets Azurite do it, and puts these headers into its answer: what Azure says and Azurite cannot."""
+
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class LoseAnswer:
     """Lets Azurite do it, and closes the connection without an answer."""
 
@@ -61,7 +68,7 @@ class Drip:
     pause_s: float = 0.2
 
 
-type Fault = Answer | LoseAnswer | CutAnswer | DamageBody | Hang | Drip
+type Fault = Answer | ChangeAnswer | LoseAnswer | CutAnswer | DamageBody | Hang | Drip
 # None lets the request pass.
 type Plan = Callable[[Request], Fault | None]
 
@@ -82,12 +89,17 @@ class FaultProxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body of an answer are two writes, and the second must not wait for the caller's delayed ACK.
+            disable_nagle_algorithm = True
 
             def _forward(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 request = Request(self.command, self.path, dict(self.headers), self.rfile.read(length))
                 proxy.requests.append(request)
-                proxy._serve(self, request)
+                try:
+                    proxy._serve(self, request)
+                except ConnectionError:
+                    self.close_connection = True  # whoever asked did not wait for the answer
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -140,11 +152,14 @@ class FaultProxy:
                 handler.close_connection = True
                 return
             kept = fault.keep_bytes if isinstance(fault, CutAnswer) else None
+            answered = dict(response.getheaders())
+            if isinstance(fault, ChangeAnswer):
+                answered |= fault.headers
             if isinstance(fault, Drip):
-                _answer(handler, request, response.status, dict(response.getheaders()), body, 0)
+                _answer(handler, request, response.status, answered, body, 0)
                 self._drip(handler, body, fault)
                 return
-            _answer(handler, request, response.status, dict(response.getheaders()), body, kept)
+            _answer(handler, request, response.status, answered, body, kept)
         finally:
             connection.close()
 

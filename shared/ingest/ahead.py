@@ -10,7 +10,7 @@ _END: Final = object()
 
 
 @contextmanager
-def ahead[Item](items: Iterator[Item], depth: int = 2) -> Iterator[Iterator[Item]]:
+def ahead[Item](items: Iterator[Item], depth: int = 1) -> Iterator[Iterator[Item]]:
     """Iterates over `items` in a thread, at most `depth` items ahead.
 
     numpy, pyarrow, DuckDB and the network release the interpreter lock, so the steps really run side by side.

@@ -94,7 +94,11 @@ def _version(container: BlobContainer, mapping: Mapping, path: str | None) -> Bl
             raise InvalidRequestError([Fault("InvalidValue", "blob", "must not hold `.` or `..` between slashes")])
         entry = container.properties(path)
         return BlobVersion(mapping.container, entry.path, entry.etag, entry.size)
-    matching = (entry for entry in container.list(mapping.prefix) if mapping.matches(mapping.container, entry.path))
+    matching = (
+        entry
+        for entry in container.list(mapping.prefix, metadata=True)
+        if not entry.is_folder and mapping.matches(mapping.container, entry.path)
+    )
     newest = max(matching, key=lambda entry: entry.last_modified, default=None)
     if newest is None:
         message = (

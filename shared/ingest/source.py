@@ -18,7 +18,6 @@ from shared.domain.errors import (
     SkippedError,
     SupersededError,
     TransientError,
-    UnavailableError,
     recovery,
 )
 from shared.domain.mappings import CompletionOperationType, Mapping, split_folder
@@ -66,8 +65,8 @@ class Source:
         """Looks whether the blob still holds this version.
 
         Raises:
-            SupersededError: it was overwritten. SkippedError: it is gone, or empty.
-            UnavailableError: it is still being copied. RefusedError: it is archived.
+            SupersededError: it was overwritten. SkippedError: it is gone, empty or a folder.
+            DeferredError: it is still being copied. RefusedError: it is archived.
         """
         try:
             with self._turn:
@@ -77,9 +76,14 @@ class Source:
         if entry.etag != self.version.etag:
             raise SupersededError("BlobOverwritten", "the blob was overwritten; its newer version has its own run")
         if entry.copy_status == "pending":
-            raise UnavailableError("CopyPending", "the blob is still being copied to its place")
+            # A copy between accounts may take days, and nobody has to do anything about it.
+            raise DeferredError("CopyPending", "the blob is still being copied to its place; the run goes on after it")
         if (entry.tier or "").casefold() == "archive":
             raise RefusedError("BlobArchived", "the blob is in the archive tier; rehydrate it, then run the mapping")
+        if entry.is_folder:
+            raise SkippedError("Folder", "this is a folder of an account with a hierarchical namespace, not a file")
+        if entry.size == 0 and entry.copy_status in {"failed", "aborted"}:
+            raise SkippedError("CopyFailed", "the copy of the blob failed and left 0 bytes; copy it again")
         if entry.size == 0:
             raise SkippedError("EmptyBlob", "the blob has 0 bytes; nothing was ingested")
         self.is_gzip = self.is_gzip or (entry.content_encoding or "").casefold() == "gzip"

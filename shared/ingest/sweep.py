@@ -212,8 +212,8 @@ def _entries(services: Services, place: Place) -> Iterator[BlobEntry]:
     services.source_turns.learn(place.hub, document.connector_name, account.blob_endpoint)
     turn = services.source_turns.turn(account.blob_endpoint)
     try:
-        for entry in turn.each(BlobContainer(account, document.container).list(document.prefix)):
-            if document.matches(document.container, entry.path):
+        for entry in turn.each(BlobContainer(account, document.container).list(document.prefix, metadata=True)):
+            if not entry.is_folder and document.matches(document.container, entry.path):
                 yield entry
     finally:
         turn.close()

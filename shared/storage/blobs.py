@@ -53,6 +53,12 @@ class BlobEntry:
     tier: str | None = None
     copy_status: str | None = None
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether it stands for a folder of a hierarchical namespace; a listing says so only with metadata."""
+        # https://learn.microsoft.com/azure/storage/blobs/data-lake-storage-known-issues
+        return self.metadata.get("hdi_isfolder", "").casefold() == "true"
+
 
 class BlobContainer:
     """One container of an account. Safe for use by many threads."""

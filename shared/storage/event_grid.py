@@ -17,6 +17,11 @@ _BLOBS = "/blobs/"
 # Data Lake and SFTP clients announce the empty file first, and the content when it is complete:
 # https://learn.microsoft.com/azure/event-grid/event-schema-blob-storage
 _NOT_YET = frozenset({"createfile", "sftpcreate"})
+# https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
+_LONGEST_PATH = 1024
+_LARGEST_SIZE = 2**63 - 1
+# Far beyond what the service sends; what is longer comes from somebody else.
+_LONGEST_FACT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +69,30 @@ def parse_blob_created(event: Mapping[str, Any]) -> BlobCreated:
     if (url := data.get("url")) is not None and place is not None:
         place, account = _cross_check(place, account, url, faults)
     etag = data.get("eTag")
-    if not isinstance(etag, str) or not bare_etag(etag):
+    if not isinstance(etag, str) or not bare_etag(etag) or not _is_plain(etag):
         faults.append(Fault("InvalidEvent", "data.eTag", "must be the ETag of the blob version"))
     size = data.get("contentLength")
-    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST_SIZE):
         faults.append(Fault("InvalidEvent", "data.contentLength", "must be a number of bytes"))
     sequencer, api = data.get("sequencer"), data.get("api")
     for name, value in (("sequencer", sequencer), ("api", api)):
-        if value is not None and not isinstance(value, str):
-            faults.append(Fault("InvalidEvent", f"data.{name}", "must be a text"))
+        if value is not None and not (isinstance(value, str) and _is_plain(value)):
+            message = f"must be a text of at most {_LONGEST_FACT} characters"
+            faults.append(Fault("InvalidEvent", f"data.{name}", message))
+    if place is not None and not all(_is_plain(name, _LONGEST_PATH) for name in place):
+        faults.append(Fault("InvalidEvent", "subject", "names a blob as none can be called"))
     if faults or place is None:
         raise InvalidRequestError(faults, "malformed event: " + _summary(faults))
     return BlobCreated(*place, bare_etag(str(etag)), size, sequencer or None, account, api or "")
+
+
+def _is_plain(text: str, longest: int = _LONGEST_FACT) -> bool:
+    """Whether a text can be stored: half a character (a lone surrogate, which JSON can spell) cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return len(text) <= longest
 
 
 def _place_of_subject(subject: object, faults: list[Fault]) -> tuple[str, str] | None:

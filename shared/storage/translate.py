@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from requests import RequestException
 
 from shared.domain.errors import (
     ConflictError,
@@ -64,6 +65,10 @@ def translated(what: str) -> Iterator[None]:
         yield
     except AzureError as error:
         raise translate(error, what) from None
+    except RequestException as error:
+        # The tables' SDK reads the answer to a transaction behind the back of its own transport.
+        message = f"the answer of {what} ended too early ({type(error).__name__})"
+        raise UnavailableError("StorageUnavailable", message) from None
 
 
 def translate(error: AzureError, what: str) -> HubError:

@@ -1,5 +1,6 @@
 """The documents say what the code does."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,9 @@ ROOT = Path(__file__).parents[2]
 PATH_IN_TEXT = re.compile(
     r"`((?:shared|infra|tests|docs|samples|benchmarks|honesty)/[\w./-]*)`|\]\((?!https?:)([\w./-]+)\)"
 )
+
+SINGLE_TEST = re.compile(r"`(tests/[\w./-]+\.py)::(\w+)`")
+GUARANTEES = ROOT / "docs" / "guarantees.md"
 
 
 def test_the_configuration_page_is_generated_from_the_settings() -> None:
@@ -43,3 +47,21 @@ def test_paths_in_documents_exist() -> None:
         for quoted, linked in PATH_IN_TEXT.findall(page.read_text(encoding="utf-8")):
             target = ROOT / quoted if quoted else page.parent / linked
             assert target.exists(), f"{page.name} names {quoted or linked}, which does not exist"
+
+
+def test_single_tests_in_documents_exist() -> None:
+    named = {
+        match for page in (ROOT / "docs").glob("**/*.md") for match in SINGLE_TEST.findall(page.read_text("utf-8"))
+    }
+    for path, name in named:
+        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert name in functions, f"{path} has no test {name}"
+
+
+def test_each_guarantee_names_the_single_tests_that_prove_it() -> None:
+    rows = [line.split(" | ") for line in GUARANTEES.read_text(encoding="utf-8").splitlines() if line[:4] == "| **"]
+    assert rows
+    for promise, *_, proof in rows:
+        assert SINGLE_TEST.search(proof), f"nothing proves {promise}"
+        assert not SINGLE_TEST.sub("", proof).strip(" ,|"), f"the proof of {promise} names more than single tests"

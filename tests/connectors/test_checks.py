@@ -61,7 +61,6 @@ def test_a_good_signature_passes_everything(azurite: Endpoints, container: BlobC
 def test_without_the_right_to_delete_nothing_is_written(
     azurite: Endpoints, container: BlobContainer, settings: Settings
 ) -> None:
-    """F73."""
     checks = tried(container_sas(azurite, container.name, "cwl"), settings)
     assert all(outcome(checks).values())
     assert "expired exports stay" in checks[2].message
@@ -94,7 +93,6 @@ def test_what_the_signature_says_needs_no_call(
 def test_how_long_it_lasts_is_said(
     azurite: Endpoints, container: BlobContainer, settings: Settings, days: int, word: str
 ) -> None:
-    """S16."""
     checks = tried(container_sas(azurite, container.name, expires_in=timedelta(days=days)), settings)
     assert all(outcome(checks).values())
     assert word in checks[1].message
@@ -176,7 +174,7 @@ def test_a_source_with_the_wrong_key(azurite: Endpoints, vault: KeyVault, settin
 def test_a_source_whose_account_may_not_be_listed(
     azurite: Endpoints, container: BlobContainer, vault: KeyVault, settings: Settings
 ) -> None:
-    """S29: rights on the source containers alone are enough."""
+    """Rights on the source containers alone are enough."""
     sas = generate_account_sas(
         ACCOUNT,
         ACCOUNT_KEY,

@@ -1,4 +1,4 @@
-"""S12-S14, P9: marked secrets are planted wherever one can come in, and looked for wherever one could come out."""
+"""Marked secrets are planted wherever one can come in, and looked for wherever one could come out."""
 
 import base64
 import json
@@ -130,7 +130,7 @@ def write_records(endpoints: Endpoints, said: Witness) -> None:
 
 
 def break_storage(endpoints: Endpoints, good: str, forged: str, said: Witness) -> None:
-    """F60-F62, F70: everything that can fail with a signature in hand."""
+    """Everything that can fail with a signature in hand."""
     settings = Settings(azure_functions_environment="Development")
 
     def with_proxy(url: str, break_it: Callable[[FaultProxy], None]) -> None:

@@ -96,7 +96,6 @@ def fragile(
 def test_without_its_vault_nothing_is_half_stored(
     fragile: tuple[Definitions, Callable[[], None], Callable[[], Definitions]],
 ) -> None:
-    """F14, F68."""
     definitions, stop, restart = fragile
     definitions.put_hub("Contoso", Hub())
     kept, _ = definitions.put_connector("Contoso", "Kept", crm(accessToken="one"))
@@ -126,7 +125,7 @@ def test_without_its_vault_nothing_is_half_stored(
 def test_a_failed_put_is_repeated_into_the_same_secret(
     azurite: Endpoints, table: Table, definitions: Definitions, hub: str, settings: Settings, vault: KeyVault
 ) -> None:
-    """F14: the vault was written, the table not."""
+    """The vault was written, the table not."""
     with running_proxy(azurite.table) as proxy:
         broken = Definitions(
             Table(account_of(azurite, table=proxy.endpoint), table.name), Vaults(settings), Clock(settings), settings

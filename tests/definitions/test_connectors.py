@@ -138,7 +138,7 @@ def test_a_replaced_connector_is_the_same_instance(definitions: Definitions, hub
 
 
 def test_the_body_of_a_get_can_be_put(typed: Definitions, hub: str, partner_sas: str) -> None:
-    """S13: `***` keeps the secret, and nothing that the server sets is taken from the body."""
+    """`***` keeps the secret, and nothing that the server sets is taken from the body."""
     first, _ = typed.put_connector(hub, "Partner", outbound(partner_sas, deep={"apiPassword": "Password=1"}))
     body = {**first.document.to_json(), "connectorId": 77, "state": "Failed", "tenantId": "other"}
     second, _ = typed.put_connector(hub, "Partner", connector_from_request(body))
@@ -150,7 +150,6 @@ def test_the_body_of_a_get_can_be_put(typed: Definitions, hub: str, partner_sas:
 
 
 def test_a_new_secret_takes_the_place_of_the_old(typed: Definitions, hub: str, azurite: Endpoints) -> None:
-    """F69."""
     old, new = container_sas(azurite, "partner", "cwl"), container_sas(azurite, "partner", "cwld")
     before, _ = typed.put_connector(hub, "Partner", outbound(old))
     after, _ = typed.put_connector(hub, "Partner", outbound(new))
@@ -211,7 +210,6 @@ def test_every_fault_is_named_at_once(typed: Definitions, hub: str) -> None:
     ],
 )
 def test_a_vault_off_the_allow_list_is_refused(definitions: Definitions, hub: str, url: str, code: str) -> None:
-    """S10."""
     connector = connector_from_request(
         {"connectorType": "AzureBlob", "connectorProperties": {"connectionKeyVaultUrl": url}}
     )
@@ -238,7 +236,6 @@ def test_the_type_of_a_connector_stays(typed: Definitions, hub: str, vault: KeyV
 def test_a_connection_that_does_not_work_says_why(
     typed: Definitions, hub: str, azurite: Endpoints, rights: str, days: int, container: str, words: str
 ) -> None:
-    """F70, F71."""
     sas = container_sas(azurite, container, rights, timedelta(days=days))
     stored, created = typed.put_connector(hub, "Partner", outbound(sas))
     assert created
@@ -320,7 +317,6 @@ def test_a_run_may_say_how_the_connection_is(typed: Definitions, hub: str, partn
 
 
 def test_conditions_are_honoured(typed: Definitions, hub: str, vault: KeyVault) -> None:
-    """F57."""
     stored, _ = typed.put_connector(hub, "Files", files(vault), Conditions(if_none_match=True))
     newer, _ = typed.put_connector(hub, "Files", files(vault), Conditions(if_match=f'"{stored.etag}"'))
     for act in (

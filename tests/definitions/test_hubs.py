@@ -64,7 +64,6 @@ def test_names_that_are_not_allowed(definitions: Definitions, name: str) -> None
 
 
 def test_conditions_are_honoured(definitions: Definitions) -> None:
-    """F57."""
     stored, _ = definitions.put_hub("Contoso", EMPTY, Conditions(if_none_match=True))
     with pytest.raises(PreconditionError):
         definitions.put_hub("Contoso", EMPTY, Conditions(if_none_match=True))
@@ -92,7 +91,7 @@ def test_of_ten_who_create_with_a_condition_one_does(definitions: Definitions) -
 
 
 def test_of_ten_who_replace_with_the_same_etag_one_does(definitions: Definitions) -> None:
-    """F57: no update is lost."""
+    """No update is lost."""
     stored, _ = definitions.put_hub("Contoso", EMPTY)
 
     def rename(number: int) -> str | None:
@@ -168,7 +167,6 @@ def test_nothing_slips_into_a_hub_that_is_being_deleted(definitions: Definitions
 
 
 def test_what_belongs_to_one_hub_is_not_in_another(definitions: Definitions, hub: str) -> None:
-    """S05."""
     definitions.put_hub("Fabrikam", EMPTY)
     definitions.put_entity_type(hub, "Customer", profile())
     definitions.put_kpi(hub, "Ages", kpi())

@@ -179,7 +179,6 @@ def test_conditions(conditions: Conditions, when_absent: bool, when_present: boo
 
 
 def test_a_commit_whose_answer_is_lost_counts_once(azurite: Endpoints, table: Table) -> None:
-    """F61."""
     with running_proxy(azurite.table) as proxy:
         proxied = DefinitionStore(Table(account_of(azurite, table=proxy.endpoint), table.name))
         put(proxied, "a")

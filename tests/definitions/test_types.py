@@ -108,7 +108,6 @@ def test_of_two_kinds_that_want_a_name_at_once_one_gets_it(definitions: Definiti
 
 @pytest.mark.parametrize("name", ["KPIs", "a", "1x", "a b", "x" * 129, "", "../x"])
 def test_names_that_are_not_allowed(definitions: Definitions, hub: str, name: str) -> None:
-    """S19."""
     with pytest.raises(InvalidRequestError):
         definitions.put_entity_type(hub, name, profile())
 
@@ -255,7 +254,6 @@ def test_a_type_made_anew_is_another(definitions: Definitions, hub: str) -> None
 
 
 def test_conditions_are_honoured(definitions: Definitions, hub: str) -> None:
-    """F57."""
     stored, _ = definitions.put_entity_type(hub, "Customer", profile(), Conditions(if_none_match=True))
     newer, _ = definitions.put_entity_type(hub, "Customer", profile(), Conditions(if_match=stored.etag))
     old = Conditions(if_match=stored.etag)

@@ -23,6 +23,8 @@ from infra.local.key_vault import KeyVault, SecretStore
 from shared.app import Services
 from shared.http.app import create_http_app
 from shared.settings import Settings
+from tests.http import bodies
+from tests.http.landing import Landing
 
 STORAGE_SECRET = "storage"
 
@@ -116,3 +118,12 @@ def sas_uri(container: ContainerClient) -> str:
         expiry=datetime.now(UTC) + timedelta(days=1),
     )
     return f"{container.url}?{sas}"
+
+
+@pytest.fixture
+def landing(
+    client: Client, services: Services, hub: str, storage_secret_url: str, container: ContainerClient
+) -> Landing:
+    body = bodies.blob_connector(storage_secret_url)
+    assert client.put(f"{hub}/connectors/Files", body).json()["state"] == "Ready"
+    return Landing(client, services, hub, container)

@@ -121,16 +121,29 @@ def content_fault(attempt: Attempt, limits: CsvLimits) -> str | None:
     return None
 
 
+def length_of_line(text: str, start: int) -> int:
+    at = start
+    while at < len(text) and not line_end(text, at):
+        at += 1
+    return at - start
+
+
+def escaped(text: str, at: int, quote: str, escape: str) -> tuple[str, int]:
+    """What an escape in a quoted cell means, and where the cell goes on."""
+    behind = at + len(escape)
+    if text.startswith(quote, behind):
+        return quote, behind + len(quote)
+    # Before anything else it is text; before itself, the one that it escapes.
+    return escape, behind + len(escape) * text.startswith(escape, behind)
+
+
 def try_row(text: str, start: int, dialect: CsvDialect, limits: CsvLimits) -> Attempt:
     delimiter, quote, escape = (
         token.encode().decode("latin-1") for token in (dialect.delimiter, dialect.quote, dialect.escape)
     )
     escape = escape or quote
     attempt = Attempt(start)
-    first_line = start
-    while first_line < len(text) and not line_end(text, first_line):
-        first_line += 1
-    if first_line - start > limits.max_row_bytes:
+    if length_of_line(text, start) > limits.max_row_bytes:
         attempt.fault = "RowTooLong"
         return attempt
     state = State.CELL_START
@@ -138,7 +151,7 @@ def try_row(text: str, start: int, dialect: CsvDialect, limits: CsvLimits) -> At
     at = start
 
     def here(token: str, where: int) -> bool:
-        return token != "" and text[where : where + len(token)] == token
+        return token != "" and text.startswith(token, where)
 
     while True:
         attempt.at = at
@@ -163,11 +176,9 @@ def try_row(text: str, start: int, dialect: CsvDialect, limits: CsvLimits) -> At
                     attempt.fault, attempt.cell = "QuotedCellTooLong", len(attempt.cells)
                     return attempt
                 cell, at = cell + text[at : at + step], at + step
-            elif here(escape, at) and here(quote, at + len(escape)):
-                cell, at = cell + quote, at + len(escape) + len(quote)
-            elif here(escape, at) and escape != quote:
-                twice = here(escape, at + len(escape))
-                cell, at = cell + escape, at + len(escape) * (2 if twice else 1)
+            elif here(escape, at) and (here(quote, at + len(escape)) or escape != quote):
+                said, at = escaped(text, at, quote, escape)
+                cell += said
             elif here(quote, at):
                 state, at = State.CLOSED, at + len(quote)
             else:

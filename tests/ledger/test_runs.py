@@ -22,7 +22,7 @@ from shared.ledger.runs import Runs
 from shared.ledger.stored_run import StoredRun
 from shared.settings import Settings
 from shared.storage.tables import Table
-from tests.fault_proxy import Answer, LoseAnswer, Request, running_proxy
+from tests.fault_proxy import Answer, CutAnswer, Fault, LoseAnswer, Request, running_proxy
 from tests.local_services import account_of
 
 START = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
@@ -270,19 +270,18 @@ def test_a_run_without_a_blob_cannot_be_numbered(runs: Runs) -> None:
         lambda runs, _: runs.create(run("new")),
     ],
 )
+@pytest.mark.parametrize("fault", [LoseAnswer(), CutAnswer(1)], ids=["no answer", "cut in the body"])
 def test_a_write_whose_answer_is_lost_counts_once(
-    azurite: Endpoints, table: Table, act: Callable[[Runs, StoredRun], bool]
+    azurite: Endpoints, table: Table, act: Callable[[Runs, StoredRun], bool], fault: Fault
 ) -> None:
-    """F61."""
     stored = created(Runs(table, CLOCK), run())
     with running_proxy(azurite.table) as proxy:
-        proxy.break_once(LoseAnswer(), is_transaction)
+        proxy.break_once(fault, is_transaction)
         assert act(Runs(Table(account_of(azurite, table=proxy.endpoint), table.name), CLOCK), stored)
         assert sum(is_transaction(request) for request in proxy.requests) == 1
 
 
 def test_a_write_that_never_came_through_is_reported(azurite: Endpoints, table: Table) -> None:
-    """F65."""
     stored = created(Runs(table, CLOCK), run())
     with running_proxy(azurite.table) as proxy:
         proxy.plan = lambda request: Answer(503, "ServerBusy") if is_transaction(request) else None

@@ -118,7 +118,7 @@ def test_another_version_is_not_read(container: BlobContainer) -> None:
 
 
 def test_a_blob_that_is_overwritten_while_it_is_read_ends_the_read(container: BlobContainer) -> None:
-    """F35: every range asks for the version."""
+    """Every range asks for the version."""
     old = container.upload_bytes("blob", b"o" * 1000)
     pieces = container.download("blob", old, chunk_bytes=10)
     read = [next(pieces)]
@@ -129,7 +129,6 @@ def test_a_blob_that_is_overwritten_while_it_is_read_ends_the_read(container: Bl
 
 
 def test_a_blob_that_is_deleted_while_it_is_read_is_gone(container: BlobContainer) -> None:
-    """F36."""
     etag = container.upload_bytes("blob", b"o" * 1000)
     pieces = container.download("blob", etag, chunk_bytes=10)
     next(pieces)
@@ -219,7 +218,7 @@ def is_get(request: Request) -> bool:
 
 
 def test_a_fault_that_passes_is_not_seen(azurite: Endpoints, container: BlobContainer) -> None:
-    """F60: one 503, then all is well."""
+    """One 503, then all is well."""
     etag = container.upload_bytes("blob", b"abc")
     with running_proxy(azurite.blob) as proxy:
         proxy.break_once(Answer(503, "ServerBusy"), is_get)
@@ -228,7 +227,7 @@ def test_a_fault_that_passes_is_not_seen(azurite: Endpoints, container: BlobCont
 
 
 def test_a_cut_body_is_read_again(azurite: Endpoints, container: BlobContainer) -> None:
-    """F38: never a prefix."""
+    """Never a prefix."""
     data = os.urandom(3 * MIB)
     etag = container.upload_bytes("blob", data)
     with running_proxy(azurite.blob) as proxy:
@@ -255,7 +254,6 @@ def test_a_fault_that_stays_says_to_try_again(
 
 
 def test_a_blob_in_the_archive_tier_says_what_to_do(azurite: Endpoints, container: BlobContainer) -> None:
-    """F37."""
     with running_proxy(azurite.blob) as proxy:
         proxy.plan = lambda _: Answer(409, "BlobArchived")
         with pytest.raises(RefusedError, match="rehydrate") as refused:
@@ -272,7 +270,7 @@ def test_storage_that_is_gone_is_unavailable(azurite: Endpoints, container: Blob
 
 
 def test_redirects_are_not_followed(azurite: Endpoints, container: BlobContainer) -> None:
-    """S11: a redirect would carry the signature away."""
+    """A redirect would carry the signature away."""
     with running_proxy(azurite.blob) as proxy, running_proxy(azurite.blob) as other:
         proxy.plan = lambda _: Answer(307, headers={"Location": f"{other.endpoint}/{container.name}"})
         with pytest.raises(RefusedError):

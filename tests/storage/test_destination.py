@@ -92,7 +92,6 @@ def _breaking(block: bytes) -> Iterator[bytes]:
 
 
 def test_a_blob_that_is_there_is_left_alone(destination: DestinationContainer, container: BlobContainer) -> None:
-    """F54."""
     destination.upload_blocks("data.csv", [b"first"], {"runid": "1"}, CSV)
     with pytest.raises(PreconditionError) as refused:
         destination.upload_blocks("data.csv", [b"second"], {"runid": "2"}, CSV)
@@ -116,7 +115,7 @@ def test_deleting_says_whether_there_was_something(destination: DestinationConta
 
 
 def test_a_lost_answer_of_the_commit_looks_like_a_foreign_blob(azurite: Endpoints, container: BlobContainer) -> None:
-    """F61: whoever publishes must look whose run id it carries."""
+    """Whoever publishes must look whose run id it carries."""
     url = container_sas(azurite, container.name)
     with running_proxy(azurite.blob) as proxy:
         proxy.break_once(LoseAnswer(), lambda request: "comp=blocklist" in request.target)
@@ -161,7 +160,6 @@ def delete(destination: DestinationContainer) -> object:
 def test_a_denial_says_why(
     azurite: Endpoints, container: BlobContainer, rights: str, hours: int, attempt: Attempt, code: str
 ) -> None:
-    """F70, F73."""
     container.upload_bytes("x", b"1")
     url = container_sas(azurite, container.name, rights, timedelta(hours=hours))
     with pytest.raises(RefusedError) as refused:
@@ -179,7 +177,6 @@ def test_a_signature_of_another_key_is_denied(azurite: Endpoints, container: Blo
 
 
 def test_a_container_that_is_not_there_is_named(azurite: Endpoints) -> None:
-    """F71."""
     for attempt in (write, overwrite, enumerate_blobs, delete):
         with pytest.raises(RefusedError, match="no-such-container") as refused:
             attempt(opened(container_sas(azurite, "no-such-container")))

@@ -102,7 +102,7 @@ def test_urls_of_data_lake_and_emulator_are_understood() -> None:
     ],
 )
 def test_a_url_that_contradicts_the_rest_is_refused(url: Any) -> None:
-    """S08: it is compared, never opened."""
+    """It is compared, never opened."""
     with pytest.raises(InvalidRequestError) as refused:
         parse_blob_created(event(url=url))
     assert {fault.target for fault in refused.value.details} == {"data.url"}
@@ -145,7 +145,6 @@ def without(name: str) -> dict[str, Any]:
     ],
 )
 def test_what_is_malformed_is_named(broken: dict[str, Any], target: str) -> None:
-    """F28."""
     with pytest.raises(InvalidRequestError, match="malformed event") as refused:
         parse_blob_created(broken)
     assert target in {fault.target for fault in refused.value.details}
@@ -176,5 +175,4 @@ def test_no_content_of_an_event_is_unexpected(value: Any) -> None:
     ],
 )
 def test_an_empty_announcement_is_not_content(api: str, committing: bool) -> None:
-    """F31."""
     assert is_committing(api) is committing

@@ -63,7 +63,7 @@ def test_a_deleted_secret_is_gone_at_once(vaults: Vaults, name: str) -> None:
 
 
 def test_a_vault_that_is_down_is_unavailable(azurite: Endpoints, tmp_path: Path) -> None:
-    """F68: what was read a moment ago is still good, everything else must wait."""
+    """What was read a moment ago is still good, everything else must wait."""
     with running_vault(tmp_path, azurite) as running:
         vaults = Vaults(Settings(azure_functions_environment="Development", key_vault_url=running.url))
         reference = vaults.set("known", MARKER)
@@ -133,7 +133,6 @@ def test_secrets_of_the_allow_list_are_taken(url: str) -> None:
     ],
 )
 def test_everything_else_is_refused_without_an_echo(url: str) -> None:
-    """S10."""
     for attempt in (of_production().check_url, of_production().get):
         with pytest.raises(InvalidRequestError) as refused:
             attempt(url)
@@ -194,7 +193,7 @@ def listener() -> Iterator[Listener]:
 
 
 def test_a_challenge_for_something_else_gets_no_token(listener: Listener) -> None:
-    """S10: whoever asks for a token of another resource asks in vain."""
+    """Whoever asks for a token of another resource asks in vain."""
     listener.status = 401
     listener.headers = {
         "WWW-Authenticate": 'Bearer authorization="https://login.microsoftonline.com/t", '

@@ -1,4 +1,4 @@
-"""What a SAS says of itself, before any call: S11 and F70."""
+"""What a SAS says of itself, before any call."""
 
 from datetime import UTC, datetime, timedelta
 

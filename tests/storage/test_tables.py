@@ -206,7 +206,7 @@ def test_a_row_that_does_not_fit_is_refused(table: Table, columns: dict[str, Any
 
 @pytest.mark.parametrize("key", ["a/b", "a\\b", "a#b", "a?b", "a\nb", "a\x7fb", "a\x85b"])
 def test_keys_that_no_row_can_have(table: Table, key: str) -> None:
-    """S25: looking for one finds nothing, writing one is refused before it is sent."""
+    """Looking for one finds nothing, writing one is refused before it is sent."""
     assert table.get("p", key) is None
     assert table.get(key, "k") is None
     assert not table.delete("p", key)
@@ -218,7 +218,6 @@ def test_keys_that_no_row_can_have(table: Table, key: str) -> None:
     "hostile", ["' or PartitionKey ne '", "x' or 'a' eq 'a", "@p", "p eq 'x'", "''", "%27", "x  y"]
 )
 def test_a_value_in_a_filter_stays_a_value(table: Table, hostile: str) -> None:
-    """S25."""
     table.upsert(row("plain", text="other"))
     table.upsert(row("hostile", text=hostile))
     found = table.query("PartitionKey eq @p and text eq @text", {"p": "p", "text": hostile})
@@ -279,7 +278,7 @@ def test_a_token_of_somebody_else_is_refused(table: Table, token: str) -> None:
 
 
 def test_a_lost_answer_says_nothing_about_what_was_done(azurite: Endpoints, table: Table) -> None:
-    """F61: callers must look whether their write is there."""
+    """Callers must look whether their write is there."""
     table.upsert(row("other"))
     with running_proxy(azurite.table) as proxy:
         proxy.break_once(LoseAnswer(), lambda request: "$batch" in request.target)

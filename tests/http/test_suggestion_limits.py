@@ -1,0 +1,108 @@
+"""Suggestions where a file says little, or the question is wrong."""
+
+import uuid
+
+import pytest
+
+from tests.http.landing import Landing, noted, types
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "EmptyBlob"),
+        (b"\xef\xbb\xbf", "EmptyBlob"),
+        (b"\n\n", "EmptyBlob"),
+        (b'"a,b\n1,2\n', "UnreadableHeader"),
+        (b"a\x00,b\n1,2\n", "UnreadableHeader"),
+        (b",".join(b"c%d" % n for n in range(5000)) + b"\n", "TooManyColumns"),
+        (b"a,a\n1,2\n", "NoUsableColumn"),
+    ],
+)
+def test_files_that_say_nothing(landing: Landing, content: bytes, code: str) -> None:
+    answer = landing.ask({"blob": landing.upload("a.csv", content)})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, code)
+
+
+def test_a_header_only(landing: Landing) -> None:
+    found = landing.suggest("a.csv", "name;id;at\n")
+    assert set(types(found).values()) == {"String"}
+    assert found["type"]["body"]["strongIds"][0]["keyPropertyNames"] == ["Id"]
+    noted(found, "no row to go by")
+    landing.check(found, 0)
+
+
+def test_a_file_without_header(landing: Landing) -> None:
+    text = "17,Ann,2026-01-31\n18,Bob,2026-02-01\n"
+    found = landing.suggest("a.csv", text)
+    noted(found, "hasHeader")
+    found = landing.suggest("b.csv", text, hasHeader=False)
+    assert types(found) == {"column1": "Int32", "column2": "String", "column3": "Date"}
+    landing.check(found, 2)
+
+
+def test_a_very_wide_file_is_proposed_as_far_as_a_definition_goes(landing: Landing) -> None:
+    names = [f"a column with quite a long name number {n}" for n in range(4096)]
+    rows = [[str(n)] * 4096 for n in range(2)]
+    found = landing.suggest("wide.csv", "\n".join(",".join(row) for row in [names, *rows]))
+    assert 100 < len(found["columns"]) < 4096
+    noted(found, "no room")
+    landing.check(found, 2)
+    huge = "n" * 100_000
+    found = landing.suggest("long.csv", f"id,{huge},m\n1,2,3\n")
+    assert list(types(found)) == ["id", "m"]
+    assert huge not in str(found)
+
+
+def test_only_a_sample_is_read(landing: Landing) -> None:
+    text = "id,n\n" + "".join(f"{n},{n}\n" for n in range(50)) + "x,y\n1,2,3\n"
+    found = landing.suggest("a.csv", text, rows=50)
+    assert (found["rowsRead"], types(found)["n"], found["rejects"]) == (50, "Int32", [])
+    noted(found, "first rows only")
+    found = landing.suggest("a.csv", text, rows="52")
+    assert (found["rowsRead"], types(found)["n"], len(found["rejects"])) == (51, "String", 1)
+    noted(found, "all rows of the file")
+
+
+def test_what_may_be_asked(landing: Landing) -> None:
+    container = landing.container.container_name
+    landing.upload("in/a.csv", "id\n1\n")
+    by_url = landing.ask({"blob": f"{landing.container.url}/in/a.csv"})
+    assert by_url.json()["blob"] == f"{container}/in/a.csv"
+    for body, expected in (
+        ({}, {("MissingProperty", "blob")}),
+        (
+            {"blob": "", "rows": 0, "entityType": "Kpi", "format": {"columnDelimiter": ""}, "deep": 1},
+            {
+                ("InvalidValue", "blob"),
+                ("InvalidValue", "rows"),
+                ("UnknownValue", "entityType"),
+                ("InvalidValue", "format.columnDelimiter"),
+                ("UnknownProperty", "deep"),
+            },
+        ),
+        ({"blob": "a.csv", "rows": 100_001}, {("InvalidValue", "rows")}),
+        ({"blob": container}, {("InvalidValue", "blob")}),
+        ({"blob": f"{container}/../lake/a.csv"}, {("InvalidValue", "blob")}),
+        ({"blob": "lake/a.csv"}, {("InvalidValue", "blob")}),
+        ({"blob": "https://elsewhere.example/c/a.csv"}, {("InvalidValue", "blob")}),
+        ({"blob": f"{landing.container.url}/in/a.csv?sig=x"}, {("InvalidValue", "blob")}),
+    ):
+        answer = landing.ask(body)
+        assert answer.status_code == 400, (body, answer.text)
+        assert {(fault["code"], fault["target"]) for fault in answer.json()["error"]["details"]} == expected, body
+
+
+def test_what_is_not_there(landing: Landing) -> None:
+    container = landing.container.container_name
+    for blob, code in (
+        (f"{container}/absent.csv", "BlobNotFound"),
+        (f"c{uuid.uuid4().hex}/a.csv", "ContainerNotFound"),
+    ):
+        answer = landing.ask({"blob": blob})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, code)
+    answer = landing.client.post(f"{landing.hub}/connectors/Absent/suggest", {"blob": f"{container}/a.csv"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "ConnectorNotFound")
+    landing.client.put(f"{landing.hub}/connectors/Nothing", {"connectorType": "None", "connectorProperties": {}})
+    answer = landing.client.post(f"{landing.hub}/connectors/Nothing/suggest", {"blob": f"{container}/a.csv"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "NotAzureBlob")

@@ -1,0 +1,83 @@
+"""Definitions that change while a run is under way: it ends with those that it began with, or brings nothing."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from shared.domain.entity_types import InteractionType
+from shared.domain.run import RunState
+from shared.failpoints import FailPoint, arm
+from tests.ingest.conftest import ROWS, World
+
+MEANWHILE = FailPoint.PARTS_UPLOADED
+FIELDS = [{"fieldName": name, "fieldType": "Edm.String"} for name in ("Page", "Referrer")]
+
+
+@pytest.fixture(autouse=True)
+def _disarmed() -> Iterator[None]:
+    yield
+    arm(MEANWHILE, lambda: None)
+
+
+def replace_mapping(world: World) -> None:
+    world.put_mapping(structure=[{"propertyName": "Page", "columnName": "address"}], fileFilter="*.txt")
+
+
+def pause_mapping(world: World) -> None:
+    world.services.definitions.pause_mapping(world.hub, "Landing", "Visits", paused=True)
+
+
+def delete_mapping(world: World) -> None:
+    world.services.definitions.delete_mapping(world.hub, "Landing", "Visits")
+
+
+def make_mapping_anew(world: World) -> None:
+    delete_mapping(world)
+    world.put_mapping()
+
+
+def delete_connector(world: World) -> None:
+    world.services.definitions.delete_connector(world.hub, "Landing")
+
+
+def add_field(world: World) -> None:
+    world.services.definitions.put_entity_type(world.hub, "Visit", InteractionType.from_request({"fields": FIELDS}))
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "code", "rows"),
+    [
+        (replace_mapping, RunState.SUCCEEDED, None, 3),
+        (pause_mapping, RunState.SUCCEEDED, None, 3),
+        (add_field, RunState.SUCCEEDED, None, 3),
+        (delete_mapping, RunState.SKIPPED, "MappingGone", 0),
+        (make_mapping_anew, RunState.SKIPPED, "MappingGone", 0),
+        (delete_connector, RunState.SKIPPED, "MappingGone", 0),
+    ],
+)
+def test_a_change_between_staging_and_commit(
+    world: World, change: Callable[[World], None], state: RunState, code: str | None, rows: int
+) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    arm(MEANWHILE, lambda: change(world))
+    run = world.ingest(run_id)
+    assert (run.state, run.error.code if run.error else None, run.rows_ingested) == (state, code, rows)
+    assert world.committed_rows == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "state", "code", "rows"),
+    [
+        ("page,campaign\n/home,spring\n", RunState.SUCCEEDED, None, 1),
+        ("campaign,page\nspring,/home\n", RunState.SUCCEEDED, None, 1),
+        ("campaign\nspring\n", RunState.FAILED, "MissingColumns", 0),
+        ("page,page\n/home,/help\n", RunState.FAILED, "DuplicateColumn", 0),
+    ],
+    ids=["column-added", "columns-in-another-order", "column-dropped", "column-doubled"],
+)
+def test_a_file_whose_columns_changed(world: World, text: str, state: RunState, code: str | None, rows: int) -> None:
+    assert world.ingest(world.queue(world.upload("a.csv", ROWS))).state is RunState.SUCCEEDED
+    run = world.ingest(world.queue(world.upload("b.csv", text)))
+    assert (run.state, run.error.code if run.error else None, run.rows_ingested) == (state, code, rows)
+    assert run.details.get("ignoredColumns") == (["campaign"] if rows else None)
+    assert world.committed_rows == 3 + rows

@@ -1,0 +1,217 @@
+"""What becomes of an event: a run, nothing, or a record of what was wrong with it; never an error for ever."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from azure.data.tables import TableServiceClient
+
+from infra.local.azurite import ACCOUNT
+from shared.domain.blob_version import BlobVersion
+from shared.domain.errors import TransientError
+from shared.domain.run import RunState
+from shared.ingest.match import take_event
+from shared.ingest.reconcile import reconcile
+from shared.storage.queues import Queue
+from shared.storage.tables import Table
+from tests.fault_proxy import Answer, running_proxy
+from tests.ingest.conftest import ROWS, World
+from tests.local_services import account_of
+from tests.thorough import only_thorough
+
+type Event = dict[str, Any]
+
+TOPIC = f"/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"
+MIB = 1024**2
+
+
+def event(world: World, path: str = "a.csv", etag: str = "0x1", **data: Any) -> Event:
+    """`BlobCreated` as Event Grid sends it."""
+    return {
+        "id": f"{path}/{etag}",
+        "topic": TOPIC,
+        "subject": f"/blobServices/default/containers/{world.container}/blobs/{path}",
+        "eventType": "Microsoft.Storage.BlobCreated",
+        "eventTime": "2026-11-22T14:15:16.1234567Z",
+        "dataVersion": "",
+        "metadataVersion": "1",
+        "data": {
+            "api": "PutBlob",
+            "eTag": etag,
+            "contentLength": len(ROWS),
+            "blobType": "BlockBlob",
+            "url": f"{world.azurite.blob}/{world.container}/{quote(path, errors='surrogatepass')}",
+            "sequencer": "00000000000004420000000000028963",
+            **data,
+        },
+    }
+
+
+def announced(world: World, version: BlobVersion, **data: Any) -> Event:
+    return event(world, version.path, version.etag, **data)
+
+
+def without_url(facts: Event) -> Event:
+    """For names that no URL can carry."""
+    return {**facts, "data": {name: value for name, value in facts["data"].items() if name != "url"}}
+
+
+DATA: dict[str, tuple[Event, str]] = {
+    "one call": ({"api": "PutBlob"}, "taken"),
+    "block list": ({"api": "PutBlockList"}, "taken"),
+    "copy": ({"api": "CopyBlob"}, "taken"),
+    "data lake, flushed": ({"api": "FlushWithClose"}, "taken"),
+    "sftp, committed": ({"api": "SftpCommit"}, "taken"),
+    "a call not known yet": ({"api": "PutBlobOfNextYear"}, "taken"),
+    "no call named": ({"api": None}, "taken"),
+    "data lake, created": ({"api": "CreateFile", "contentLength": 0}, "ignored"),
+    "sftp, created": ({"api": "SftpCreate", "contentLength": 0}, "ignored"),
+    "no bytes announced": ({"contentLength": 0}, "taken"),
+    "no length": ({"contentLength": None}, "taken"),
+    "a length that no blob has": ({"contentLength": 10**30}, "recorded"),
+    "quoted etag": ({"eTag": '"0x8D4"'}, "taken"),
+    "an etag of 1 MiB": ({"eTag": "x" * MIB}, "recorded"),
+    "half a character": ({"eTag": "0x\ud800"}, "recorded"),
+    "no sequencer": ({"sequencer": None}, "taken"),
+    "a sequencer of 48": ({"sequencer": "0" * 27 + "442" + "0" * 13 + "2896B"}, "taken"),
+    "a sequencer in lower case": ({"sequencer": "0000000000000442000000000002896b"}, "taken"),
+    "a sequencer that is none": ({"sequencer": "not hexadecimal"}, "taken"),
+    "a sequencer of 1 MiB": ({"sequencer": "0" * MIB}, "recorded"),
+    "more facts": ({"storageDiagnostics": {"batchId": "b"}, "of next year": [1]}, "taken"),
+    "1 MiB of more facts": ({"more": "x" * MIB}, "taken"),
+}
+ENVELOPE: dict[str, tuple[Event, str]] = {
+    "deleted": ({"eventType": "Microsoft.Storage.BlobDeleted"}, "recorded"),
+    "renamed": ({"eventType": "Microsoft.Storage.BlobRenamed"}, "recorded"),
+    "tier changed": ({"eventType": "Microsoft.Storage.BlobTierChanged"}, "recorded"),
+    "directory": ({"eventType": "Microsoft.Storage.DirectoryCreated"}, "recorded"),
+    "no type": ({"eventType": None}, "recorded"),
+    "topic and url differ": ({"topic": TOPIC.replace(ACCOUNT, "other")}, "recorded"),
+    "no topic": ({"topic": None}, "taken"),
+    "no id": ({"id": None}, "taken"),
+    "odd id": ({"id": {"of": "another kind"}}, "taken"),
+    "no time": ({"eventTime": "yesterday"}, "taken"),
+    "1 MiB of text": ({"data": "x" * MIB}, "recorded"),
+    "1 MiB of subject": ({"subject": "x" * MIB}, "recorded"),
+    "half a character": ({"id": "\ud800", "eventType": "\ud800"}, "recorded"),
+}
+NAMES = {
+    "a\ud800.csv": "recorded",
+    "x" * 1025 + ".csv": "recorded",
+    "x" * 1020 + ".csv": "taken",
+    "caf\u00e9 \U0001f642'%23#?&.csv": "taken",
+}
+
+
+def test_what_becomes_of_an_event(world: World) -> None:
+    events = {name: ({**event(world, f"{name}.csv", **data)}, outcome) for name, (data, outcome) in DATA.items()}
+    events |= {
+        f"envelope: {name}": ({**event(world, f"{name}-.csv"), **change}, outcome)
+        for name, (change, outcome) in ENVELOPE.items()
+    }
+    events |= {name: (without_url(event(world, name)), outcome) for name, outcome in NAMES.items()}
+    assert {name: outcome_of(world, facts) for name, (facts, _) in events.items()} == {
+        name: outcome for name, (_, outcome) in events.items()
+    }
+
+
+def test_the_schema_of_cloud_events_is_recorded(world: World) -> None:
+    """The subscription sets the other one; the blob is found by the sweep."""
+    ours = announced(world, world.upload("a.csv", ROWS))
+    cloud = {"specversion": "1.0", "type": ours["eventType"], "source": TOPIC, "time": ours["eventTime"]}
+    cloud |= {name: ours[name] for name in ("id", "subject", "data")}
+    assert outcome_of(world, cloud) == "recorded"
+    reconcile(world.services)
+    world.work_off()
+    assert world.states() == {"a.csv": RunState.SUCCEEDED}
+
+
+def test_an_event_for_nobody_leaves_nothing_behind(world: World) -> None:
+    facts = json.dumps(event(world))
+    for change in [(world.container, "no-such-container"), (ACCOUNT, "somebodyelse"), ("a.csv", "a.txt")]:
+        assert outcome_of(world, json.loads(facts.replace(*change))) == "ignored"
+    world.services.definitions.pause_mapping(world.hub, "Landing", "Visits", paused=True)
+    assert outcome_of(world, json.loads(facts)) == "ignored"
+
+
+def outcome_of(world: World, facts: Event) -> str:
+    runs, bad = len(world.states()), recorded(world)
+    queued = len(take_event(world.services, facts))
+    assert len(world.states()) - runs == queued
+    assert queued <= 1
+    if queued:
+        return "taken"
+    return "recorded" if recorded(world) > bad else "ignored"
+
+
+def recorded(world: World) -> int:
+    """How many events were recorded as bad, in all tests so far."""
+    with TableServiceClient.from_connection_string(world.azurite.connection_string) as service:
+        return len(list(service.create_table_if_not_exists("badevents").list_entities(select=["RowKey"])))
+
+
+def test_one_bad_event_among_a_hundred(world: World) -> None:
+    before = recorded(world)
+    batch = [event(world, f"{number}.csv") for number in range(100)]
+    batch[50]["data"]["eTag"] = 7
+    assert sum(len(take_event(world.services, facts)) for facts in batch) == 99
+    assert set(world.states()) == {f"{number}.csv" for number in range(100) if number != 50}
+    assert recorded(world) == before + 1
+
+
+@pytest.mark.parametrize("copies", [2, 10])
+def test_copies_of_an_event_are_one_run(world: World, copies: int) -> None:
+    version = world.upload("a.csv", ROWS)
+    runs = {
+        run_id
+        for number in range(copies)
+        for run_id in take_event(
+            world.services, {**announced(world, version, eTag=f'"{version.etag}"'), "id": str(number)}
+        )
+    }
+    assert runs == set(take_event(world.services, announced(world, version)))
+    assert len(runs) == 1
+    world.work_off()
+    assert world.states() == {"a.csv": RunState.SUCCEEDED}
+    assert world.committed_rows == 3
+
+
+@pytest.mark.parametrize("down", ["queue", "table"])
+def test_an_event_is_not_acknowledged_before_it_is_safe(world: World, down: str) -> None:
+    """The host answers 500, and Event Grid delivers again for a day."""
+    facts = announced(world, world.upload("a.csv", ROWS))
+    services = world.services
+    queue, table = services.ingest_queue, services.runs._table
+    with running_proxy(getattr(world.azurite, down)) as proxy:
+        account = account_of(world.azurite, **{down: proxy.endpoint})
+        services.ingest_queue = Queue(account, queue.name) if down == "queue" else queue
+        services.runs._table = Table(account, "runs") if down == "table" else table
+        proxy.plan = lambda _: Answer(503, "ServerBusy")
+        with pytest.raises(TransientError):
+            take_event(services, facts)
+    services.ingest_queue, services.runs._table = queue, table
+    take_event(services, facts)
+    world.work_off()
+    assert world.states() == {"a.csv": RunState.SUCCEEDED}
+
+
+@only_thorough
+def test_a_burst_of_events_is_answered_in_time(world: World) -> None:
+    """Event Grid waits for half a minute; the work itself waits in the queue."""
+    versions = [world.upload(f"{number}.csv", ROWS) for number in range(100)]
+
+    def deliver(facts: Event) -> float:
+        began = time.monotonic()
+        assert len(take_event(world.services, facts)) == 1
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(8) as pool:
+        slowest = max(pool.map(deliver, [announced(world, version) for version in versions] * 5))
+    assert slowest < 10
+    assert len(world.states()) == len(versions)
+    world.work_off()
+    assert set(world.states().values()) == {RunState.SUCCEEDED}
+    assert world.committed_rows == 3 * len(versions)

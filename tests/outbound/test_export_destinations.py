@@ -1,0 +1,138 @@
+"""Slots and their destinations: what waits comes out in order, what is not ours is left alone, nothing twice."""
+
+from datetime import timedelta
+
+import pytest
+
+from infra.local.azurite import Endpoints
+from shared.domain.errors import UnavailableError
+from shared.domain.run import RunState
+from shared.outbound.due import hand_out_profile_exports
+from shared.outbound.messages import give_up, take_message
+from tests.fault_proxy import LoseAnswer, running_proxy
+from tests.outbound.conftest import PROFILE, HubUnderTest
+from tests.outbound.slots import FIRST, at, contents, path_of, rows_in
+
+MESSAGE = "message-1"
+
+
+def test_slots_wait_for_their_destination_and_come_out_in_order(hub: HubUnderTest) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE, sas=hub.partner.sas("l"))
+    for number in range(3):
+        hub.ingest(customer, [{"Id": f"{number}"}, {"Id": "X", "Points": number}])
+        hub.tick(at(number))
+    assert hub.partner.paths() == []
+    assert hub.codes() == ["Failed SasRightMissing"] * 3
+    assert [run.attempts for run in hub.runs()] == [3, 0, 0]
+    hub.outbound(PROFILE)
+    hub.tick(at(3))
+    assert contents(hub) == {path_of(0): ["0", "X"], path_of(1): ["1", "X"], path_of(2): ["2", "X"]}
+    assert [rows_in(hub.partner.blobs()[path_of(number)])[1]["Points"] for number in range(3)] == ["0", "1", "2"]
+    assert hub.codes() == ["Succeeded"] * 3
+    written = [
+        hub.partner.client.get_blob_client(path_of(number)).get_blob_properties().creation_time for number in range(3)
+    ]
+    assert written == sorted(written)
+
+
+def test_the_state_of_the_connector_says_how_its_destination_fares(hub: HubUnderTest) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+
+    def state() -> tuple[str, bool]:
+        document = hub.services.definitions.connector(hub.name, "Partner").document
+        return document.state.value, bool(document.state_detail)
+
+    assert state() == ("Ready", False)
+    hub.partner.client.delete_container()
+    hub.ingest(customer, [{"Id": "A"}])
+    hub.tick(at(0))
+    assert hub.codes() == ["Failed ContainerNotFound"]
+    assert state() == ("Failed", True)
+    hub.partner.client.create_container()
+    hub.tick(at(1))
+    assert contents(hub) == {FIRST: ["A"]}
+    assert state() == ("Ready", False)
+
+
+def test_a_foreign_blob_in_the_way_is_left_alone(hub: HubUnderTest) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    hub.partner.client.upload_blob(FIRST, b"theirs", metadata={"runid": "forged"})
+    hub.ingest(customer, [{"Id": "A"}])
+    hub.tick(at(0))
+    hub.tick(at(1))
+    assert hub.partner.blobs("Profile/") == {FIRST: b"theirs"}
+    assert hub.codes() == ["Failed DestinationBlobExists"]
+    hub.partner.client.delete_blob(FIRST)
+    hub.tick(at(2))
+    assert contents(hub) == {FIRST: ["A"]}
+    assert hub.codes() == ["Succeeded"]
+
+
+def test_two_connectors_on_one_container_are_told_apart(hub: HubUnderTest) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    hub.outbound(PROFILE, name="Second")
+    hub.ingest(customer, [{"Id": "A"}])
+    hub.tick(at(0))
+    published = hub.partner.blobs("Profile/")
+    assert contents(hub) == {FIRST: ["A"]}
+    assert sorted(hub.codes()) == ["Failed DestinationBlobExists", "Succeeded"]
+    hub.tick(at(1))
+    assert hub.partner.blobs("Profile/") == published
+
+
+def test_a_destination_that_does_not_answer_is_tried_again_by_the_queue(hub: HubUnderTest) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    hub.ingest(customer, [{"Id": "A"}])
+    hub.set_clock(at(0))
+    sas = hub.partner.sas()
+    unreachable = sas.replace(sas.split("/")[2], "127.0.0.1:9")  # the discard port: nobody listens
+    hub.outbound(PROFILE, sas=unreachable)
+    hand_out_profile_exports(hub.services)
+    (message,) = hub.messages()
+    with pytest.raises(UnavailableError):
+        take_message(hub.services, message, MESSAGE)
+    (run,) = hub.runs()
+    assert (run.state, run.error and run.error.code) == (RunState.QUEUED, "StorageUnavailable")
+    give_up(hub.services, message)
+    assert hub.codes() == ["Failed StorageUnavailable"]
+    hub.outbound(PROFILE)
+    hub.tick(at(1))
+    assert contents(hub) == {FIRST: ["A"]}
+    assert hub.codes() == ["Succeeded"]
+
+
+def test_slots_that_waited_too_long_are_carried_by_one_with_everything(hub: HubUnderTest) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    hub.ingest(customer, [{"Id": "A", "Points": 1}])
+    hub.tick(at(0))
+    hub.outbound(PROFILE, sas=hub.partner.sas("l"))
+    for days in (1, 2, 30):
+        hub.ingest(customer, [{"Id": f"{days}"}])
+        hub.tick(at(0) + timedelta(days=days))
+    hub.outbound(PROFILE)
+    hub.tick(at(1) + timedelta(days=30))
+    assert list(contents(hub).values()) == [["A"], ["1", "2", "30", "A"]]
+    assert list(contents(hub))[1].startswith("Profile/Customer/year=2026/month=12/day=22/hour=12/min=00/")
+    assert hub.codes() == ["Succeeded", "Skipped SlotExpired", "Skipped SlotExpired", "Succeeded"]
+    hub.ingest(customer, [{"Id": "A", "Points": 2}])
+    hub.tick(at(2) + timedelta(days=30))
+    assert list(contents(hub).values())[2] == ["A"]
+
+
+def test_a_commit_whose_answer_is_lost_is_published_once(hub: HubUnderTest, azurite: Endpoints) -> None:
+    customer = hub.profile_type()
+    with running_proxy(azurite.blob) as proxy:
+        hub.outbound(PROFILE, sas=hub.partner.sas().replace(azurite.blob, proxy.endpoint))
+        hub.ingest(customer, [{"Id": "A"}])
+        proxy.break_once(LoseAnswer(), lambda request: "comp=blocklist" in request.target)
+        hub.tick(at(0))
+        hub.ingest(customer, [{"Id": "B"}])
+        hub.tick(at(1))
+    assert contents(hub) == {path_of(0): ["A"], path_of(1): ["B"]}
+    assert hub.codes() == ["Succeeded", "Succeeded"]

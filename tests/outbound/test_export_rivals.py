@@ -1,0 +1,142 @@
+"""Slots under crashes, repetitions and several workers: each is published once, with the same bytes."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.domain.slot import slot_of
+from shared.outbound.due import hand_out_profile_exports
+from shared.outbound.export_slot import export_slot
+from shared.outbound.messages import give_up, take_message
+from shared.outbound.plan import Export, plan_slot
+from shared.outbound.publish import _write, publish_slot
+from shared.outbound.slot_run import start_run
+from tests.outbound.conftest import PROFILE, HubUnderTest
+from tests.outbound.slots import FIRST, at, contents, export_of, path_of, request_of
+
+MESSAGE = "message-1"
+
+
+def test_what_was_given_up_but_published_meanwhile_is_no_failure(hub: HubUnderTest) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    hub.ingest(customer, [{"Id": "A"}])
+    hub.set_clock(at(0))
+    hand_out_profile_exports(hub.services)
+    (message,) = hub.messages()
+    hub.tick(at(0))
+    give_up(hub.services, message)
+    assert hub.codes() == ["Succeeded"]
+
+
+def test_of_a_redelivered_message_nothing_comes_twice(hub: HubUnderTest) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    hub.ingest(customer, [{"Id": "A"}])
+    hub.set_clock(at(0))
+    hand_out_profile_exports(hub.services)
+    (message,) = hub.messages()
+    take_message(hub.services, message, MESSAGE)
+    published, runs = hub.partner.blobs(), hub.runs()
+    hub.ingest(customer, [{"Id": "B"}])
+    for _ in range(2):
+        take_message(hub.services, message, MESSAGE)
+    assert (hub.partner.blobs(), hub.runs()) == (published, runs)
+
+
+def test_a_slot_is_published_by_one_worker_and_what_waits_behind_it_too(hub: HubUnderTest) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    hub.ingest(customer, [{"Id": "A"}])
+    hub.set_clock(at(0))
+    hand_out_profile_exports(hub.services)
+    (first,) = hub.messages()
+    export = replace(export_of(hub), worker="first")
+    plan_slot(export, slot_of(at(0)))
+    assert start_run(export, next(hub.services.slots.waiting(export.series)))
+    hub.ingest(customer, [{"Id": "B"}])
+    hub.set_clock(at(1))
+    hand_out_profile_exports(hub.services)
+    (second,) = hub.messages()
+    take_message(hub.services, second, "second")
+    assert hub.partner.paths("Profile/") == []
+    take_message(hub.services, first, "first")
+    assert contents(hub) == {path_of(0): ["A"], path_of(1): ["B"]}
+    assert hub.codes() == ["Succeeded", "Succeeded"]
+
+
+@pytest.mark.parametrize("crash", ["planned", "written", "recorded"])
+def test_a_crash_between_two_steps_is_made_good(hub: HubUnderTest, crash: str) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    hub.ingest(customer, [{"Id": "A"}])
+    export = export_of(hub)
+    plan_slot(export, slot_of(at(0)))
+    (plan,) = hub.services.slots.waiting(export.series)
+    hub.ingest(customer, [{"Id": "B"}])
+    written: dict[str, bytes] = {}
+    if crash != "planned":
+        _write(export, plan, FIRST)
+        written = hub.partner.blobs()
+    if crash == "recorded":
+        publish_slot(export, plan)
+        hub.services.slots._table.upsert(  # the ledger as it was before its last step
+            {**_plan_row(hub, export), "RowKey": f"plan|{plan.slot:%Y-%m-%dT%H:%MZ}"}
+        )
+    runs_before = hub.runs()
+    hub.tick(at(0))
+    assert contents(hub) == {FIRST: ["A"]}
+    assert hub.codes() == ["Succeeded"]
+    assert written.items() <= hub.partner.blobs().items()
+    if crash == "recorded":
+        assert hub.runs() == runs_before
+    assert list(hub.services.slots.waiting(export.series)) == []
+    hub.tick(at(1))
+    assert contents(hub) == {FIRST: ["A"], path_of(1): ["B"]}
+
+
+def _plan_row(hub: HubUnderTest, export: Export) -> dict[str, Any]:
+    row = hub.services.slots._table.get(export.series.partition, f"slot|{slot_of(at(0)):%Y-%m-%dT%H:%MZ}")
+    assert row is not None
+    return {**row, "tableVersion": 1, "isFirst": True, "columns0": '["Id"]'}
+
+
+def test_the_same_slot_has_the_same_bytes(hub: HubUnderTest) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    hub.ingest(customer, [{"Id": f"{number:03}", "Points": number} for number in range(300)])
+    export = export_of(hub)
+    plan_slot(export, slot_of(at(0)))
+    (plan,) = hub.services.slots.waiting(export.series)
+    _write(export, plan, "first.csv")
+    hub.ingest(customer, [{"Id": "007", "Points": -1}])
+    hub.set_clock(at(1))
+    export.entity.newest(hub.services.lake, at(1))  # a later refresh changes nothing of it
+    _write(export, plan, "again.csv")
+    blobs = hub.partner.blobs()
+    assert blobs["first.csv"] == blobs["again.csv"]
+    assert hub.partner.metadata("first.csv") == hub.partner.metadata("again.csv")
+
+
+@pytest.mark.parametrize("workers", [["a", "b", "c"], ["a", "a", "a"]], ids=["claims", "a paused worker wakes up"])
+def test_workers_at_once_publish_once(hub: HubUnderTest, workers: list[str]) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    for number in range(3):
+        hub.ingest(customer, [{"Id": f"{number}-{row:04}"} for row in range(2000)])
+        hub.set_clock(at(number))
+        with ThreadPoolExecutor(3) as pool:
+            request = request_of(hub, number)
+            for done in [pool.submit(export_slot, hub.services, request, worker) for worker in workers]:
+                done.result()
+    assert {path: len(ids) for path, ids in contents(hub).items()} == {path_of(number): 2000 for number in range(3)}
+    assert hub.codes() == ["Succeeded"] * 3
+
+
+def test_messages_that_are_not_understood_are_dropped(hub: HubUnderTest, caplog: pytest.LogCaptureFixture) -> None:
+    for message in ({}, [], {"kind": "Export"}, {"kind": "Kpi", "hub": "H", "kpi": "K", "slot": "noon"}):
+        take_message(hub.services, message, MESSAGE)
+        give_up(hub.services, message)
+    assert caplog.messages == ["a message of the queue export is not understood; it is dropped"] * 8
