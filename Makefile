@@ -10,6 +10,7 @@ TEST_PROCESSES ?= 4
 PYTHON_PACKAGES := .venv/.installed
 NODE_PACKAGES := infra/local/node_modules/.installed
 SAMPLE_DATA := .cache/lifetimes/.downloaded
+DLT_PEER := .cache/dlt/.installed
 INSTALL := sh infra/local/install.sh
 
 ## Start here
@@ -39,8 +40,9 @@ test-all: ## the same with more examples of each property and the long tests
 kill-matrix: install ## kill the process between any two steps; all must come out right
 	@$(PY) -m tests.crashes
 
-bench: install ## measure, each figure against a peer in the same run
-	@$(PY) -m benchmarks
+# dlt is a peer of one measurement, and is large.
+bench: install $(if $(filter peers,$(or $(BENCH),peers)),$(DLT_PEER)) ## measure against peers and bars; BENCH="ingest scan" names some
+	@$(PY) -m benchmarks $(BENCH)
 
 honesty: install ## measure what becomes of dirty files: honesty, yield and attribution
 	@$(PY) -m honesty
@@ -57,6 +59,9 @@ $(PYTHON_PACKAGES): requirements-dev.txt infra/local/install.sh infra/local/find
 
 $(NODE_PACKAGES): infra/local/package-lock.json infra/local/install.sh $(PYTHON_PACKAGES)
 	@$(INSTALL) node
+
+$(DLT_PEER): benchmarks/dlt-requirements.txt infra/local/install.sh | $(PYTHON_PACKAGES)
+	@$(INSTALL) dlt
 
 $(SAMPLE_DATA): infra/local/install.sh | $(PYTHON_PACKAGES)
 	@$(INSTALL) sample-data

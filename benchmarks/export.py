@@ -1,13 +1,22 @@
 """A profile export of every row, against DuckDB alone doing local Parquet -> local CSV with the same formats."""
 
+import statistics
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 
+from benchmarks import ingest
+from benchmarks.bench import Bench
 from benchmarks.dataset import FIELDS
 from benchmarks.ingest import NOW, PROFILE
-from benchmarks.measure import timed
+from benchmarks.measure import measure, median, timed
+from benchmarks.report import Bar
+from infra.local.stack import running_stack
+from infra.local.state_dir import Stack
 from shared.app import Services
 from shared.domain.connectors import ExportedEntityType, connector_from_request
 from shared.domain.hubs import Hub
@@ -15,6 +24,58 @@ from shared.domain.slot import slot_of
 from shared.settings import Settings
 
 CONNECTOR = "Partner"
+SPEED_RATIO, PEAK_MB = 0.30, 700
+
+
+def measure_export(bench: Bench) -> Iterator[Bar]:
+    """The speed of publishing every profile, and its peak of memory; each run has a hub of its own."""
+    rows = bench.sizes.export_rows
+    ours, peers = [], []
+    with running_stack(bench.folder / "export-stack") as running:
+        storage = running.stack.storage_connection_string
+        settings = Settings.model_validate(
+            {
+                "hub_storage": storage,
+                "azure_functions_environment": "Development",
+                "key_vault_url": running.stack.key_vault_url,
+            }
+        )
+        warm_up = ingest.upload(storage, bench.folder, ingest.WARM_UP_ROWS)
+        version = ingest.upload(storage, bench.folder, rows)
+        parquet, written = bench.folder / "export.parquet", bench.folder / "export.csv"
+        measure(ingest.duckdb_alone, ingest.csv_of(bench.folder, rows), parquet)
+        for number in range(bench.sizes.runs):
+            hub = f"Export{number}"
+            measure(ingest.ingest, storage, hub, warm_up, version, rows)
+            define(settings, hub, partner_sas(running.stack, f"partner-{number}"))
+            ours.append(measure(export, settings, hub))
+            peers.append(measure(duckdb_alone, parquet, written))
+    counts = {run.result["rows"] for run in ours}
+    if counts != {rows}:
+        raise RuntimeError(f"{counts} rows were exported instead of {rows}")
+    merging = statistics.median(run.result["merge_seconds"] for run in ours)
+    yield Bar(
+        "export  states -> partner's CSV / DuckDB Parquet -> CSV, speed",
+        median(peers) / median(ours),
+        SPEED_RATIO,
+        measured=f"{rows:,} rows; ours {median(ours):.2f} s, DuckDB {median(peers):.2f} s; merging before it "
+        f"{merging:.2f} s",
+    )
+    yield Bar("export  peak memory", max(run.peak_mb for run in ours), PEAK_MB, " MB", at_most=True)
+
+
+def partner_sas(stack: Stack, container: str) -> str:
+    """The URI of a new container with a SAS."""
+    with BlobServiceClient.from_connection_string(stack.storage_connection_string) as storage:
+        client = storage.create_container(container)
+        sas = generate_container_sas(
+            str(storage.account_name),
+            container,
+            account_key=storage.credential.account_key,
+            permission=ContainerSasPermissions(create=True, write=True, list=True, delete=True),
+            expiry=datetime.now(UTC) + timedelta(hours=1),
+        )
+        return f"{client.url}?{sas}"
 
 
 def define(settings: Settings, hub: str, sas_uri: str) -> None:

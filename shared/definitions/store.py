@@ -9,10 +9,12 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.definitions.looks import Looks
 from shared.domain.blob_version import bare_etag
 from shared.domain.document import Document
 from shared.domain.errors import (
@@ -146,11 +148,26 @@ class DefinitionStore:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._looks = Looks(table, _GUARD)
+
+    @contextmanager
+    def one_look(self) -> Iterator[None]:
+        """Within it, this thread reads the documents of a hub as they are when it asks for the first of them, or newer.
+
+        One request tells whether what was read before still holds, however many documents are asked for.
+        """
+        with self._looks.one():
+            yield
 
     def get[T: Document](self, kind: Kind[T], hub: str, *names: str) -> Stored[T] | None:
         """A document, or None."""
-        row = self._table.get(name_key(hub), _key(kind, names))
-        return _stored(kind, row) if row else None
+        partition, key = name_key(hub), _key(kind, names)
+
+        def read() -> Stored[T] | None:
+            row = self._table.get(partition, key)
+            return _stored(kind, row) if row else None
+
+        return self._looks.seen(partition, key, read)
 
     def require[T: Document](self, kind: Kind[T], hub: str, *names: str) -> Stored[T]:
         """A document; raises NotFoundError."""
@@ -164,7 +181,11 @@ class DefinitionStore:
         prefix = _key(kind, (*parents, ""))
         where = "PartitionKey eq @hub and RowKey ge @first and RowKey lt @beyond"
         values: dict[str, FilterValue] = {"hub": name_key(hub), "first": prefix, "beyond": above(prefix)}
-        return [_stored(kind, row) for row in self._table.query(where, values)]
+
+        def read() -> list[Stored[T]]:
+            return [_stored(kind, row) for row in self._table.query(where, values)]
+
+        return list(self._looks.seen(name_key(hub), prefix, read))
 
     def change[R](self, hub: str, make: Callable[[Change], R]) -> R:
         """Makes a change and commits it; when another change of the hub came first, all over again.

@@ -110,20 +110,22 @@ def _carry_out(services: Services, attempt: Attempt) -> None:
 
 
 def _ingest(services: Services, attempt: Attempt) -> Outcome:
-    mapping = find_mapping(services, attempt.stored)
-    if mapping is not None and mapping.document.is_paused:
-        raise DeferredError(MAPPING_PAUSED, "the mapping is paused; the run goes on when it is resumed")
-    entity_type = _entity_type(services, attempt, mapping)
-    changes = services.lake.changes(attempt.hub, entity_type.document)
-    if attempt.known_number is not None and changes.committed_number(attempt.ledger_key) == attempt.known_number:
-        # A crash came between the commit and the run's record. What has happened since does not change that.
-        outcome = attempt.staged()
-        if mapping is None or outcome.state is not RunState.SUCCEEDED:
-            return outcome
-        return outcome.with_note("completeOperation", complete(services, mapping, attempt.stored.version))
-    if mapping is None:
-        raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
-    with open_source(services, mapping, attempt.stored.version) as source:
+    with services.definitions.one_look():
+        mapping = find_mapping(services, attempt.stored)
+        if mapping is not None and mapping.document.is_paused:
+            raise DeferredError(MAPPING_PAUSED, "the mapping is paused; the run goes on when it is resumed")
+        entity_type = _entity_type(services, attempt, mapping)
+        changes = services.lake.changes(attempt.hub, entity_type.document)
+        if attempt.known_number is not None and changes.committed_number(attempt.ledger_key) == attempt.known_number:
+            # A crash came between the commit and the run's record. What has happened since does not change that.
+            outcome = attempt.staged()
+            if mapping is None or outcome.state is not RunState.SUCCEEDED:
+                return outcome
+            return outcome.with_note("completeOperation", complete(services, mapping, attempt.stored.version))
+        if mapping is None:
+            raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
+        source = open_source(services, mapping, attempt.stored.version)
+    with source:
         # Numbered before the ETag is compared: whoever finds a newer version there comes later in the numbers.
         number = attempt.number(_order(services, source))
         failpoint(FailPoint.VERSION_NUMBERED)
@@ -186,11 +188,12 @@ def _stage_and_commit(
 
 def _check_definitions(services: Services, attempt: Attempt, entity_type: Stored[EntityType]) -> None:
     """Raises SkippedError where mapping or type were deleted while the blob was read, or made anew."""
-    mapping = find_mapping(services, attempt.stored)
-    if mapping is None:
-        raise SkippedError("MappingGone", "the mapping was deleted while the blob was read; nothing was ingested")
-    if _entity_type(services, attempt, mapping).instance_id != entity_type.instance_id:
-        raise SkippedError("TypeGone", "the type was made anew while the blob was read; nothing was ingested")
+    with services.definitions.one_look():
+        mapping = find_mapping(services, attempt.stored)
+        if mapping is None:
+            raise SkippedError("MappingGone", "the mapping was deleted while the blob was read; nothing was ingested")
+        if _entity_type(services, attempt, mapping).instance_id != entity_type.instance_id:
+            raise SkippedError("TypeGone", "the type was made anew while the blob was read; nothing was ingested")
 
 
 def _entity_type(services: Services, attempt: Attempt, mapping: Stored[Mapping] | None) -> Stored[EntityType]:

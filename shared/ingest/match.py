@@ -42,13 +42,15 @@ def take_event(services: Services, event: Facts[str, Any]) -> list[str]:
         return []
     failpoint(FailPoint.EVENT_TAKEN)
     version = BlobVersion(created.container, created.path, created.etag, created.size, created.sequencer)
-    queued = [
-        queue_version(services, hub, mapping, version)
-        for hub in services.definitions.hub_names()
-        for mapping in _mappings_of_account(services, hub, created)
-        # What comes during a pause is found by the sweep that ends it.
-        if not mapping.document.is_paused and mapping.document.matches(version.container, version.path)
-    ]
+    with services.definitions.one_look():
+        matching = [
+            (hub, mapping)
+            for hub in services.definitions.hub_names()
+            for mapping in _mappings_of_account(services, hub, created)
+            # What comes during a pause is found by the sweep that ends it.
+            if not mapping.document.is_paused and mapping.document.matches(version.container, version.path)
+        ]
+    queued = [queue_version(services, hub, mapping, version) for hub, mapping in matching]
     if not queued:
         logger.info("event ignored: no mapping that is not paused matches the blob")
     return queued

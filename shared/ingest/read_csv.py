@@ -31,7 +31,7 @@ BATCH_BYTES = 4 << 20
 # After a fault the scan starts with a small window, because what lies behind the next fault is scanned twice.
 _SMALL_WINDOW = 1 << 14
 # Rows that the careful reader reads after a fault: few at first, more as long as the scan does not get far.
-_SHORT_STRETCH = 8
+_SHORT_STRETCH = 2
 _LONG_STRETCH = 1 << 12
 # The careful reader reads so many rows in the time of one small window.
 _WORTH_SCANNING = 16

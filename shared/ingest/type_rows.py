@@ -22,7 +22,7 @@ from shared.ingest.csv_rows import Rows
 from shared.ingest.match_columns import ignored_columns, match_columns
 from shared.ingest.row_sql import RowSql
 from shared.lake import schema
-from shared.lake.engine import workspace
+from shared.lake.batches import batch_engine
 from shared.settings import Settings
 
 
@@ -39,21 +39,8 @@ class Typed:
     rejects: list[Reject]
 
 
-class _Batch:
-    """What the engine knows as `batch`: it stays the same, so that the statement is planned once, and gives its rows
-    anew for each execution. Planning takes longer than a batch of few rows, and a third of the time of a full one.
-    """
-
-    table: pa.Table | None = None
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        if self.table is None:
-            raise AccountingError("NoBatch", "the engine asked for rows when there were none to type")
-        return self.table.__arrow_c_stream__(requested_schema)
-
-
 class RowTyper:
-    """Types the batches of one file. A context manager: leaving it closes the engine.
+    """Types the batches of one file. A context manager: leaving it gives the engine back.
 
     Args:
         header: names of the file's columns.
@@ -89,10 +76,8 @@ class RowTyper:
             schema.ORDER: order,
         }
         self._repeated: dict[str, pa.Array] = {}
-        self._batch = _Batch()
-        self._is_prepared = False
         self._open = ExitStack()
-        self._engine = self._open.enter_context(workspace(settings)).connection
+        self._engine = self._open.enter_context(batch_engine(settings, self._sql.text))
         weakref.finalize(self, self._open.close)
 
     def __enter__(self) -> Self:
@@ -108,7 +93,8 @@ class RowTyper:
         count = rows.cells.num_rows
         if not count:
             return Typed(self._schema.empty_table(), [])
-        found = self._run(rows.cells)
+        batch = pa.table({f"c{position}": rows.cells.column(position) for position in self._sql.positions})
+        found = self._engine.run(batch)
         if found.num_rows != count:
             raise AccountingError("RowCount", f"{count} rows were given to the engine, {found.num_rows} came back")
         columns = {schema.LINE: pa.chunked_array([pa.array(rows.lines)])}
@@ -122,17 +108,6 @@ class RowTyper:
         kept = pa.table(columns).filter(good)
         table = self._table({name: kept.column(name) for name in columns}, kept.num_rows)
         return Typed(table, self._rejects(rows, refused))
-
-    def _run(self, cells: pa.Table) -> pa.Table:
-        self._batch.table = pa.table({f"c{position}": cells.column(position) for position in self._sql.positions})
-        if not self._is_prepared:
-            self._engine.register("batch", self._batch)
-            self._engine.execute(f"PREPARE typing AS {self._sql.text}")
-            self._is_prepared = True
-        try:
-            return self._engine.sql("EXECUTE typing").to_arrow_table()
-        finally:
-            self._batch.table = None
 
     def _table(self, columns: dict[str, pa.ChunkedArray], count: int) -> pa.Table:
         arrays = [

@@ -14,7 +14,7 @@ from shared.lake.parts import Part, UploadedPart
 from shared.lake.retry import until_won
 from shared.lake.schema import changes_schema
 from shared.lake.store import Lake, changes_path
-from shared.lake.tables import Snapshot, ensure_table, open_snapshot
+from shared.lake.tables import Snapshot, open_snapshot
 
 __all__ = ["Changes", "UploadedPart"]
 
@@ -41,13 +41,13 @@ class Changes:
             ConflictError: the table keeps a field with another type.
             UnavailableError: storage does not answer.
         """
-        table = ensure_table(self._lake, self.table, changes_schema(self._type), keeps_ids=False)
+        table_id = self._lake.known_table(self.table).ensure(changes_schema(self._type))
         attempt = uuid.uuid4().hex[:12]
         uploaded = []
         for index, part in enumerate(parts):
             path = f"{run_id}-{attempt}-{index:05d}.parquet"
             self._lake.upload(f"{self.table}/{path}", part.path)
-            uploaded.append(UploadedPart(path, part, table.id))
+            uploaded.append(UploadedPart(path, part, table_id))
         return uploaded
 
     def commit(self, uploaded: Sequence[UploadedPart], app_id: str, number: int) -> bool:

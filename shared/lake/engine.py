@@ -31,23 +31,31 @@ def workspace(settings: Settings) -> Iterator[Workspace]:
         UnavailableError: memory or disk did not suffice.
         FatalError: the engine refused a statement or a file.
     """
-    import duckdb
-
     with work_folder() as folder:
         connection = connect(settings, folder)
         try:
-            yield Workspace(connection, folder)
-        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-            raise UnavailableError(
-                "EngineOutOfRoom",
-                "the query engine ran out of memory or disk; raise ENGINE_MEMORY_MB or the size of the temporary disk",
-            ) from error
-        except duckdb.Error as error:
-            # The engine's own words may quote a value: they stay in the chained error and out of the message.
-            kind = type(error).__name__
-            raise FatalError("EngineFailed", f"the query engine refused a statement ({kind})") from error
+            with in_our_words():
+                yield Workspace(connection, folder)
         finally:
             connection.close()
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """Raises the engine's errors as those of `workspace`."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise UnavailableError(
+            "EngineOutOfRoom",
+            "the query engine ran out of memory or disk; raise ENGINE_MEMORY_MB or the size of the temporary disk",
+        ) from error
+    except duckdb.Error as error:
+        # The engine's own words may quote a value: they stay in the chained error and out of the message.
+        kind = type(error).__name__
+        raise FatalError("EngineFailed", f"the query engine refused a statement ({kind})") from error
 
 
 def connect(settings: Settings, folder: Path) -> "duckdb.DuckDBPyConnection":

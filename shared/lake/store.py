@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from obstore.store import AzureBearerToken, AzureConfig, AzureStore
 
     from shared.lake.changes import Changes
+    from shared.lake.tables import KnownTable
 
 # The libraries' own patience is three minutes; a queue message or a caller is better served by an early answer.
 _RETRIES = 5
@@ -40,6 +41,7 @@ class Lake:
         self.settings = settings
         self._account = account
         self._lines: dict[str, CommitLine] = {}
+        self._known: dict[str, KnownTable] = {}
         self._container = container
 
     @cached_property
@@ -82,6 +84,12 @@ class Lake:
     def commit_line(self, table: str) -> CommitLine:
         """The line of this process before a table."""
         return self._lines.setdefault(table, CommitLine())
+
+    def known_table(self, table: str) -> "KnownTable":
+        """What this process knows of a table."""
+        from shared.lake.tables import KnownTable
+
+        return self._known.setdefault(table, KnownTable(self, table))
 
     def open(self, table: str, version: int | None = None) -> "DeltaTable | None":
         """The table at its newest version, or at one of the past; None where there is none.

@@ -134,6 +134,47 @@ def ensure_table(
     return until_won(attempt)
 
 
+class KnownTable:
+    """A table that is there with the columns of a schema, as far as this process knows.
+
+    To open a table costs more the longer its log is, and whoever brings a small file needs no more than the table's id.
+    What was once seen stays true while it is the same table: columns are only ever added. It is the same table while
+    an entry of its log that was seen is the same blob.
+    """
+
+    def __init__(self, lake: Lake, table: str) -> None:
+        self._lake = lake
+        self._table = table
+        self._seen: tuple[pa.Schema, str, str | None, str] | None = None
+
+    def ensure(self, schema: "pa.Schema") -> str:
+        """The id of the table; it is created or given columns where it has to be.
+
+        Raises:
+            ConflictError, FatalError, UnavailableError: as `ensure_table`.
+        """
+        seen = self._seen
+        if seen is not None and seen[0] == schema and self._etag(seen[1]) == seen[2]:
+            return seen[3]
+        found = ensure_table(self._lake, self._table, schema, keeps_ids=False)
+        entry = f"{self._table}/_delta_log/{found.version:020}.json"
+        etag = self._etag(entry)
+        # Opened again, since another table may have come to the place between the two looks.
+        again = open_snapshot(self._lake, self._table)
+        is_same = etag is not None and again is not None and again.id == found.id
+        self._seen = (schema, entry, etag, found.id) if is_same else None
+        return found.id
+
+    def _etag(self, path: str) -> str | None:
+        import obstore
+
+        with translated(self._table):
+            try:
+                return obstore.head(self._lake.store, path)["e_tag"]
+            except FileNotFoundError:
+                return None
+
+
 def _create(
     lake: Lake, table: str, schema: "pa.Schema", partition_by: Sequence[str], configuration: Mapping[str, str]
 ) -> None:

@@ -8,9 +8,10 @@ import duckdb
 import obstore
 import pytest
 
-from shared.domain.errors import ConflictError, FatalError, SupersededError
+from shared.domain.errors import ConflictError, FatalError, SkippedError, SupersededError
 from shared.lake.changes import Changes
 from shared.lake.commits import read_commits
+from shared.lake.delete_tables import delete_tables
 from shared.lake.read import instances
 from shared.lake.store import Lake
 from shared.lake.tables import open_snapshot
@@ -33,6 +34,44 @@ def test_a_version_is_committed_once(lake: Lake, tmp_path: Path) -> None:
     assert changes.committed_number("blob") == 1
     assert changes.committed_number("other") is None
     assert rows_in(lake, changes) == 1
+
+
+def test_a_table_made_anew_takes_what_comes_after(lake: Lake, tmp_path: Path) -> None:
+    customer = profile_type()
+    ingest(lake, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "first", 1)
+    ingest(lake, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "second", 1)
+    delete_tables(lake, HUB, customer.kind, customer.type_name, lambda: True)
+    # Another process makes it anew, and this one still knows the old one.
+    other = Lake(lake._account, lake.settings, lake._container)
+    ingest(other, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "third", 1)
+
+    assert ingest(lake, customer, [{"_key": "b", "Name": "Ada"}], tmp_path, "fourth", 1)
+    assert rows_in(lake, lake.changes(HUB, customer)) == 2
+
+
+def test_rows_of_a_table_that_went_do_not_come_into_the_next_one(lake: Lake, tmp_path: Path) -> None:
+    customer = profile_type()
+    changes = lake.changes(HUB, customer)
+    ingest(lake, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "first", 1)
+    late = changes.upload(written(customer, [{"_key": "b", "Name": "Late"}], tmp_path), "late")
+    delete_tables(lake, HUB, customer.kind, customer.type_name, lambda: True)
+    ingest(lake, customer, [{"_key": "c", "Name": "New"}], tmp_path, "second", 1)
+
+    with pytest.raises(SkippedError):
+        changes.commit(late, "late", 1)
+    assert rows_in(lake, changes) == 1
+
+
+def test_a_field_that_the_type_gains_becomes_a_column(lake: Lake, tmp_path: Path) -> None:
+    customer = profile_type()
+    ingest(lake, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "first", 1)
+    ingest(lake, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "second", 1)
+    wider = profile_type({"fieldName": "Extra", "fieldType": "Edm.Int64"})
+
+    assert ingest(lake, wider, [{"_key": "b", "Name": "Ada", "Extra": 1}], tmp_path, "third", 1)
+    snapshot = open_snapshot(lake, lake.changes(HUB, customer).table)
+    assert snapshot is not None
+    assert "extra" in snapshot.columns
 
 
 def test_a_newer_version_stops_an_older_one(lake: Lake, tmp_path: Path) -> None:
