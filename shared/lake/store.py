@@ -1,10 +1,8 @@
 """The container `lake`: where each table lies, how it is reached, and how a table is opened.
 
-Both libraries get their access from the hub's `StorageAccount`. With an identity they get tokens of azure-identity:
-their own managed-identity clients do not know every place that Azure runs apps in (delta-io/delta-rs, issue 3951).
+Both libraries get their access from the hub's `StorageAccount`.
 """
 
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +16,11 @@ from shared.lake.local_files import LocalFiles
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
 from shared.storage.blobs import BlobContainer
-from shared.storage.clients import token_credential
+from shared.storage.object_store import is_http, object_store, storage_token
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-    from obstore.store import AzureBearerToken, AzureConfig, AzureStore
+    from obstore.store import AzureStore
 
     from shared.lake.changes import Changes
     from shared.lake.tables import KnownTable
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 _RETRIES = 5
 _RETRY_S = 30
 _REQUEST_S = 120  # a whole file of 64 MB comes with one request
-_STORAGE_SCOPE = "https://storage.azure.com/.default"
 
 
 class Lake:
@@ -54,21 +51,8 @@ class Lake:
     @cached_property
     def store(self) -> "AzureStore":
         """The container's blobs, for transfers of whole data files."""
-        from obstore.store import AzureStore
-
         self.blobs  # noqa: B018 - makes the container
-        config: AzureConfig = {"account_name": self._account.name, "endpoint": self._account.blob_endpoint}
-        if self._account.key is not None:
-            config["account_key"] = self._account.key.get_secret_value()
-        elif self._account.sas is not None:
-            config["sas_key"] = self._account.sas.get_secret_value()
-        return AzureStore(
-            self._container,
-            config=config,
-            client_options={"allow_http": self._is_http, "timeout": timedelta(seconds=_REQUEST_S)},
-            retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_S)},
-            credential_provider=self._token if self._is_by_identity else None,
-        )
+        return object_store(self._account, self._container, request_s=_REQUEST_S, retries=_RETRIES, retry_s=_RETRY_S)
 
     @cached_property
     def files(self) -> LocalFiles:
@@ -122,7 +106,7 @@ class Lake:
         options = {
             "azure_storage_account_name": self._account.name,
             "azure_storage_endpoint": self._account.blob_endpoint,
-            "allow_http": str(self._is_http).lower(),
+            "allow_http": str(is_http(self._account)).lower(),
             "max_retries": str(_RETRIES),
             "retry_timeout": f"{_RETRY_S}s",
             "timeout": f"{_REQUEST_S}s",
@@ -132,20 +116,8 @@ class Lake:
         elif self._account.sas is not None:
             options["azure_storage_sas_key"] = self._account.sas.get_secret_value()
         else:
-            options["azure_storage_token"] = self._token()["token"]
+            options["azure_storage_token"] = storage_token(self._account)["token"]
         return options
-
-    @property
-    def _is_http(self) -> bool:
-        return self._account.blob_endpoint.startswith("http://")
-
-    @property
-    def _is_by_identity(self) -> bool:
-        return self._account.key is None and self._account.sas is None
-
-    def _token(self) -> "AzureBearerToken":
-        token = token_credential(self._account.client_id).get_token(_STORAGE_SCOPE)
-        return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
 
 
 def type_path(hub: str, kind: EntityKind, name: str) -> str:

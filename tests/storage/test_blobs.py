@@ -24,7 +24,7 @@ from shared.domain.errors import (
 from shared.storage.accounts import StorageAccount
 from shared.storage.blobs import BlobContainer, container_names
 from shared.storage.clients import blob_service
-from tests.fault_proxy import Answer, CutAnswer, FaultProxy, Request, running_proxy
+from tests.fault_proxy import Answer, CutAnswer, FaultProxy, LoseAnswer, Request, running_proxy
 from tests.local_services import account_of
 from tests.thorough import examples
 
@@ -86,8 +86,8 @@ def test_any_name_survives(container: BlobContainer, path: str) -> None:
 @pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 200, 1000, 1001])
 def test_a_version_is_read_in_pieces_of_the_chosen_size(container: BlobContainer, size: int) -> None:
     data = os.urandom(size)
-    etag = container.upload_bytes("blob", data)
-    pieces = list(container.download("blob", etag, chunk_bytes=100))
+    etag = container.upload_bytes("a blob", data)
+    pieces = list(container.download("a blob", etag, chunk_bytes=100))
     assert b"".join(pieces) == data
     assert all(len(piece) == 100 for piece in pieces[:-1])
 
@@ -233,6 +233,43 @@ def test_a_cut_body_is_read_again(azurite: Endpoints, container: BlobContainer) 
     with running_proxy(azurite.blob) as proxy:
         proxy.break_once(CutAnswer(1000), is_get)
         assert b"".join(proxied(azurite, proxy, container.name).download("blob", etag, MIB)) == data
+
+
+def is_stream(request: Request) -> bool:
+    """Whether it asks for what follows the first piece; the SDK has a header of its own for a range."""
+    return is_get(request) and "range" in {name.casefold() for name in request.headers}
+
+
+def test_a_large_blob_comes_with_few_requests(azurite: Endpoints, container: BlobContainer) -> None:
+    data = os.urandom(5 * MIB)
+    etag = container.upload_bytes("in/blob-1.csv", data)
+    with running_proxy(azurite.blob) as proxy:
+        assert b"".join(proxied(azurite, proxy, container.name).download("in/blob-1.csv", etag, MIB)) == data
+        assert [is_stream(request) for request in proxy.requests] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        CutAnswer(0),
+        CutAnswer(MIB // 2),
+        CutAnswer(3 * MIB),
+        LoseAnswer(),
+        Answer(503, "ServerBusy"),
+        Answer(403, "AuthenticationFailed"),
+        Answer(307, headers={"Location": "http://127.0.0.1:1/elsewhere"}),
+    ],
+    ids=repr,
+)
+def test_what_a_stream_does_not_bring_is_read_by_ranges(
+    azurite: Endpoints, container: BlobContainer, fault: Answer | CutAnswer | LoseAnswer
+) -> None:
+    data = os.urandom(5 * MIB + 1)
+    etag = container.upload_bytes("blob", data)
+    with running_proxy(azurite.blob) as proxy:
+        proxy.break_once(fault, is_stream)
+        assert b"".join(proxied(azurite, proxy, container.name).download("blob", etag, MIB)) == data
+        assert any(is_stream(request) for request in proxy.requests)
 
 
 @pytest.mark.parametrize(
