@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 _RANGES_AHEAD = 2
 _STREAMED_BYTES = 64 * 1024**2  # of one request; each costs the service several milliseconds
-_PIECE_BYTES = 4 * 1024**2
+_PIECE_BYTES = 2 * 1024**2
 _STREAM_S = 60
 _COPY_TAKES_AT_MOST_S = 120
 _COPY_POLL_S = 0.5
