@@ -33,6 +33,8 @@ _SMALL_WINDOW = 1 << 14
 # Rows that the careful reader reads after a fault: few at first, more as long as the scan does not get far.
 _SHORT_STRETCH = 2
 _LONG_STRETCH = 1 << 12
+# Passing over a faulty row costs the scan as much as so many bytes; where there are more, the careful reader is faster.
+_FAULT_COSTS_BYTES = 1 << 10
 # The careful reader reads so many rows in the time of one small window.
 _WORTH_SCANNING = 16
 
@@ -201,15 +203,17 @@ class CsvReader:
             delimiter=ord(self._dialect.delimiter),
             quote=ord(self._dialect.quote) if self._dialect.quote else None,
             max_row_lines=self._limits.max_row_lines,
+            max_faulty=0 if self._dialect.bare_quotes == "Literal" else 1 + self._size // _FAULT_COSTS_BYTES,
         )
         if not found.starts.size and not found.broken and self._size < self._careful.sight:
             self._size *= 2  # not one whole row
             return
         comments = self._comments(found)
-        found = self._provable(found, width, comments)
+        refused = self._read_faulty(found, width)
+        found = self._provable(found, width, comments, refused)
         if found.starts.size:
-            self._take(found, width, comments[: found.starts.size])
-        self._scanned += found.starts.size
+            self._take(found, width, comments[: found.starts.size], refused)
+        self._scanned += found.starts.size - int(np.count_nonzero(found.faulty))
         if found.broken or not found.starts.size:
             few = self._scanned < _WORTH_SCANNING
             self._stretch = min(2 * self._stretch, _LONG_STRETCH) if few else _SHORT_STRETCH
@@ -227,7 +231,18 @@ class CsvReader:
         comments: Flags = octets[self._cursor.at + found.starts] == ord(self._dialect.comment)
         return comments
 
-    def _provable(self, found: Structure, width: int, comments: Flags) -> Structure:
+    def _read_faulty(self, found: Structure, width: int) -> dict[int, RowRead]:
+        """What the careful reader says of the faulty rows, by their number, up to one that is none to it."""
+        refused: dict[int, RowRead] = {}
+        at = self._cursor.at
+        for row in np.flatnonzero(found.faulty).tolist():
+            read = self._careful.read(self._cursor.data, at + int(found.starts[row]), self._cursor.at_end, width)
+            if read is None or read.fault is None or (read.lines, read.end) != (1, at + int(found.ends[row])):
+                break
+            refused[row] = read
+        return refused
+
+    def _provable(self, found: Structure, width: int, comments: Flags, refused: dict[int, RowRead]) -> Structure:
         """The rows before the first one of which more than a single line is in doubt.
 
         In a comment quotes mean nothing: where one seems to lead to the next line, the scan was led astray.
@@ -235,16 +250,17 @@ class CsvReader:
         doubtful = (found.lines > 1) & ((found.widths != width) | comments)
         doubtful |= found.lines > self._limits.max_row_lines
         doubtful |= found.ends - found.starts > self._limits.max_row_bytes
+        doubtful[[row for row in np.flatnonzero(found.faulty).tolist() if row not in refused]] = True
         first = int(doubtful.argmax()) if doubtful.size else 0
         return found.before(first) if doubtful.size and doubtful[first] else found
 
-    def _take(self, rows: Structure, width: int, comments: Flags) -> None:
+    def _take(self, rows: Structure, width: int, comments: Flags, refused: dict[int, RowRead]) -> None:
         """Takes over the good rows of a window, leaves out comments, and refuses the others one by one."""
         cursor = self._cursor
         source = cursor.data[cursor.at : cursor.at + rows.used]
         lines = np.cumsum(np.concatenate(([cursor.line], rows.lines)))
         blank = rows.ends == rows.starts
-        good = (rows.widths == width) & ~blank & ~comments
+        good = (rows.widths == width) & ~blank & ~comments & ~rows.faulty
         doubtful = ~good & ~blank
         doubtful |= rows.ends - rows.starts > self._limits.max_field_bytes
         doubtful[np.searchsorted(rows.starts, bad_bytes(source), "right") - 1] = True
@@ -252,7 +268,7 @@ class CsvReader:
         left_out: list[int] = np.flatnonzero(comments).tolist()
         for row in np.flatnonzero(doubtful).tolist():
             start = cursor.at + int(rows.starts[row])
-            read = self._careful.read(cursor.data, start, cursor.at_end, width)
+            read = refused.get(row) or self._careful.read(cursor.data, start, cursor.at_end, width)
             if read is not None and read.fault is not None:
                 self._refuse(read.fault, start, read.end, int(lines[row]))
                 good[row] = False

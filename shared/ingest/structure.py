@@ -7,6 +7,7 @@ closing quote is followed by a delimiter, a line end, the end or a quote. Nothin
 """
 
 import threading
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 type Words = npt.NDArray[np.uint64]
 type Offsets = npt.NDArray[np.int64]
+type Flags = npt.NDArray[np.bool_]
 
 _LF, _CR = 10, 13
 _ONE = np.uint64(1)
@@ -34,6 +36,7 @@ class Structure:
         lines: physical lines of each row.
         used: bytes of the rows with their line ends.
         broken: whether the row that starts at `used` is known to break the grammar.
+        faulty: which rows are no rows, but lines on which a row starts that breaks the grammar.
     """
 
     starts: Offsets
@@ -42,6 +45,7 @@ class Structure:
     lines: Offsets
     used: int
     broken: bool
+    faulty: Flags
 
     def before(self, row: int) -> "Structure":
         """The rows before `row`, which is broken."""
@@ -53,6 +57,7 @@ class Structure:
             self.lines[first],
             int(self.starts[row]),
             broken=True,
+            faulty=self.faulty[first],
         )
 
     def without(self, rows: Sequence[int], window: bytes) -> list[bytes]:
@@ -67,7 +72,15 @@ class Structure:
 
 
 def scan(
-    data: bytes, start: int, stop: int, *, at_end: bool, delimiter: int, quote: int | None, max_row_lines: int
+    data: bytes,
+    start: int,
+    stop: int,
+    *,
+    at_end: bool,
+    delimiter: int,
+    quote: int | None,
+    max_row_lines: int,
+    max_faulty: int = 0,
 ) -> Structure:
     """Scans `data[start:stop]`, which must begin at the start of a row.
 
@@ -78,6 +91,7 @@ def scan(
         delimiter, quote: byte values below 128; no quote where cells are never quoted. Quotes are escaped by
             doubling.
         max_row_lines: an open row that runs over more lines is broken.
+        max_faulty: of so many rows that break the grammar the first line is passed over; the next one stops the scan.
     """
     if not at_end and stop > start and data[stop - 1] == _CR:
         stop -= 1  # it may be half a CRLF
@@ -91,15 +105,19 @@ def scan(
     inside: Words | None = None
     limit = size
     broken = False
+    lines_passed: list[int] = []
     if quote is not None and data.find(quote, start, stop) >= 0:
         quotes = _mask(window, quote, words)
         inside = _inside(quotes)
         around = delimiters | line_feeds | quotes
         if returns is not None:
             around |= returns
-        fault = _first_fault(quotes, inside, around, size)
-        if fault is not None:
-            limit, broken = fault, True
+        first_faults = _faults(quotes, inside, around, size)
+        if first_faults.any():
+            walk = _Walk(first_faults, _faults(quotes, ~inside, around, size), inside, line_ends)
+            limit, broken = walk.go(max_faulty, size)
+            inside ^= _inside(_mask_of(walk.flips, words))
+            lines_passed = walk.passed
     ends = _positions(line_ends if inside is None else line_ends & ~inside)
     if broken:
         ends = ends[ends < limit]
@@ -120,7 +138,9 @@ def scan(
     starts = np.concatenate((np.zeros(1, np.int64), ends + 1))[: ends.size]
     if returns is not None and ends.size:
         ends = ends - _is_crlf(window, ends)
-    return Structure(starts, ends, widths, lines, used, broken)
+    faulty = np.zeros(ends.size, np.bool_)
+    faulty[np.searchsorted(starts, lines_passed)] = True
+    return Structure(starts, ends, widths, lines, used, broken, faulty)
 
 
 def _is_crlf(window: npt.NDArray[np.uint8], ends: Offsets) -> npt.NDArray[np.bool_]:
@@ -155,16 +175,65 @@ def _inside(quotes: Words) -> Words:
     return inside
 
 
-def _first_fault(quotes: Words, inside: Words, around: Words, size: int) -> int | None:
-    """Offset of the first quote that RFC 4180 does not allow where it stands."""
+def _faults(quotes: Words, inside: Words, around: Words, size: int) -> Words:
+    """The quotes that RFC 4180 does not allow where they stand."""
     followed = _next(around)
     followed[(size - 1) >> 6] |= _ONE << np.uint64((size - 1) & 63)
-    wrong = quotes & ((inside & ~_previous(around)) | (~inside & ~followed))
-    hits = np.flatnonzero(wrong)
-    if not hits.size:
-        return None
-    word = int(wrong[hits[0]])
-    return int(hits[0]) * 64 + (word & -word).bit_length() - 1
+    wrong: Words = quotes & ((inside & ~_previous(around)) | (~inside & ~followed))
+    return wrong
+
+
+class _Walk:
+    """From fault to fault: the row in which one stands is given up, and reading goes on behind its first line.
+
+    There no quote is open. So all that follows may have to be seen the other way round: what was inside of quotes is
+    outside, and the quotes that are wrong are others. Both views are known beforehand; a step only looks up where it
+    leads.
+
+    Attributes:
+        passed: where the rows start that were given up.
+        flips: line ends behind which the view changes.
+    """
+
+    def __init__(self, faults: Words, faults_inverted: Words, inside: Words, line_ends: Words) -> None:
+        self.passed: list[int] = []
+        self.flips: list[int] = []
+        self._inside = inside
+        self._lines: list[int] = _positions(line_ends).tolist()
+        self._faults: list[list[int]] = [_positions(faults).tolist(), _positions(faults_inverted).tolist()]
+        self._ends: list[list[int]] = [
+            _positions(line_ends & ~inside).tolist(),
+            _positions(line_ends & inside).tolist(),
+        ]
+
+    def go(self, most: int, size: int) -> tuple[int, bool]:
+        """Passes over `most` rows; gives the offset up to which rows are proven, and whether a fault is there."""
+        at = view = 0
+        while (fault := self._after(self._faults[view], at)) is not None:
+            end_before = bisect_left(self._ends[view], fault) - 1
+            start = max(at, self._ends[view][end_before] + 1) if end_before >= 0 else at
+            end = self._after(self._lines, start)
+            if len(self.passed) == most or end is None:
+                return start, True
+            self.passed.append(start)
+            if _bit(self._inside, end) != bool(view):
+                self.flips.append(end)
+                view = 1 - view
+            at = end + 1
+        return size, False
+
+    @staticmethod
+    def _after(offsets: list[int], at: int) -> int | None:
+        found = bisect_left(offsets, at)
+        return offsets[found] if found < len(offsets) else None
+
+
+def _mask_of(offsets: list[int], words: int) -> Words:
+    """A mask with these bits set."""
+    mask = np.zeros(words, np.uint64)
+    where = np.array(offsets, np.int64)
+    np.bitwise_or.at(mask, where >> 6, _ONE << (where & 63).astype(np.uint64))
+    return mask
 
 
 def _next(mask: Words) -> Words:

@@ -1,5 +1,8 @@
 """The scan alone: it proves rows as far as the grammar holds, and no further."""
 
+import re
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,6 +50,14 @@ def test_an_open_quote_is_broken_at_the_end_or_after_too_many_lines() -> None:
     assert scanned(text, at_end=True, lines=4).broken
 
 
+def test_faulty_rows_are_passed_over_line_by_line() -> None:
+    text = b'1\na"b\n"2\n3"\n"open\nx"y\n4\n"5\n5"\n'
+    found = scan(text, 0, len(text), at_end=True, delimiter=ord(","), quote=ord('"'), max_row_lines=100, max_faulty=9)
+    assert rows(text, found) == [b"1", b'a"b', b'"2\n3"', b'"open', b'x"y', b"4", b'"5\n5"']
+    assert found.faulty.tolist() == [False, True, False, True, True, False, False]
+    assert (found.used, found.broken) == (len(text), False)
+
+
 def test_without_a_quote_character_quotes_are_text() -> None:
     found = scanned(b'1,"\n"2"3,\n', quote=None)
     assert (found.widths.tolist(), found.broken) == ([2, 2], False)
@@ -65,9 +76,13 @@ def test_rows_can_be_taken_out() -> None:
     st.lists(st.sampled_from([b'"', b'""', b",", b"\n", b"\r\n", b"\r", b"x", b"xyz" * 21, b"\xc3\xa9"]), max_size=80),
     st.integers(0, 70),
     st.booleans(),
+    st.sampled_from([0, 1, 3, 100]),
 )
-def test_the_scan_proves_what_the_oracle_reads(pieces: list[bytes], skipped: int, at_end: bool) -> None:
-    """Every row that the scan gives is legal and whole, and it stops nowhere but at an illegal or open row."""
+def test_the_scan_proves_what_the_oracle_reads(pieces: list[bytes], skipped: int, at_end: bool, passed: int) -> None:
+    """Every row that the scan gives is legal and whole, and it stops nowhere but at an illegal or open row.
+
+    What it passes over are first lines of illegal rows.
+    """
     text = b"".join(pieces)
     found = scan(
         b"#" * skipped + text,
@@ -77,12 +92,20 @@ def test_the_scan_proves_what_the_oracle_reads(pieces: list[bytes], skipped: int
         delimiter=ord(","),
         quote=ord('"'),
         max_row_lines=5,
+        max_faulty=passed,
     )
     at = 0
-    for start, end, width, lines in zip(found.starts, found.ends, found.widths, found.lines, strict=True):
+    assert np.count_nonzero(found.faulty) <= passed
+    for number, (start, end) in enumerate(zip(found.starts, found.ends, strict=True)):
         assert start == at
         row = oracle.try_row(text.decode("latin-1"), at, CsvDialect(), CsvLimits())
-        assert (row.fault, row.at, len(row.cells), row.line_ends + 1) == (None, end, width, lines)
+        if found.faulty[number]:
+            assert row.fault is not None
+            assert not re.search(rb"[\r\n]", text[start:end])
+            assert found.lines[number] == 1
+        else:
+            read = (row.fault, row.at, len(row.cells), row.line_ends + 1)
+            assert read == (None, end, found.widths[number], found.lines[number])
         at = int(end) + oracle.line_end(text.decode("latin-1"), int(end))
     assert at == found.used
     rest = oracle.try_row(text.decode("latin-1"), at, CsvDialect(), CsvLimits(max_row_lines=5))
