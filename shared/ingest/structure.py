@@ -108,16 +108,10 @@ def scan(
     lines_passed: list[int] = []
     if quote is not None and data.find(quote, start, stop) >= 0:
         quotes = _mask(window, quote, words)
-        inside = _inside(quotes)
         around = delimiters | line_feeds | quotes
         if returns is not None:
             around |= returns
-        first_faults = _faults(quotes, inside, around, size)
-        if first_faults.any():
-            walk = _Walk(first_faults, _faults(quotes, ~inside, around, size), inside, line_ends)
-            limit, broken = walk.go(max_faulty, size)
-            inside ^= _inside(_mask_of(walk.flips, words))
-            lines_passed = walk.passed
+        inside, limit, broken, lines_passed = _quoted(quotes, around, line_ends, size, max_faulty)
     ends = _positions(line_ends if inside is None else line_ends & ~inside)
     if broken:
         ends = ends[ends < limit]
@@ -173,6 +167,19 @@ def _inside(quotes: Words) -> Words:
     parity = np.bitwise_xor.accumulate(inside >> _TOP)
     inside[1:] ^= np.uint64(0) - parity[:-1]
     return inside
+
+
+def _quoted(
+    quotes: Words, around: Words, line_ends: Words, size: int, max_faulty: int
+) -> tuple[Words, int, bool, list[int]]:
+    """What is inside of quotes, up to which offset that holds, whether a fault is there, and the lines passed over."""
+    inside = _inside(quotes)
+    faults = _faults(quotes, inside, around, size)
+    if not faults.any():
+        return inside, size, False, []
+    walk = _Walk(faults, _faults(quotes, ~inside, around, size), inside, line_ends)
+    limit, broken = walk.go(max_faulty, size)
+    return inside ^ _inside(_mask_of(walk.flips, quotes.size)), limit, broken, walk.passed
 
 
 def _faults(quotes: Words, inside: Words, around: Words, size: int) -> Words:
