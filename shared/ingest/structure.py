@@ -124,17 +124,20 @@ def scan(
         ends = np.append(ends, size)
         used = size
     widths = np.diff(_rank(delimiters if inside is None else delimiters & ~inside, ends), prepend=0) + 1
-    if inside is None:
-        lines = np.ones(ends.size, np.int64)
-    else:
-        # The last row of a file may end without a line end, at the window's size.
-        lines = np.diff(_rank(line_ends, np.minimum(ends + 1, size)), prepend=0) + (ends == size)
+    lines = np.ones(ends.size, np.int64) if inside is None else _lines_of(ends, line_ends, size)
     starts = np.concatenate((np.zeros(1, np.int64), ends + 1))[: ends.size]
     if returns is not None and ends.size:
         ends = ends - _is_crlf(window, ends)
     faulty = np.zeros(ends.size, np.bool_)
     faulty[np.searchsorted(starts, lines_passed)] = True
     return Structure(starts, ends, widths, lines, used, broken, faulty)
+
+
+def _lines_of(ends: Offsets, line_ends: Words, size: int) -> Offsets:
+    """Physical lines of each row."""
+    # The last row of a file may end without a line end, at the window's size.
+    lines: Offsets = np.diff(_rank(line_ends, np.minimum(ends + 1, size)), prepend=0) + (ends == size)
+    return lines
 
 
 def _is_crlf(window: npt.NDArray[np.uint8], ends: Offsets) -> npt.NDArray[np.bool_]:
