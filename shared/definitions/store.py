@@ -9,8 +9,8 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,14 +150,12 @@ class DefinitionStore:
         self._table = table
         self._looks = Looks(table, _GUARD)
 
-    @contextmanager
-    def one_look(self) -> Iterator[None]:
+    def one_look(self) -> AbstractContextManager[None]:
         """Within it, this thread reads the documents of a hub as they are when it asks for the first of them, or newer.
 
         One request tells whether what was read before still holds, however many documents are asked for.
         """
-        with self._looks.one():
-            yield
+        return self._looks.one()
 
     def get[T: Document](self, kind: Kind[T], hub: str, *names: str) -> Stored[T] | None:
         """A document, or None."""

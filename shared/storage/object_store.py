@@ -29,6 +29,7 @@ def object_store(
     """
     from obstore.store import AzureStore
 
+    by_identity = account.key is None and account.sas is None
     config: AzureConfig = {"account_name": account.name, "endpoint": account.blob_endpoint}
     if account.key is not None:
         config["account_key"] = account.key.get_secret_value()
@@ -39,7 +40,7 @@ def object_store(
         config=config,
         client_options={"allow_http": is_http(account), "timeout": timedelta(seconds=request_s)},
         retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=retry_s)},
-        credential_provider=(lambda: storage_token(account)) if is_by_identity(account) else None,
+        credential_provider=(lambda: storage_token(account)) if by_identity else None,
     )
 
 
@@ -51,11 +52,6 @@ def knows_path(path: str) -> bool:
 def is_http(account: StorageAccount) -> bool:
     """Whether the account is reached without TLS, as only the emulator is."""
     return account.blob_endpoint.startswith("http://")
-
-
-def is_by_identity(account: StorageAccount) -> bool:
-    """Whether the account is reached with tokens of the app's identity."""
-    return account.key is None and account.sas is None
 
 
 def storage_token(account: StorageAccount) -> "AzureBearerToken":

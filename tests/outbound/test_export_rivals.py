@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain.entity_types import ProfileType
 from shared.domain.slot import slot_of
 from shared.outbound.due import hand_out_profile_exports
 from shared.outbound.export_slot import export_slot
@@ -19,25 +20,26 @@ from tests.outbound.slots import FIRST, at, contents, export_of, path_of, reques
 MESSAGE = "message-1"
 
 
-def test_what_was_given_up_but_published_meanwhile_is_no_failure(hub: HubUnderTest) -> None:
+def first_handed_out(hub: HubUnderTest) -> tuple[ProfileType, dict[str, Any]]:
+    """The type, and the message of the first slot of its one profile."""
     customer = hub.profile_type()
     hub.outbound(PROFILE)
     hub.ingest(customer, [{"Id": "A"}])
     hub.set_clock(at(0))
     hand_out_profile_exports(hub.services)
     (message,) = hub.messages()
+    return customer, message
+
+
+def test_what_was_given_up_but_published_meanwhile_is_no_failure(hub: HubUnderTest) -> None:
+    _, message = first_handed_out(hub)
     hub.tick(at(0))
     give_up(hub.services, message)
     assert hub.codes() == ["Succeeded"]
 
 
 def test_of_a_redelivered_message_nothing_comes_twice(hub: HubUnderTest) -> None:
-    customer = hub.profile_type()
-    hub.outbound(PROFILE)
-    hub.ingest(customer, [{"Id": "A"}])
-    hub.set_clock(at(0))
-    hand_out_profile_exports(hub.services)
-    (message,) = hub.messages()
+    customer, message = first_handed_out(hub)
     take_message(hub.services, message, MESSAGE)
     published, runs = hub.partner.blobs(), hub.runs()
     hub.ingest(customer, [{"Id": "B"}])
@@ -47,12 +49,7 @@ def test_of_a_redelivered_message_nothing_comes_twice(hub: HubUnderTest) -> None
 
 
 def test_a_slot_is_published_by_one_worker_and_what_waits_behind_it_too(hub: HubUnderTest) -> None:
-    customer = hub.profile_type()
-    hub.outbound(PROFILE)
-    hub.ingest(customer, [{"Id": "A"}])
-    hub.set_clock(at(0))
-    hand_out_profile_exports(hub.services)
-    (first,) = hub.messages()
+    customer, first = first_handed_out(hub)
     export = replace(export_of(hub), worker="first")
     plan_slot(export, slot_of(at(0)))
     assert start_run(export, next(hub.services.slots.waiting(export.series)))
