@@ -100,8 +100,8 @@ _idle_lock = Lock()
 
 def _take(settings: Settings, statement: str) -> BatchEngine | None:
     with _idle_lock:
-        fitting = [engine for engine in _idle if engine.settings == settings]
-        # The one with the plan, if there is one.
+        fitting = [engine for engine in reversed(_idle) if engine.settings == settings]
+        # One with the plan, if there is one, and of these the one used last.
         engine = max(fitting, key=lambda engine: engine.statement == statement, default=None)
         if engine is not None:
             _idle.remove(engine)
@@ -110,10 +110,10 @@ def _take(settings: Settings, statement: str) -> BatchEngine | None:
 
 def _give_back(engine: BatchEngine) -> None:
     with _idle_lock:
-        if len(_idle) < _IDLE_AT_MOST:
-            _idle.append(engine)
-            return
-    engine.close()
+        _idle.append(engine)
+        oldest = _idle.pop(0) if len(_idle) > _IDLE_AT_MOST else None
+    if oldest is not None:
+        oldest.close()
 
 
 @atexit.register

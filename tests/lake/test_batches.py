@@ -1,6 +1,7 @@
 """An engine goes from one file to the next, with its plan where the statement is the same."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pyarrow as pa
 import pytest
@@ -29,6 +30,16 @@ def test_the_next_file_borrows_the_engine_of_the_last_one() -> None:
         assert second is first
         with batch_engine(SETTINGS, DOUBLE) as third:
             assert third is not second, "one file at a time"
+
+
+def test_the_engine_used_last_is_borrowed_however_many_are_idle() -> None:
+    with ExitStack() as at_once:
+        for _ in range(14):
+            at_once.enter_context(batch_engine(SETTINGS, DOUBLE))
+    with batch_engine(SETTINGS, DOUBLE) as first:
+        pass
+    with batch_engine(SETTINGS, DOUBLE) as second:
+        assert second is first
 
 
 def test_another_statement_and_other_columns_are_planned_anew() -> None:
