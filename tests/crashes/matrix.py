@@ -10,7 +10,7 @@ from typing import Any
 from infra.local.azurite import Endpoints
 from tests.crashes.story import END, Kill, Place, Story, tell
 
-TOLD_AT_MOST_S = 120
+TOLD_AT_MOST_S = 240
 
 
 @dataclass(frozen=True)
