@@ -15,7 +15,6 @@ class FailPoint(StrEnum):
     RUN_RECORDED = "run recorded"
     RUN_QUEUED = "run queued"
     RUN_TAKEN = "run taken"
-    VERSION_NUMBERED = "version numbered"
     BATCH_STAGED = "batch staged"
     PARTS_UPLOADED = "parts uploaded"
     REJECTS_STORED = "rejects stored"

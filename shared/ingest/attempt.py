@@ -61,28 +61,35 @@ class Attempt:
         return self._stored.ledger_key
 
     @property
-    def order(self) -> int:
-        """Where the run's blob version stands among those of all blobs; known when it is numbered."""
-        return self._stored.order
-
-    @property
     def known_number(self) -> int | None:
         """The number of the run's blob version; None where no attempt has got that far."""
         return self._stored.number
 
-    def number(self, order: int) -> int:
-        """Numbers the run's blob version among those of its blob; it keeps the number that it has."""
+    def order_behind(self, order: int) -> int:
+        """Where the run's blob version is to stand among those of all blobs: at `order`, or behind those of its own."""
+        return self._services.runs.order_behind(self._stored, order)
+
+    def note_staged(self, outcome: Outcome, order: int) -> int:
+        """Notes before the commit what it will bring: after it, a crash must not need to read the blob again.
+
+        Args:
+            outcome: what was staged.
+            order: out of `order_behind`, as the staged rows have it.
+
+        Returns:
+            The number of the run's blob version among those of its blob; it keeps the one that it has.
+
+        Raises:
+            CommitConflictError: another version was numbered meanwhile that is to stand behind; stage again.
+        """
+        noted = self._stored.with_run(details={**outcome.details, STAGED: outcome.counts()})
         try:
-            self._stored = self._services.runs.number_version(self._stored, order)
+            self._stored = self._services.runs.number_version(noted, order)
         except PreconditionError as error:
             raise claim_lost(self.run) from error
         if self._stored.number is None:
             raise FatalError("RunWithoutNumber", f"the run {self.run.run_id} was not numbered")
         return self._stored.number
-
-    def note_staged(self, outcome: Outcome) -> None:
-        """Notes before the commit what it will bring: after it, a crash must not need to read the blob again."""
-        self._save(self._stored.with_run(details={**outcome.details, STAGED: outcome.counts()}))
 
     def staged(self) -> Outcome:
         """What an earlier attempt noted before its commit."""

@@ -126,22 +126,13 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
             raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
         source = open_source(services, mapping, attempt.stored.version)
     with source:
-        # Numbered before the ETag is compared: whoever finds a newer version there comes later in the numbers.
-        number = attempt.number(_order(services, source))
-        failpoint(FailPoint.VERSION_NUMBERED)
-        outcome = _stage_and_commit(services, attempt, mapping, entity_type, changes, source, number)
+        outcome = _stage_and_commit(services, attempt, mapping, entity_type, changes, source)
         # A file with rejects stays where it is: whoever corrects it needs it.
         if outcome.state is not RunState.SUCCEEDED:
             return outcome
         note = source.complete(mapping.document)
         failpoint(FailPoint.BLOB_COMPLETED)
         return outcome.with_note("completeOperation", note)
-
-
-def _order(services: Services, source: Source) -> int:
-    """Where the version stands among those of all blobs; a blob that is gone brings nothing."""
-    modified = source.last_modified()
-    return 0 if modified is None else services.arrivals.place(modified, source.version.sequencer)
 
 
 def _stage_and_commit(
@@ -151,9 +142,9 @@ def _stage_and_commit(
     entity_type: Stored[EntityType],
     changes: "Changes",
     source: Source,
-    number: int,
 ) -> Outcome:
-    source.check_current()
+    modified = source.open()
+    order = attempt.order_behind(services.arrivals.place(modified, source.version.sequencer))
     with work_folder() as folder:
         with RejectFile(folder / "rejects.csv", mapping.document.mapping_properties.error_management) as rejects:
             try:
@@ -165,7 +156,7 @@ def _stage_and_commit(
                     rejects,
                     folder,
                     run_id=attempt.run.run_id,
-                    order=attempt.order,
+                    order=order,
                     now=services.clock.now(),
                     settings=services.settings,
                 )
@@ -175,10 +166,12 @@ def _stage_and_commit(
         if rejects.count:
             services.run_files.upload_file(rejects_path(attempt.hub, attempt.run.run_id), rejects.path)
             failpoint(FailPoint.REJECTS_STORED)
-    if outcome.error is None and staged.rows:
-        attempt.note_staged(outcome)
+    if outcome.error is None:
+        number = attempt.note_staged(outcome, order)
         failpoint(FailPoint.COUNTS_NOTED)
-        # An overwritten version must not come in after the one that overwrote it.
+    if outcome.error is None and staged.rows:
+        # Looked at once more, now that the version has its number: who finds a newer one there comes later in the
+        # numbers, and an overwritten version must not come in after the one that overwrote it.
         source.check_current()
         _check_definitions(services, attempt, entity_type)
         changes.commit(staged.uploaded, attempt.ledger_key, number)

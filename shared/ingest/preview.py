@@ -35,7 +35,7 @@ def preview(
     container = _container(services, hub, stored)
     version = _version(container, stored.document, blob)
     source = Source(container, version)
-    source.check_current()
+    source.open()
     document = stored.document
     entity_type = services.definitions.entity_type(hub, document.entity_type, document.entity_type_name).document
     good, rejects = _first_rows(services, source, document, entity_type, rows)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Generator
 from datetime import datetime
+from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -18,10 +19,11 @@ from shared.domain.errors import (
     SkippedError,
     SupersededError,
     TransientError,
+    UnavailableError,
     recovery,
 )
 from shared.domain.mappings import CompletionOperationType, Mapping, split_folder
-from shared.storage.blobs import BlobContainer
+from shared.storage.blobs import BlobContainer, BlobEntry, OpenBlob
 from shared.storage.source_turns import SourceTurns, Turn
 
 logger = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class Source:
         self.is_gzip = version.path.casefold().endswith(".gz")
         self._container = container
         self._turn = turn or SourceTurns().turn("")
+        self._opened: OpenBlob | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -53,13 +56,29 @@ class Source:
     ) -> None:
         self._turn.close()
 
-    def last_modified(self) -> datetime | None:
-        """When the blob was committed, to the second; None where it is gone. Of a newer version, if there is one."""
+    def open(self) -> datetime:
+        """Asks for the first bytes of this version, and keeps them for `chunks`.
+
+        Returns:
+            When the blob was committed, to the second.
+
+        Raises:
+            SupersededError, SkippedError, DeferredError, RefusedError: as `check_current`.
+        """
         try:
             with self._turn:
-                return self._container.properties(self.version.path).last_modified
-        except NotFoundError:
-            return None
+                opened = self._container.open(self.version.path, self.version.etag)
+        except (TransientError, DeferredError):
+            raise
+        except HubError:
+            self.check_current()  # the properties may tell better why
+            raise
+        if opened is None:
+            self.check_current()
+            raise UnavailableError("BlobChanging", f"{self.place} changed while it was opened; it is looked at again")
+        self._judge(opened.entry)
+        self._opened = opened
+        return opened.entry.last_modified
 
     def check_current(self) -> None:
         """Looks whether the blob still holds this version.
@@ -73,6 +92,9 @@ class Source:
                 entry = self._container.properties(self.version.path)
         except NotFoundError:
             raise SkippedError("BlobGone", "the blob was deleted; nothing of this version was ingested") from None
+        self._judge(entry)
+
+    def _judge(self, entry: BlobEntry) -> None:
         if entry.etag != self.version.etag:
             raise SupersededError("BlobOverwritten", "the blob was overwritten; its newer version has its own run")
         if entry.copy_status == "pending":
@@ -89,8 +111,10 @@ class Source:
         self.is_gzip = self.is_gzip or (entry.content_encoding or "").casefold() == "gzip"
 
     def chunks(self) -> Generator[bytes]:
-        """The bytes of this very version, in pieces."""
-        for chunk in self._turn.each(self._container.download(self.version.path, self.version.etag)):
+        """The bytes of this very version, in pieces; the first are those of `open`, where it was called before."""
+        opened, self._opened = self._opened, None
+        rest = opened.rest if opened else self._container.download(self.version.path, self.version.etag)
+        for chunk in chain([opened.first] if opened else [], self._turn.each(rest)):
             self.bytes_read += len(chunk)
             yield chunk
 

@@ -111,7 +111,7 @@ def _open(services: Services, hub: str, connector: str, blob: str) -> Source:
             raise NotFoundError(error.code, error.message, "blob") from None
         raise
     source = Source(container, BlobVersion(name, entry.path, entry.etag, entry.size))
-    source.check_current()
+    source.open()
     return source
 
 

@@ -4,23 +4,37 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import SkippedError, SupersededError
 from shared.lake.actions import added
-from shared.lake.commit_line import Arrival
 from shared.lake.faults import translated
 from shared.lake.parts import Part, UploadedPart
 from shared.lake.retry import until_won
 from shared.lake.schema import changes_schema
 from shared.lake.store import Lake, changes_path
 from shared.lake.tables import Snapshot, open_snapshot
+from shared.together import Waiting
 
 __all__ = ["Changes", "UploadedPart"]
 
 logger = logging.getLogger(__name__)
 
 _RETRIES_BY_THE_LIBRARY = 100  # appends of different blobs never conflict; the library only takes the next version
+
+
+@dataclass(slots=True)
+class Arrival(Waiting[bool]):
+    """A blob version that is to be committed; its result is whether it was committed now.
+
+    Attributes:
+        app_id, number: the transaction that says it is committed.
+    """
+
+    uploaded: Sequence[UploadedPart]
+    app_id: str
+    number: int
 
 
 class Changes:
@@ -68,8 +82,9 @@ class Changes:
             SkippedError: the type's tables were deleted after the upload.
             CommitConflictError: too many writers at once.
         """
-
-        return self._lake.commit_line(self.table).commit(Arrival(uploaded, app_id, number), self._commit_all)
+        arrival = Arrival(uploaded, app_id, number)
+        self._lake.commit_line(self.table).settle(arrival, self._commit_all)
+        return bool(arrival.outcome())
 
     def committed_number(self, app_id: str) -> int | None:
         """The number of the newest version of a blob whose rows are in the table."""
@@ -93,7 +108,7 @@ class Changes:
             if seen is None or seen < arrival.number:
                 new[arrival.app_id] = arrival
             elif seen == arrival.number:
-                arrival.is_new = False
+                arrival.result = False
             else:
                 message = "a newer version of this blob was ingested first; its content counts"
                 arrival.error = SupersededError("NewerVersionIngested", message)
@@ -116,5 +131,5 @@ class Changes:
                 ),
             )
         for arrival in arrivals:
-            arrival.is_new = True
+            arrival.result = True
         logger.info("%s files of %s blobs committed to %s", len(actions), len(arrivals), self.table)

@@ -10,24 +10,25 @@ from typing import TYPE_CHECKING
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.names import name_key
 from shared.domain.places import CONTAINER_LAKE
-from shared.lake.commit_line import CommitLine
 from shared.lake.faults import translated
 from shared.lake.local_files import LocalFiles
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
 from shared.storage.blobs import BlobContainer
 from shared.storage.object_store import is_http, object_store, storage_token
+from shared.together import Line
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
     from obstore.store import AzureStore
 
-    from shared.lake.changes import Changes
+    from shared.lake.changes import Arrival, Changes
     from shared.lake.tables import KnownTable
 
 # The libraries' own patience is three minutes; a queue message or a caller is better served by an early answer.
 _RETRIES = 5
 _RETRY_S = 30
+_COMMITTED_TOGETHER = 64
 _REQUEST_S = 120  # a whole file of 64 MB comes with one request
 
 
@@ -37,7 +38,7 @@ class Lake:
     def __init__(self, account: StorageAccount, settings: Settings, container: str = CONTAINER_LAKE) -> None:
         self.settings = settings
         self._account = account
-        self._lines: dict[str, CommitLine] = {}
+        self._lines: dict[str, Line[Arrival]] = {}
         self._known: dict[str, KnownTable] = {}
         self._container = container
 
@@ -65,9 +66,9 @@ class Lake:
 
         return Changes(self, hub, entity_type)
 
-    def commit_line(self, table: str) -> CommitLine:
-        """The line of this process before a table."""
-        return self._lines.setdefault(table, CommitLine())
+    def commit_line(self, table: str) -> "Line[Arrival]":
+        """The line of this process before a table's log."""
+        return self._lines.setdefault(table, Line(most=_COMMITTED_TOGETHER))
 
     def known_table(self, table: str) -> "KnownTable":
         """What this process knows of a table."""

@@ -143,35 +143,43 @@ class Runs:
             except PreconditionError:
                 continue  # somebody else changed the record: look again
 
+    def order_behind(self, stored: StoredRun, order: int) -> int:
+        """Where the version of a run is to stand: at `order`, but behind the numbered versions of its blob."""
+        if stored.number is not None:
+            return stored.order
+        newest = self._table.get(*_counter_key(stored))
+        return max(order, int(newest["order"]) + 1) if newest else order
+
     def number_version(self, stored: StoredRun, order: int) -> StoredRun:
-        """Gives the run the next number among the versions of its blob; one that it has already it keeps.
+        """Stores a record with the next number among the versions of its blob; one that it has already it keeps.
 
         Args:
             stored: the run.
-            order: where the version stands among those of all blobs; it is put behind the earlier ones of its own.
+            order: where the version stands among those of all blobs, out of `order_behind`.
 
         Raises:
             PreconditionError: somebody else has changed the record meanwhile.
-            CommitConflictError: too many versions of the blob are numbered at once; try again later.
+            CommitConflictError: another version of the blob that stands there or behind was numbered meanwhile, or too
+                many are numbered at once; try again later.
         """
         if stored.number is not None:
-            return stored
-        if stored.ledger_key is None:
-            raise FatalError("RunWithoutBlob", f"the run {stored.run.run_id} has no blob to number")
-        keys = {"PartitionKey": name_key(stored.hub), "RowKey": f"{_BLOB}{stored.ledger_key}"}
+            return self.save(stored)
+        partition, key = _counter_key(stored)
         for _ in range(_RACES):
-            newest = self._table.get(keys["PartitionKey"], keys["RowKey"])
+            newest = self._table.get(partition, key)
+            if newest and int(newest["order"]) >= order:
+                if self._is_unchanged(stored):
+                    break
+                raise PreconditionError("PreconditionFailed", f"the run {stored.run.run_id} was changed meanwhile")
             number = int(newest["number"]) + 1 if newest else 1
-            behind = max(order, int(newest["order"]) + 1) if newest else order
-            numbered = replace(stored, number=number, order=behind, changed=self._clock.machine_now())
-            counter = {**keys, "number": number, "order": str(behind)}
+            numbered = replace(stored, number=number, order=order, changed=self._clock.machine_now())
+            counter = {"PartitionKey": partition, "RowKey": key, "number": number, "order": str(order)}
             counting: Operation = Replace(counter, newest[ETAG]) if newest else Insert(counter)
             operations, write_id = _replacing(numbered)
             try:
                 return self._saved(numbered, [*operations, counting], write_id)
             except (ConflictError, PreconditionError):
-                present = self.get(stored.hub, stored.run.run_id)
-                if present is None or present.etag != stored.etag:
+                if not self._is_unchanged(stored):
                     raise
         message = f"the version of run {stored.run.run_id} could not be numbered"
         raise CommitConflictError("NumberingRaced", message)
@@ -271,6 +279,10 @@ class Runs:
             return written
         return replace(stored, etag=etag, was_open=not stored.run.state.is_final, had_retry=stored.retry_at is not None)
 
+    def _is_unchanged(self, stored: StoredRun) -> bool:
+        present = self.get(stored.hub, stored.run.run_id)
+        return present is not None and present.etag == stored.etag
+
     def _is_ours(self, stored: StoredRun, write_id: str) -> bool:
         """Whether a write that seemed to fail is there: its answer alone may have been lost."""
         row = self._table.get(name_key(stored.hub), _run_key(stored))
@@ -363,6 +375,12 @@ def _retry_key(stored: StoredRun) -> str:
 
 def _correction_key(stored: StoredRun, digest: str) -> str:
     return f"{_CORRECTION}{stored.run.run_id}|{digest}"
+
+
+def _counter_key(stored: StoredRun) -> tuple[str, str]:
+    if stored.ledger_key is None:
+        raise FatalError("RunWithoutBlob", f"the run {stored.run.run_id} has no blob to number")
+    return name_key(stored.hub), f"{_BLOB}{stored.ledger_key}"
 
 
 def _time_key(stored: StoredRun) -> str:

@@ -4,7 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -70,6 +70,20 @@ class BlobEntry:
         return self.metadata.get("hdi_isfolder", "").casefold() == "true"
 
 
+@dataclass(frozen=True, slots=True)
+class OpenBlob:
+    """One version of a blob, whose first bytes are there.
+
+    Attributes:
+        entry: what the blob's properties say; without a tier.
+        first, rest: its bytes, in order; the rest is asked for as it is taken.
+    """
+
+    entry: BlobEntry
+    first: bytes
+    rest: Iterator[bytes]
+
+
 class BlobContainer:
     """One container of an account. Safe for use by many threads."""
 
@@ -116,7 +130,14 @@ class BlobContainer:
             return self._at(path).download_blob(decompress=False).readall()
 
     def download(self, path: str, etag: str, chunk_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
-        """The bytes of one version of a blob, in order, read a few pieces ahead.
+        """The bytes of one version of a blob, in order; as `open`, which happens with the first of them."""
+        opened = self.open(path, etag, chunk_bytes)
+        if opened is not None:
+            yield opened.first
+            yield from opened.rest
+
+    def open(self, path: str, etag: str, chunk_bytes: int = BLOCK_BYTES) -> OpenBlob | None:
+        """The first bytes of one version of a blob, and all that follow, read a few pieces ahead.
 
         Every range is asked for with the ETag, so the pieces are of one version or there are none.
 
@@ -125,13 +146,24 @@ class BlobContainer:
             etag: of the version, without quotes.
             chunk_bytes: of the first piece, and of each that comes by the SDK; about three are held in memory.
 
+        Returns:
+            The version; None where it has no bytes.
+
         Raises:
-            SupersededError: the blob was overwritten. SkippedError: it is gone.
+            SupersededError: the blob was overwritten, also of the bytes that follow. SkippedError: it is gone.
         """
         try:
-            first, size = self._read_range(path, etag, 0, chunk_bytes)
-            yield first
-            at = len(first)
+            first, found = self._read_range(path, etag, 0, chunk_bytes)
+        except (PreconditionError, NotFoundError):
+            raise self._lost(path) from None
+        if found is None:
+            return None
+        return OpenBlob(
+            replace(found, path=path), first, self._following(path, etag, len(first), found.size, chunk_bytes)
+        )
+
+    def _following(self, path: str, etag: str, at: int, size: int, chunk_bytes: int) -> Iterator[bytes]:
+        try:
             if at < size and knows_path(path):
                 for piece in _ahead(self._stream(path, etag, at, size)):
                     at += len(piece)
@@ -246,7 +278,7 @@ class BlobContainer:
         if start >= size:
             return
         pool = ThreadPoolExecutor(_RANGES_AHEAD, thread_name_prefix="download")
-        waiting: deque[Future[tuple[bytes, int]]] = deque()
+        waiting: deque[Future[tuple[bytes, BlobEntry | None]]] = deque()
         try:
             for offset in range(start, size, chunk_bytes):
                 length = min(chunk_bytes, size - offset)
@@ -258,8 +290,8 @@ class BlobContainer:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _read_range(self, path: str, etag: str, offset: int, length: int) -> tuple[bytes, int]:
-        """The bytes of a range, and the size of the whole blob."""
+    def _read_range(self, path: str, etag: str, offset: int, length: int) -> tuple[bytes, BlobEntry | None]:
+        """The bytes of a range, and what the answer says of the blob; None where it has no bytes."""
         with translated(self._blob(path)):
             try:
                 stream = self._at(path).download_blob(
@@ -272,13 +304,13 @@ class BlobContainer:
                 data = stream.readall()
             except HttpResponseError as error:
                 if offset == 0 and error.status_code == 416:
-                    return b"", 0  # an empty blob has no range to give
+                    return b"", None  # an empty blob has no range to give
                 raise
         whole = (stream.properties.content_range or "").rpartition("/")[2]
         size = int(whole) if whole.isdigit() else len(data)
         if len(data) != min(length, max(size - offset, 0)):
             raise UnavailableError("ShortRead", f"{self._blob(path)} came with fewer bytes than announced")
-        return data, size
+        return data, replace(entry_of(stream.properties), size=size)
 
     def _lost(self, path: str) -> DataError:
         try:

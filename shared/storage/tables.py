@@ -17,13 +17,16 @@ from azure.data.tables import EdmType, EntityProperty, TableClient, TableEntity,
 from shared.domain.errors import (
     FatalError,
     Fault,
+    HubError,
     InvalidRequestError,
     NotFoundError,
     PreconditionError,
+    UnavailableError,
 )
 from shared.storage.accounts import StorageAccount
 from shared.storage.clients import table_client
 from shared.storage.translate import service_code, translated
+from shared.together import Line, Waiting
 
 # The SDK writes the numbers 0 and 1 in a filter as booleans, so no numbers.
 type FilterValue = str | bool | datetime
@@ -35,6 +38,8 @@ ETAG = "etag"
 _NOT_IN_KEYS = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 _PAGE_ROWS = 1000
 _TRANSACTION_OPERATIONS = 100
+# The service takes 4 MiB at once; texts grow on their way.
+_TRANSACTION_CHARACTERS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -71,13 +76,33 @@ class Delete:
 type Operation = Insert | Replace | Upsert | Delete
 
 
+@dataclass(slots=True)
+class Transaction(Waiting[list[str]]):
+    """Operations that are carried out all or none; the result is the ETag of each row written.
+
+    Attributes:
+        batch: the operations as the SDK takes them.
+        keys: partition and row key of each.
+        characters: of all texts together.
+    """
+
+    batch: list[Any]
+    keys: frozenset[tuple[str, str]]
+    characters: int
+
+
 class Table:
-    """One table, created when it is first written to. Safe for use by many threads."""
+    """One table, created when it is first written to. Safe for use by many threads.
+
+    Attributes:
+        line: where transactions wait while one is on its way, to go together in the next request.
+    """
 
     def __init__(self, account: StorageAccount, name: str) -> None:
         self.name = name
         self._account = account
         self._what = f"the table {name!r} of the account {account.name!r}"
+        self.line: Line[Transaction] = Line(most=_TRANSACTION_OPERATIONS)
 
     @cached_property
     def _client(self) -> TableClient:
@@ -178,6 +203,8 @@ class Table:
     def transact(self, operations: Sequence[Operation]) -> list[str]:
         """Carries out at most 100 operations on one partition, all or none.
 
+        Transactions of several threads go to the service in one request, where they touch different rows.
+
         Returns:
             The ETag of each row written, in order; empty for deletions.
 
@@ -186,7 +213,32 @@ class Table:
         """
         if len(operations) > _TRANSACTION_OPERATIONS:
             raise FatalError("TransactionTooLarge", f"{self._what} takes 100 operations at once at most")
-        batch = [_operation(operation) for operation in operations]
+        transaction = _transaction(operations)
+        self.line.settle(transaction, self._carry_out)
+        return transaction.outcome() or []
+
+    def _carry_out(self, transactions: list[Transaction]) -> None:
+        for group in _groups(transactions):
+            self._submit(group)
+
+    def _submit(self, group: list[Transaction]) -> None:
+        try:
+            etags = self._etags([operation for transaction in group for operation in transaction.batch])
+        except UnavailableError:
+            raise  # whether anything was written is not known
+        except HubError as error:
+            # Nothing of the request was carried out, because of one of them: each is tried by itself.
+            if len(group) == 1:
+                group[0].error = error
+                return
+            for transaction in group:
+                self._submit([transaction])
+            return
+        for transaction in group:
+            of_this = len(transaction.batch)
+            transaction.result, etags = etags[:of_this], etags[of_this:]
+
+    def _etags(self, batch: list[Any]) -> list[str]:
         try:
             with translated(self._what):
                 answers = self._creating(lambda: self._client.submit_transaction(batch))
@@ -240,6 +292,35 @@ def rows_below(partition: str, prefix: str) -> tuple[str, dict[str, FilterValue]
     """The filter of a partition's rows whose key starts with `prefix`, and its values; more may be added to both."""
     where = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @beyond"
     return where, {"partition": partition, "first": prefix, "beyond": above(prefix)}
+
+
+def _transaction(operations: Sequence[Operation]) -> Transaction:
+    batch = [_operation(operation) for operation in operations]
+    rows = [row for _, row, *_ in batch]
+    characters = sum(len(value) for row in rows for value in row.values() if isinstance(value, str))
+    return Transaction(batch, frozenset((row["PartitionKey"], row["RowKey"]) for row in rows), characters)
+
+
+def _groups(transactions: Sequence[Transaction]) -> Iterator[list[Transaction]]:
+    """Transactions that can be one request, in their order: of one partition, none with a row of another."""
+    group: list[Transaction] = []
+    for transaction in transactions:
+        if group and not _fits(transaction, group):
+            yield group
+            group = []
+        group.append(transaction)
+    if group:
+        yield group
+
+
+def _fits(transaction: Transaction, group: Sequence[Transaction]) -> bool:
+    together = [*group, transaction]
+    return (
+        len({partition for each in together for partition, _ in each.keys}) == 1
+        and all(transaction.keys.isdisjoint(other.keys) for other in group)
+        and sum(len(each.batch) for each in together) <= _TRANSACTION_OPERATIONS
+        and sum(each.characters for each in together) <= _TRANSACTION_CHARACTERS
+    )
 
 
 def _operation(operation: Operation) -> Any:

@@ -8,10 +8,13 @@ from shared.domain.run import Run, RunError, RunKind, RunState
 from shared.ingest.attempt import take
 from shared.ingest.ingest_blob import _ingest, ingest_blob
 from shared.ingest.messages import give_up, take_message
+from shared.ingest.outcome import Outcome
 from shared.ingest.reconcile import reconcile, wake_left_behind
 from shared.ingest.sweep import carry_out_backfill, request_backfill
 from shared.ledger.stored_run import StoredRun
 from tests.ingest.conftest import MESSAGE, ROWS, World
+
+NOTHING = Outcome.of_rows(0, 0, 0, {})
 
 
 def test_a_crash_after_the_commit_is_recorded_with_true_counts(world: World) -> None:
@@ -44,7 +47,7 @@ def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> Non
     paused = world.take(run_id)
     assert world.ingest(run_id).state is RunState.SUCCEEDED  # the same message, delivered again
     with pytest.raises(ClaimLostError):
-        paused.number(1)
+        paused.note_staged(NOTHING, 1)
     with pytest.raises(ClaimLostError):
         paused.release(RunError(code="Late", message="too late"))
     assert world.run(run_id).state is RunState.SUCCEEDED
@@ -54,7 +57,7 @@ def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> Non
 def test_two_workers_in_the_middle_commit_once(world: World) -> None:
     run_id = world.queue(world.upload("a.csv", ROWS))
     first = world.take(run_id)
-    first.number(1)
+    first.note_staged(NOTHING, 1)
     second = world.take(run_id)
     _ingest(world.services, second)
     with pytest.raises(ClaimLostError):
@@ -109,7 +112,7 @@ def test_a_run_whose_worker_dies_each_time_is_not_tried_for_ever(world: World) -
 def test_an_older_version_never_comes_in_after_a_newer_one(world: World) -> None:
     old = world.queue(world.upload("a.csv", ROWS))
     paused = world.take(old)
-    paused.number(1)
+    paused.note_staged(NOTHING, 1)
     new = world.queue(world.upload("a.csv", "page\n/other\n"))
     assert world.ingest(new, "message-2").state is RunState.SUCCEEDED
     assert world.ingest(old).state is RunState.SUPERSEDED

@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 
 from infra.local.azurite import Endpoints
 from shared.clock import Clock
-from shared.domain.errors import FatalError, InvalidRequestError, PreconditionError, UnavailableError
+from shared.domain.errors import (
+    CommitConflictError,
+    FatalError,
+    InvalidRequestError,
+    PreconditionError,
+    UnavailableError,
+)
 from shared.domain.run import Run, RunBlob, RunError, RunKind, RunState
 from shared.ledger.run_document import read_run, write_run
 from shared.ledger.runs import Runs
@@ -223,18 +229,39 @@ def test_a_run_that_was_finished_when_it_was_created_is_not_unfinished(runs: Run
 
 def test_versions_are_numbered_one_by_one(runs: Runs) -> None:
     first = runs.number_version(created(runs, run("a")), 5)
-    second = runs.number_version(created(runs, run("b")), 3)
+    second = runs.number_version(created(runs, run("b")), 6)
     other = runs.number_version(replace(created(runs, run("c")), ledger_key="another blob"), 4)
     assert (first.number, second.number, other.number) == (1, 2, 1)
-    assert runs.number_version(first, 9) == first
     assert (first.order, second.order, other.order) == (5, 6, 4)
-    assert runs.get("Contoso", "a") == first
+    again = runs.number_version(first, 9)
+    assert (again.number, again.order) == (1, 5)
+    assert runs.get("Contoso", "a") == again
+
+
+def test_a_version_is_put_behind_those_of_its_blob(runs: Runs) -> None:
+    first, second = created(runs, run("a")), created(runs, run("b"))
+    assert runs.order_behind(first, 5) == 5
+    first = runs.number_version(first, 5)
+    assert [runs.order_behind(second, order) for order in (3, 5, 9)] == [6, 6, 9]
+    assert runs.order_behind(first, 9) == 5
+    # It was placed when the other was not numbered yet.
+    with pytest.raises(CommitConflictError):
+        runs.number_version(second, 5)
+    assert runs.get("Contoso", "b") == second
 
 
 def test_versions_that_are_numbered_at_once_get_numbers_of_their_own(runs: Runs) -> None:
-    stored = [created(runs, run(f"r{number}")) for number in range(10)]
+    stored = [created(runs, run(f"r{index}")) for index in range(10)]
+
+    def number(item: StoredRun) -> StoredRun:
+        while True:
+            try:
+                return runs.number_version(item, runs.order_behind(item, 1))
+            except CommitConflictError:
+                continue
+
     with ThreadPoolExecutor(10) as pool:
-        numbered = list(pool.map(lambda item: runs.number_version(item, 1), stored))
+        numbered = list(pool.map(number, stored))
     assert sorted(item.number or 0 for item in numbered) == list(range(1, 11))
     for item in numbered:
         assert runs.get("Contoso", item.run.run_id) == item
@@ -246,7 +273,7 @@ def test_a_run_is_numbered_once_whoever_asks(runs: Runs) -> None:
     found = runs.get("Contoso", "a")
     assert found is not None
     assert found.number == 1
-    assert runs.number_version(replace(created(runs, run("b")), ledger_key="key"), 1).number == 2
+    assert runs.number_version(replace(created(runs, run("b")), ledger_key="key"), 2).number == 2
 
 
 def test_a_run_that_was_changed_meanwhile_gets_no_number(runs: Runs) -> None:

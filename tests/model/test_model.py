@@ -50,7 +50,7 @@ KILLS_AT_WORK = st.sampled_from(
     [
         *[FailPoint.ROWS_COMMITTED] * 4,
         *[FailPoint.COUNTS_NOTED] * 2,
-        *[FailPoint.VERSION_NUMBERED] * 2,
+        *[FailPoint.BATCH_STAGED] * 2,
         FailPoint.RUN_TAKEN,
         FailPoint.BATCH_STAGED,
         FailPoint.PARTS_UPLOADED,
