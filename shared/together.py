@@ -7,7 +7,7 @@ the others of this process queue up, and the next in line carries it out for all
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 
 @dataclass(slots=True)
@@ -22,11 +22,11 @@ class Waiting[Result]:
         """Whether its outcome is known."""
         return self.result is not None or self.error is not None
 
-    def outcome(self) -> Result | None:
-        """The result; raises the error."""
+    def outcome(self) -> Result:
+        """The result, once it is settled; raises the error."""
         if self.error is not None:
             raise self.error
-        return self.result
+        return cast("Result", self.result)
 
 
 class Line[Item: Waiting[Any]]:

@@ -7,12 +7,15 @@ all that was read earlier still holds. Blob versions come by the thousand, and d
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Lock, local
+from dataclasses import dataclass
+from threading import local
 from typing import Any, cast
 
 from shared.storage.tables import ETAG, Table
+from shared.together import Line, Waiting
 
 _PARTITIONS = 256
+_LOOK_TOGETHER = 64
 
 
 class _Seen:
@@ -21,6 +24,11 @@ class _Seen:
     def __init__(self, etag: str | None) -> None:
         self.etag = etag
         self.found: dict[str, Any] = {}
+
+
+@dataclass(slots=True)
+class _Look(Waiting[_Seen]):
+    partition: str
 
 
 class Looks:
@@ -35,7 +43,7 @@ class Looks:
         self._table = table
         self._guard = guard
         self._kept: OrderedDict[str, _Seen] = OrderedDict()
-        self._lock = Lock()
+        self._line: Line[_Look] = Line(most=_LOOK_TOGETHER)
         self._present = local()
 
     @contextmanager
@@ -73,14 +81,26 @@ class Looks:
         return getattr(self._present, "partitions", None)
 
     def _look(self, partition: str) -> _Seen:
+        look = _Look(partition)
+        self._line.settle(look, self._look_for_all)
+        return look.outcome()
+
+    def _look_for_all(self, looks: list[_Look]) -> None:
+        """One request for each partition: it begins after every one of these looks did."""
+        found: dict[str, _Seen] = {}
+        for look in looks:
+            if look.partition not in found:
+                found[look.partition] = self._seen_at(look.partition)
+            look.result = found[look.partition]
+
+    def _seen_at(self, partition: str) -> _Seen:
         guard = self._table.get(partition, self._guard)
         if guard is None:
             return _Seen(None)
-        with self._lock:
-            kept = self._kept.get(partition)
-            if kept is None or kept.etag != guard[ETAG]:
-                kept = self._kept[partition] = _Seen(guard[ETAG])
-            self._kept.move_to_end(partition)
-            if len(self._kept) > _PARTITIONS:
-                self._kept.popitem(last=False)
-            return kept
+        kept = self._kept.get(partition)
+        if kept is None or kept.etag != guard[ETAG]:
+            kept = self._kept[partition] = _Seen(guard[ETAG])
+        self._kept.move_to_end(partition)
+        if len(self._kept) > _PARTITIONS:
+            self._kept.popitem(last=False)
+        return kept

@@ -22,6 +22,7 @@ from shared.domain.errors import (
 )
 from shared.domain.run import Run, RunError, RunKind, RunState
 from shared.ingest.outcome import STAGED, Outcome
+from shared.ledger.runs import Place
 from shared.ledger.stored_run import StoredRun
 from shared.telemetry import log_finished
 
@@ -65,16 +66,16 @@ class Attempt:
         """The number of the run's blob version; None where no attempt has got that far."""
         return self._stored.number
 
-    def order_behind(self, order: int) -> int:
+    def place(self, order: int) -> Place:
         """Where the run's blob version is to stand among those of all blobs: at `order`, or behind those of its own."""
-        return self._services.runs.order_behind(self._stored, order)
+        return self._services.runs.place_of(self._stored, order)
 
-    def note_staged(self, outcome: Outcome, order: int) -> int:
+    def note_staged(self, outcome: Outcome, place: Place) -> int:
         """Notes before the commit what it will bring: after it, a crash must not need to read the blob again.
 
         Args:
             outcome: what was staged.
-            order: out of `order_behind`, as the staged rows have it.
+            place: as the staged rows have it.
 
         Returns:
             The number of the run's blob version among those of its blob; it keeps the one that it has.
@@ -84,7 +85,7 @@ class Attempt:
         """
         noted = self._stored.with_run(details={**outcome.details, STAGED: outcome.counts()})
         try:
-            self._stored = self._services.runs.number_version(noted, order)
+            self._stored = self._services.runs.number_version(noted, place)
         except PreconditionError as error:
             raise claim_lost(self.run) from error
         if self._stored.number is None:

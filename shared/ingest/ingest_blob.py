@@ -144,7 +144,7 @@ def _stage_and_commit(
     source: Source,
 ) -> Outcome:
     modified = source.open()
-    order = attempt.order_behind(services.arrivals.place(modified, source.version.sequencer))
+    place = attempt.place(services.arrivals.place(modified, source.version.sequencer))
     with work_folder() as folder:
         with RejectFile(folder / "rejects.csv", mapping.document.mapping_properties.error_management) as rejects:
             try:
@@ -156,7 +156,7 @@ def _stage_and_commit(
                     rejects,
                     folder,
                     run_id=attempt.run.run_id,
-                    order=order,
+                    order=place.order,
                     now=services.clock.now(),
                     settings=services.settings,
                 )
@@ -167,7 +167,7 @@ def _stage_and_commit(
             services.run_files.upload_file(rejects_path(attempt.hub, attempt.run.run_id), rejects.path)
             failpoint(FailPoint.REJECTS_STORED)
     if outcome.error is None:
-        number = attempt.note_staged(outcome, order)
+        number = attempt.note_staged(outcome, place)
         failpoint(FailPoint.COUNTS_NOTED)
     if outcome.error is None and staged.rows:
         # Looked at once more, now that the version has its number: who finds a newer one there comes later in the

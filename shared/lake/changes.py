@@ -84,7 +84,7 @@ class Changes:
         """
         arrival = Arrival(uploaded, app_id, number)
         self._lake.commit_line(self.table).settle(arrival, self._commit_all)
-        return bool(arrival.outcome())
+        return arrival.outcome()
 
     def committed_number(self, app_id: str) -> int | None:
         """The number of the newest version of a blob whose rows are in the table."""

@@ -10,7 +10,7 @@ correction.
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from shared.clock import Clock
@@ -46,6 +46,19 @@ _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 _MICROSECONDS = timedelta(microseconds=1)
 _LAST_TICK = 10**18 - 1
 _RACES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a blob version is to stand among those of all blobs.
+
+    Attributes:
+        order: its place; ascends.
+        newest: what says how far the versions of its blob are numbered; None where none is, or this one is.
+    """
+
+    order: int
+    newest: Row | None
 
 
 class Runs:
@@ -143,44 +156,44 @@ class Runs:
             except PreconditionError:
                 continue  # somebody else changed the record: look again
 
-    def order_behind(self, stored: StoredRun, order: int) -> int:
+    def place_of(self, stored: StoredRun, order: int) -> Place:
         """Where the version of a run is to stand: at `order`, but behind the numbered versions of its blob."""
         if stored.number is not None:
-            return stored.order
+            return Place(stored.order, None)
         newest = self._table.get(*_counter_key(stored))
-        return max(order, int(newest["order"]) + 1) if newest else order
+        return Place(max(order, int(newest["order"]) + 1) if newest else order, newest)
 
-    def number_version(self, stored: StoredRun, order: int) -> StoredRun:
+    def number_version(self, stored: StoredRun, place: Place) -> StoredRun:
         """Stores a record with the next number among the versions of its blob; one that it has already it keeps.
 
         Args:
             stored: the run.
-            order: where the version stands among those of all blobs, out of `order_behind`.
+            place: where the version stands, out of `place_of`.
 
         Raises:
             PreconditionError: somebody else has changed the record meanwhile.
             CommitConflictError: another version of the blob that stands there or behind was numbered meanwhile, or too
-                many are numbered at once; try again later.
+                many are numbered at once; find a place anew.
         """
         if stored.number is not None:
             return self.save(stored)
         partition, key = _counter_key(stored)
+        newest = place.newest
         for _ in range(_RACES):
-            newest = self._table.get(partition, key)
-            if newest and int(newest["order"]) >= order:
-                if self._is_unchanged(stored):
-                    break
-                raise PreconditionError("PreconditionFailed", f"the run {stored.run.run_id} was changed meanwhile")
             number = int(newest["number"]) + 1 if newest else 1
-            numbered = replace(stored, number=number, order=order, changed=self._clock.machine_now())
-            counter = {"PartitionKey": partition, "RowKey": key, "number": number, "order": str(order)}
+            numbered = replace(stored, number=number, order=place.order, changed=self._clock.machine_now())
+            counter = {"PartitionKey": partition, "RowKey": key, "number": number, "order": str(place.order)}
             counting: Operation = Replace(counter, newest[ETAG]) if newest else Insert(counter)
             operations, write_id = _replacing(numbered)
             try:
                 return self._saved(numbered, [*operations, counting], write_id)
             except (ConflictError, PreconditionError):
-                if not self._is_unchanged(stored):
+                present = self.get(stored.hub, stored.run.run_id)
+                if present is None or present.etag != stored.etag:
                     raise
+            newest = self._table.get(partition, key)
+            if newest and int(newest["order"]) >= place.order:
+                break
         message = f"the version of run {stored.run.run_id} could not be numbered"
         raise CommitConflictError("NumberingRaced", message)
 
@@ -278,10 +291,6 @@ class Runs:
                 raise
             return written
         return replace(stored, etag=etag, was_open=not stored.run.state.is_final, had_retry=stored.retry_at is not None)
-
-    def _is_unchanged(self, stored: StoredRun) -> bool:
-        present = self.get(stored.hub, stored.run.run_id)
-        return present is not None and present.etag == stored.etag
 
     def _is_ours(self, stored: StoredRun, write_id: str) -> bool:
         """Whether a write that seemed to fail is there: its answer alone may have been lost."""

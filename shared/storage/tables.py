@@ -215,7 +215,7 @@ class Table:
             raise FatalError("TransactionTooLarge", f"{self._what} takes 100 operations at once at most")
         transaction = _transaction(operations)
         self.line.settle(transaction, self._carry_out)
-        return transaction.outcome() or []
+        return transaction.outcome()
 
     def _carry_out(self, transactions: list[Transaction]) -> None:
         for group in _groups(transactions):

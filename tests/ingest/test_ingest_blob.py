@@ -11,6 +11,7 @@ from shared.ingest.messages import give_up, take_message
 from shared.ingest.outcome import Outcome
 from shared.ingest.reconcile import reconcile, wake_left_behind
 from shared.ingest.sweep import carry_out_backfill, request_backfill
+from shared.ledger.runs import Place
 from shared.ledger.stored_run import StoredRun
 from tests.ingest.conftest import MESSAGE, ROWS, World
 
@@ -47,7 +48,7 @@ def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> Non
     paused = world.take(run_id)
     assert world.ingest(run_id).state is RunState.SUCCEEDED  # the same message, delivered again
     with pytest.raises(ClaimLostError):
-        paused.note_staged(NOTHING, 1)
+        paused.note_staged(NOTHING, Place(1, None))
     with pytest.raises(ClaimLostError):
         paused.release(RunError(code="Late", message="too late"))
     assert world.run(run_id).state is RunState.SUCCEEDED
@@ -57,7 +58,7 @@ def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> Non
 def test_two_workers_in_the_middle_commit_once(world: World) -> None:
     run_id = world.queue(world.upload("a.csv", ROWS))
     first = world.take(run_id)
-    first.note_staged(NOTHING, 1)
+    first.note_staged(NOTHING, Place(1, None))
     second = world.take(run_id)
     _ingest(world.services, second)
     with pytest.raises(ClaimLostError):
@@ -112,7 +113,7 @@ def test_a_run_whose_worker_dies_each_time_is_not_tried_for_ever(world: World) -
 def test_an_older_version_never_comes_in_after_a_newer_one(world: World) -> None:
     old = world.queue(world.upload("a.csv", ROWS))
     paused = world.take(old)
-    paused.note_staged(NOTHING, 1)
+    paused.note_staged(NOTHING, Place(1, None))
     new = world.queue(world.upload("a.csv", "page\n/other\n"))
     assert world.ingest(new, "message-2").state is RunState.SUCCEEDED
     assert world.ingest(old).state is RunState.SUPERSEDED

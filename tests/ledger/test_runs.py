@@ -24,7 +24,7 @@ from shared.domain.errors import (
 )
 from shared.domain.run import Run, RunBlob, RunError, RunKind, RunState
 from shared.ledger.run_document import read_run, write_run
-from shared.ledger.runs import Runs
+from shared.ledger.runs import Place, Runs
 from shared.ledger.stored_run import StoredRun
 from shared.settings import Settings
 from shared.storage.tables import Table
@@ -227,26 +227,30 @@ def test_a_run_that_was_finished_when_it_was_created_is_not_unfinished(runs: Run
     assert runs.save(stored.with_run(attempts=1)).run.attempts == 1
 
 
+def numbered(runs: Runs, stored: StoredRun, order: int) -> StoredRun:
+    return runs.number_version(stored, runs.place_of(stored, order))
+
+
 def test_versions_are_numbered_one_by_one(runs: Runs) -> None:
-    first = runs.number_version(created(runs, run("a")), 5)
-    second = runs.number_version(created(runs, run("b")), 6)
-    other = runs.number_version(replace(created(runs, run("c")), ledger_key="another blob"), 4)
+    first = numbered(runs, created(runs, run("a")), 5)
+    second = numbered(runs, created(runs, run("b")), 6)
+    other = numbered(runs, replace(created(runs, run("c")), ledger_key="another blob"), 4)
     assert (first.number, second.number, other.number) == (1, 2, 1)
     assert (first.order, second.order, other.order) == (5, 6, 4)
-    again = runs.number_version(first, 9)
+    again = numbered(runs, first, 9)
     assert (again.number, again.order) == (1, 5)
     assert runs.get("Contoso", "a") == again
 
 
 def test_a_version_is_put_behind_those_of_its_blob(runs: Runs) -> None:
     first, second = created(runs, run("a")), created(runs, run("b"))
-    assert runs.order_behind(first, 5) == 5
-    first = runs.number_version(first, 5)
-    assert [runs.order_behind(second, order) for order in (3, 5, 9)] == [6, 6, 9]
-    assert runs.order_behind(first, 9) == 5
-    # It was placed when the other was not numbered yet.
+    placed_early = runs.place_of(second, 5)
+    assert runs.place_of(first, 5) == placed_early == Place(5, None)
+    first = runs.number_version(first, runs.place_of(first, 5))
+    assert [runs.place_of(second, order).order for order in (3, 5, 9)] == [6, 6, 9]
+    assert runs.place_of(first, 9).order == 5
     with pytest.raises(CommitConflictError):
-        runs.number_version(second, 5)
+        runs.number_version(second, placed_early)
     assert runs.get("Contoso", "b") == second
 
 
@@ -256,44 +260,44 @@ def test_versions_that_are_numbered_at_once_get_numbers_of_their_own(runs: Runs)
     def number(item: StoredRun) -> StoredRun:
         while True:
             try:
-                return runs.number_version(item, runs.order_behind(item, 1))
+                return numbered(runs, item, 1)
             except CommitConflictError:
                 continue
 
     with ThreadPoolExecutor(10) as pool:
-        numbered = list(pool.map(number, stored))
-    assert sorted(item.number or 0 for item in numbered) == list(range(1, 11))
-    for item in numbered:
+        found = list(pool.map(number, stored))
+    assert sorted(item.number or 0 for item in found) == list(range(1, 11))
+    for item in found:
         assert runs.get("Contoso", item.run.run_id) == item
 
 
 def test_a_run_is_numbered_once_whoever_asks(runs: Runs) -> None:
     stored = created(runs, run())
-    assert len(wins([lambda: runs.number_version(stored, 1)] * 8)) == 1
+    assert len(wins([lambda: numbered(runs, stored, 1)] * 8)) == 1
     found = runs.get("Contoso", "a")
     assert found is not None
     assert found.number == 1
-    assert runs.number_version(replace(created(runs, run("b")), ledger_key="key"), 2).number == 2
+    assert numbered(runs, replace(created(runs, run("b")), ledger_key="key"), 2).number == 2
 
 
 def test_a_run_that_was_changed_meanwhile_gets_no_number(runs: Runs) -> None:
     stored = created(runs, run())
     runs.save(stored.with_run(attempts=1))
     with pytest.raises(PreconditionError):
-        runs.number_version(stored, 1)
-    assert runs.number_version(created(runs, run("b")), 1).number == 1
+        numbered(runs, stored, 1)
+    assert numbered(runs, created(runs, run("b")), 1).number == 1
 
 
 def test_a_run_without_a_blob_cannot_be_numbered(runs: Runs) -> None:
     with pytest.raises(FatalError):
-        runs.number_version(replace(created(runs, run(blob=None)), ledger_key=None), 1)
+        numbered(runs, replace(created(runs, run(blob=None)), ledger_key=None), 1)
 
 
 @pytest.mark.parametrize(
     "act",
     [
         lambda runs, stored: runs.save(stored.with_run(attempts=5)).run.attempts == 5,
-        lambda runs, stored: runs.number_version(stored, 1).number == 1,
+        lambda runs, stored: numbered(runs, stored, 1).number == 1,
         lambda runs, _: runs.create(run("new")),
     ],
 )
