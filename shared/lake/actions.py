@@ -28,8 +28,7 @@ def added(
     """
     from deltalake.transaction import AddAction
 
-    newest = max((file.order for file in snapshot.files), default=0)
-    first = max(time.time_ns() // 1_000_000, newest + 1)
+    first = max(time.time_ns() // 1_000_000, snapshot.last_order + 1)
     return [
         AddAction(
             path=file.path,

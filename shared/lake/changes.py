@@ -97,23 +97,19 @@ class Changes:
 
     def _commit_some(self, arrivals: list[Arrival]) -> None:
         """Settles those that the log knows, and commits the lowest number of every other blob."""
-        snapshot = open_snapshot(self._lake, self.table)
-        new: dict[str, Arrival] = {}
-        for arrival in sorted(arrivals, key=lambda arrival: arrival.number, reverse=True):
-            if snapshot is None or any(part.table_id != snapshot.id for part in arrival.uploaded):
+        known = self._lake.known_table(self.table)
+        snapshot = known.newest()
+        present = []
+        for arrival in arrivals:
+            if snapshot is not None and all(part.table_id == snapshot.id for part in arrival.uploaded):
+                present.append(arrival)
+            else:
                 message = "the entity type was deleted while the blob was read; nothing was ingested"
                 arrival.error = SkippedError("EntityTypeGone", message)
-                continue
-            seen = snapshot.transaction(arrival.app_id)
-            if seen is None or seen < arrival.number:
-                new[arrival.app_id] = arrival
-            elif seen == arrival.number:
-                arrival.result = False
-            else:
-                message = "a newer version of this blob was ingested first; its content counts"
-                arrival.error = SupersededError("NewerVersionIngested", message)
-        if snapshot is not None and new:
-            self._append(snapshot, list(new.values()))
+        if snapshot is not None and present:
+            if new := _new(present, snapshot):
+                self._append(snapshot, new)
+            known.keep(snapshot)
 
     def _append(self, snapshot: Snapshot, arrivals: list[Arrival]) -> None:
         from deltalake.transaction import CommitProperties, Transaction
@@ -133,3 +129,19 @@ class Changes:
         for arrival in arrivals:
             arrival.result = True
         logger.info("%s files of %s blobs committed to %s", len(actions), len(arrivals), self.table)
+
+
+def _new(arrivals: list[Arrival], snapshot: Snapshot) -> list[Arrival]:
+    """The lowest number of every blob that is not committed; settles those that are, or are outdated."""
+    committed = snapshot.transactions([arrival.app_id for arrival in arrivals])
+    new: dict[str, Arrival] = {}
+    for arrival in sorted(arrivals, key=lambda arrival: arrival.number, reverse=True):
+        seen = committed[arrival.app_id]
+        if seen is None or seen < arrival.number:
+            new[arrival.app_id] = arrival
+        elif seen == arrival.number:
+            arrival.result = False
+        else:
+            message = "a newer version of this blob was ingested first; its content counts"
+            arrival.error = SupersededError("NewerVersionIngested", message)
+    return list(new.values())

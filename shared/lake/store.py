@@ -5,6 +5,7 @@ Both libraries get their access from the hub's `StorageAccount`.
 
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from shared.domain.entity_types import EntityKind, EntityType
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
     from obstore.store import AzureStore
 
     from shared.lake.changes import Arrival, Changes
-    from shared.lake.tables import KnownTable
+    from shared.lake.known_table import KnownTable
 
 # The libraries' own patience is three minutes; a queue message or a caller is better served by an early answer.
 _RETRIES = 5
 _RETRY_S = 30
 _COMMITTED_TOGETHER = 64
+_KNOWN_TABLES = 16  # each keeps the names of its files
 _REQUEST_S = 120  # a whole file of 64 MB comes with one request
 
 
@@ -40,6 +42,7 @@ class Lake:
         self._account = account
         self._lines: dict[str, Line[Arrival]] = {}
         self._known: dict[str, KnownTable] = {}
+        self._changing = Lock()
         self._container = container
 
     @cached_property
@@ -72,9 +75,14 @@ class Lake:
 
     def known_table(self, table: str) -> "KnownTable":
         """What this process knows of a table."""
-        from shared.lake.tables import KnownTable
+        from shared.lake.known_table import KnownTable
 
-        return self._known.setdefault(table, KnownTable(self, table))
+        with self._changing:
+            known = self._known.pop(table) if table in self._known else KnownTable(self, table)
+            self._known[table] = known
+            if len(self._known) > _KNOWN_TABLES:
+                del self._known[next(iter(self._known))]
+        return known
 
     def open(self, table: str, version: int | None = None) -> "DeltaTable | None":
         """The table at its newest version, or at one of the past; None where there is none.

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_LOOKUPS_AT_ONCE = 4
 _CHECKPOINT_INTERVAL = 10  # commits get slower with each that came after the last checkpoint
 
 
@@ -61,6 +63,12 @@ class Snapshot:
         self.handle = handle
         self.version = handle.version()
 
+    def read_on(self) -> "Snapshot":
+        """The newest version of the same table, from here on."""
+        with translated(self.table):
+            self.handle.update_incremental()
+        return Snapshot(self.table, self.handle)
+
     @cached_property
     def id(self) -> str:
         """Tells the table from an earlier or later one of its name."""
@@ -70,6 +78,23 @@ class Snapshot:
         """The newest number that an application committed."""
         with translated(self.table):
             return self.handle.transaction_version(app_id)
+
+    def transactions(self, app_ids: Sequence[str]) -> dict[str, int | None]:
+        """The same for several; each has the log read anew, so they are asked for side by side."""
+        if len(app_ids) == 1:
+            return {app_ids[0]: self.transaction(app_ids[0])}
+        with ThreadPoolExecutor(_LOOKUPS_AT_ONCE) as pool:
+            return dict(zip(app_ids, pool.map(self.transaction, app_ids), strict=True))
+
+    @cached_property
+    def last_order(self) -> int:
+        """The highest order of its files, 0 where it has none."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        with translated(self.table):
+            actions = pa.table(self.handle.get_add_actions(flatten=True))
+        return pc.max(actions.column("modification_time")).as_py() or 0
 
     @cached_property
     def columns(self) -> dict[str, "pa.Field"]:
@@ -132,47 +157,6 @@ def ensure_table(
         raise CommitConflictError("CommitConflict", f"{table} was just changed; it is read again", table)
 
     return until_won(attempt)
-
-
-class KnownTable:
-    """A table that is there with the columns of a schema, as far as this process knows.
-
-    To open a table costs more the longer its log is, and whoever brings a small file needs no more than the table's id.
-    What was once seen stays true while it is the same table: columns are only ever added. It is the same table while
-    an entry of its log that was seen is the same blob.
-    """
-
-    def __init__(self, lake: Lake, table: str) -> None:
-        self._lake = lake
-        self._table = table
-        self._seen: tuple[pa.Schema, str, str | None, str] | None = None
-
-    def ensure(self, schema: "pa.Schema") -> str:
-        """The id of the table; it is created or given columns where it has to be.
-
-        Raises:
-            ConflictError, FatalError, UnavailableError: as `ensure_table`.
-        """
-        seen = self._seen
-        if seen is not None and seen[0] == schema and self._etag(seen[1]) == seen[2]:
-            return seen[3]
-        found = ensure_table(self._lake, self._table, schema, keeps_ids=False)
-        entry = f"{self._table}/_delta_log/{found.version:020}.json"
-        etag = self._etag(entry)
-        # Opened again, since another table may have come to the place between the two looks.
-        again = open_snapshot(self._lake, self._table)
-        is_same = etag is not None and again is not None and again.id == found.id
-        self._seen = (schema, entry, etag, found.id) if is_same else None
-        return found.id
-
-    def _etag(self, path: str) -> str | None:
-        import obstore
-
-        with translated(self._table):
-            try:
-                return obstore.head(self._lake.store, path)["e_tag"]
-            except FileNotFoundError:
-                return None
 
 
 def _create(

@@ -84,6 +84,39 @@ def test_a_newer_version_stops_an_older_one(lake: Lake, tmp_path: Path) -> None:
     assert rows_in(lake, lake.changes(HUB, customer)) == 1
 
 
+def test_what_another_process_commits_in_between_counts(lake: Lake, tmp_path: Path) -> None:
+    customer = profile_type()
+    wider = profile_type({"fieldName": "Extra", "fieldType": "Edm.Int64"})
+    other = Lake(lake._account, lake.settings, lake._container)
+    for number in (1, 2):  # the second reads on from the first
+        assert ingest(lake, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "ours", number)
+    # More than one checkpoint, and a column.
+    for number in range(1, 24):
+        assert ingest(other, wider, [{"_key": f"{number}", "Extra": number}], tmp_path, "theirs", number)
+    assert ingest(other, wider, [{"_key": "a"}], tmp_path, "ours", 3)
+
+    assert not ingest(lake, customer, [{"_key": "23"}], tmp_path, "theirs", 23)
+    for blob, number in (("ours", 2), ("theirs", 22)):
+        with pytest.raises(SupersededError):
+            ingest(lake, customer, [{"_key": "a", "Name": "old"}], tmp_path, blob, number)
+    assert ingest(lake, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "ours", 4)
+    snapshot = open_snapshot(lake, lake.changes(HUB, customer).table)
+    assert snapshot is not None
+    assert "extra" in snapshot.columns
+    assert sum(file.rows for file in snapshot.files) == 27
+    orders = [file.order for file in snapshot.files]
+    assert len(set(orders)) == 27
+    assert snapshot.last_order == max(orders)
+
+
+def test_an_empty_table_has_no_last_order(lake: Lake) -> None:
+    changes = lake.changes(HUB, profile_type())
+    changes.upload([], "nothing")
+    snapshot = open_snapshot(lake, changes.table)
+    assert snapshot is not None
+    assert (snapshot.last_order, snapshot.files) == (0, [])
+
+
 def test_racing_attempts_at_one_version_commit_it_once(lake: Lake, tmp_path: Path) -> None:
     customer = profile_type()
     start = threading.Barrier(6)
