@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from shared.domain.errors import AccountingError
+
 
 @dataclass(slots=True)
 class Waiting[Result]:
@@ -38,18 +40,18 @@ class Line[Item: Waiting[Any]]:
             most: how many are done together at most.
         """
         self._most = most
-        self._turn = threading.Lock()
-        self._change = threading.Lock()
+        self._changed = threading.Condition()
         self._waiting: list[Item] = []
+        self._is_busy = False
 
     @property
     def is_busy(self) -> bool:
         """Whether a thread settles something."""
-        return self._turn.locked()
+        return self._is_busy
 
     @property
     def waiting(self) -> int:
-        """How many wait to be settled."""
+        """How many wait for the next turn."""
         return len(self._waiting)
 
     def settle(self, item: Item, settle_all: Callable[[list[Item]], None]) -> None:
@@ -59,19 +61,30 @@ class Line[Item: Waiting[Any]]:
             item: not settled yet.
             settle_all: settles every item that it is given, or raises: then the others end with what it raised.
         """
-        with self._change:
+        with self._changed:
             self._waiting.append(item)
-        with self._turn:
-            while not item.is_settled:
-                with self._change:
-                    together, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        while not item.is_settled:
+            with self._changed:
+                # Whoever is settled goes on at once, whoever has the next turn.
+                self._changed.wait_for(lambda: item.is_settled or not self._is_busy)
+                if item.is_settled:
+                    return
+                self._is_busy = True
+                together, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            try:
                 _settle(together, settle_all)
+            finally:
+                with self._changed:
+                    self._is_busy = False
+                    self._changed.notify_all()
 
 
 def _settle[Item: Waiting[Any]](together: list[Item], settle_all: Callable[[list[Item]], None]) -> None:
+    error: BaseException = AccountingError("NotSettled", "what waited beside others was left without an outcome")
     try:
         settle_all(together)
-    except BaseException as error:  # every thread that waits raises it
-        for item in together:
-            if not item.is_settled:
-                item.error = error
+    except BaseException as raised:  # every thread that waits raises it
+        error = raised
+    for item in together:
+        if not item.is_settled:
+            item.error = error

@@ -7,6 +7,7 @@ from threading import Event
 
 import pytest
 
+from shared.domain.errors import AccountingError
 from shared.together import Line, Waiting
 
 
@@ -88,3 +89,10 @@ def test_an_error_is_the_error_of_all_that_are_not_settled() -> None:
     with pytest.raises(ValueError, match="13"):
         doubling.double(13)
     assert doubling.double(5) == 10
+
+
+def test_what_is_left_unsettled_does_not_wait_for_ever() -> None:
+    item: Waiting[int] = Waiting()
+    Line[Waiting[int]](most=2).settle(item, lambda _: None)
+    with pytest.raises(AccountingError):
+        item.outcome()
