@@ -129,6 +129,11 @@ def blob_ledger_key(mapping_id: str, container: str, path: str) -> str:
     return _digest("blob", mapping_id, container, path)
 
 
+def run_ledger_key(run_id: str) -> str:
+    """The key under which it is known that the rows of a run are in, whatever versions of its blob come later."""
+    return f"run-{run_id}"
+
+
 def _digest(*parts: str) -> str:
     # Each part is preceded by its length, so that no two lists of parts read the same.
     text = "".join(f"{len(part)}:{part}" for part in parts)

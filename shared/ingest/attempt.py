@@ -61,11 +61,6 @@ class Attempt:
             raise FatalError("RunWithoutBlob", f"the run {self.run.run_id} has no blob to ingest")
         return self._stored.ledger_key
 
-    @property
-    def known_number(self) -> int | None:
-        """The number of the run's blob version; None where no attempt has got that far."""
-        return self._stored.number
-
     def place(self, order: int) -> Place:
         """Where the run's blob version is to stand among those of all blobs: at `order`, or behind those of its own."""
         return self._services.runs.place_of(self._stored, order)

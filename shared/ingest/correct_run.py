@@ -212,7 +212,7 @@ def _complete(services: Services, stored: StoredRun) -> str | None:
 def _is_committed(services: Services, stored: StoredRun, changes: "Changes | None" = None) -> bool:
     changes = changes or services.lake.changes(stored.hub, type_of(services, stored))
     key = correction_ledger_key(stored.run.run_id, _correction_of(stored).digest)
-    return changes.committed_number(key) == _ONCE
+    return changes.is_committed(key)
 
 
 def _correction_of(stored: StoredRun) -> Correction:

@@ -19,10 +19,11 @@ from shared.domain.errors import (
     RefusedError,
     RequestError,
     SkippedError,
+    SupersededError,
 )
 from shared.domain.mappings import Mapping
 from shared.domain.places import rejects_path
-from shared.domain.run import RunState
+from shared.domain.run import RunState, run_ledger_key
 from shared.failpoints import FailPoint, failpoint
 from shared.ingest.attempt import Attempt, end, last_reason, take
 from shared.ingest.correct_run import correct_run
@@ -87,16 +88,20 @@ def give_up_run(services: Services, stored: StoredRun) -> None:
 
 
 def _is_committed(services: Services, stored: StoredRun) -> bool:
-    if stored.number is None or stored.ledger_key is None or STAGED not in stored.run.details:
-        return False
     run = stored.run
     try:
         kind, name = EntityKind(run.entity_type or ""), run.entity_type_name or ""
         entity_type = services.definitions.entity_type(stored.hub, kind, name).document
     except NotFoundError:
         return False
-    changes = services.lake.changes(stored.hub, entity_type)
-    return changes.committed_number(stored.ledger_key) == stored.number
+    return _is_in(stored, services.lake.changes(stored.hub, entity_type))
+
+
+def _is_in(stored: StoredRun, changes: "Changes") -> bool:
+    """Whether everything of a run is in that was noted before its commit."""
+    if stored.number is None or STAGED not in stored.run.details:
+        return False
+    return not Outcome.of_staged(stored.run).ingested or changes.is_committed(run_ledger_key(stored.run.run_id))
 
 
 def _carry_out(services: Services, attempt: Attempt) -> None:
@@ -116,7 +121,7 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
             raise DeferredError(MAPPING_PAUSED, "the mapping is paused; the run goes on when it is resumed")
         entity_type = _entity_type(services, attempt, mapping)
         changes = services.lake.changes(attempt.hub, entity_type.document)
-        if attempt.known_number is not None and changes.committed_number(attempt.ledger_key) == attempt.known_number:
+        if _is_in(attempt.stored, changes):
             # A crash came between the commit and the run's record. What has happened since does not change that.
             outcome = attempt.staged()
             if mapping is None or outcome.state is not RunState.SUCCEEDED:
@@ -126,7 +131,13 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
             raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
         source = open_source(services, mapping, attempt.stored.version)
     with source:
-        outcome = _stage_and_commit(services, attempt, mapping, entity_type, changes, source)
+        try:
+            outcome = _stage_and_commit(services, attempt, mapping, entity_type, changes, source)
+        except (SupersededError, SkippedError):
+            # Unless a worker that was taken for dead has brought the rows in meanwhile.
+            if _is_in(attempt.stored, changes):
+                return attempt.staged()
+            raise
         # A file with rejects stays where it is: whoever corrects it needs it.
         if outcome.state is not RunState.SUCCEEDED:
             return outcome
@@ -174,7 +185,7 @@ def _stage_and_commit(
         # numbers, and an overwritten version must not come in after the one that overwrote it.
         source.check_current()
         _check_definitions(services, attempt, entity_type)
-        changes.commit(staged.uploaded, attempt.ledger_key, number)
+        changes.commit(staged.uploaded, attempt.ledger_key, number, run_ledger_key(attempt.run.run_id))
         failpoint(FailPoint.ROWS_COMMITTED)
     return outcome
 

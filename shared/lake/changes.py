@@ -21,6 +21,7 @@ __all__ = ["Changes", "UploadedPart"]
 
 logger = logging.getLogger(__name__)
 
+_ONCE = 1
 _RETRIES_BY_THE_LIBRARY = 100  # appends of different blobs never conflict; the library only takes the next version
 
 
@@ -29,12 +30,14 @@ class Arrival(Waiting[bool]):
     """A blob version that is to be committed; its result is whether it was committed now.
 
     Attributes:
-        app_id, number: the transaction that says it is committed.
+        app_id, number: the transaction that orders the versions of the blob.
+        once_id: of the transaction that says that this version is committed, whatever comes later.
     """
 
     uploaded: Sequence[UploadedPart]
     app_id: str
     number: int
+    once_id: str | None
 
 
 class Changes:
@@ -64,7 +67,7 @@ class Changes:
             uploaded.append(UploadedPart(path, part, table_id))
         return uploaded
 
-    def commit(self, uploaded: Sequence[UploadedPart], app_id: str, number: int) -> bool:
+    def commit(self, uploaded: Sequence[UploadedPart], app_id: str, number: int, once_id: str | None = None) -> bool:
         """Makes the rows of one blob version visible, in one commit, unless they are already.
 
         What other threads of this process bring at the same time goes into the same commit.
@@ -73,6 +76,7 @@ class Changes:
             uploaded: the parts, in the order of their rows.
             app_id: ledger key of the blob.
             number: of the version among the blob's versions.
+            once_id: of these rows alone, for `is_committed`; None where `app_id` has no other number.
 
         Returns:
             Whether they were committed now; False where an earlier attempt had done so.
@@ -82,14 +86,14 @@ class Changes:
             SkippedError: the type's tables were deleted after the upload.
             CommitConflictError: too many writers at once.
         """
-        arrival = Arrival(uploaded, app_id, number)
+        arrival = Arrival(uploaded, app_id, number, once_id)
         self._lake.commit_line(self.table).settle(arrival, self._commit_all)
         return arrival.outcome()
 
-    def committed_number(self, app_id: str) -> int | None:
-        """The number of the newest version of a blob whose rows are in the table."""
+    def is_committed(self, once_id: str) -> bool:
+        """Whether rows that were committed under this id are in the table, whatever has come since."""
         snapshot = open_snapshot(self._lake, self.table)
-        return None if snapshot is None else snapshot.transaction(app_id)
+        return snapshot is not None and snapshot.transaction(once_id) is not None
 
     def _commit_all(self, arrivals: list[Arrival]) -> None:
         while not all(arrival.is_settled for arrival in arrivals):
@@ -116,13 +120,15 @@ class Changes:
 
         actions = added([part for arrival in arrivals for part in arrival.uploaded], snapshot)
         now = time.time_ns() // 1_000_000  # without its time the log could never forget a transaction
+        transactions = [Transaction(arrival.app_id, arrival.number, now) for arrival in arrivals]
+        transactions += [Transaction(arrival.once_id, _ONCE, now) for arrival in arrivals if arrival.once_id]
         with translated(self.table):
             snapshot.handle.create_write_transaction(
                 actions,
                 mode="append",
                 schema=snapshot.handle.schema(),
                 commit_properties=CommitProperties(
-                    app_transactions=[Transaction(arrival.app_id, arrival.number, now) for arrival in arrivals],
+                    app_transactions=transactions,
                     max_commit_retries=_RETRIES_BY_THE_LIBRARY,
                 ),
             )

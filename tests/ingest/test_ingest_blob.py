@@ -15,7 +15,7 @@ from shared.ledger.runs import Place
 from shared.ledger.stored_run import StoredRun
 from tests.ingest.conftest import MESSAGE, ROWS, World
 
-NOTHING = Outcome.of_rows(0, 0, 0, {})
+STAGED = Outcome.of_rows(3, 0, len(ROWS), {})
 
 
 def test_a_crash_after_the_commit_is_recorded_with_true_counts(world: World) -> None:
@@ -27,8 +27,9 @@ def test_a_crash_after_the_commit_is_recorded_with_true_counts(world: World) -> 
     assert world.committed_rows == 3
 
 
-@pytest.mark.parametrize("since", ["deleted", "overwritten", "mapping deleted"])
-def test_what_happens_to_the_blob_after_the_commit_changes_nothing(world: World, since: str) -> None:
+@pytest.mark.parametrize("since", ["deleted", "overwritten", "overwritten and ingested", "mapping deleted"])
+@pytest.mark.parametrize("then", ["delivered again", "given up"])
+def test_what_happens_to_the_blob_after_the_commit_changes_nothing(world: World, since: str, then: str) -> None:
     run_id = world.queue(world.upload("a.csv", ROWS))
     _ingest(world.services, world.take(run_id))
     match since:
@@ -36,11 +37,18 @@ def test_what_happens_to_the_blob_after_the_commit_changes_nothing(world: World,
             world.storage.get_blob_client(world.container, "a.csv").delete_blob()
         case "overwritten":
             world.upload("a.csv", "page\n/other\n")
+        case "overwritten and ingested":
+            newer = world.ingest(world.queue(world.upload("a.csv", "page\n/other\n")), "message-2")
+            assert newer.rows_ingested == 1
         case _:
             world.services.definitions.delete_mapping(world.hub, "Landing", "Visits")
-    run = world.ingest(run_id)
+    if then == "given up":
+        give_up(world.services, {"hub": world.hub, "runId": run_id})
+        run = world.run(run_id)
+    else:
+        run = world.ingest(run_id)
     assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, 3)
-    assert world.committed_rows == 3
+    assert world.committed_rows == (4 if since == "overwritten and ingested" else 3)
 
 
 def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> None:
@@ -48,7 +56,7 @@ def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> Non
     paused = world.take(run_id)
     assert world.ingest(run_id).state is RunState.SUCCEEDED  # the same message, delivered again
     with pytest.raises(ClaimLostError):
-        paused.note_staged(NOTHING, Place(1, None))
+        paused.note_staged(STAGED, Place(1, None))
     with pytest.raises(ClaimLostError):
         paused.release(RunError(code="Late", message="too late"))
     assert world.run(run_id).state is RunState.SUCCEEDED
@@ -58,7 +66,7 @@ def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> Non
 def test_two_workers_in_the_middle_commit_once(world: World) -> None:
     run_id = world.queue(world.upload("a.csv", ROWS))
     first = world.take(run_id)
-    first.note_staged(NOTHING, Place(1, None))
+    first.note_staged(STAGED, Place(1, None))
     second = world.take(run_id)
     _ingest(world.services, second)
     with pytest.raises(ClaimLostError):
@@ -84,6 +92,18 @@ def test_rows_that_are_in_make_no_failed_run(world: World) -> None:
     assert (run.state, run.error, run.rows_ingested) == (RunState.SUCCEEDED, None, 3)
     assert run.details["completeOperation"] == "the vault does not answer"
     assert world.committed_rows == 3
+
+
+def test_a_file_without_a_good_row_whose_completion_fails_is_done(world: World) -> None:
+    world.put_mapping(completeOperation={"completionOperationType": "MoveFile", "destinationFolder": "nowhere/done"})
+    run_id = world.queue(world.upload("a.csv", "page\n"))
+    attempt = world.take(run_id)
+    attempt.note_staged(Outcome.of_rows(0, 0, 5, {}), Place(1, None))
+    attempt.release(RunError(code="VaultUnavailable", message="the vault does not answer"))
+    give_up(world.services, {"hub": world.hub, "runId": run_id})
+    run = world.run(run_id)
+    assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, 0)
+    assert run.details["completeOperation"] == "the vault does not answer"
 
 
 def test_a_run_tried_in_vain_keeps_its_reason_and_is_taken_up_again(world: World) -> None:
@@ -113,7 +133,7 @@ def test_a_run_whose_worker_dies_each_time_is_not_tried_for_ever(world: World) -
 def test_an_older_version_never_comes_in_after_a_newer_one(world: World) -> None:
     old = world.queue(world.upload("a.csv", ROWS))
     paused = world.take(old)
-    paused.note_staged(NOTHING, Place(1, None))
+    paused.note_staged(STAGED, Place(1, None))
     new = world.queue(world.upload("a.csv", "page\n/other\n"))
     assert world.ingest(new, "message-2").state is RunState.SUCCEEDED
     assert world.ingest(old).state is RunState.SUPERSEDED
