@@ -46,6 +46,11 @@ class Looks:
         self._line: Line[_Look] = Line(most=_LOOK_TOGETHER)
         self._present = local()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether this thread is in the middle of a look."""
+        return self._of_thread() is not None
+
     @contextmanager
     def one(self) -> Iterator[None]:
         """One look of this thread; a look within it is part of it."""

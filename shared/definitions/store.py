@@ -20,6 +20,7 @@ from shared.domain.document import Document
 from shared.domain.errors import (
     CommitConflictError,
     ConflictError,
+    FatalError,
     NotFoundError,
     PreconditionError,
     RequestTooLargeError,
@@ -193,8 +194,10 @@ class DefinitionStore:
             make: reads, checks, and puts its writes into the change; called once or more.
 
         Raises:
-            CommitConflictError: others are faster, many times over.
+            CommitConflictError: others are faster, many times over. FatalError: this thread is in the middle of a look.
         """
+        if self._looks.is_open:
+            raise FatalError("ChangeInLook", "a change would be checked against what an earlier look found")
         partition = name_key(hub)
         for attempt in range(_ATTEMPTS):
             change = Change(partition, self._table.get(partition, _GUARD))

@@ -12,6 +12,7 @@ from shared.definitions.store import Stored
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.errors import (
     ClaimLostError,
+    CommitConflictError,
     DataError,
     DeferredError,
     HubError,
@@ -178,7 +179,11 @@ def _stage_and_commit(
             services.run_files.upload_file(rejects_path(attempt.hub, attempt.run.run_id), rejects.path)
             failpoint(FailPoint.REJECTS_STORED)
     if outcome.error is None:
-        number = attempt.note_staged(outcome, place)
+        try:
+            number = attempt.note_staged(outcome, place)
+        except CommitConflictError:
+            source.check_current()  # most likely it was overwritten
+            raise
         failpoint(FailPoint.COUNTS_NOTED)
     if outcome.error is None and staged.rows:
         # Looked at once more, now that the version has its number: who finds a newer one there comes later in the

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Generator
 from datetime import datetime
-from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -112,9 +111,14 @@ class Source:
 
     def chunks(self) -> Generator[bytes]:
         """The bytes of this very version, in pieces; the first are those of `open`, where it was called before."""
-        opened, self._opened = self._opened, None
-        rest = opened.rest if opened else self._container.download(self.version.path, self.version.etag)
-        for chunk in chain([opened.first] if opened else [], self._turn.each(rest)):
+        rest = self._container.download(self.version.path, self.version.etag)
+        if self._opened is not None:
+            first, rest = self._opened.first, self._opened.rest
+            self._opened = None
+            self.bytes_read += len(first)
+            yield first
+            del first  # megabytes, for as long as the rest is read
+        for chunk in self._turn.each(rest):
             self.bytes_read += len(chunk)
             yield chunk
 

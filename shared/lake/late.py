@@ -8,7 +8,6 @@ all its changes once more.
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from shared.lake.engine import Workspace
 from shared.lake.linked import change_rows, link_files
@@ -17,9 +16,6 @@ from shared.lake.schema import KEY, ORDER
 from shared.lake.sql import first_row, literal, quoted, quoted_list, temporary
 from shared.lake.store import Lake
 from shared.lake.tables import Snapshot
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 

@@ -194,7 +194,9 @@ class Runs:
             newest = self._table.get(partition, key)
             if newest and int(newest["order"]) >= place.order:
                 break
-        message = f"the version of run {stored.run.run_id} could not be numbered"
+        message = (
+            f"other versions of the blob were numbered while run {stored.run.run_id} staged its rows; stage them again"
+        )
         raise CommitConflictError("NumberingRaced", message)
 
     def page(

@@ -8,7 +8,7 @@ import pytest
 from shared.clock import Clock
 from shared.definitions.definitions import Definitions
 from shared.domain.entity_types import EntityKind, ProfileType
-from shared.domain.errors import NotFoundError
+from shared.domain.errors import FatalError, NotFoundError
 from shared.domain.hubs import Hub
 from shared.settings import Settings
 from shared.storage.key_vault import Vaults
@@ -67,6 +67,12 @@ def test_outside_of_a_look_everything_is_read_anew(definitions: Definitions, els
     assert names_of(definitions, hub) == ["Id"]
     elsewhere.put_entity_type(hub, "Customer", profile_type("Name"))
     assert names_of(definitions, hub) == ["Id", "Name"]
+
+
+def test_nothing_is_changed_on_the_strength_of_a_look(definitions: Definitions, hub: str) -> None:
+    with definitions.one_look(), pytest.raises(FatalError):
+        definitions.put_entity_type(hub, "Customer", profile_type())
+    definitions.put_entity_type(hub, "Customer", profile_type())
 
 
 def test_a_look_is_of_its_thread_and_takes_in_looks_within_it(

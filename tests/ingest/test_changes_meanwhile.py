@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from shared.domain.entity_types import InteractionType
+from shared.domain.errors import SupersededError
 from shared.domain.run import RunState
 from shared.failpoints import FailPoint, arm
+from shared.ingest.outcome import Outcome
 from tests.ingest.conftest import ROWS, World
 
 MEANWHILE = FailPoint.PARTS_UPLOADED
@@ -16,7 +18,8 @@ FIELDS = [{"fieldName": name, "fieldType": "Edm.String"} for name in ("Page", "R
 @pytest.fixture(autouse=True)
 def _disarmed() -> Iterator[None]:
     yield
-    arm(MEANWHILE, lambda: None)
+    for point in (MEANWHILE, FailPoint.COUNTS_NOTED):
+        arm(point, lambda: None)
 
 
 def replace_mapping(world: World) -> None:
@@ -63,6 +66,41 @@ def test_a_change_between_staging_and_commit(
     run = world.ingest(run_id)
     assert (run.state, run.error.code if run.error else None, run.rows_ingested) == (state, code, rows)
     assert world.committed_rows == rows
+
+
+@pytest.mark.parametrize("point", [MEANWHILE, FailPoint.COUNTS_NOTED])
+@pytest.mark.parametrize("far", ["overwritten", "overwritten and ingested", "deleted"])
+def test_a_blob_that_changes_between_staging_and_commit(world: World, point: FailPoint, far: str) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+
+    def change() -> None:
+        arm(point, lambda: None)
+        if far == "deleted":
+            world.storage.get_blob_client(world.container, "a.csv").delete_blob()
+            return
+        newer = world.queue(world.upload("a.csv", "page\n/other\n"))
+        if far == "overwritten and ingested":
+            assert world.ingest(newer, "message-2").rows_ingested == 1
+
+    arm(point, change)
+    run = world.ingest(run_id)
+    expected = (RunState.SKIPPED, "BlobGone") if far == "deleted" else (RunState.SUPERSEDED, "BlobOverwritten")
+    assert (run.state, run.error.code if run.error else None) == expected
+    assert world.committed_rows == (1 if far == "overwritten and ingested" else 0)
+
+
+def test_a_version_that_is_overwritten_before_its_commit_is_fenced(world: World) -> None:
+    """A worker that was paused after its last look at the blob finds the newer version in the log."""
+    old = world.queue(world.upload("a.csv", ROWS))
+    paused = world.take(old)
+    changes = world.services.lake.changes(world.hub, world.services.definitions.type_named(world.hub, "Visit").document)
+    place = paused.place(5)
+    number = paused.note_staged(Outcome.of_rows(3, 0, len(ROWS), {}), place)
+    newer = world.queue(world.upload("a.csv", "page\n/other\n"))
+    assert world.ingest(newer, "message-2").rows_ingested == 1
+    with pytest.raises(SupersededError):
+        changes.commit(changes.upload([], old), paused.ledger_key, number)
+    assert world.committed_rows == 1
 
 
 @pytest.mark.parametrize(

@@ -151,13 +151,16 @@ def test_an_archived_blob_fails_its_run_until_it_is_rehydrated(world: World) -> 
     assert ended(world.run(run_id)) == (RunState.SUCCEEDED, None, 3)
 
 
-def test_a_blob_that_is_still_being_copied_is_waited_for(proxied: Proxied) -> None:
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_blob_that_is_still_being_copied_is_waited_for(proxied: Proxied, method: str) -> None:
     world = proxied.world
     run_id = proxied.queue(world.upload("a.csv", ROWS))
     pending = {"x-ms-copy-id": "1", "x-ms-copy-status": "pending", "x-ms-copy-progress": "3/24"}
-    proxied.breaks(ChangeAnswer(pending), "HEAD")
+    proxied.breaks(ChangeAnswer(pending), method)
     with pytest.raises(DeferredError):
         ingest_blob(world.services, world.hub, run_id, MESSAGE)
+    # The first bytes tell it before anything is read.
+    assert (world.stored(run_id).number is None) == (method == "GET")
     assert ended(world.run(run_id)) == (RunState.QUEUED, "CopyPending", 0)
     assert world.run(run_id).attempts == 0, "waiting is no attempt"
     proxied.mends()
