@@ -6,10 +6,11 @@ the others of this process queue up, and the next in line carries it out for all
 
 import threading
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from shared.domain.errors import AccountingError
+from shared.domain.errors import AccountingError, UnavailableError
 
 
 @dataclass(slots=True)
@@ -17,7 +18,7 @@ class Waiting[Result]:
     """What one thread wants done; whoever does it settles it with a result or an error."""
 
     result: Result | None = field(default=None, init=False)
-    error: BaseException | None = field(default=None, init=False)
+    error: Exception | None = field(default=None, init=False)
 
     @property
     def is_settled(self) -> bool:
@@ -25,9 +26,9 @@ class Waiting[Result]:
         return self.result is not None or self.error is not None
 
     def outcome(self) -> Result:
-        """The result, once it is settled; raises the error."""
+        """The result, once it is settled; raises the error, as far as possible in a copy of its own."""
         if self.error is not None:
-            raise self.error
+            raise _copied(self.error)
         return cast("Result", self.result)
 
 
@@ -59,32 +60,62 @@ class Line[Item: Waiting[Any]]:
 
         Args:
             item: not settled yet.
-            settle_all: settles every item that it is given, or raises: then the others end with what it raised.
+            settle_all: settles every item that it is given, or raises: then the others end with what it raised. What
+                ends a thread, such as KeyboardInterrupt, ends this thread alone: the others end with UnavailableError.
         """
         with self._changed:
             self._waiting.append(item)
-        while not item.is_settled:
+        try:
+            while not item.is_settled:
+                self._take_turn(item, settle_all)
+        except BaseException:
+            # Nobody waits for it any more.
             with self._changed:
-                # Whoever is settled goes on at once, whoever has the next turn.
-                self._changed.wait_for(lambda: item.is_settled or not self._is_busy)
-                if item.is_settled:
-                    return
-                self._is_busy = True
-                together, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-            try:
-                _settle(together, settle_all)
-            finally:
-                with self._changed:
-                    self._is_busy = False
-                    self._changed.notify_all()
+                self._waiting = [other for other in self._waiting if other is not item]
+            raise
+
+    def _take_turn(self, item: Item, settle_all: Callable[[list[Item]], None]) -> None:
+        """Waits for the next turn and settles those in front, unless another thread settles the item before."""
+        with self._changed:
+            # Whoever is settled goes on at once, whoever has the next turn.
+            self._changed.wait_for(lambda: item.is_settled or not self._is_busy)
+            if item.is_settled:
+                return
+            self._is_busy = True
+            together, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        try:
+            _settle(together, settle_all)
+        finally:
+            with self._changed:
+                self._is_busy = False
+                self._changed.notify_all()
 
 
 def _settle[Item: Waiting[Any]](together: list[Item], settle_all: Callable[[list[Item]], None]) -> None:
-    error: BaseException = AccountingError("NotSettled", "what waited beside others was left without an outcome")
+    error: Exception = AccountingError("NotSettled", "what waited beside others was left without an outcome")
     try:
         settle_all(together)
-    except BaseException as raised:  # every thread that waits raises it
+    except Exception as raised:  # every thread that waits raises it
         error = raised
-    for item in together:
-        if not item.is_settled:
-            item.error = error
+    except BaseException:
+        message = "what did this for several at once was interrupted; whether it was done is not known"
+        error = UnavailableError("Interrupted", message)
+        raise
+    finally:
+        for item in together:
+            if not item.is_settled:
+                item.error = error
+
+
+def _copied(error: Exception) -> Exception:
+    """A copy, since an error that several threads raise gathers the tracebacks of all; itself where there is none."""
+    try:
+        copied = copy(error)
+        is_whole = type(copied) is type(error) and (str(copied), vars(copied)) == (str(error), vars(error))
+    except Exception:
+        return error
+    if not is_whole:
+        return error
+    copied.__cause__, copied.__context__ = error.__cause__, error.__context__
+    copied.__suppress_context__ = error.__suppress_context__
+    return copied.with_traceback(error.__traceback__)

@@ -1,5 +1,6 @@
 """What waits beside each other is done together, and each gets its own outcome."""
 
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -7,7 +8,14 @@ from threading import Event
 
 import pytest
 
-from shared.domain.errors import AccountingError
+from shared.domain.errors import (
+    AccountingError,
+    ConflictError,
+    Fault,
+    InvalidRequestError,
+    ThrottledError,
+    UnavailableError,
+)
 from shared.together import Line, Waiting
 
 
@@ -40,21 +48,23 @@ class Doubling:
             item.result = 2 * item.value
 
 
-def while_one_is_busy(doubling: Doubling, line: Line[Number], values: range) -> list[int | Exception | None]:
-    """What becomes of values that arrive while the value 1 is being doubled."""
+def while_one_is_busy(doubling: Doubling, line: Line[Number], values: range) -> list[int | BaseException | None]:
+    """What becomes of values that arrive in this order while the value 1 is being doubled."""
 
-    def outcome(value: int) -> int | Exception | None:
+    def outcome(value: int) -> int | BaseException | None:
         try:
             return doubling.double(value)
-        except ValueError as error:
+        except BaseException as error:
             return error
 
     with ThreadPoolExecutor(len(values) + 1) as threads:
         first = threads.submit(outcome, 1)
         assert doubling.began.wait(30)
-        others = [threads.submit(outcome, value) for value in values]
-        while line.waiting < len(values):
-            pass
+        others = []
+        for number, value in enumerate(values, 1):
+            others.append(threads.submit(outcome, value))
+            while line.waiting < number:
+                pass
         doubling.may_go_on.set()
         return [first.result(), *(other.result() for other in others)]
 
@@ -81,11 +91,9 @@ def test_an_error_is_the_error_of_all_that_are_not_settled() -> None:
     doubling = Doubling(line, fail)
     found = while_one_is_busy(doubling, line, range(12, 16))
     assert found[0] == 2
-    # Those before it were settled, in whatever order they came.
-    at = doubling.groups[1].index(13)
-    settled = {2 * value for value in doubling.groups[1][:at]}
-    assert {value for value in found[1:] if isinstance(value, int)} == settled
-    assert sum(isinstance(value, ValueError) for value in found) == 4 - len(settled)
+    # The one before it was settled.
+    assert found[1] == 24
+    assert [type(value) for value in found[2:]] == [ValueError] * 3
     with pytest.raises(ValueError, match="13"):
         doubling.double(13)
     assert doubling.double(5) == 10
@@ -96,3 +104,71 @@ def test_what_is_left_unsettled_does_not_wait_for_ever() -> None:
     Line[Waiting[int]](most=2).settle(item, lambda _: None)
     with pytest.raises(AccountingError):
         item.outcome()
+
+
+class OddError(Exception):
+    """Cannot be made from what it keeps."""
+
+    def __init__(self, value: int, reason: str) -> None:
+        super().__init__(f"{value} is {reason}")
+
+
+def four_that_wait(error: BaseException, most: int = 64) -> tuple[Doubling, list[int | BaseException | None]]:
+    """What becomes of the values 13 to 16 that wait together, of which the first fails."""
+
+    def fail() -> None:
+        raise error
+
+    line: Line[Number] = Line(most)
+    doubling = Doubling(line, fail)
+    found = while_one_is_busy(doubling, line, range(13, 17))
+    assert line.waiting == 0
+    assert doubling.double(5) == 10
+    return doubling, found[1:]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("13"),
+        OSError(13, "not allowed", "file"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "not allowed"),
+        ConflictError("Odd", "13 is odd", "value", [Fault("Odd", "value", "13 is odd")]),
+        InvalidRequestError([Fault("Odd", "value", "13 is odd")]),
+        ThrottledError("Throttled", "13 is too many", retry_after_s=1.5),
+    ],
+)
+def test_each_thread_raises_an_error_of_its_own(error: Exception) -> None:
+    cause = KeyError("cause")
+    error.__cause__ = cause
+    _, outcomes = four_that_wait(error)
+    found = [each for each in outcomes if isinstance(each, Exception)]
+    assert len({id(each) for each in (error, *found)}) == 5
+    for each in found:
+        assert type(each) is type(error)
+        assert (str(each), each.args, vars(each)) == (str(error), error.args, vars(error))
+        assert each.__cause__ is cause
+    # The steps down to where it was raised, and those of one thread alone.
+    assert len({len(traceback.extract_tb(each.__traceback__)) for each in found}) == 1
+    assert all(traceback.extract_tb(each.__traceback__)[-1].name == "fail" for each in found)
+
+
+def test_an_error_that_cannot_be_copied_is_raised_by_all() -> None:
+    error = OddError(13, "odd")
+    _, found = four_that_wait(error)
+    assert all(each is error for each in found)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)], ids=["interrupted", "exit"])
+@pytest.mark.parametrize("most", [1, 64])
+def test_what_ends_one_thread_ends_no_other(error: BaseException, most: int) -> None:
+    doubling, found = four_that_wait(error, most)
+    tried = {value for group in doubling.groups for value in group}
+    assert sum(each is error for each in found) == 1
+    for value, each in zip(range(13, 17), found, strict=True):
+        if each is error:
+            # Whoever did it for another one is gone, and what it wanted itself is not done behind its back.
+            assert value == 13 or most > 1 or value not in tried
+        elif each != 2 * value:
+            assert isinstance(each, UnavailableError)
+            assert each.code == "Interrupted"

@@ -28,6 +28,7 @@ SDK exceptions become these where the SDK is called (`shared/storage`, `shared/l
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,13 @@ class HubError(Exception):
         self.message = message
         self.target = target
         self.details = tuple(details)
+
+    def __copy__(self) -> Self:
+        """The same error for another thread to raise."""
+        # Not by the constructor: what it takes differs from class to class, and is not what `args` keeps.
+        copied = type(self).__new__(type(self), *self.args)
+        copied.__dict__.update(self.__dict__)
+        return copied
 
 
 class RequestError(HubError):
