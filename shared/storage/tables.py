@@ -17,16 +17,14 @@ from azure.data.tables import EdmType, EntityProperty, TableClient, TableEntity,
 from shared.domain.errors import (
     FatalError,
     Fault,
-    HubError,
     InvalidRequestError,
     NotFoundError,
     PreconditionError,
-    UnavailableError,
 )
 from shared.storage.accounts import StorageAccount
 from shared.storage.clients import table_client
+from shared.storage.transactions import MOST_OPERATIONS, Transaction, Transactions
 from shared.storage.translate import service_code, translated
-from shared.together import Line, Waiting
 
 # The SDK writes the numbers 0 and 1 in a filter as booleans, so no numbers.
 type FilterValue = str | bool | datetime
@@ -37,9 +35,6 @@ ETAG = "etag"
 # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 _NOT_IN_KEYS = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 _PAGE_ROWS = 1000
-_TRANSACTION_OPERATIONS = 100
-# The service takes 4 MiB at once; texts grow on their way.
-_TRANSACTION_CHARACTERS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -76,33 +71,14 @@ class Delete:
 type Operation = Insert | Replace | Upsert | Delete
 
 
-@dataclass(slots=True)
-class Transaction(Waiting[list[str]]):
-    """Operations that are carried out all or none; the result is the ETag of each row written.
-
-    Attributes:
-        batch: the operations as the SDK takes them.
-        keys: partition and row key of each.
-        characters: of all texts together.
-    """
-
-    batch: list[Any]
-    keys: frozenset[tuple[str, str]]
-    characters: int
-
-
 class Table:
-    """One table, created when it is first written to. Safe for use by many threads.
-
-    Attributes:
-        line: where transactions wait while one is on its way, to go together in the next request.
-    """
+    """One table, created when it is first written to. Safe for use by many threads."""
 
     def __init__(self, account: StorageAccount, name: str) -> None:
         self.name = name
         self._account = account
         self._what = f"the table {name!r} of the account {account.name!r}"
-        self.line: Line[Transaction] = Line(most=_TRANSACTION_OPERATIONS)
+        self.transactions = Transactions(self._etags)
 
     @cached_property
     def _client(self) -> TableClient:
@@ -211,32 +187,12 @@ class Table:
         Raises:
             ConflictError: a row to insert exists. PreconditionError: another one was changed or is gone.
         """
-        if len(operations) > _TRANSACTION_OPERATIONS:
+        if len(operations) > MOST_OPERATIONS:
             raise FatalError("TransactionTooLarge", f"{self._what} takes 100 operations at once at most")
-        transaction = _transaction(operations)
-        self.line.settle(transaction, self._carry_out)
-        return transaction.outcome()
-
-    def _carry_out(self, transactions: list[Transaction]) -> None:
-        for group in _groups(transactions):
-            self._submit(group)
-
-    def _submit(self, group: list[Transaction]) -> None:
-        try:
-            etags = self._etags([operation for transaction in group for operation in transaction.batch])
-        except UnavailableError:
-            raise  # whether anything was written is not known
-        except HubError as error:
-            # Nothing of the request was carried out, because of one of them: each is tried by itself.
-            if len(group) == 1:
-                group[0].error = error
-                return
-            for transaction in group:
-                self._submit([transaction])
-            return
-        for transaction in group:
-            of_this = len(transaction.batch)
-            transaction.result, etags = etags[:of_this], etags[of_this:]
+        if not operations:
+            return []
+        partition, transaction = _transaction(operations)
+        return self.transactions.carry_out(partition, transaction)
 
     def _etags(self, batch: list[Any]) -> list[str]:
         try:
@@ -294,33 +250,12 @@ def rows_below(partition: str, prefix: str) -> tuple[str, dict[str, FilterValue]
     return where, {"partition": partition, "first": prefix, "beyond": above(prefix)}
 
 
-def _transaction(operations: Sequence[Operation]) -> Transaction:
+def _transaction(operations: Sequence[Operation]) -> tuple[str, Transaction]:
+    """The partition, and what is to be carried out there."""
     batch = [_operation(operation) for operation in operations]
     rows = [row for _, row, *_ in batch]
     characters = sum(len(value) for row in rows for value in row.values() if isinstance(value, str))
-    return Transaction(batch, frozenset((row["PartitionKey"], row["RowKey"]) for row in rows), characters)
-
-
-def _groups(transactions: Sequence[Transaction]) -> Iterator[list[Transaction]]:
-    """Transactions that can be one request, in their order: of one partition, none with a row of another."""
-    group: list[Transaction] = []
-    for transaction in transactions:
-        if group and not _fits(transaction, group):
-            yield group
-            group = []
-        group.append(transaction)
-    if group:
-        yield group
-
-
-def _fits(transaction: Transaction, group: Sequence[Transaction]) -> bool:
-    together = [*group, transaction]
-    return (
-        len({partition for each in together for partition, _ in each.keys}) == 1
-        and all(transaction.keys.isdisjoint(other.keys) for other in group)
-        and sum(len(each.batch) for each in together) <= _TRANSACTION_OPERATIONS
-        and sum(each.characters for each in together) <= _TRANSACTION_CHARACTERS
-    )
+    return rows[0]["PartitionKey"], Transaction(batch, frozenset(row["RowKey"] for row in rows), characters)
 
 
 def _operation(operation: Operation) -> Any:

@@ -51,6 +51,7 @@ _DENIALS = {
     "AccountIsDisabled": "the account is disabled",
     "KeyBasedAuthenticationNotPermitted": "the account accepts no keys; use its URL and an identity",
 }
+_ACCESS_DENIED = "AccessDenied"
 _DENIED = "the identity, key or signature lacks the right, or the account's firewall refuses this app"
 
 
@@ -78,7 +79,7 @@ def translate(error: AzureError, what: str) -> HubError:
         return _without_answer(error, what)
     code = service_code(error)
     if status in {401, 403}:
-        return RefusedError("AccessDenied", f"access to {what} is denied: {_DENIALS.get(code, _DENIED)}")
+        return RefusedError(_ACCESS_DENIED, f"access to {what} is denied: {_DENIALS.get(code, _DENIED)}")
     if status == 429:
         return ThrottledError("Throttled", f"{what} asks to slow down", retry_after_s=_retry_after(error))
     if status >= 500 or status == 408 or code in _PASSING:
@@ -87,6 +88,11 @@ def translate(error: AzureError, what: str) -> HubError:
     if status == 404:
         return _not_found(code, what)
     return _refused(status, code, what)
+
+
+def is_denial(error: Exception) -> bool:
+    """Whether the service refuses whatever is asked of it with our identity, key or signature."""
+    return isinstance(error, RefusedError) and error.code == _ACCESS_DENIED
 
 
 def service_code(error: AzureError) -> str:

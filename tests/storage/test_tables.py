@@ -1,11 +1,9 @@
 """Table Storage on Azurite: what goes in comes out, conditions hold, and transactions are whole."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from threading import Event
 from typing import Any
 
 import pytest
@@ -16,7 +14,6 @@ from infra.local.azurite import Endpoints
 from shared.domain.errors import (
     ConflictError,
     FatalError,
-    HubError,
     InvalidRequestError,
     PreconditionError,
     RequestTooLargeError,
@@ -24,8 +21,7 @@ from shared.domain.errors import (
 )
 from shared.storage.accounts import StorageAccount
 from shared.storage.tables import ETAG, Delete, Insert, Operation, Replace, Row, Table, Upsert, above
-from shared.together import Line, Waiting
-from tests.fault_proxy import Answer, LoseAnswer, Request, running_proxy
+from tests.fault_proxy import Answer, LoseAnswer, running_proxy
 from tests.local_services import account_of
 from tests.thorough import examples
 
@@ -193,74 +189,6 @@ def test_of_many_transactions_one_wins(table: Table) -> None:
     assert len(won) == 1
     assert plain(table.get("p", "one"))["winner"] == won[0]
     assert keys(table) == ["one", f"own{won[0]}"]
-
-
-@dataclass(slots=True)
-class Blocker(Waiting[bool]):
-    """Keeps a line busy until it is let go."""
-
-
-def together(table: Table, acts: Sequence[Callable[[], object]]) -> list[object]:
-    """What becomes of acts whose transactions go to the service together, as far as they can."""
-    let_go = Event()
-
-    def wait(items: list[Any]) -> None:
-        let_go.wait(30)
-        items[0].result = True
-
-    def outcome(act: Callable[[], object]) -> object:
-        try:
-            return act()
-        except HubError as error:
-            return type(error)
-
-    line: Line[Any] = table.line
-    with ThreadPoolExecutor(len(acts) + 1) as pool:
-        pool.submit(line.settle, Blocker(), wait)
-        while not line.is_busy:
-            pass
-        outcomes = []
-        for number, act in enumerate(acts, 1):
-            outcomes.append(pool.submit(outcome, act))
-            while line.waiting < number:
-                pass
-        let_go.set()
-        return [outcome.result() for outcome in outcomes]
-
-
-def test_transactions_of_many_threads_share_a_request_and_fail_alone(azurite: Endpoints, table: Table) -> None:
-    etag = table.insert(row("old", a=1))
-    batches: list[Request] = []
-
-    def note(request: Request) -> None:
-        if "$batch" in request.target:
-            batches.append(request)
-
-    with running_proxy(azurite.table) as proxy:
-        proxy.plan = note
-        shared = Table(account_of(azurite, table=proxy.endpoint), table.name)
-
-        def pair(number: int) -> Callable[[], list[str]]:
-            return lambda: shared.transact([Insert(row(f"a{number}")), Insert(row(f"b{number}"))])
-
-        etags = together(shared, [pair(number) for number in range(10)])
-        assert len(batches) == 1
-        assert etags == [[table.get("p", f"{name}{number}")[ETAG] for name in "ab"] for number in range(10)]  # type: ignore[index]
-        found = together(
-            shared,
-            [
-                lambda: len(shared.transact([Insert(row("new")), Delete("p", "a2")])),
-                lambda: shared.transact([Insert(row("other")), Insert(row("a1"))]),
-                lambda: len(shared.transact([Replace(row("old", a=2), etag)])),
-                lambda: shared.transact([Insert(row("third")), Replace(row("old", a=3), etag)]),
-                lambda: len(shared.transact([Insert(row(partition="q"))])),
-            ],
-        )
-    assert found == [2, ConflictError, 1, PreconditionError, 1]
-    assert {key for key in keys(table) if key[0] not in "ab"} == {"new", "old"}
-    assert plain(table.get("p", "old"))["a"] == 2
-    assert table.get("q", "k") is not None
-    assert table.get("p", "a2") is None
 
 
 def test_too_many_operations_are_a_fault_of_ours(table: Table) -> None:
