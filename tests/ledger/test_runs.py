@@ -28,8 +28,9 @@ from shared.ledger.runs import Place, Runs
 from shared.ledger.stored_run import StoredRun
 from shared.settings import Settings
 from shared.storage.tables import Table
-from tests.fault_proxy import Answer, CutAnswer, Fault, LoseAnswer, Request, running_proxy
+from tests.fault_proxy import Answer, CutAnswer, Fault, LoseAnswer, running_proxy
 from tests.local_services import account_of
+from tests.one_request import is_transaction, together
 
 START = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 FAR = datetime(9999, 1, 1, tzinfo=UTC)
@@ -312,6 +313,23 @@ def test_a_write_whose_answer_is_lost_counts_once(
         assert sum(is_transaction(request) for request in proxy.requests) == 1
 
 
+def test_runs_saved_together_each_find_their_own_write_where_the_answer_is_lost(
+    azurite: Endpoints, table: Table
+) -> None:
+    ids = [f"r{number}" for number in range(10)]
+    runs = Runs(table, CLOCK)
+    stored = [replace(created(runs, run(run_id)), ledger_key=run_id) for run_id in ids]
+    with running_proxy(azurite.table) as proxy:
+        proxy.break_once(LoseAnswer(), is_transaction)
+        shared = Table(account_of(azurite, table=proxy.endpoint), table.name)
+        acts = [lambda each=each: numbered(Runs(shared, CLOCK), each, 1) for each in stored]
+        found = together(shared, acts, "contoso")
+        assert sum(is_transaction(request) for request in proxy.requests) == 1
+    assert found == [runs.get("Contoso", run_id) for run_id in ids]
+    later = [numbered(runs, replace(created(runs, run(f"{run_id}b")), ledger_key=run_id), 2) for run_id in ids]
+    assert [each.number for each in (*found, *later)] == [1] * 10 + [2] * 10
+
+
 def test_a_write_that_never_came_through_is_reported(azurite: Endpoints, table: Table) -> None:
     stored = created(Runs(table, CLOCK), run())
     with running_proxy(azurite.table) as proxy:
@@ -322,10 +340,6 @@ def test_a_write_that_never_came_through_is_reported(azurite: Endpoints, table: 
                 attempt()
     assert Runs(table, CLOCK).get("Contoso", "a") == stored
     assert Runs(table, CLOCK).get("Contoso", "new") is None
-
-
-def is_transaction(request: Request) -> bool:
-    return "$batch" in request.target
 
 
 SIGNS = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
