@@ -14,6 +14,7 @@ from honesty.draft import DirtyFile, line_ends
 from honesty.table import Values
 from shared.domain.errors import HubError
 from shared.domain.reject import RAW_LIMIT_BYTES, Reject
+from shared.ingest.lines_apart import LinesApart
 from shared.ingest.read_csv import CsvReader
 from shared.ingest.stage import header_of, read_rows, typed_rows
 from shared.ingest.type_rows import RowTyper
@@ -68,12 +69,12 @@ def _ingest(file: DirtyFile, settings: Settings, piece_bytes: int, outcome: Outc
     ledger = _Ledger()
     with (
         RowTyper(file.entity_type, file.mapping, header, "file.csv", "run", 0, NOW, settings) as typer,
-        typed_rows(ledger.watch(iter(reader)), typer) as typed,
+        typed_rows(ledger.watch(iter(reader)), apart := LinesApart(reader, typer)) as typed,
     ):
         for table, rejects in typed:
             outcome.rows += map(_hashable, zip(*[table.column(name).to_pylist() for name in names], strict=True))
             outcome.rejects += rejects
-    outcome.trouble = ledger.trouble(file, reader, header, outcome)
+    outcome.trouble = ledger.trouble(file, reader, header, apart.more, outcome)
 
 
 def _hashable(row: Values) -> Values:
@@ -97,9 +98,11 @@ class _Ledger:
             self._is_cut |= any(len(text) * 4 > RAW_LIMIT_BYTES for text in texts)
             yield batch
 
-    def trouble(self, file: DirtyFile, reader: CsvReader, header: list[str], outcome: Outcome) -> str | None:
+    def trouble(
+        self, file: DirtyFile, reader: CsvReader, header: list[str], apart: int, outcome: Outcome
+    ) -> str | None:
         kept, refused = len(outcome.rows), len(outcome.rejects)
-        if not self._read == reader.rows + reader.rejected == kept + refused:
+        if not self._read == reader.rows + reader.rejected == kept + refused - apart:
             return f"{self._read} rows were read, {kept} ingested and {refused} rejected"
         lines = self._lines + reader.blank_lines + reader.comment_lines + reader.skipped_lines
         if file.mapping.mapping_properties.has_header:

@@ -5,7 +5,7 @@ splits rows that are proven faster than anything else here. It must return as ma
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -39,10 +39,18 @@ class Rows:
     _ends: Offsets
     _text: TextStream
 
+    def text(self, row: int) -> bytes:
+        """UTF-8 text of row number `row` of this batch as it stands in the file."""
+        return self._source[int(self._starts[row]) : int(self._ends[row])]
+
     def raw(self, row: int) -> str:
-        """Text of row number `row` of this batch as it stands in the file, for a `Reject`."""
-        text = self._source[int(self._starts[row]) : int(self._ends[row])]
-        return self._text.show(text, RAW_LIMIT_BYTES)
+        """The same for a `Reject`."""
+        return self._text.show(self.text(row), RAW_LIMIT_BYTES)
+
+    def moved(self, lines: int) -> "Rows":
+        """The same rows so many lines further down."""
+        rejects = [replace(reject, line=reject.line + lines) for reject in self.rejects]
+        return replace(self, lines=self.lines + lines, rejects=rejects)
 
 
 class CellSplitter:

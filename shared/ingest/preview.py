@@ -62,6 +62,7 @@ def preview(
 def _first_rows(
     services: Services, source: Source, mapping: Mapping, entity_type: EntityType, wanted: int
 ) -> tuple[list[dict[str, Any]], list[Reject]]:
+    from shared.ingest.lines_apart import LinesApart
     from shared.ingest.type_rows import RowTyper
     from shared.lake.read import json_value
 
@@ -73,8 +74,9 @@ def _first_rows(
         return good, rejects
     now = services.clock.now()
     with RowTyper(entity_type, mapping, header, source.place, "preview", 0, now, services.settings) as typer:
+        apart = LinesApart(reader, typer)
         for batch in reader:
-            typed = typer.type(batch)
+            typed = apart.type(batch)
             rows = typed.table.slice(0, wanted - len(good)).to_pylist()
             good += [{name: json_value(value) for name, value in row.items()} for row in rows]
             rejects += batch.rejects + typed.rejects

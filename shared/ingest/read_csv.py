@@ -8,6 +8,7 @@ lost: the physical lines are counted twice.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +86,7 @@ class CsvReader:
         *,
         window_bytes: int,
         batch: tuple[int, int],
+        header: list[str] | None = None,
     ) -> None:
         self.text = text
         self.rows = self.rejected = 0
@@ -95,8 +97,8 @@ class CsvReader:
         self._careful = CarefulReader(dialect, limits)
         self._splitter = CellSplitter(dialect)
         self._batch = RowCollector(self._splitter, text)
-        self._header: list[str] | None = None
-        self._header_is_read = False
+        self._header = header
+        self._header_is_read = header is not None
         self._stretch = _SHORT_STRETCH
         self._careful_rows = 0
         self._scanned = 0
@@ -160,6 +162,19 @@ class CsvReader:
         if batch.rows or batch.rejects:
             yield self._give_out(header)
         self._cursor.check_lines()
+
+    def of_part(self, text: bytes) -> "CsvReader":
+        """A reader of some lines of this file, UTF-8 text, with the columns of the file."""
+        dialect = replace(self._dialect, encoding="utf-8", skip_rows=0)
+        stream = TextStream([text], dialect.encoding, gzipped=False, limits=self._limits)
+        batch = (self._batch_rows, self._batch_bytes)
+        return CsvReader(stream, dialect, self._limits, window_bytes=self._window, batch=batch, header=self._header)
+
+    def may_be_row(self, line: bytes) -> bool:
+        """Whether a line looks like a row of the file: without quotes, with as many cells as the header."""
+        quote = self._dialect.quote.encode()
+        cells = line.count(self._dialect.delimiter.encode()) + 1
+        return cells == len(self._header or []) and not (quote and quote in line)
 
     def _give_out(self, header: list[str]) -> Rows:
         self.rows += self._batch.rows

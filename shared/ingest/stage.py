@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from shared.ingest.csv_rows import Rows
+    from shared.ingest.lines_apart import LinesApart
     from shared.ingest.read_csv import CsvReader
-    from shared.ingest.type_rows import RowTyper
     from shared.lake.changes import Changes, UploadedPart
     from shared.lake.parts import Part
 
@@ -71,6 +71,7 @@ def stage_rows(
         DataError: the file is refused as a whole, or has more rejects than the mapping accepts.
         SkippedError: `EmptyBlob`. SupersededError: it was overwritten while it was read.
     """
+    from shared.ingest.lines_apart import LinesApart
     from shared.ingest.type_rows import RowTyper
     from shared.lake.parts import PartWriter
     from shared.lake.schema import changes_schema
@@ -82,7 +83,8 @@ def stage_rows(
         _outgoing(changes, run_id, holds_back=not entity_type.key_fields) as outgoing,
         RowTyper(entity_type, mapping, header, source.place, run_id, order, now, settings) as typer,
     ):
-        with typed_rows(iter(reader), typer) as typed:
+        apart = LinesApart(reader, typer)
+        with typed_rows(iter(reader), apart) as typed:
             for table, refused in typed:
                 rejects.add(refused)
                 writer.write(table)
@@ -92,7 +94,7 @@ def stage_rows(
         uploaded = outgoing.finish(writer.close(), settings)
     failpoint(FailPoint.PARTS_UPLOADED)
     rows = sum(sent.part.rows for sent in uploaded)
-    _check_counts(reader.rows + reader.rejected, rows, rejects.count)
+    _check_counts(reader.rows + reader.rejected + apart.more, rows, rejects.count)
     return Staged(uploaded, rows, {"ignoredColumns": ignored} if ignored else {})
 
 
@@ -167,9 +169,9 @@ def header_of(reader: "CsvReader") -> list[str]:
 
 
 @contextmanager
-def typed_rows(batches: "Iterator[Rows]", typer: "RowTyper") -> "Iterator[Iterator[tuple[pa.Table, list[Reject]]]]":
+def typed_rows(batches: "Iterator[Rows]", apart: "LinesApart") -> "Iterator[Iterator[tuple[pa.Table, list[Reject]]]]":
     """Reads and types side by side; gives the typed rows of each batch, and the rows refused in it."""
-    with ahead(batches) as read, ahead(_typed(typer, read)) as typed:
+    with ahead(batches) as read, ahead(_typed(apart, read)) as typed:
         yield typed
 
 
@@ -184,9 +186,9 @@ def limits_of(settings: Settings) -> CsvLimits:
     )
 
 
-def _typed(typer: "RowTyper", batches: "Iterator[Rows]") -> "Iterator[tuple[pa.Table, list[Reject]]]":
+def _typed(apart: "LinesApart", batches: "Iterator[Rows]") -> "Iterator[tuple[pa.Table, list[Reject]]]":
     for rows in batches:
-        typed = typer.type(rows)
+        typed = apart.type(rows)
         yield typed.table, rows.rejects + typed.rejects
 
 

@@ -33,10 +33,12 @@ class Typed:
     Attributes:
         table: the good rows in the schema of `changes`, in the order of the file.
         rejects: the others, ascending by line.
+        refused: number of each of them in the batch.
     """
 
     table: pa.Table
     rejects: list[Reject]
+    refused: list[int]
 
 
 class RowTyper:
@@ -92,7 +94,7 @@ class RowTyper:
         """Types a batch; each of its rows is in the table or among the rejects."""
         count = rows.cells.num_rows
         if not count:
-            return Typed(self._schema.empty_table(), [])
+            return Typed(self._schema.empty_table(), [], [])
         batch = pa.table({f"c{position}": rows.cells.column(position) for position in self._sql.positions})
         found = self._engine.run(batch)
         if found.num_rows != count:
@@ -103,11 +105,12 @@ class RowTyper:
             columns[column.field.field_name] = self._sql.value(number, rows.cells, found)
         refused = found.column("refused")
         if refused.null_count == count:
-            return Typed(self._table(columns, count), [])
+            return Typed(self._table(columns, count), [], [])
         good = refused.is_null()
         kept = pa.table(columns).filter(good)
         table = self._table({name: kept.column(name) for name in columns}, kept.num_rows)
-        return Typed(table, self._rejects(rows, refused))
+        at = np.flatnonzero(refused.is_valid().to_numpy()).tolist()
+        return Typed(table, self._rejects(rows, at, refused.drop_null()), at)
 
     def _table(self, columns: dict[str, pa.ChunkedArray], count: int) -> pa.Table:
         arrays = [
@@ -124,10 +127,9 @@ class RowTyper:
             self._repeated[field.name] = present
         return present.slice(0, count)
 
-    def _rejects(self, rows: Rows, refused: pa.ChunkedArray) -> list[Reject]:
-        at = np.flatnonzero(refused.is_valid().to_numpy())
+    def _rejects(self, rows: Rows, at: list[int], refused: pa.ChunkedArray) -> list[Reject]:
         rejects = []
-        for row, number in zip(at.tolist(), refused.drop_null().to_pylist(), strict=True):
+        for row, number in zip(at, refused.to_pylist(), strict=True):
             column, refusal = self._sql.refusals[number]
             rejects.append(Reject(int(rows.lines[row]), column, refusal.code, refusal.message, rows.raw(row)))
         return rejects

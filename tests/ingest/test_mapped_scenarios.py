@@ -9,6 +9,7 @@ import pytest
 from shared.domain.entity_types import EntityType, InteractionType, ProfileType
 from shared.domain.errors import DataError, HubError
 from shared.domain.mappings import Mapping
+from shared.ingest.lines_apart import LinesApart
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.stage import header_of, read_rows, typed_rows
 from shared.ingest.type_rows import RowTyper
@@ -44,7 +45,7 @@ def outcome(scenario: Path, folder: Path) -> dict[str, Any]:
         with (
             RejectFile(folder / "rejects.csv", mapping.mapping_properties.error_management) as written,
             RowTyper(entity_type, mapping, header, "a.csv", RUN, 7, NOW, Settings()) as typer,
-            typed_rows(iter(reader), typer) as typed,
+            typed_rows(iter(reader), LinesApart(reader, typer)) as typed,
         ):
             for table, refused in typed:
                 written.add(refused)

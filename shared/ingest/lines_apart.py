@@ -1,0 +1,86 @@
+"""Rows over several lines that are refused for a value: most often two stray quotes have glued rows together.
+
+Two stray quotes in the same column make one legal row out of all that lies between them. While its values fit, no
+reader can tell. Where one does not, the row is refused anyway: then its lines are read each by itself, and if they
+are good rows for the better part, they count as such.
+"""
+
+from dataclasses import replace
+
+import pyarrow as pa
+
+from shared.domain.reject import Reject
+from shared.ingest.bad_bytes import bad_bytes
+from shared.ingest.csv_rows import Rows
+from shared.ingest.explain_row import LINE_END
+from shared.ingest.read_csv import CsvReader
+from shared.ingest.type_rows import RowTyper, Typed
+from shared.lake.schema import LINE
+
+# Each costs milliseconds; a file that has more of them is to be mended as a whole.
+_MOST_IN_A_FILE = 1000
+_BOM = "\ufeff".encode()
+
+
+class LinesApart:
+    """Types the batches of one file, and takes rows apart that were refused for what quotes have glued.
+
+    Attributes:
+        more: rows and rejects that came out of rows taken apart, less those rows.
+    """
+
+    def __init__(self, reader: CsvReader, typer: RowTyper) -> None:
+        self.more = 0
+        self._reader = reader
+        self._typer = typer
+        self._left = _MOST_IN_A_FILE
+
+    def type(self, rows: Rows) -> Typed:
+        """Types a batch; as `RowTyper.type`."""
+        typed = self._typer.type(rows)
+        tables = [typed.table]
+        rejects: list[Reject] = []
+        for row, reject in zip(typed.refused, typed.rejects, strict=True):
+            apart = self._take_apart(rows, row) if self._left else None
+            if apart is None:
+                rejects.append(_with_lines(reject, rows.text(row)))
+                continue
+            self._left -= 1
+            self.more += apart.table.num_rows + len(apart.rejects) - 1
+            tables.append(apart.table)
+            rejects += apart.rejects
+        if len(tables) == 1:
+            return typed
+        return Typed(pa.concat_tables(tables).sort_by(LINE), rejects, [])
+
+    def _take_apart(self, rows: Rows, row: int) -> Typed | None:
+        """What the lines of a row are by themselves; None where they are no rows for the better part."""
+        text = rows.text(row)
+        opening = LINE_END.search(text)
+        following = LINE_END.search(text, opening.end()) if opening else None
+        if opening is None or following is None or not self._reader.may_be_row(text[opening.end() : following.start()]):
+            return None
+        if _BOM in text or bad_bytes(text).size:
+            return None
+        line = int(rows.lines[row])
+        first = self._read(text[: opening.start()], line - 1)
+        others = self._read(text[opening.end() :], line)
+        if first.table.num_rows or len(first.rejects) != 1 or others.table.num_rows < max(1, len(others.rejects)):
+            return None
+        return Typed(others.table, first.rejects + others.rejects, [])
+
+    def _read(self, text: bytes, lines_before: int) -> Typed:
+        tables, rejects = [], []
+        for batch in self._reader.of_part(text):
+            typed = self._typer.type(batch.moved(lines_before))
+            tables.append(typed.table)
+            rejects += sorted(batch.moved(lines_before).rejects + typed.rejects, key=lambda reject: reject.line)
+        return Typed(pa.concat_tables(tables), rejects, [])
+
+
+def _with_lines(reject: Reject, text: bytes) -> Reject:
+    """The reject, telling so where its row has more lines than the one that it names."""
+    further = len(LINE_END.findall(text))
+    if not further:
+        return reject
+    return replace(reject, message=f"{reject.message}; by its quotes, the row goes on to line {reject.line + further}")
