@@ -30,6 +30,13 @@ def running_vault(folder: Path, endpoints: Endpoints) -> Iterator[KeyVault]:
             vault.stop()
 
 
+@contextmanager
+def silent_service() -> Iterator[str]:
+    """The endpoint of a service that takes every connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
 def development(endpoints: Endpoints, vault_url: str = "", **more: Any) -> Settings:
     """Settings of the local stack."""
     return Settings(

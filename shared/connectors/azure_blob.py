@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from shared.connectors.check import Check
-from shared.domain.errors import HubError, RefusedError
+from shared.domain.errors import HubError, RefusedError, TransientError
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, account_from_secret
 from shared.storage.blobs import BlobContainer, container_names
@@ -43,9 +43,9 @@ def check(
         account = account_from_secret(text, settings)
     except HubError as error:
         return [*checks, Check("account", False, error.message)], None
-    checks.append(_check_account(account))
+    checks.append(_check_account(account.hurried()))
     if checks[-1].ok:
-        checks += [_check_container(account, name) for name in sorted(set(containers))]
+        checks += _check_containers(account.hurried(), sorted(set(containers)))
     return checks, account
 
 
@@ -67,10 +67,16 @@ def _check_account(account: StorageAccount) -> Check:
     return Check(name, True, f"the account {account.name!r} lets us in")
 
 
-def _check_container(account: StorageAccount, container: str) -> Check:
-    name = f"container {container}"
-    try:
-        next(BlobContainer(account, container).list(), None)
-    except HubError as error:
-        return Check(name, False, error.message)
-    return Check(name, True, f"the container {container!r} can be listed")
+def _check_containers(account: StorageAccount, containers: Iterable[str]) -> list[Check]:
+    checks = []
+    for container in containers:
+        name = f"container {container}"
+        try:
+            next(BlobContainer(account, container).list(), None)
+        except HubError as error:
+            checks.append(Check(name, False, error.message))
+            if isinstance(error, TransientError):
+                break  # each of the others would be waited for as long
+        else:
+            checks.append(Check(name, True, f"the container {container!r} can be listed"))
+    return checks

@@ -19,7 +19,7 @@ _LONG_LIVED = timedelta(days=90)
 def check(sas_uri: SecretStr, settings: Settings) -> list[Check]:
     """Tries a connection; nothing is left behind in the container."""
     try:
-        destination = DestinationContainer(sas_uri, settings)
+        destination = DestinationContainer(sas_uri, settings, is_hurried=True)
     except HubError as error:
         return [Check("signature", False, error.message)]
     sas = destination.sas

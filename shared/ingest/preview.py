@@ -87,7 +87,7 @@ def _first_rows(
 
 def _container(services: Services, hub: str, mapping: Stored[Mapping]) -> BlobContainer:
     connector = services.definitions.connector(hub, mapping.document.connector_name)
-    return BlobContainer(services.definitions.source_account(connector), mapping.document.container)
+    return BlobContainer(services.definitions.source_account(connector).hurried(), mapping.document.container)
 
 
 def _version(container: BlobContainer, mapping: Mapping, path: str | None) -> BlobVersion:

@@ -103,7 +103,7 @@ def _open(services: Services, hub: str, connector: str, blob: str) -> Source:
     account = services.definitions.source_account(services.definitions.connector(hub, connector))
     is_own = account.blob_endpoint == services.account.blob_endpoint
     name, path = place_of_blob(blob, account.name, is_own_account=is_own)
-    container = BlobContainer(account, name)
+    container = BlobContainer(account.hurried(), name)
     try:
         entry = container.properties(path)
     except RefusedError as error:

@@ -3,8 +3,9 @@
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -28,6 +29,7 @@ class StorageAccount:
 
     Attributes:
         client_id: of the user-assigned identity; None leaves the choice to the default chain.
+        is_hurried: whether somebody waits for the answer; see `hurried`.
     """
 
     name: str
@@ -36,6 +38,11 @@ class StorageAccount:
     table_endpoint: str | None = None
     connection_string: SecretStr | None = None
     client_id: str | None = None
+    is_hurried: bool = False
+
+    def hurried(self) -> Self:
+        """The same account for whoever waits for its answer: its blob service is given up after about 10 s."""
+        return replace(self, is_hurried=True)
 
     @cached_property
     def key(self) -> SecretStr | None:

@@ -25,6 +25,7 @@ RETRIES = 3
 _SOCKET_PIECE_BYTES = 1024**2  # the SDK's 4 KiB make reading a blob twice as dear, for the service as well
 _CONNECT_S = 10
 _READ_S = 60
+_HURRIED_S = 4
 _TABLE_READ_S = 8  # whoever waits for a definition or a run is better served by a 503 than by silence
 # A redirect would carry a signature or a token to wherever the answer says.
 TRANSPORT: dict[str, Any] = {
@@ -32,6 +33,9 @@ TRANSPORT: dict[str, Any] = {
     "read_timeout": _READ_S,
     "permit_redirects": False,
 }
+# Two tries of this length, for whoever waits for the answer: of a check, a preview, a vault.
+HURRIED_RETRIES = 1
+HURRIED_TRANSPORT: dict[str, Any] = {**TRANSPORT, "connection_timeout": _HURRIED_S, "read_timeout": _HURRIED_S}
 _SIGNATURE = re.compile(r"(sig=)[^&\s\"']+", re.IGNORECASE)
 
 
@@ -62,12 +66,15 @@ logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(l
 @lru_cache(maxsize=128)
 def blob_service(account: StorageAccount) -> BlobServiceClient:
     """The account's blob service."""
-    return BlobServiceClient(account.blob_endpoint, credential=credential(account), **_storage_options())
+    return BlobServiceClient(
+        account.blob_endpoint, credential=credential(account), **_storage_options(account.is_hurried)
+    )
 
 
-def sas_container(container_url: str, sas: str) -> ContainerClient:
-    """A container reached by a SAS of its own (without `?`)."""
-    return ContainerClient.from_container_url(container_url, credential=AzureSasCredential(sas), **_storage_options())
+def sas_container(container_url: str, sas: str, *, is_hurried: bool = False) -> ContainerClient:
+    """A container reached by a SAS of its own (without `?`); where it `is_hurried`, given up after about 10 s."""
+    options = _storage_options(is_hurried)
+    return ContainerClient.from_container_url(container_url, credential=AzureSasCredential(sas), **options)
 
 
 def queue_client(account: StorageAccount, name: str) -> "QueueClient":
@@ -118,10 +125,10 @@ def token_credential(client_id: str | None) -> TokenCredential:
     return ManagedIdentityCredential(client_id=client_id) if client_id else DefaultAzureCredential()
 
 
-def _storage_options() -> dict[str, Any]:
+def _storage_options(is_hurried: bool = False) -> dict[str, Any]:
     return {
-        **TRANSPORT,
-        "retry_policy": _Retry(retry_total=RETRIES),
+        **(HURRIED_TRANSPORT if is_hurried else TRANSPORT),
+        "retry_policy": _Retry(retry_total=HURRIED_RETRIES if is_hurried else RETRIES),
         "max_block_size": BLOCK_BYTES,
         "max_single_put_size": BLOCK_BYTES,
         "connection_data_block_size": _SOCKET_PIECE_BYTES,

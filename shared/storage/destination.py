@@ -26,14 +26,19 @@ _BLOCKS_AT_ONCE = 3
 
 
 class DestinationContainer:
-    """The container of an `outputBlobSASUri`; raises InvalidRequestError if that is none."""
+    """The container of an `outputBlobSASUri`; raises InvalidRequestError if that is none.
 
-    def __init__(self, sas_uri: SecretStr, settings: Settings) -> None:
+    Where it `is_hurried`, somebody waits for the answers, and a request is given up after about 10 s.
+    """
+
+    def __init__(self, sas_uri: SecretStr, settings: Settings, *, is_hurried: bool = False) -> None:
+        self._is_hurried = is_hurried
         self.sas: ContainerSas = read_container_sas(sas_uri, settings)
 
     @cached_property
     def _client(self) -> ContainerClient:
-        return sas_container(self.sas.container_url, self.sas.signature.get_secret_value())
+        signature = self.sas.signature.get_secret_value()
+        return sas_container(self.sas.container_url, signature, is_hurried=self._is_hurried)
 
     def list(self, prefix: str = "", metadata: bool = True) -> Iterator[BlobEntry]:
         """The blobs whose path starts with `prefix`, by path."""

@@ -27,7 +27,7 @@ from shared.domain.errors import (
 )
 from shared.settings import Settings
 from shared.storage.accounts import LOOPBACK
-from shared.storage.clients import RETRIES, TRANSPORT, token_credential
+from shared.storage.clients import HURRIED_RETRIES, HURRIED_TRANSPORT, RETRIES, token_credential
 
 logger = logging.getLogger(__name__)
 
@@ -162,8 +162,10 @@ def _vault_url(text: str, settings: Settings) -> str:
 
 def _client(vault: str, settings: Settings) -> SecretClient:
     options: dict[str, Any] = {
-        **TRANSPORT,
+        **HURRIED_TRANSPORT,
         "retry_total": RETRIES,
+        "retry_connect": HURRIED_RETRIES,
+        "retry_read": HURRIED_RETRIES,
         "retry_backoff_factor": 0.5,
         "retry_backoff_max": 10,
     }
@@ -182,7 +184,7 @@ class _LoopbackCredential(TokenCredential):
 
 class _ToLoopback(RequestsTransport):  # type: ignore[misc] # the SDK loads it by a module `__getattr__`
     def __init__(self, vault: str) -> None:
-        super().__init__()
+        super().__init__(**HURRIED_TRANSPORT)
         self._vault = vault
 
     def send(self, request: Any, **options: Any) -> Any:

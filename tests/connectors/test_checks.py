@@ -164,6 +164,19 @@ def test_a_source_is_tried_with_all_its_containers(
     assert account.name == ACCOUNT
 
 
+def test_containers_are_not_tried_one_after_the_other_where_the_account_falters(
+    azurite: Endpoints, vault: KeyVault, settings: Settings
+) -> None:
+    """Each would be waited for as long as the first."""
+    with running_proxy(azurite.blob) as proxy:
+        proxy.plan = lambda request: Answer(503, "ServerBusy") if "restype=container" in request.target else None
+        text = azurite.connection_string.replace(azurite.blob, proxy.endpoint)
+        checks, _ = source(vault, settings, text, ["one", "two", "three"])
+        asked = [request for request in proxy.requests if "restype=container" in request.target]
+    assert outcome(checks) == {"secret": True, "account": True, "container one": False}
+    assert len(asked) == 2, "a check repeats a request once"
+
+
 def test_a_source_with_the_wrong_key(azurite: Endpoints, vault: KeyVault, settings: Settings) -> None:
     text = azurite.connection_string.replace(ACCOUNT_KEY, "d3Jvbmc=")
     checks, account = source(vault, settings, text, ["inbox"])

@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +15,7 @@ from infra.local.key_vault import KeyVault
 from shared.domain.errors import InvalidRequestError, RefusedError, ThrottledError, UnavailableError
 from shared.settings import Settings
 from shared.storage.key_vault import Vaults
-from tests.local_services import running_vault
+from tests.local_services import running_vault, silent_service
 
 MARKER = "MARKER-5b0f"
 
@@ -231,6 +232,15 @@ def test_a_vault_in_trouble_is_asked_again(listener: Listener, status: int, erro
     with pytest.raises(error):
         listener.read()
     assert len(listener.seen) == 4
+
+
+def test_a_vault_that_never_answers_is_given_up_within_seconds() -> None:
+    with silent_service() as url:
+        vaults = Vaults(Settings(azure_functions_environment="Development", key_vault_url=url))
+        began = time.monotonic()
+        with pytest.raises(UnavailableError, match="cannot be reached"):
+            vaults.get(f"{url}/secrets/x")
+        assert time.monotonic() - began < 12
 
 
 def test_no_secret_is_logged(vaults: Vaults, name: str, caplog: pytest.LogCaptureFixture) -> None:
