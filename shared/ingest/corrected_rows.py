@@ -150,10 +150,17 @@ def _refuse(faults: Sequence[Fault]) -> None:
 
 
 def _line_column(header: Sequence[str], mapping: Mapping, run: Run) -> int | None:
-    """Position of the column that names rejects; a column `line` of the file itself is none."""
+    """Position of the column that names rejects; a column `line` of the file itself is none.
+
+    Raises:
+        DataError: `DuplicateColumn`, two columns would name them.
+    """
     mapped = {column.column_name for column in mapping.mapping_properties.structure}
-    if LINE_COLUMN in mapped or LINE_COLUMN in _ignored(run) or header.count(LINE_COLUMN) != 1:
+    if LINE_COLUMN in mapped or LINE_COLUMN in _ignored(run) or LINE_COLUMN not in header:
         return None
+    if header.count(LINE_COLUMN) > 1:
+        message = f"there is more than one column {LINE_COLUMN!r}, and it says which reject a row replaces; keep one"
+        raise DataError("DuplicateColumn", message)
     return header.index(LINE_COLUMN)
 
 

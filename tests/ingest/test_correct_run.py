@@ -343,6 +343,7 @@ def test_the_file_moves_when_its_last_row_is_in(world: World) -> None:
         ("id,name,age\n", ["EmptyCorrection"]),
         ("id,name\nb,Bob\n", ["MissingColumns"]),
         ("id,id,name,age\nb,b,Bob,2\n", ["DuplicateColumn"]),
+        ("line,id,name,age,line\n3,b,Bob,2,5\n", ["DuplicateColumn"]),
         ('id,name,age\nb,"Bob,2\nd,Dan\n', ["UnclosedQuote", "RowWidth"]),
         ("id,name,age\nb,Bob,2\nc,Cyd,3\nd,Dan,4\n", ["TooManyRows"]),
         ("line,id,name,age\n4,c,Cyd,3\n3,b,Bob,2\n,d,Dan,4\nx,d,Dan,4\n", ["UnknownLine", "NotALine", "NotALine"]),
@@ -366,7 +367,9 @@ def test_runs_that_have_nothing_to_correct(world: World) -> None:
         assert refused.value.code == code
 
 
-def test_a_column_line_of_the_file_itself_names_no_reject(world: World) -> None:
-    run = world.ingest("people/1.csv", "line,id,name,age\n70,b,Bob,none\n80,d,Dan,many\n")
-    done = world.correct(run, "line,id,name,age\n70,b,Bob,2\n")
+@pytest.mark.parametrize("columns", ["line", "line,line"])
+def test_a_column_line_of_the_file_itself_names_no_reject(world: World, columns: str) -> None:
+    seventy, eighty = (columns.replace("line", number) for number in ("70", "80"))
+    run = world.ingest("people/1.csv", f"{columns},id,name,age\n{seventy},b,Bob,none\n{eighty},d,Dan,many\n")
+    done = world.correct(run, f"{columns},id,name,age\n{seventy},b,Bob,2\n")
     assert (done.rows_ingested, [row[0] for row in world.rejects(run)]) == (1, ["3"])
