@@ -53,6 +53,8 @@ def place_faults(mapping: Mapping, account: str | None, *, is_own_account: bool)
     """
     properties = mapping.mapping_properties
     faults = [*_url_faults(properties.folder_path, _FOLDER, account)]
+    if leaves_its_container(mapping.prefix):
+        faults.append(_dotted(_FOLDER))
     if is_own_account and mapping.container in OWN_CONTAINERS:
         faults.append(_own_container(mapping.container, _FOLDER))
     operation = properties.complete_operation
@@ -63,6 +65,8 @@ def place_faults(mapping: Mapping, account: str | None, *, is_own_account: bool)
     container, prefix = split_folder(folder)
     if not re.fullmatch(r"[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]", container):
         faults.append(Fault("InvalidValue", _DESTINATION, "must be container[/prefix]"))
+    elif leaves_its_container(prefix):
+        faults.append(_dotted(_DESTINATION))
     elif is_own_account and container in OWN_CONTAINERS:
         faults.append(_own_container(container, _DESTINATION))
     elif _holds_the_folder(mapping, container, prefix):
@@ -88,7 +92,7 @@ def place_of_blob(blob: str, account: str, *, is_own_account: bool) -> tuple[str
     if not faults and not (is_container_name(container) and path):
         faults = [Fault("InvalidValue", _BLOB, "must be container/path, or the URL of a blob")]
     elif not faults and leaves_its_container(path):
-        faults = [Fault("InvalidValue", _BLOB, "must not hold `.` or `..` between slashes")]
+        faults = [_dotted(_BLOB)]
     elif is_own_account and container in OWN_CONTAINERS:
         faults.append(_own_container(container, _BLOB))
     if faults:
@@ -132,6 +136,10 @@ def _url_faults(folder: str, target: str, account: str | None) -> list[Fault]:
         message = f"this URL is not of the connector's account {account!r}; use container[/prefix]"
         return [Fault("InvalidValue", target, message)]
     return []
+
+
+def _dotted(target: str) -> Fault:
+    return Fault("InvalidValue", target, "must not hold `.` or `..` between slashes")
 
 
 def _own_container(container: str, target: str) -> Fault:

@@ -124,6 +124,7 @@ def test_formats_of_dates_that_are_understood(typed: Definitions, hub: str, spec
     [
         "inbox",
         "inbox/a/b/",
+        "inbox/.a/b../...",
         "https://devstoreaccount1.blob.core.windows.net/inbox/a",
         "http://127.0.0.1:10000/devstoreaccount1/inbox/a",
     ],
@@ -143,9 +144,13 @@ def test_folders_of_the_connectors_account(typed: Definitions, hub: str, folder:
         ("ftp://devstoreaccount1.blob.core.windows.net/inbox", "InvalidValue"),
         ("lake", "InvalidValue"),
         ("runs/contoso", "InvalidValue"),
+        ("inbox/../x", "InvalidValue"),
+        ("inbox/a/./b/", "InvalidValue"),
+        ("inbox/..", "InvalidValue"),
+        ("https://devstoreaccount1.blob.core.windows.net/inbox/%2e%2e/x", "InvalidValue"),
     ],
 )
-def test_folders_of_somebody_else(typed: Definitions, hub: str, folder: str, code: str) -> None:
+def test_folders_that_no_file_can_come_from(typed: Definitions, hub: str, folder: str, code: str) -> None:
     assert faults(typed, hub, mapping(folderPath=folder)) == [(code, FOLDER)]
 
 
@@ -191,9 +196,12 @@ def test_files_may_be_moved(typed: Definitions, hub: str, wanted: Mapping) -> No
         moved("runs"),
         moved("In Valid"),
         moved("https://other.blob.core.windows.net/done"),
+        moved("done/../x"),
+        moved("done/a/./b"),
+        moved("http://127.0.0.1:10000/devstoreaccount1/done/%2E"),
     ],
 )
-def test_files_must_not_be_moved_onto_the_mapping_itself(typed: Definitions, hub: str, wanted: Mapping) -> None:
+def test_places_that_no_file_may_be_moved_to(typed: Definitions, hub: str, wanted: Mapping) -> None:
     assert faults(typed, hub, wanted) == [("InvalidValue", DESTINATION)]
 
 
