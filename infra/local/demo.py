@@ -100,6 +100,8 @@ class Demo:
         self.wait("the run of the update", lambda: len(self.finished_runs()) == 3)
         self.tick(now + timedelta(minutes=15), "export_profiles")
         self.wait("the export of the changes", lambda: len(self.exported("Profile/")) == 2)
+        # A blob is there before the run that exported it is over.
+        self.wait("the end of all runs", lambda: not under_way(self.runs()))
 
     def tick(self, moment: datetime, *functions: str) -> None:
         """Sets the app's clock and lets timers fire."""
@@ -154,6 +156,11 @@ class Demo:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{what} did not come within {PATIENCE_S} s; runs: {json.dumps(self.runs())}")
             time.sleep(0.2)
+
+
+def under_way(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the runs that are not over."""
+    return [run for run in runs if run["state"] in {"Queued", "Running"}]
 
 
 def definitions(secret_url: str, partner_sas: str) -> list[tuple[str, dict[str, Any]]]:
