@@ -52,11 +52,11 @@ def choose_key(columns: list[Column], rows: int, wanted: EntityKind | None, coun
     """
     unique = sorted((column for column in columns if _is_unique(column, rows)), key=_rank)
     timestamp = _timestamp(columns)
-    kind, why = _kind(columns, unique, timestamp, wanted)
+    kind, why = _kind(columns, unique, timestamp, wanted) if rows else _kind_by_name(unique, wanted)
     notes = [f"entityType: {kind.value}, {why}"]
     key, why = _key(kind, columns, unique, rows, count_pair)
     notes.append(why)
-    if key and rows < _EVIDENCE_ROWS:
+    if key and 0 < rows < _EVIDENCE_ROWS:
         notes.append(f"the sample has {rows} rows only; see that the key is unique in all files to come")
     if kind is EntityKind.PROFILE:
         timestamp = None
@@ -83,12 +83,22 @@ def _kind(
     return EntityKind.PROFILE, f"since {listed([unique[0].name])} tells all rows apart"
 
 
+def _kind_by_name(unique: list[Column], wanted: EntityKind | None) -> tuple[EntityKind, str]:
+    """The kind where there is no row to go by."""
+    if wanted is not None:
+        return wanted, "as you said"
+    if not unique:
+        return EntityKind.INTERACTION, "since no column is called an id, and there is no row to go by"
+    return EntityKind.PROFILE, f"since {listed([unique[0].name])} is called an id; there is no row to go by"
+
+
 def _key(
     kind: EntityKind, columns: list[Column], unique: list[Column], rows: int, count_pair: CountPair
 ) -> tuple[list[Column], str]:
     is_profile = kind is EntityKind.PROFILE
     if unique and (is_profile or _is_trusted(unique[:1], rows)):
-        return unique[:1], f"key: {listed([unique[0].name])}, in which no cell is empty and none stands twice"
+        why = "in which no cell is empty and none stands twice" if rows else "by its name alone"
+        return unique[:1], f"key: {listed([unique[0].name])}, {why}"
     pair = None if unique else _unique_pair(columns, rows, count_pair)
     if pair is not None:
         names = listed(column.name for column in pair)
@@ -96,7 +106,8 @@ def _key(
     if not is_profile:
         return [], "key: none; without idPropertyNames the id is made from the row, so that equal rows all stay"
     best = min(columns, key=lambda column: (column.counted.empty > 0, column.kind not in _NAMING, *_rank(column)))
-    why = "no column or pair is unique, so rows with the same value become one profile"
+    why = "no column or pair is unique, so" if rows else "no column is called an id, and"
+    why += " rows with the same value become one profile"
     if best.counted.empty:
         why += ", and rows without one are refused"
     return [best], f"key: {listed([best.name])}, for want of a better one: {why}"

@@ -26,6 +26,11 @@ _UNDECODABLE = re.compile("[\udc80-\udcff]")
 # So much of the file is read once per delimiter.
 _TRIED_BYTES = 1 << 18
 _TRIED_ROWS = 2_000
+# So many lines may stand before the table, and so much of the file is read to see whether they do.
+_PREAMBLE_LINES = 10
+_PREAMBLE_BYTES = 1 << 14
+# One row that is as wide as the line before it may be chance.
+_PREAMBLE_ROWS = 2
 # A delimiter that splits fewer of the rows into as many cells as the header is none.
 _FITTING_SHARE = 0.9
 
@@ -75,9 +80,15 @@ def guess_format(
         notes.append(why)
         if changes["encoding"] != "utf-8":
             data = b"".join(TextStream([data], changes["encoding"]))
-    if "column_delimiter" not in known:
-        changes["column_delimiter"], why = _delimiter(data, given, settings, has_header=has_header)
+    is_given = "column_delimiter" in known
+    delimiters = [given.column_delimiter] if is_given else list(DELIMITERS)
+    trials = _trials(_whole_lines(data, _TRIED_BYTES), given, delimiters, settings, has_header=has_header)
+    if not is_given:
+        changes["column_delimiter"], why = _delimiter(trials)
         notes.append(why)
+    if not any(trial.fits for trial in trials):
+        head = _whole_lines(data, _PREAMBLE_BYTES)
+        notes += _note_on_preamble(head, given, trials, settings, has_header=has_header)
     return given.model_copy(update=changes), notes
 
 
@@ -116,17 +127,27 @@ def _encoding(data: bytes) -> tuple[str, str]:
     return _OLD_ENCODING, why
 
 
-def _delimiter(data: bytes, given: MappingFormat, settings: Settings, *, has_header: bool) -> tuple[str, str]:
-    if len(data) > _TRIED_BYTES:
-        # A last row that is cut would be refused.
-        end = max(data.rfind(b"\n", 0, _TRIED_BYTES), data.rfind(b"\r", 0, _TRIED_BYTES))
-        data = data[: end + 1 if end >= 0 else _TRIED_BYTES]
-    trials = [
-        trial
-        for delimiter in DELIMITERS
-        if (trial := _try(data, given, delimiter, settings, has_header=has_header)) is not None
-    ]
-    best = max((trial for trial in trials if trial.fits), key=lambda trial: (trial.width, trial.share), default=None)
+def _whole_lines(data: bytes, size: int) -> bytes:
+    """The first bytes without a last line that is cut: it would be refused."""
+    if len(data) <= size:
+        return data
+    end = max(data.rfind(b"\n", 0, size), data.rfind(b"\r", 0, size))
+    return data[: end + 1 if end >= 0 else size]
+
+
+def _trials(
+    data: bytes, given: MappingFormat, delimiters: list[str], settings: Settings, *, has_header: bool
+) -> list[Trial]:
+    tried = (_try(data, given, delimiter, settings, has_header=has_header) for delimiter in delimiters)
+    return [trial for trial in tried if trial is not None]
+
+
+def _best(trials: Iterable[Trial]) -> Trial | None:
+    return max((trial for trial in trials if trial.fits), key=lambda trial: (trial.width, trial.share), default=None)
+
+
+def _delimiter(trials: list[Trial]) -> tuple[str, str]:
+    best = _best(trials)
     if best is not None:
         others = [DELIMITERS[trial.delimiter] for trial in trials if trial.fits and trial is not best]
         or_else = f" ({' and '.join(others)} would do as well, with fewer columns)" if others else ""
@@ -145,6 +166,28 @@ def _delimiter(data: bytes, given: MappingFormat, settings: Settings, *, has_hea
         "than one cell each, so the file has one column, or another delimiter that you must declare"
     )
     return chosen, why
+
+
+def _note_on_preamble(
+    data: bytes, given: MappingFormat, trials: list[Trial], settings: Settings, *, has_header: bool
+) -> list[str]:
+    """Says so where the lines after the first ones are split evenly, and into more cells than these."""
+    widths = {trial.delimiter: trial.width for trial in trials}
+    for skipped in range(given.skip_rows + 1, given.skip_rows + 1 + _PREAMBLE_LINES):
+        form = given.model_copy(update={"skip_rows": skipped})
+        best = _best(
+            trial
+            for trial in _trials(data, form, list(widths), settings, has_header=has_header)
+            if trial.good >= _PREAMBLE_ROWS and trial.width > widths[trial.delimiter]
+        )
+        if best is not None:
+            name = DELIMITERS.get(best.delimiter, repr(best.delimiter))
+            why = (
+                f"skipRows: the first lines may be no part of the table: try format.skipRows {skipped}, "
+                f"with which {name} splits the rows into {best.width} cells each"
+            )
+            return [why]
+    return []
 
 
 def _try(data: bytes, given: MappingFormat, delimiter: str, settings: Settings, *, has_header: bool) -> Trial | None:

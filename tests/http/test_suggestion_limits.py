@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from tests.http.bodies import Body
 from tests.http.landing import Landing, noted, types
 
 
@@ -29,7 +30,64 @@ def test_a_header_only(landing: Landing) -> None:
     assert set(types(found).values()) == {"String"}
     assert found["type"]["body"]["strongIds"][0]["keyPropertyNames"] == ["Id"]
     noted(found, "no row to go by")
+    assert "'id' is called an id" in noted(found, "entityType")
+    assert noted(found, "key:") == "key: 'id', by its name alone"
+    for claim in ("tells all rows apart", "none stands twice", "is unique", "0 rows only"):
+        assert claim not in str(found["notes"])
     landing.check(found, 0)
+
+
+@pytest.mark.parametrize("options", [{}, {"entityType": "Profile"}])
+def test_a_header_without_an_id_only(landing: Landing, options: dict[str, str]) -> None:
+    found = landing.suggest("a.csv", "name,city\n", **options)
+    for claim in ("tells all rows apart", "none stands twice", "is unique", "0 rows only"):
+        assert claim not in str(found["notes"])
+    landing.check(found, 0)
+
+
+PREAMBLE = "Sales, by day\nof all shops\n\n"
+
+
+@pytest.mark.parametrize(
+    ("preamble", "delimiter", "options", "advised"),
+    [
+        (PREAMBLE, ",", {}, 2),
+        (PREAMBLE, ";", {}, 2),
+        (PREAMBLE, "\t", {"format": {"columnDelimiter": "\t"}}, 2),
+        (PREAMBLE, ",", {"format": {"skipRows": 1}}, 2),
+        ("one line\n", ",", {"hasHeader": False}, 1),
+        ("Report\n" * 10, ",", {}, 10),
+        ("Report\n" * 11, ",", {}, None),
+        (PREAMBLE, ",", {"format": {"skipRows": 3}}, None),
+        ("", ",", {}, None),
+    ],
+)
+def test_lines_before_the_table_are_noted(
+    landing: Landing, preamble: str, delimiter: str, options: Body, advised: int | None
+) -> None:
+    text = preamble + "id,v,w\n1,2,3\n4,5,6\n".replace(",", delimiter)
+    notes = [note for note in landing.suggest("a.csv", text, **options)["notes"] if note.startswith("skipRows")]
+    assert len(notes) == (advised is not None)
+    if advised is not None:
+        assert f"try format.skipRows {advised}," in notes[0]
+        form = options.get("format", {}) | {"skipRows": advised}
+        found = landing.suggest("a.csv", text, **options | {"format": form})
+        assert len(found["columns"]) == 3
+        landing.check(found, 2 + (options.get("hasHeader") is False))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name\nRoe, Ann\n",
+        "text\nno comma\none, comma\nand, two, of them\nnone\n",
+        "id,v,\n1,2\n3,4\n5,6\n",
+        "id\n1\n2\n3\n",
+    ],
+    ids=["one row", "prose", "wider header", "one column"],
+)
+def test_a_file_without_lines_before_its_table_has_no_such_note(landing: Landing, text: str) -> None:
+    assert "skipRows" not in str(landing.suggest("a.csv", text)["notes"])
 
 
 def test_a_file_without_header(landing: Landing) -> None:
