@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field as Property
-from pydantic import ValidationInfo, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from shared.domain.csv_dialect import CsvDialect, check_encoding
 from shared.domain.document import AnyCaseEnum, Document
@@ -92,14 +92,6 @@ class MappingFormat(Document):
     def _is_no_line_end(cls, value: str) -> str:
         if re.search(r'[\r\n"\x00]', value):
             raise ValueError("a delimiter must not hold a line end, a quote or NUL")
-        return value
-
-    @field_validator("array_separator")
-    @classmethod
-    def _is_no_escape(cls, value: str, info: ValidationInfo) -> str:
-        # What is stored stays readable: it can be looked at and replaced.
-        if value == "\\" and info.context != "stored":
-            raise ValueError("a backslash is the escape in arrays; use another separator")
         return value
 
     @field_validator("encoding")

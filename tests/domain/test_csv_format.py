@@ -54,7 +54,6 @@ def test_a_format_is_read_in_the_forms_that_clients_send() -> None:
         ({"quoteEscapeCharacter": "\\\\"}, "quoteEscapeCharacter"),
         ({"arraySeparator": ""}, "arraySeparator"),
         ({"arraySeparator": ";;"}, "arraySeparator"),
-        ({"arraySeparator": "\\"}, "arraySeparator"),
         ({"skipRows": -1}, "skipRows"),
         ({"skipRows": 100_001}, "skipRows"),
         ({"commentCharacter": "//"}, "commentCharacter"),
@@ -70,11 +69,6 @@ def test_a_fault_is_named_with_its_property(body: dict[str, Any], target: str) -
     with pytest.raises(InvalidRequestError) as caught:
         MappingFormat.from_request(body)
     assert [fault.target for fault in caught.value.details] == [target]
-
-
-def test_a_separator_that_an_earlier_release_took_is_still_read() -> None:
-    stored = MappingFormat().to_json() | {"arraySeparator": "\\"}
-    assert MappingFormat.from_stored(stored).array_separator == "\\"
 
 
 def test_all_faults_are_named_at_once() -> None:
