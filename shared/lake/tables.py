@@ -31,7 +31,8 @@ class DataFile:
 
     Attributes:
         path: below the table.
-        order: when it was committed, in ms since 1970; no two files of a table have the same.
+        order: when it was committed, in ms since 1970. No two files that one process commits have the same; where
+            several commit in the same millisecond, the path decides.
         low, high: bounds of its keys; None where the log has none.
         kind: value of the partition column `kind`, of states.
         refreshes: lowest and highest `refresh` in it, of states and kpis.

@@ -147,12 +147,13 @@ def test_racing_attempts_at_one_version_commit_it_once(lake: Lake, tmp_path: Pat
     assert rows_in(lake, lake.changes(HUB, customer)) == 1
 
 
-def test_racing_blobs_all_land_in_a_table_that_none_had_made(lake: Lake, tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", ["one", "many"])
+def test_racing_blobs_all_land_in_a_table_that_none_had_made(lake: Lake, tmp_path: Path, processes: str) -> None:
     customer = profile_type()
     start = threading.Barrier(6)
 
     def attempt(index: int) -> bool:
-        process = another_process(lake)
+        process = lake if processes == "one" else another_process(lake)
         start.wait()
         return ingest(process, customer, [{"_key": f"{index}", "Name": "Ada"}], tmp_path)
 
@@ -162,7 +163,9 @@ def test_racing_blobs_all_land_in_a_table_that_none_had_made(lake: Lake, tmp_pat
     snapshot = open_snapshot(lake, lake.changes(HUB, customer).table)
     assert snapshot is not None
     assert sum(file.rows for file in snapshot.files) == 6
-    assert len({file.order for file in snapshot.files}) == 6
+    if processes == "one":
+        assert len({file.order for file in snapshot.files}) == 6
+    assert len({(file.order, file.path) for file in snapshot.files}) == 6
     assert read_commits(lake, snapshot.table, -1, 0)[0].added == []
 
 
