@@ -54,7 +54,7 @@ def place_faults(mapping: Mapping, account: str | None, *, is_own_account: bool)
     properties = mapping.mapping_properties
     faults = [*_url_faults(properties.folder_path, _FOLDER, account)]
     if leaves_its_container(mapping.prefix):
-        faults.append(_dotted(_FOLDER))
+        faults.append(dotted(_FOLDER))
     if is_own_account and mapping.container in OWN_CONTAINERS:
         faults.append(_own_container(mapping.container, _FOLDER))
     operation = properties.complete_operation
@@ -66,7 +66,7 @@ def place_faults(mapping: Mapping, account: str | None, *, is_own_account: bool)
     if not re.fullmatch(r"[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]", container):
         faults.append(Fault("InvalidValue", _DESTINATION, "must be container[/prefix]"))
     elif leaves_its_container(prefix):
-        faults.append(_dotted(_DESTINATION))
+        faults.append(dotted(_DESTINATION))
     elif is_own_account and container in OWN_CONTAINERS:
         faults.append(_own_container(container, _DESTINATION))
     elif _holds_the_folder(mapping, container, prefix):
@@ -92,7 +92,7 @@ def place_of_blob(blob: str, account: str, *, is_own_account: bool) -> tuple[str
     if not faults and not (is_container_name(container) and path):
         faults = [Fault("InvalidValue", _BLOB, "must be container/path, or the URL of a blob")]
     elif not faults and leaves_its_container(path):
-        faults = [_dotted(_BLOB)]
+        faults = [dotted(_BLOB)]
     elif is_own_account and container in OWN_CONTAINERS:
         faults.append(_own_container(container, _BLOB))
     if faults:
@@ -138,7 +138,8 @@ def _url_faults(folder: str, target: str, account: str | None) -> list[Fault]:
     return []
 
 
-def _dotted(target: str) -> Fault:
+def dotted(target: str) -> Fault:
+    """The fault of a path that leaves its container."""
     return Fault("InvalidValue", target, "must not hold `.` or `..` between slashes")
 
 

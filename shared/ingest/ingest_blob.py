@@ -178,14 +178,15 @@ def _stage_and_commit(
         if rejects.count:
             services.run_files.upload_file(rejects_path(attempt.hub, attempt.run.run_id), rejects.path)
             failpoint(FailPoint.REJECTS_STORED)
-    if outcome.error is None:
-        try:
-            number = attempt.note_staged(outcome, place)
-        except CommitConflictError:
-            source.check_current()  # most likely it was overwritten
-            raise
-        failpoint(FailPoint.COUNTS_NOTED)
-    if outcome.error is None and staged.rows:
+    if outcome.error is not None:
+        return outcome
+    try:
+        number = attempt.note_staged(outcome, place)
+    except CommitConflictError:
+        source.check_current()  # most likely it was overwritten
+        raise
+    failpoint(FailPoint.COUNTS_NOTED)
+    if staged.rows:
         # Looked at once more, now that the version has its number: who finds a newer one there comes later in the
         # numbers, and an overwritten version must not come in after the one that overwrote it.
         source.check_current()

@@ -5,7 +5,7 @@ reader can tell. Where one does not, the row is refused anyway: then its lines a
 are good rows for the better part, they count as such.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -14,7 +14,7 @@ from shared.ingest.bad_bytes import bad_bytes
 from shared.ingest.csv_rows import Rows
 from shared.ingest.explain_row import LINE_END
 from shared.ingest.read_csv import CsvReader
-from shared.ingest.type_rows import RowTyper, Typed
+from shared.ingest.type_rows import RowTyper
 from shared.lake.schema import LINE
 
 # Each costs milliseconds; a file that has more of them is to be mended as a whole.
@@ -35,25 +35,24 @@ class LinesApart:
         self._typer = typer
         self._left = _MOST_IN_A_FILE
 
-    def type(self, rows: Rows) -> Typed:
-        """Types a batch; as `RowTyper.type`."""
+    def type(self, rows: Rows) -> tuple[pa.Table, list[Reject]]:
+        """The good rows of a batch, in the order of the file, and all that are refused in its part of the file."""
         typed = self._typer.type(rows)
         tables = [typed.table]
-        rejects: list[Reject] = []
+        rejects = list(rows.rejects)
         for row, reject in zip(typed.refused, typed.rejects, strict=True):
             apart = self._take_apart(rows, row) if self._left else None
             if apart is None:
                 rejects.append(_with_lines(reject, rows.text(row)))
                 continue
             self._left -= 1
-            self.more += apart.table.num_rows + len(apart.rejects) - 1
-            tables.append(apart.table)
+            self.more += apart.rows + len(apart.rejects) - 1
+            tables += apart.tables
             rejects += apart.rejects
-        if len(tables) == 1:
-            return typed
-        return Typed(pa.concat_tables(tables).sort_by(LINE), rejects, [])
+        table = typed.table if len(tables) == 1 else pa.concat_tables(tables).sort_by(LINE)
+        return table, rejects
 
-    def _take_apart(self, rows: Rows, row: int) -> Typed | None:
+    def _take_apart(self, rows: Rows, row: int) -> "_Apart | None":
         """What the lines of a row are by themselves; None where they are no rows for the better part."""
         text = rows.text(row)
         opening = LINE_END.search(text)
@@ -65,17 +64,30 @@ class LinesApart:
         line = int(rows.lines[row])
         first = self._read(text[: opening.start()], line - 1)
         others = self._read(text[opening.end() :], line)
-        if first.table.num_rows or len(first.rejects) != 1 or others.table.num_rows < max(1, len(others.rejects)):
+        if first.rows or len(first.rejects) != 1 or others.rows < max(1, len(others.rejects)):
             return None
-        return Typed(others.table, first.rejects + others.rejects, [])
+        return _Apart(others.tables, first.rejects + others.rejects)
 
-    def _read(self, text: bytes, lines_before: int) -> Typed:
-        tables, rejects = [], []
+    def _read(self, text: bytes, lines_before: int) -> "_Apart":
+        found = _Apart([], [])
         for batch in self._reader.of_part(text):
-            typed = self._typer.type(batch.moved(lines_before))
-            tables.append(typed.table)
-            rejects += sorted(batch.moved(lines_before).rejects + typed.rejects, key=lambda reject: reject.line)
-        return Typed(pa.concat_tables(tables), rejects, [])
+            moved = batch.moved(lines_before)
+            typed = self._typer.type(moved)
+            found.tables.append(typed.table)
+            found.rejects.extend(sorted(moved.rejects + typed.rejects, key=lambda reject: reject.line))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Apart:
+    """What some lines are by themselves."""
+
+    tables: list[pa.Table]
+    rejects: list[Reject]
+
+    @property
+    def rows(self) -> int:
+        return sum(table.num_rows for table in self.tables)
 
 
 def _with_lines(reject: Reject, text: bytes) -> Reject:

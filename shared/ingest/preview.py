@@ -3,10 +3,11 @@
 from typing import Any
 
 from shared.app import Services
+from shared.definitions.mapping_rules import dotted
 from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion, leaves_its_container
 from shared.domain.entity_types import EntityType
-from shared.domain.errors import Fault, InvalidRequestError, NotFoundError
+from shared.domain.errors import InvalidRequestError, NotFoundError
 from shared.domain.mappings import Mapping
 from shared.domain.reject import Reject
 from shared.ingest.source import Source
@@ -76,10 +77,10 @@ def _first_rows(
     with RowTyper(entity_type, mapping, header, source.place, "preview", 0, now, services.settings) as typer:
         apart = LinesApart(reader, typer)
         for batch in reader:
-            typed = apart.type(batch)
-            rows = typed.table.slice(0, wanted - len(good)).to_pylist()
+            table, refused = apart.type(batch)
+            rows = table.slice(0, wanted - len(good)).to_pylist()
             good += [{name: json_value(value) for name, value in row.items()} for row in rows]
-            rejects += batch.rejects + typed.rejects
+            rejects += refused
             if len(good) >= wanted or len(rejects) >= wanted:
                 break
     return good, sorted(rejects, key=lambda reject: reject.line)[:wanted]
@@ -93,7 +94,7 @@ def _container(services: Services, hub: str, mapping: Stored[Mapping]) -> BlobCo
 def _version(container: BlobContainer, mapping: Mapping, path: str | None) -> BlobVersion:
     if path is not None:
         if leaves_its_container(path):
-            raise InvalidRequestError([Fault("InvalidValue", "blob", "must not hold `.` or `..` between slashes")])
+            raise InvalidRequestError([dotted("blob")])
         entry = container.properties(path)
         return BlobVersion(mapping.container, entry.path, entry.etag, entry.size)
     matching = (

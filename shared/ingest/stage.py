@@ -171,7 +171,7 @@ def header_of(reader: "CsvReader") -> list[str]:
 @contextmanager
 def typed_rows(batches: "Iterator[Rows]", apart: "LinesApart") -> "Iterator[Iterator[tuple[pa.Table, list[Reject]]]]":
     """Reads and types side by side; gives the typed rows of each batch, and the rows refused in it."""
-    with ahead(batches) as read, ahead(_typed(apart, read)) as typed:
+    with ahead(batches) as read, ahead(map(apart.type, read)) as typed:
         yield typed
 
 
@@ -184,12 +184,6 @@ def limits_of(settings: Settings) -> CsvLimits:
         max_blob_bytes=settings.max_blob_bytes,
         max_gzip_ratio=settings.max_gzip_ratio,
     )
-
-
-def _typed(apart: "LinesApart", batches: "Iterator[Rows]") -> "Iterator[tuple[pa.Table, list[Reject]]]":
-    for rows in batches:
-        typed = apart.type(rows)
-        yield typed.table, rows.rejects + typed.rejects
 
 
 def _check_counts(read: int, staged: int, refused: int) -> None:

@@ -25,6 +25,7 @@ MAPPING = Mapping.from_request(
         "entityTypeName": "Thing",
         "mappingProperties": {
             "folderPath": "inbox",
+            "format": {"commentCharacter": "#"},
             "errorManagement": {"errorManagementType": "RejectAndContinue"},
             "structure": [
                 {"propertyName": "Word", "columnName": "word"},
@@ -96,3 +97,9 @@ def test_values_that_fit_are_one_cell() -> None:
     rows, rejects = read('word,count\n"a,1\nb,2\nc",3\n')
     assert rows == [(2, 3)]
     assert rejects == []
+
+
+def test_a_glued_row_of_comments_alone_is_refused() -> None:
+    rows, rejects = read('word,count\na,"1\n#b,2\n#c"\nd,4\n')
+    assert rows == [(5, 4)]
+    assert [(reject.line, reject.code) for reject in rejects] == [(2, "NotAnInteger")]
