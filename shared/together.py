@@ -9,6 +9,7 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 from shared.domain.errors import AccountingError, UnavailableError
 
@@ -89,6 +90,27 @@ class Line[Item: Waiting[Any]]:
             with self._changed:
                 self._is_busy = False
                 self._changed.notify_all()
+
+
+class Lines[Item: Waiting[Any]]:
+    """A line for each of many things. It lasts while a thread stands in it, so there are never more than threads."""
+
+    def __init__(self, most: int) -> None:
+        """
+        Args:
+            most: how many of one line are done together at most.
+        """
+        self._most = most
+        self._lines: WeakValueDictionary[str, Line[Item]] = WeakValueDictionary()
+        self._finding = threading.Lock()
+
+    def line(self, key: str) -> Line[Item]:
+        """The line before the thing of this key."""
+        with self._finding:
+            line = self._lines.get(key)
+            if line is None:
+                line = self._lines[key] = Line(self._most)
+            return line
 
 
 def _settle[Item: Waiting[Any]](together: list[Item], settle_all: Callable[[list[Item]], None]) -> None:

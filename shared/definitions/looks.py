@@ -4,31 +4,20 @@ Every change of a hub's definitions replaces the row `guard` of its partition. S
 all that was read earlier still holds. Blob versions come by the thousand, and definitions change once in a while.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import lru_cache
 from threading import local
 from typing import Any, cast
 
 from shared.storage.tables import ETAG, Table
-from shared.together import Line, Waiting
+from shared.together import Lines, Waiting
+
+# What was read of a partition since its guard had an ETag, by key.
+type _Seen = dict[str, Any]
 
 _PARTITIONS = 256
 _LOOK_TOGETHER = 64
-
-
-class _Seen:
-    """What was read of a partition since its guard had an ETag; None where it has no guard."""
-
-    def __init__(self, etag: str | None) -> None:
-        self.etag = etag
-        self.found: dict[str, Any] = {}
-
-
-@dataclass(slots=True)
-class _Look(Waiting[_Seen]):
-    partition: str
 
 
 class Looks:
@@ -42,8 +31,9 @@ class Looks:
     def __init__(self, table: Table, guard: str) -> None:
         self._table = table
         self._guard = guard
-        self._kept: OrderedDict[str, _Seen] = OrderedDict()
-        self._line: Line[_Look] = Line(most=_LOOK_TOGETHER)
+        # By partition and ETag of its guard; what an earlier ETag stood for falls out in time.
+        self._kept: Callable[[str, str], _Seen] = lru_cache(_PARTITIONS)(lambda _partition, _etag: {})
+        self._lines: Lines[Waiting[_Seen]] = Lines(most=_LOOK_TOGETHER)
         self._present = local()
 
     @property
@@ -77,35 +67,22 @@ class Looks:
         seen = partitions.get(partition)
         if seen is None:
             seen = partitions[partition] = self._look(partition)
-        if key not in seen.found:
+        if key not in seen:
             # Read after the guard was, so it is not older than the guard says.
-            seen.found[key] = read()
-        return cast("T", seen.found[key])
+            seen[key] = read()
+        return cast("T", seen[key])
 
     def _of_thread(self) -> dict[str, _Seen] | None:
         return getattr(self._present, "partitions", None)
 
     def _look(self, partition: str) -> _Seen:
-        look = _Look(partition)
-        self._line.settle(look, self._look_for_all)
+        look: Waiting[_Seen] = Waiting()
+        self._lines.line(partition).settle(look, lambda looks: self._look_for_all(partition, looks))
         return look.outcome()
 
-    def _look_for_all(self, looks: list[_Look]) -> None:
-        """One request for each partition: it begins after every one of these looks did."""
-        found: dict[str, _Seen] = {}
-        for look in looks:
-            if look.partition not in found:
-                found[look.partition] = self._seen_at(look.partition)
-            look.result = found[look.partition]
-
-    def _seen_at(self, partition: str) -> _Seen:
+    def _look_for_all(self, partition: str, looks: list[Waiting[_Seen]]) -> None:
+        """One request, which begins after every one of these looks did."""
         guard = self._table.get(partition, self._guard)
-        if guard is None:
-            return _Seen(None)
-        kept = self._kept.get(partition)
-        if kept is None or kept.etag != guard[ETAG]:
-            kept = self._kept[partition] = _Seen(guard[ETAG])
-        self._kept.move_to_end(partition)
-        if len(self._kept) > _PARTITIONS:
-            self._kept.popitem(last=False)
-        return kept
+        seen = {} if guard is None else self._kept(partition, guard[ETAG])
+        for look in looks:
+            look.result = seen

@@ -3,9 +3,9 @@
 Both libraries get their access from the hub's `StorageAccount`.
 """
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from shared.domain.entity_types import EntityKind, EntityType
@@ -17,7 +17,7 @@ from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
 from shared.storage.blobs import BlobContainer
 from shared.storage.object_store import is_http, object_store, storage_token
-from shared.together import Line
+from shared.together import Line, Lines
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -40,9 +40,7 @@ class Lake:
     def __init__(self, account: StorageAccount, settings: Settings, container: str = CONTAINER_LAKE) -> None:
         self.settings = settings
         self._account = account
-        self._lines: dict[str, Line[Arrival]] = {}
-        self._known: dict[str, KnownTable] = {}
-        self._changing = Lock()
+        self._lines: Lines[Arrival] = Lines(most=_COMMITTED_TOGETHER)
         self._container = container
 
     @cached_property
@@ -71,18 +69,14 @@ class Lake:
 
     def commit_line(self, table: str) -> "Line[Arrival]":
         """The line of this process before a table's log."""
-        return self._lines.setdefault(table, Line(most=_COMMITTED_TOGETHER))
+        return self._lines.line(table)
 
-    def known_table(self, table: str) -> "KnownTable":
-        """What this process knows of a table."""
+    @cached_property
+    def known_table(self) -> "Callable[[str], KnownTable]":
+        """Gives what this process knows of a table, by its path."""
         from shared.lake.known_table import KnownTable
 
-        with self._changing:
-            known = self._known.pop(table) if table in self._known else KnownTable(self, table)
-            self._known[table] = known
-            if len(self._known) > _KNOWN_TABLES:
-                del self._known[next(iter(self._known))]
-        return known
+        return lru_cache(_KNOWN_TABLES)(partial(KnownTable, self))
 
     def open(self, table: str, version: int | None = None) -> "DeltaTable | None":
         """The table at its newest version, or at one of the past; None where there is none.

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
-from weakref import WeakValueDictionary
 
 from shared.domain.errors import TransientError
 from shared.storage.translate import is_denial
-from shared.together import Line, Waiting
+from shared.together import Line, Lines, Waiting
 
 MOST_OPERATIONS = 100
 # The service takes 4 MiB at once; texts grow on their way.
@@ -39,17 +37,11 @@ class Transactions:
 
     def __init__(self, send: Callable[[list[Any]], list[str]]) -> None:
         self._send = send
-        # A line lasts for as long as a thread stands in it, so there are never more lines than threads.
-        self._lines: WeakValueDictionary[str, Line[Transaction]] = WeakValueDictionary()
-        self._finding = Lock()
+        self._lines: Lines[Transaction] = Lines(most=MOST_OPERATIONS)
 
     def line(self, partition: str) -> Line[Transaction]:
         """Where transactions on a partition wait while one is on its way, to go together in the next request."""
-        with self._finding:
-            line = self._lines.get(partition)
-            if line is None:
-                line = self._lines[partition] = Line(most=MOST_OPERATIONS)
-            return line
+        return self._lines.line(partition)
 
     def carry_out(self, partition: str, transaction: Transaction) -> list[str]:
         """Carries a transaction out, with those of other threads on the same partition.
