@@ -33,6 +33,7 @@ def ahead[Item](items: Iterator[Item], depth: int = 1) -> Iterator[Iterator[Item
             for item in items:
                 if not put(item):
                     return
+                del item  # it may be large, and the next one takes a while
             put(_END)
         except BaseException as error:
             put(_Failure(error))
@@ -42,6 +43,7 @@ def ahead[Item](items: Iterator[Item], depth: int = 1) -> Iterator[Iterator[Item
             if isinstance(item, _Failure):
                 raise item.error
             yield item  # type: ignore[misc]
+            del item
 
     thread = threading.Thread(target=run, name="ingest-ahead", daemon=True)
     thread.start()

@@ -180,7 +180,9 @@ class RowCollector:
     def take(self, header: Sequence[str]) -> Rows:
         """Makes a batch of what is collected, and begins the next."""
         source = b"".join(self._source)
+        self._source.clear()
         proven = source if self._as_is else b"".join(self._proven)
+        self._proven.clear()
         cells = self._splitter.split(proven, self.rows, header)
         batch = Rows(
             cells,

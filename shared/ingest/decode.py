@@ -93,6 +93,11 @@ class TextStream:
         return self.encoding not in _UTF8
 
     def __iter__(self) -> Iterator[bytes]:
+        pieces = self._without_mark()
+        yield from filter(None, self._transcode(pieces) if self.transcoded else pieces)
+
+    def _without_mark(self) -> Iterator[bytes]:
+        """The bytes behind the byte order mark, which says what the encoding is."""
         head = b""
         for chunk in self._chunks:
             head += chunk
@@ -103,8 +108,7 @@ class TextStream:
                 self.encoding = encoding
                 head = head[len(mark) :]
                 break
-        pieces = chain((head,), self._chunks)
-        yield from filter(None, self._transcode(pieces) if self.transcoded else pieces)
+        return chain((head,), self._chunks)
 
     def _transcode(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         wide = self.encoding.startswith(("utf-16", "utf-32"))

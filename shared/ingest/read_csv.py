@@ -28,7 +28,7 @@ type Flags = npt.NDArray[np.bool_]
 
 WINDOW_BYTES = 1 << 20
 BATCH_ROWS = 1 << 16
-BATCH_BYTES = 5 << 20
+BATCH_BYTES = 3 << 20
 # After a fault the scan starts with a small window, because what lies behind the next fault is scanned twice.
 _SMALL_WINDOW = 1 << 14
 # Rows that the careful reader reads after a fault: few at first, more as long as the scan does not get far.

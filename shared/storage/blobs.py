@@ -133,8 +133,11 @@ class BlobContainer:
         """The bytes of one version of a blob, in order; as `open`, which happens with the first of them."""
         opened = self.open(path, etag, chunk_bytes)
         if opened is not None:
-            yield opened.first
-            yield from opened.rest
+            first, rest = opened.first, opened.rest
+            del opened
+            yield first
+            del first  # megabytes, for as long as the rest is read
+            yield from rest
 
     def open(self, path: str, etag: str, chunk_bytes: int = BLOCK_BYTES) -> OpenBlob | None:
         """The first bytes of one version of a blob, and all that follow, read a few pieces ahead.

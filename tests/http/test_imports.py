@@ -86,3 +86,9 @@ def test_only_data_and_preview_load_the_engines(azurite: Endpoints, vault: KeyVa
     assert [entry[2] for entry in found] == [*(status for *_, status in light), 200]
     assert {f"{method} {path}": heavy for method, path, _, heavy in found[:-1] if heavy} == {}
     assert "duckdb" in found[-1][3]
+
+
+def test_the_app_chooses_the_allocator_before_anything_loads_arrow() -> None:
+    program = "import function_app, pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["jemalloc"]
