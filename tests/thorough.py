@@ -10,5 +10,5 @@ only_thorough = pytest.mark.skipif(not THOROUGH, reason="long: make test-all run
 
 
 def examples(many: int) -> int:
-    """`many` examples of a property in a thorough run, a third of them otherwise."""
-    return many if THOROUGH else max(4, many // 3)
+    """`many` examples of a property in a thorough run, a quarter of them otherwise."""
+    return many if THOROUGH else max(3, many // 4)

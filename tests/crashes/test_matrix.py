@@ -11,13 +11,7 @@ from tests.crashes.story import Kill
 from tests.local_services import running_vault
 from tests.thorough import THOROUGH
 
-SOME = [
-    FailPoint.RUN_RECORDED,
-    FailPoint.COUNTS_NOTED,
-    FailPoint.ROWS_COMMITTED,
-    FailPoint.CORRECTION_COMMITTED,
-    FailPoint.BLOCKS_STAGED,
-]
+SOME = [FailPoint.ROWS_COMMITTED, FailPoint.CORRECTION_COMMITTED, FailPoint.BLOCKS_STAGED]
 POINTS = list(FailPoint) if THOROUGH else SOME
 
 

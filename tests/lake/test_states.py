@@ -281,16 +281,15 @@ def test_pages_and_conditions_see_pending_and_merged_rows_alike(lake: Lake, tmp_
     assert instances(lake, HUB, CUSTOMER, None, 2, "k2998").next_key is None
 
 
-@pytest.mark.parametrize(
-    "key", ["", "é\U0001f600", "it's", 'quo"te', "a\\b", "x" * 5000, "x" * 4999 + "y", "%_", "\U0010ffff" * 70]
-)
-def test_every_key_is_found(lake: Lake, tmp_path: Path, key: str) -> None:
-    ingest(lake, CUSTOMER, [{"_key": key, "Name": "Ada"}, {"_key": "other"}], tmp_path)
+def test_every_key_is_found(lake: Lake, tmp_path: Path) -> None:
+    keys = ["", "é\U0001f600", "it's", 'quo"te', "a\\b", "x" * 5000, "x" * 4999 + "y", "%_", "\U0010ffff" * 70]
+    ingest(lake, CUSTOMER, [{"_key": key, "Name": f"Ada {number}"} for number, key in enumerate(keys)], tmp_path)
     for _ in ("pending", "slot", "base"):
-        found = instance(lake, HUB, CUSTOMER, key)
-        assert found is not None
-        assert found["Name"] == "Ada"
-        assert instance(lake, HUB, CUSTOMER, key + "z") is None
+        for number, key in enumerate(keys):
+            found = instance(lake, HUB, CUSTOMER, key)
+            assert found is not None
+            assert found["Name"] == f"Ada {number}"
+            assert instance(lake, HUB, CUSTOMER, key + "z") is None
         maintain(lake, HUB, CUSTOMER, NOW + timedelta(days=30), 21)
 
 

@@ -241,7 +241,7 @@ def test_every_row_is_in_once_whatever_happens(storage: FaultyStorage, tmp_path:
         run_state_machine_as_test(
             lambda: Ingestion(storage, vault.url, tmp_path),  # type: ignore[arg-type]
             settings=examples_of(
-                max_examples=100 if THOROUGH else 3,
+                max_examples=100 if THOROUGH else 2,
                 stateful_step_count=30 if THOROUGH else 12,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
