@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from shared.domain.errors import CommitConflictError, FatalError, UnavailableError
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# A checkpoint that storage refuses comes as the same kind of error as a log that cannot be read.
+_REQUEST_FAILED = re.compile(r"Error performing [A-Z]+ ")
 
 
 @contextmanager
@@ -29,6 +31,8 @@ def translated(path: str) -> Iterator[None]:
         message = f"another writer changed {path} meanwhile ({_first_line(error)})"
         raise CommitConflictError("CommitConflict", message, path) from None
     except DeltaError as error:
+        if _REQUEST_FAILED.search(str(error)) and " not found: " not in str(error):
+            raise _unavailable(path, error) from None
         raise FatalError(
             "TableDamaged",
             f"{path} in the container lake is no Delta table that can be read ({_first_line(error)}); restore its"
@@ -40,9 +44,12 @@ def translated(path: str) -> Iterator[None]:
             "FileMissing", f"{path} in the container lake is gone; restore it from a backup", path
         ) from None
     except (BaseError, OSError) as error:
-        raise UnavailableError(
-            "LakeUnavailable", f"the container lake does not answer for {path} ({type(error).__name__})", path
-        ) from None
+        raise _unavailable(path, error) from None
+
+
+def _unavailable(path: str, error: Exception) -> UnavailableError:
+    message = f"the container lake does not answer for {path} ({type(error).__name__})"
+    return UnavailableError("LakeUnavailable", message, path)
 
 
 def _first_line(error: Exception) -> str:

@@ -9,7 +9,7 @@ import obstore
 import pytest
 
 from infra.local.azurite import Endpoints
-from shared.domain.errors import FatalError, TransientError
+from shared.domain.errors import FatalError, TransientError, UnavailableError
 from shared.lake.commits import read_commits
 from shared.lake.maintain import maintain
 from shared.lake.read import instances
@@ -102,6 +102,25 @@ def test_every_row_is_in_once_whatever_storage_says(
     assert sorted((row["ProfileId"], row["Name"]) for row in present) == [
         (f"{blob}{row}", "3") for blob in "ab" for row in range(3)
     ]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Answer(503, "ServerBusy"), Answer(403, "AuthorizationFailure"), LoseAnswer()],
+    ids=["busy", "shut", "lost"],
+)
+def test_storage_that_takes_no_checkpoint_is_no_damaged_table(
+    azurite: Endpoints, lake: Lake, tmp_path: Path, fault: Fault
+) -> None:
+    with running_proxy(azurite.blob) as proxy:
+        faulty = Lake(account_of(azurite, blob=proxy.endpoint), lake.settings, lake._container)
+        ingest(faulty, CUSTOMER, [{"_key": "a"}], tmp_path)
+        proxy.plan = lambda request: fault if is_write(request) and ".checkpoint." in request.target else None
+        with pytest.raises(UnavailableError, match="LakeUnavailable"):
+            maintain(faulty, HUB, CUSTOMER, NOW, 21)
+        proxy.plan = lambda _: None
+        maintain(faulty, HUB, CUSTOMER, NOW, 21)
+    assert [row["ProfileId"] for row in instances(lake, HUB, CUSTOMER).rows] == ["a"]
 
 
 @pytest.mark.parametrize(
