@@ -6,6 +6,7 @@ finds that its claim is lost, and writes nothing over what the other one has rec
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -87,11 +88,15 @@ class Attempt:
             raise FatalError("RunWithoutNumber", f"the run {self.run.run_id} was not numbered")
         return self._stored.number
 
-    def staged(self) -> Outcome:
-        """What an earlier attempt noted before its commit."""
+    def check_claim(self) -> None:
+        """Looks whether the run is still this attempt's, before something is done that is not fenced."""
         present = self._services.runs.get(self.hub, self.run.run_id)
         if present is None or present.etag != self._stored.etag:
             raise claim_lost(self.run)
+
+    def staged(self) -> Outcome:
+        """What an earlier attempt noted before its commit."""
+        self.check_claim()
         return Outcome.of_staged(self.run)
 
     def note_correction(self, staged: StagedCorrection) -> None:
@@ -136,7 +141,10 @@ class Attempt:
             raise
         except HubError as error:
             if recovery(error) is Recovery.RETRY:
-                self.release(RunError(code=error.code, message=error.message))
+                # The record may have changed by this attempt's own write, of which it got no answer: then the run is
+                # still its own, and the message must come again.
+                with suppress(ClaimLostError):
+                    self.release(RunError(code=error.code, message=error.message))
                 raise
             refuse(error)
             return None

@@ -174,8 +174,12 @@ def _stage_and_commit(
                 )
                 outcome = Outcome.of_rows(staged.rows, rejects.count, source.bytes_read, staged.details)
             except DataError as error:
+                if _is_in(attempt.stored, changes):
+                    # A worker that was taken for dead has brought the rows in while they were read again.
+                    return attempt.staged()
                 outcome = Outcome.of_error(error, rejects.count, source.bytes_read)
         if rejects.count:
+            attempt.check_claim()  # the file of the run may be that of another worker by now
             services.run_files.upload_file(rejects_path(attempt.hub, attempt.run.run_id), rejects.path)
             failpoint(FailPoint.REJECTS_STORED)
     if outcome.error is not None:

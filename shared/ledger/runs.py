@@ -15,13 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.clock import Clock
 from shared.domain.correction import Correction
-from shared.domain.errors import (
-    CommitConflictError,
-    ConflictError,
-    FatalError,
-    PreconditionError,
-    UnavailableError,
-)
+from shared.domain.errors import CommitConflictError, ConflictError, FatalError, PreconditionError, TransientError
 from shared.domain.names import name_key
 from shared.domain.run import Run, RunKind, RunState
 from shared.ledger.run_document import read_run, write_run
@@ -84,9 +78,9 @@ class Runs:
                 ]
             )
         except ConflictError:
-            return self._is_ours(stored, write_id)
-        except UnavailableError:
-            if not self._is_ours(stored, write_id):
+            return self._written(stored, write_id) is not None
+        except TransientError:
+            if self._written(stored, write_id) is None:
                 raise
         return True
 
@@ -285,19 +279,17 @@ class Runs:
     def _saved(self, stored: StoredRun, operations: list[Operation], write_id: str) -> StoredRun:
         try:
             etag = self._table.transact(operations)[0]
-        except (ConflictError, PreconditionError, UnavailableError):
-            if not self._is_ours(stored, write_id):
-                raise
-            written = self.get(stored.hub, stored.run.run_id)
+        except (ConflictError, PreconditionError, TransientError):
+            written = self._written(stored, write_id)
             if written is None:
                 raise
             return written
         return replace(stored, etag=etag, was_open=not stored.run.state.is_final, had_retry=stored.retry_at is not None)
 
-    def _is_ours(self, stored: StoredRun, write_id: str) -> bool:
-        """Whether a write that seemed to fail is there: its answer alone may have been lost."""
+    def _written(self, stored: StoredRun, write_id: str) -> StoredRun | None:
+        """What a write that seemed to fail has left, where its answer alone was lost; else None."""
         row = self._table.get(name_key(stored.hub), _run_key(stored))
-        return row is not None and row["writeId"] == write_id
+        return _stored(stored.hub, row) if row is not None and row["writeId"] == write_id else None
 
 
 def _replacing(stored: StoredRun) -> tuple[list[Operation], str]:

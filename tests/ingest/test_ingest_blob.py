@@ -1,21 +1,72 @@
 """The story of a blob version under crashes and rivals, on real storage: every row once, and true counts."""
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event
+
 import pytest
 
 from shared.app import Services
-from shared.domain.errors import ClaimLostError, UnavailableError
+from shared.domain.errors import ClaimLostError, DataError, SupersededError, UnavailableError
+from shared.domain.places import TABLE_RUNS, rejects_path
 from shared.domain.run import Run, RunError, RunKind, RunState
+from shared.failpoints import FailPoint, arm
 from shared.ingest.attempt import take
 from shared.ingest.ingest_blob import _ingest, ingest_blob
 from shared.ingest.messages import give_up, take_message
 from shared.ingest.outcome import Outcome
 from shared.ingest.reconcile import reconcile, wake_left_behind
 from shared.ingest.sweep import carry_out_backfill, request_backfill
-from shared.ledger.runs import Place
+from shared.ledger.runs import Place, Runs
 from shared.ledger.stored_run import StoredRun
+from shared.storage.tables import Table
+from tests.fault_proxy import Answer, Fault, LoseAnswer, Request, running_proxy
 from tests.ingest.conftest import MESSAGE, ROWS, World
+from tests.local_services import account_of
 
 STAGED = Outcome.of_rows(3, 0, len(ROWS), {})
+PATIENCE_S = 30
+
+
+@pytest.fixture(autouse=True)
+def _disarmed() -> Iterator[None]:
+    yield
+    for point in FailPoint:
+        arm(point, lambda: None)
+
+
+class Paused:
+    """A worker that stands still at a failpoint."""
+
+    def __init__(self, working: Future[Outcome], go_on: Event) -> None:
+        self._working = working
+        self._go_on = go_on
+
+    def end(self) -> Outcome:
+        """Lets it go on to its end."""
+        self._go_on.set()
+        return self._working.result(PATIENCE_S)
+
+
+@contextmanager
+def paused_at(world: World, run_id: str, point: FailPoint) -> Iterator[Paused]:
+    """A worker that has taken the run and stands at `point`; no other is stopped there by it."""
+    reached, go_on = Event(), Event()
+
+    def stop() -> None:
+        arm(point, lambda: None)
+        reached.set()
+        go_on.wait(PATIENCE_S)
+
+    arm(point, stop)
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(_ingest, world.services, world.take(run_id))
+        assert reached.wait(PATIENCE_S)
+        try:
+            yield Paused(working, go_on)
+        finally:
+            go_on.set()
 
 
 def test_a_crash_after_the_commit_is_recorded_with_true_counts(world: World) -> None:
@@ -71,6 +122,61 @@ def test_two_workers_in_the_middle_commit_once(world: World) -> None:
     _ingest(world.services, second)
     with pytest.raises(ClaimLostError):
         _ingest(world.services, first)
+    assert world.committed_rows == 3
+
+
+@pytest.mark.parametrize(
+    "error", [SupersededError("BlobOverwritten", "overwritten"), DataError("TooManyRejects", "too many")], ids=str
+)
+def test_rows_that_come_in_while_the_blob_is_read_again_are_recorded(world: World, error: DataError) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    with paused_at(world, run_id, FailPoint.COUNTS_NOTED) as paused:
+
+        def meanwhile() -> None:
+            paused.end()
+            raise error
+
+        arm(FailPoint.BATCH_STAGED, meanwhile)
+        run = world.ingest(run_id)  # the same message, delivered again
+    assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, 3)
+    assert world.committed_rows == 3
+
+
+def test_a_paused_worker_leaves_the_rejects_of_a_run_that_has_ended(world: World) -> None:
+    run_id = world.queue(world.upload("a.csv", f"{ROWS}/more,cells\n"))
+    with paused_at(world, run_id, FailPoint.PARTS_UPLOADED) as paused:
+        assert world.ingest(run_id).state is RunState.PARTIALLY_SUCCEEDED
+        stored = world.services.run_files.properties(rejects_path(world.hub, run_id))
+        with pytest.raises(ClaimLostError):
+            paused.end()
+    assert world.services.run_files.properties(rejects_path(world.hub, run_id)) == stored
+    assert world.committed_rows == 3
+
+
+def test_a_run_goes_on_whose_last_write_got_no_answer(world: World) -> None:
+    """The note is written, its answer lost, and the look for it fails: the run is still its worker's."""
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    with running_proxy(world.azurite.table) as proxy:
+        account = account_of(world.azurite, table=proxy.endpoint)
+        writes = 0
+
+        def plan(request: Request) -> Fault | None:
+            nonlocal writes
+            if request.method == "POST" and "$batch" in request.target:
+                writes += 1
+                return LoseAnswer() if writes == 1 else None
+            return Answer(503, "ServerBusy") if writes == 1 else None
+
+        def break_storage() -> None:
+            proxy.plan = plan
+
+        world.services.runs = Runs(Table(account, TABLE_RUNS), world.services.clock)
+        arm(FailPoint.PARTS_UPLOADED, break_storage)
+        with pytest.raises(UnavailableError):
+            world.ingest(run_id)
+        arm(FailPoint.PARTS_UPLOADED, lambda: None)
+        run = world.ingest(run_id)  # the same message, delivered again
+    assert (run.state, run.rows_ingested, run.attempts) == (RunState.SUCCEEDED, 3, 2)
     assert world.committed_rows == 3
 
 
