@@ -8,6 +8,7 @@ import pytest
 from benchmarks.__main__ import MEASUREMENTS, main
 from benchmarks.bench import Bench, Sizes
 from benchmarks.report import Bar
+from tests.thorough import only_thorough
 
 TINY = Sizes(
     runs=1,
@@ -26,7 +27,9 @@ TINY = Sizes(
 BARS = {"start": 2, "scan": 7, "blobs": 1, "peers": 2, "ingest": 3, "export": 2}
 
 
-@pytest.mark.parametrize("name", MEASUREMENTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=only_thorough if name in {"peers", "export"} else ()) for name in MEASUREMENTS]
+)
 def test_a_benchmark_says_what_it_measured(name: str, tmp_path: Path) -> None:
     if name == "peers" and not Path(os.environ.get("BENCH_DLT_PYTHON", ".cache/dlt/bin/python")).exists():
         pytest.skip("dlt is installed by `make bench` only")

@@ -19,6 +19,7 @@ from infra.local.settings import REPOSITORY
 from infra.local.stack import RunningStack, running_azurite, running_stack, start_stack
 from tests.local.conftest import SAMPLE_APP, SampleApp
 from tests.local.waiting import eventually
+from tests.thorough import only_thorough
 
 _FREE = dict.fromkeys(("FUNCTIONS_PORT", "BLOB_PORT", "QUEUE_PORT", "TABLE_PORT", "KEY_VAULT_PORT"), "0")
 
@@ -71,6 +72,7 @@ def test_a_signal_stops_everything_in_order(tmp_path: Path, number: signal.Signa
     assert not (tmp_path / "stack.json").exists()
 
 
+@only_thorough
 def test_running_functions_end_before_the_stack(tmp_path: Path) -> None:
     with running_stack(tmp_path, app_dir=SAMPLE_APP) as running:
         app = SampleApp(running)
@@ -115,6 +117,7 @@ def test_a_crashed_run_is_taken_up_again(tmp_path: Path) -> None:
         app.close()
 
 
+@only_thorough
 def test_the_end_of_azurite_is_the_end_of_the_stack(tmp_path: Path) -> None:
     running = start_stack(tmp_path, app_dir=SAMPLE_APP)
     pids = all_pids(running)
@@ -125,6 +128,7 @@ def test_the_end_of_azurite_is_the_end_of_the_stack(tmp_path: Path) -> None:
     assert "Azurite was killed by signal 9" in (tmp_path / "up.out").read_text()
 
 
+@only_thorough
 def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from infra.local.stack import start_stack;"

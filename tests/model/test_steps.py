@@ -26,9 +26,7 @@ HOW_OFTEN = {"once": 1, "until the attempt fails": 7}
 LONG = frozenset({"500", "no answer, but done"})
 SOME = {
     ("the blob is downloaded", "cut in the body", "once"),
-    ("parts are uploaded", "429 with Retry-After", "once"),
     ("rows are committed", "no answer, but done", "once"),
-    ("the slot is committed", "no answer, but done", "once"),
 }
 ALL = {
     (step, kind, often) for step in STEPS for kind in KINDS for often in HOW_OFTEN if often == "once" or kind in LONG
