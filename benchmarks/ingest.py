@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 from azure.storage.blob import BlobServiceClient
@@ -20,6 +20,9 @@ from shared.domain.blob_version import BlobVersion
 from shared.domain.entity_types import ProfileType
 from shared.domain.mappings import Mapping
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.lake.store import Lake
 
 SPEED_RATIO = 0.50
 PEAK_MB = 512
@@ -124,13 +127,16 @@ def ingest(
     import azure_functions_runtime  # noqa: F401 - a part of the functions process, whose memory is measured
 
     import function_app  # noqa: F401
+    from shared.lake.store import Lake
+    from shared.storage.accounts import hub_account
 
     settings = settings_for(connection_string)
-    _ingest_one(settings, "WarmUp", warm_up, 0)
+    lake = Lake(hub_account(settings), settings)
+    _ingest_one(lake, "WarmUp", warm_up, 0)
 
     def work() -> None:
         for number in range(repeats):
-            arrived = _ingest_one(settings, hub, version, number)
+            arrived = _ingest_one(lake, hub, version, number)
             if arrived != rows:
                 raise RuntimeError(f"{arrived} rows arrived instead of {rows}")
 
@@ -138,17 +144,15 @@ def ingest(
     return seconds / repeats, {"rows": rows}
 
 
-def _ingest_one(settings: Settings, hub: str, version: BlobVersion, number: int) -> int:
+def _ingest_one(lake: "Lake", hub: str, version: BlobVersion, number: int) -> int:
     from shared.ingest.reject_file import RejectFile
     from shared.ingest.source import Source
     from shared.ingest.stage import stage_rows
-    from shared.lake.store import Lake
     from shared.storage.accounts import hub_account
     from shared.storage.blobs import BlobContainer
 
-    account = hub_account(settings)
-    changes = Lake(account, settings).changes(hub, PROFILE)
-    source = Source(BlobContainer(account, CONTAINER), version)
+    changes = lake.changes(hub, PROFILE)
+    source = Source(BlobContainer(hub_account(lake.settings), CONTAINER), version)
     with TemporaryDirectory(prefix="bench-") as folder:
         rejects = RejectFile(Path(folder, "rejects.csv"), MAPPING.mapping_properties.error_management)
         staged = stage_rows(
@@ -161,7 +165,7 @@ def _ingest_one(settings: Settings, hub: str, version: BlobVersion, number: int)
             run_id=f"bench{number}",
             order=number + 1,
             now=NOW,
-            settings=settings,
+            settings=lake.settings,
         )
         changes.commit(staged.uploaded, f"bench/{version.path}", number + 1)
         return staged.rows
