@@ -29,13 +29,6 @@ STAGED = Outcome.of_rows(3, 0, len(ROWS), {})
 PATIENCE_S = 30
 
 
-@pytest.fixture(autouse=True)
-def _disarmed() -> Iterator[None]:
-    yield
-    for point in FailPoint:
-        arm(point, lambda: None)
-
-
 class Paused:
     """A worker that stands still at a failpoint."""
 
