@@ -248,8 +248,9 @@ def mapping_body(
 
 
 def wait_for(is_true: Callable[[], bool], what: str, seconds: float = PATIENCE_S) -> None:
-    """Waits until something comes true."""
-    deadline = time.monotonic() + seconds
+    """Waits until something comes true; asks ever more rarely, as asking takes time from what is waited for."""
+    start = time.monotonic()
     while not is_true():
-        assert time.monotonic() < deadline, f"{what} did not come within {seconds} s"
-        time.sleep(0.05)
+        waited = time.monotonic() - start
+        assert waited < seconds, f"{what} did not come within {seconds} s"
+        time.sleep(min(0.05 + waited / 5, 1.0))

@@ -11,6 +11,7 @@ import pytest
 
 from infra.local.stack import running_stack
 from tests.acceptance.hub import Hub, Json, wait_for
+from tests.thorough import only_thorough
 
 COLUMNS = {"Id": "id", "City": "city", "Points": "points"}
 NOON = datetime(2026, 11, 22, 12, 7, tzinfo=UTC)
@@ -123,6 +124,7 @@ def test_the_blob_carries_its_facts_and_metadata_says_how_to_read_it(clocked: Hu
     assert "Metadata/Profile/Customer/metadata.json" in hub.exported("Metadata/")
 
 
+@only_thorough
 def test_slots_wait_for_their_destination_and_come_out_in_order(clocked: Hub) -> None:
     hub = clocked
     hub.outbound(PROFILE)
@@ -146,6 +148,7 @@ def test_slots_wait_for_their_destination_and_come_out_in_order(clocked: Hub) ->
     assert [path.split("min=")[1] for path in hub.exported("Profile/")] == ["00/data.csv", "15/data.csv", "30/data.csv"]
 
 
+@only_thorough
 def test_retention_deletes_only_old_exports_of_ours(clocked: Hub) -> None:
     hub = clocked
     hub.outbound(PROFILE)

@@ -28,7 +28,7 @@ BARS = {"start": 2, "scan": 7, "blobs": 1, "peers": 2, "ingest": 3, "export": 2}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=only_thorough if name in {"peers", "export"} else ()) for name in MEASUREMENTS]
+    "name", [pytest.param(name, marks=() if name in {"start", "scan"} else only_thorough) for name in MEASUREMENTS]
 )
 def test_a_benchmark_says_what_it_measured(name: str, tmp_path: Path) -> None:
     if name == "peers" and not Path(os.environ.get("BENCH_DLT_PYTHON", ".cache/dlt/bin/python")).exists():

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.http.landing import Landing, noted
-from tests.thorough import examples
+from tests.thorough import long_examples
 
 
 def _text(alphabet: str = "") -> st.SearchStrategy[str]:
@@ -60,7 +60,9 @@ def tables(draw: st.DrawFn) -> tuple[str, str]:
     st.sampled_from([None, "Profile", "Interaction"]),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
-@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=long_examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_whatever_a_clean_file_holds_the_proposal_takes_in_every_row(
     landing: Landing, table: tuple[str, str], kind: str | None, encoding: str
 ) -> None:

@@ -34,6 +34,7 @@ from shared.lake.states import refresh
 from shared.lake.tables import open_snapshot
 from shared.ledger.stored_run import StoredRun
 from tests.local_services import STORAGE_SECRET, development, running_vault
+from tests.thorough import only_thorough
 
 FIELDS = [
     {"fieldName": "Id", "fieldType": "Edm.String"},
@@ -221,7 +222,7 @@ def test_rows_that_are_refused_again_stay_with_their_new_reason(world: World) ->
     assert world.data()["d"]["Age"] == 4
 
 
-@pytest.mark.parametrize("upkeep", ["", "refreshed", "maintained"])
+@pytest.mark.parametrize("upkeep", ["", "refreshed", pytest.param("maintained", marks=only_thorough)])
 def test_corrected_rows_do_not_overwrite_what_came_later(world: World, upkeep: str) -> None:
     run = world.ingest("people/1.csv", "id,name,age\na,Ann,1\nb,Bob,none\nc,Cyd,nil\nb,Bert,5\n")
     world.ingest("people/2.csv", "id,name,age\nc,Cid,30\n")
@@ -250,7 +251,7 @@ def test_a_file_of_which_every_row_was_refused(world: World) -> None:
     assert {key: row["Name"] for key, row in world.data().items()} == {"a": "Anna", "b": "Bob"}
 
 
-@pytest.mark.parametrize("upkeep", [False, True])
+@pytest.mark.parametrize("upkeep", [False, pytest.param(True, marks=only_thorough)])
 def test_interactions_get_the_ids_that_their_rows_would_have_had(world: World, upkeep: bool) -> None:
     good = "page,ms,more\n/a,1,x\n/a,1,x\n/a,1,x\n/b,2,\n"
     run = world.ingest("visits/1.csv", good.replace("1,x", "one,x", 1).replace("2", "two"), "Visits")

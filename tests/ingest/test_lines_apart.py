@@ -14,7 +14,7 @@ from shared.ingest.stage import header_of, read_rows, typed_rows
 from shared.ingest.type_rows import RowTyper
 from shared.settings import Settings
 from tests.ingest.typing_cases import NOW, RUN
-from tests.thorough import examples
+from tests.thorough import examples, only_thorough
 
 KIND = InteractionType.from_request(
     {"fields": [{"fieldName": "Word", "fieldType": "Edm.String"}, {"fieldName": "Count", "fieldType": "Edm.Int32"}]}
@@ -85,6 +85,7 @@ def test_whatever_is_glued_no_row_is_wrong_and_every_line_is_told(strays: list[i
         assert len(rows) == 200 - len(strays)
 
 
+@only_thorough
 def test_a_file_that_is_glued_all_over_is_refused_row_by_row_in_the_end() -> None:
     glued = range(1, 6001, 3)
     rows, rejects = read(lines(6000, "\n", *(stray for first in glued for stray in (first, first + 2))))

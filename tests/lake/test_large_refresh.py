@@ -20,6 +20,7 @@ from shared.lake.states import refresh
 from shared.lake.store import Lake
 from shared.settings import Settings
 from tests.lake.given import HUB, INGESTED_AT, profile_type
+from tests.thorough import only_thorough
 
 NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
 CUSTOMER = profile_type()
@@ -57,6 +58,7 @@ def key(number: int) -> str:
     return f"k{number * 7919 % 1_000_003:07d}"
 
 
+@only_thorough
 def test_ranges_of_keys_give_every_row_once(small: Lake, tmp_path: Path) -> None:
     numbers = range(ROWS)
     text = pa.array([f"{number:06d}" + "x" * 900 for number in numbers])

@@ -18,7 +18,7 @@ from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
 from tests.lake.given import HUB, ingest, interaction_type, profile_type
 from tests.lake.oracle import Oracle
-from tests.thorough import examples
+from tests.thorough import long_examples
 
 type Rows = list[dict[str, Any]]
 
@@ -49,7 +49,7 @@ def with_id(row: dict[str, Any]) -> dict[str, Any]:
 
 @given(steps=commits())
 @examples_of(
-    max_examples=examples(30),
+    max_examples=long_examples(30),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 def test_blobs_count_in_their_order_whatever_the_order_of_their_commits(

@@ -22,7 +22,7 @@ from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
 from tests.lake.given import HUB, profile_type, typed
 from tests.lake.oracle import EMPTY
-from tests.thorough import examples
+from tests.thorough import long_examples
 
 NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
 CUSTOMER = profile_type()
@@ -125,7 +125,7 @@ class World:
 
 @given(steps=STEPS, data=st.data())
 @settings(
-    max_examples=examples(8),
+    max_examples=long_examples(8),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # each example takes a second or two: shrinking takes long
 )

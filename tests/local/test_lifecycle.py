@@ -98,6 +98,7 @@ def test_a_killed_supervisor_takes_all_with_it_and_the_next_start_works(tmp_path
         app.close()
 
 
+@only_thorough
 def test_a_crashed_run_is_taken_up_again(tmp_path: Path) -> None:
     impatient = {"LOCAL_QUEUE_INVISIBLE_S": "6"}
     with running_stack(tmp_path, impatient, app_dir=SAMPLE_APP) as first:
@@ -144,6 +145,7 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     eventually(lambda: gone(pids), within=15)
 
 
+@only_thorough
 def test_what_was_committed_while_nobody_listened_is_announced_once(tmp_path: Path) -> None:
     with running_azurite(tmp_path) as endpoints:
         client = BlobServiceClient.from_connection_string(endpoints.connection_string)
@@ -211,10 +213,10 @@ _QUEUE = (
     ("source", "message"),
     [
         ("import azure.functions\nimport no_such_module\n", "No module named 'no_such_module'"),
-        (_APP, "has no functions"),
+        pytest.param(_APP, "has no functions", marks=only_thorough),
         (_TIMER.format("%NOWHERE_SET%"), "%NOWHERE_SET% is not set"),
-        (_TIMER.format("often"), "the schedule 'often' is none"),
-        (_QUEUE, "the app setting ABSENT"),
+        pytest.param(_TIMER.format("often"), "the schedule 'often' is none", marks=only_thorough),
+        pytest.param(_QUEUE, "the app setting ABSENT", marks=only_thorough),
     ],
     ids=["import", "empty", "setting", "schedule", "connection"],
 )

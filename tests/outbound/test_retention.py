@@ -29,7 +29,7 @@ def test_sixty_days(hub: HubUnderTest) -> None:
     customer = hub.profile_type()
     hub.outbound(PROFILE)
     expected: list[datetime] = []
-    for day in range(0, 60, 6):
+    for day in range(0, 60, 10):
         now = NOON + timedelta(days=day)
         hub.set_clock(now)
         hub.ingest(customer, [{"Id": f"{day}"}])
@@ -39,7 +39,7 @@ def test_sixty_days(hub: HubUnderTest) -> None:
         oldest = now + timedelta(hours=1) - timedelta(days=21)
         assert slots_left(hub) == [slot for slot in expected if slot >= oldest]
     runs = hub.runs(RunKind.CLEANUP)
-    assert len(runs) == 10
+    assert len(runs) == 6
     assert {run.state for run in runs} == {RunState.SUCCEEDED}
     assert sum(run.details["deleted"] for run in runs) == len(expected) - len(slots_left(hub))
     assert "Metadata/Profile/Customer/metadata.json" in hub.partner.paths()
