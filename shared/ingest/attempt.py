@@ -111,11 +111,18 @@ class Attempt:
         return self._services.clock.monotonic_ms() - self._began_ms
 
     def release(self, reason: RunError) -> None:
-        """Gives the run back for the next attempt, keeping the reason."""
-        self._save(self._stored.with_run(state=RunState.QUEUED, error=reason).released())
+        """Gives the run back for the next delivery of its message, keeping the reason."""
+        # The record may have changed by this attempt's own write, of which it got no answer: then the run is still
+        # its message's, which comes again for the error that is raised after this.
+        with suppress(ClaimLostError):
+            self._save(self._stored.with_run(state=RunState.QUEUED, error=reason).released())
 
     def put_back(self, reason: RunError) -> None:
-        """Gives the run back as if it had not been tried, noting what it waits for."""
+        """Gives the run back as if it had not been tried, noting what it waits for; another message will ask for it.
+
+        Raises:
+            ClaimLostError: the record has changed; a message that is new would find the run taken.
+        """
         attempts = self.run.attempts - 1
         self._save(self._stored.with_run(state=RunState.QUEUED, attempts=attempts, error=reason).released())
 
@@ -141,10 +148,7 @@ class Attempt:
             raise
         except HubError as error:
             if recovery(error) is Recovery.RETRY:
-                # The record may have changed by this attempt's own write, of which it got no answer: then the run is
-                # still its own, and the message must come again.
-                with suppress(ClaimLostError):
-                    self.release(RunError(code=error.code, message=error.message))
+                self.release(RunError(code=error.code, message=error.message))
                 raise
             refuse(error)
             return None

@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 
 from shared.app import Services
-from shared.domain.errors import ClaimLostError, DataError, SupersededError, UnavailableError
+from shared.domain.errors import ClaimLostError, DataError, DeferredError, SupersededError, UnavailableError
 from shared.domain.places import TABLE_RUNS, rejects_path
 from shared.domain.run import Run, RunError, RunKind, RunState
 from shared.failpoints import FailPoint, arm
@@ -101,8 +101,7 @@ def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> Non
     assert world.ingest(run_id).state is RunState.SUCCEEDED  # the same message, delivered again
     with pytest.raises(ClaimLostError):
         paused.note_staged(STAGED, Place(1, None))
-    with pytest.raises(ClaimLostError):
-        paused.release(RunError(code="Late", message="too late"))
+    paused.release(RunError(code="Late", message="too late"))
     assert world.run(run_id).state is RunState.SUCCEEDED
     assert world.committed_rows == 3
 
@@ -171,6 +170,29 @@ def test_a_run_goes_on_whose_last_write_got_no_answer(world: World) -> None:
         run = world.ingest(run_id)  # the same message, delivered again
     assert (run.state, run.rows_ingested, run.attempts) == (RunState.SUCCEEDED, 3, 2)
     assert world.committed_rows == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (UnavailableError("SourceUnavailable", "it does not answer"), UnavailableError),
+        (ValueError("a bug"), ValueError),
+        # Another message will ask for a run that was put back, so it has to be free before that one is sent.
+        (DeferredError("TurnNotYet", "others are before it"), ClaimLostError),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_what_ended_an_attempt_is_told_though_its_last_write_got_no_answer(
+    world: World, error: Exception, told: type[Exception]
+) -> None:
+    def work() -> None:
+        world.services.runs.save(world.stored(run_id))  # as a write does of which the worker knows nothing
+        raise error
+
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    with pytest.raises(told):
+        world.take(run_id).carry_out(work, lambda _: None)
+    assert world.ingest(run_id).state is RunState.SUCCEEDED  # the same message, delivered again
 
 
 def test_another_message_does_not_disturb_a_worker(world: World) -> None:
