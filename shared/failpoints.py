@@ -19,6 +19,7 @@ class FailPoint(StrEnum):
     PARTS_UPLOADED = "parts uploaded"
     REJECTS_STORED = "rejects stored"
     COUNTS_NOTED = "counts noted"
+    CLAIM_CHECKED = "claim checked"
     ROWS_COMMITTED = "rows committed"
     BLOB_COMPLETED = "blob completed"
     RUN_ENDED = "run ended"

@@ -6,7 +6,6 @@ finds that its claim is lost, and writes nothing over what the other one has rec
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -111,20 +110,21 @@ class Attempt:
         return self._services.clock.monotonic_ms() - self._began_ms
 
     def release(self, reason: RunError) -> None:
-        """Gives the run back for the next delivery of its message, keeping the reason."""
-        # The record may have changed by this attempt's own write, of which it got no answer: then the run is still
-        # its message's, which comes again for the error that is raised after this.
-        with suppress(ClaimLostError):
-            self._save(self._stored.with_run(state=RunState.QUEUED, error=reason).released())
+        """Gives the run back for the next attempt, keeping the reason.
+
+        Raises:
+            ClaimLostError: another worker has it.
+        """
+        self._give_back(lambda held: held.with_run(state=RunState.QUEUED, error=reason))
 
     def put_back(self, reason: RunError) -> None:
         """Gives the run back as if it had not been tried, noting what it waits for; another message will ask for it.
 
         Raises:
-            ClaimLostError: the record has changed; a message that is new would find the run taken.
+            ClaimLostError: another worker has it.
         """
         attempts = self.run.attempts - 1
-        self._save(self._stored.with_run(state=RunState.QUEUED, attempts=attempts, error=reason).released())
+        self._give_back(lambda held: held.with_run(state=RunState.QUEUED, attempts=attempts, error=reason))
 
     def carry_out[T](self, work: Callable[[], T], refuse: Callable[[HubError], None]) -> T | None:
         """Does the work of the attempt; a run that may succeed later is given back with the reason, and raises.
@@ -165,6 +165,25 @@ class Attempt:
             retryable: whether the reconciler may take a Failed run up again.
         """
         end(self._services, self._stored, outcome, self.elapsed_ms(), retryable=retryable)
+
+    def _give_back(self, change: Callable[[StoredRun], StoredRun]) -> None:
+        try:
+            self._save(change(self._stored).released())
+        except ClaimLostError:
+            present = self._services.runs.get(self.hub, self.run.run_id)
+            if present is None or not self._holds(present):
+                raise
+            # What changed it was this attempt's own write, of which it got no answer.
+            self._stored = present
+            self._save(change(present).released())
+
+    def _holds(self, present: StoredRun) -> bool:
+        held = self._stored
+        return (
+            present.run.state is RunState.RUNNING
+            and present.claimed_by == held.claimed_by
+            and present.run.attempts == held.run.attempts
+        )
 
     def _save(self, changed: StoredRun) -> None:
         try:

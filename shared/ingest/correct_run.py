@@ -17,8 +17,11 @@ from shared.domain.correction import Correction, StagedCorrection, correction_le
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import (
     ConflictError,
+    DataError,
     FatalError,
     PreconditionError,
+    RefusedError,
+    RequestError,
 )
 from shared.domain.places import correction_path, open_rejects_path
 from shared.domain.run import RunError, RunState
@@ -52,7 +55,7 @@ def correct_run(services: Services, attempt: Attempt) -> None:
         DeferredError: the source is busy; the run is Queued as before.
     """
     corrected = attempt.carry_out(
-        lambda: _correct(services, attempt),
+        lambda: _bring_in(services, attempt),
         lambda error: end_in_vain(services, attempt.stored, RunError(code=error.code, message=error.message)),
     )
     if corrected is not None:
@@ -119,8 +122,19 @@ def _end(services: Services, stored: StoredRun, done: StagedCorrection, note: st
     log_finished(stored.hub, saved.run)
 
 
-def _correct(services: Services, attempt: Attempt) -> tuple[StagedCorrection, str | None]:
+def _bring_in(services: Services, attempt: Attempt) -> tuple[StagedCorrection, str | None]:
     """Brings the rows in, and says what they brought and why the complete operation failed, if it did."""
+    try:
+        return _correct(services, attempt)
+    except (RequestError, DataError, RefusedError) as error:
+        # This would end the correction, unless a worker that was taken for dead has brought its rows in meanwhile.
+        done = _correction_of(attempt.stored).staged
+        if done is None or not _is_committed(services, attempt.stored):
+            raise
+        return done, error.message
+
+
+def _correct(services: Services, attempt: Attempt) -> tuple[StagedCorrection, str | None]:
     correction = _correction_of(attempt.stored)
     entity_type = type_of(services, attempt.stored)
     changes = services.lake.changes(attempt.hub, entity_type)
@@ -132,6 +146,7 @@ def _correct(services: Services, attempt: Attempt) -> tuple[StagedCorrection, st
         attempt.note_correction(done)
         failpoint(FailPoint.CORRECTION_NOTED)
         if uploaded:
+            attempt.check_claim()
             changes.commit(uploaded, correction_ledger_key(attempt.run.run_id, correction.digest), _ONCE)
         failpoint(FailPoint.CORRECTION_COMMITTED)
     return done, None if done.still_open else _complete(services, attempt.stored)

@@ -8,7 +8,6 @@ import codecs
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 from shared.domain.csv_dialect import CsvLimits, check_encoding
 from shared.domain.errors import DataError
@@ -108,7 +107,7 @@ class TextStream:
                 self.encoding = encoding
                 head = head[len(mark) :]
                 break
-        return chain((head,), self._chunks)
+        return _followed(head, self._chunks)
 
     def _transcode(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         wide = self.encoding.startswith(("utf-16", "utf-32"))
@@ -142,6 +141,12 @@ class TextStream:
             shown = text.decode("utf-8", "backslashreplace")
         shown = shown.replace("\0", "\\x00")
         return shown if len(shown) * 4 <= limit else shown.encode()[:limit].decode("utf-8", "ignore")
+
+
+def _followed(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    del first  # it may be large, and is not to be held for as long as the others are read
+    yield from others
 
 
 def _limited(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:

@@ -20,7 +20,6 @@ from shared.domain.errors import (
     RefusedError,
     RequestError,
     SkippedError,
-    SupersededError,
 )
 from shared.domain.mappings import Mapping
 from shared.domain.places import rejects_path
@@ -116,6 +115,16 @@ def _carry_out(services: Services, attempt: Attempt) -> None:
 
 
 def _ingest(services: Services, attempt: Attempt) -> Outcome:
+    try:
+        return _bring_in(services, attempt)
+    except (RequestError, DataError, RefusedError):
+        # This would end the run, unless a worker that was taken for dead has brought the rows in meanwhile.
+        if _is_committed(services, attempt.stored):
+            return attempt.staged()
+        raise
+
+
+def _bring_in(services: Services, attempt: Attempt) -> Outcome:
     with services.definitions.one_look():
         mapping = find_mapping(services, attempt.stored)
         if mapping is not None and mapping.document.is_paused:
@@ -132,13 +141,7 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
             raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
         source = open_source(services, mapping, attempt.stored.version)
     with source:
-        try:
-            outcome = _stage_and_commit(services, attempt, mapping, entity_type, changes, source)
-        except (SupersededError, SkippedError):
-            # Unless a worker that was taken for dead has brought the rows in meanwhile.
-            if _is_in(attempt.stored, changes):
-                return attempt.staged()
-            raise
+        outcome = _stage_and_commit(services, attempt, mapping, entity_type, changes, source)
         # A file with rejects stays where it is: whoever corrects it needs it.
         if outcome.state is not RunState.SUCCEEDED:
             return outcome
@@ -195,6 +198,8 @@ def _stage_and_commit(
         # numbers, and an overwritten version must not come in after the one that overwrote it.
         source.check_current()
         _check_definitions(services, attempt, entity_type)
+        attempt.check_claim()  # the counts of the run are those of the attempt that commits
+        failpoint(FailPoint.CLAIM_CHECKED)
         changes.commit(staged.uploaded, attempt.ledger_key, number, run_ledger_key(attempt.run.run_id))
         failpoint(FailPoint.ROWS_COMMITTED)
     return outcome

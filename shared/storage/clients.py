@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential, TokenCredential
+from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobServiceClient, ContainerClient, ExponentialRetry
 
 from shared.domain.errors import FatalError
@@ -53,6 +54,19 @@ class _FitForLogs(logging.Filter):
 
 class _Retry(ExponentialRetry):
     """At most 1, 2 and 4 seconds; the SDK's own steps are whole powers, for batch work rather than for requests."""
+
+    def increment(
+        self,
+        settings: dict[str, Any],
+        request: Any,
+        response: Any = None,
+        error: AzureError | None = None,
+    ) -> bool:
+        is_repeated = super().increment(settings, request, response, error)
+        if is_repeated and response is not None:
+            # Nobody reads the refusal of a download; it would hold its connection until it is collected.
+            response.internal_response.close()
+        return is_repeated
 
     def get_backoff_time(self, settings: dict[str, Any]) -> float:
         return random.uniform(0.25, 0.5) * float(2 ** settings["count"])  # noqa: S311 - jitter is no secret

@@ -11,7 +11,8 @@ from tests.crashes.story import Kill
 from tests.local_services import running_vault
 from tests.thorough import THOROUGH, only_thorough
 
-POINTS = list(FailPoint) if THOROUGH else [FailPoint.ROWS_COMMITTED]
+SOME = [FailPoint.ROWS_COMMITTED, FailPoint.CORRECTION_COMMITTED]
+POINTS = list(FailPoint) if THOROUGH else SOME
 
 
 @only_thorough  # where it is killed it has to come out the same

@@ -101,7 +101,8 @@ def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> Non
     assert world.ingest(run_id).state is RunState.SUCCEEDED  # the same message, delivered again
     with pytest.raises(ClaimLostError):
         paused.note_staged(STAGED, Place(1, None))
-    paused.release(RunError(code="Late", message="too late"))
+    with pytest.raises(ClaimLostError):
+        paused.release(RunError(code="Late", message="too late"))
     assert world.run(run_id).state is RunState.SUCCEEDED
     assert world.committed_rows == 3
 
@@ -122,7 +123,7 @@ def test_two_workers_in_the_middle_commit_once(world: World) -> None:
 )
 def test_rows_that_come_in_while_the_blob_is_read_again_are_recorded(world: World, error: DataError) -> None:
     run_id = world.queue(world.upload("a.csv", ROWS))
-    with paused_at(world, run_id, FailPoint.COUNTS_NOTED) as paused:
+    with paused_at(world, run_id, FailPoint.CLAIM_CHECKED) as paused:
 
         def meanwhile() -> None:
             paused.end()
@@ -132,6 +133,16 @@ def test_rows_that_come_in_while_the_blob_is_read_again_are_recorded(world: Worl
         run = world.ingest(run_id)  # the same message, delivered again
     assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, 3)
     assert world.committed_rows == 3
+
+
+def test_a_paused_worker_does_not_commit_under_the_counts_of_another(world: World) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    with paused_at(world, run_id, FailPoint.COUNTS_NOTED) as paused:
+        world.take(run_id)
+        with pytest.raises(ClaimLostError):
+            paused.end()
+    assert world.committed_rows == 0
+    assert world.ingest(run_id).rows_ingested == 3
 
 
 def test_a_paused_worker_leaves_the_rejects_of_a_run_that_has_ended(world: World) -> None:
@@ -173,26 +184,27 @@ def test_a_run_goes_on_whose_last_write_got_no_answer(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "reason", "attempts"),
     [
-        (UnavailableError("SourceUnavailable", "it does not answer"), UnavailableError),
-        (ValueError("a bug"), ValueError),
-        # Another message will ask for a run that was put back, so it has to be free before that one is sent.
-        (DeferredError("TurnNotYet", "others are before it"), ClaimLostError),
+        (UnavailableError("SourceUnavailable", "it does not answer"), "SourceUnavailable", 1),
+        (ValueError("a bug"), "InternalError", 1),
+        (DeferredError("SourceBusy", "others are before it"), "SourceBusy", 0),
     ],
-    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+    ids=["transient", "unexpected", "deferred"],
 )
-def test_what_ended_an_attempt_is_told_though_its_last_write_got_no_answer(
-    world: World, error: Exception, told: type[Exception]
+def test_a_run_is_given_back_though_the_last_write_to_it_got_no_answer(
+    world: World, error: Exception, reason: str, attempts: int
 ) -> None:
     def work() -> None:
         world.services.runs.save(world.stored(run_id))  # as a write does of which the worker knows nothing
         raise error
 
     run_id = world.queue(world.upload("a.csv", ROWS))
-    with pytest.raises(told):
+    with pytest.raises(type(error)):
         world.take(run_id).carry_out(work, lambda _: None)
-    assert world.ingest(run_id).state is RunState.SUCCEEDED  # the same message, delivered again
+    run = world.stored(run_id).run
+    assert (run.state, run.attempts, run.error and run.error.code) == (RunState.QUEUED, attempts, reason)
+    assert world.ingest(run_id, "message-2").state is RunState.SUCCEEDED
 
 
 def test_another_message_does_not_disturb_a_worker(world: World) -> None:

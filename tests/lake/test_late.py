@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as examples_of
 from hypothesis import strategies as st
 
@@ -47,6 +47,8 @@ def with_id(row: dict[str, Any]) -> dict[str, Any]:
     return row if row.get("_deleted") else {**row, "CustomerId": row["_key"]}
 
 
+# The later blob comes in first, and is merged before the earlier one is.
+@example(steps=[(2, [with_id({"_key": "a", "Name": "Bo"})], "refresh"), (1, [with_id({"_key": "a", "Age": 1})], "")])
 @given(steps=commits())
 @examples_of(
     max_examples=long_examples(30),

@@ -55,6 +55,7 @@ KILLS_AT_WORK = st.sampled_from(
         FailPoint.BATCH_STAGED,
         FailPoint.PARTS_UPLOADED,
         FailPoint.REJECTS_STORED,
+        FailPoint.CLAIM_CHECKED,
         FailPoint.RUN_ENDED,
     ]
 )
