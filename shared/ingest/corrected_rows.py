@@ -17,15 +17,14 @@ from shared.domain.errors import DataError, Fault, InvalidRequestError
 from shared.domain.mappings import Mapping
 from shared.domain.run import Run
 from shared.ingest.csv_rows import Rows
-from shared.ingest.match_columns import ignored_columns, match_columns
+from shared.ingest.match_columns import columns_digest, match_columns
 from shared.ingest.open_rejects import Lines
 from shared.ingest.read_csv import read_csv
-from shared.ingest.stage import limits_of
+from shared.ingest.stage import COLUMNS_DIGEST, limits_of
 from shared.settings import Settings
 
 LINE_COLUMN = "line"
 _MOST_FAULTS = 100
-_CUT = " [cut]"
 _LAST_LINE = 2**40
 
 
@@ -71,7 +70,7 @@ def read_corrected(
         encoding: that was declared for it; without it the mapping's counts.
 
     Raises:
-        InvalidRequestError: the header or rows cannot be read, or columns are missing.
+        InvalidRequestError: the header or rows cannot be read, or columns are missing or others.
         DataError: `MappingOutdated`.
     """
     properties = mapping.mapping_properties
@@ -87,7 +86,7 @@ def read_corrected(
         names = header if at is None else [*header[:at], *header[at + 1 :]]
         match_columns(names, mapping, entity_type)
         if not entity_type.key_fields:
-            _check_whole_rows(names, mapping, run)
+            _check_whole_rows(names, run)
         batches = list(reader)
     except DataError as error:
         if error.code == "MappingOutdated":
@@ -164,15 +163,13 @@ def _line_column(header: Sequence[str], mapping: Mapping, run: Run) -> int | Non
     return header.index(LINE_COLUMN)
 
 
-def _check_whole_rows(header: list[str], mapping: Mapping, run: Run) -> None:
-    """Ids that are derived from the whole row need all of it."""
-    there = set(header) | set(ignored_columns(header, mapping))
-    missing = [name for name in _ignored(run) if name not in there and name != _CUT]
-    if missing:
+def _check_whole_rows(header: list[str], run: Run) -> None:
+    """Ids that are derived from the whole row need all of it, and nothing else."""
+    if run.details.get(COLUMNS_DIGEST) != columns_digest(header):
         raise DataError(
-            "MissingColumns",
-            f"the ids of this type are derived from whole rows, and the correction lacks columns of the file: "
-            f"{', '.join(map(repr, missing))}; send every column of the file, in its order",
+            "OtherColumns",
+            "the ids of this type are derived from whole rows, and the columns of the correction are not those of the "
+            "file; send every column of the file and no other, in its order",
         )
 
 

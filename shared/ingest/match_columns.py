@@ -1,5 +1,7 @@
 """Which column of a file fills which field, checked before any row is read. Names are compared exactly."""
 
+import hashlib
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -50,6 +52,11 @@ def ignored_columns(header: list[str], mapping: Mapping) -> list[str]:
     """Names of the columns that fill no field; one without a name by its number, such as `column 6`."""
     used = {column.column_name for column in mapping.mapping_properties.structure}
     return [name or f"column {number}" for number, name in enumerate(header, 1) if name not in used]
+
+
+def columns_digest(header: list[str]) -> str:
+    """What tells the columns of one file from those of another, names and order, in hex."""
+    return hashlib.sha256(json.dumps(header).encode()).hexdigest()
 
 
 def _fields(structure: list[ColumnMapping], entity_type: EntityType) -> list[Field]:

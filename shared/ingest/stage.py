@@ -19,6 +19,7 @@ from shared.domain.mappings import Mapping
 from shared.domain.reject import Reject
 from shared.failpoints import FailPoint, failpoint
 from shared.ingest.ahead import ahead
+from shared.ingest.match_columns import columns_digest
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.source import Source
 from shared.settings import Settings
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from shared.lake.changes import Changes, UploadedPart
     from shared.lake.parts import Part
 
+COLUMNS_DIGEST = "columnsDigest"
+
 
 @dataclass(frozen=True, slots=True)
 class Staged:
@@ -40,7 +43,8 @@ class Staged:
     Attributes:
         uploaded: files in the table's folder, invisible until they are committed.
         rows: rows in them.
-        details: facts for the run's record: columns that were ignored.
+        details: facts for the run's record: columns that were ignored; of rows without a key also what tells whether a
+            correction has the same columns.
     """
 
     uploaded: "list[UploadedPart]"
@@ -95,7 +99,10 @@ def stage_rows(
     failpoint(FailPoint.PARTS_UPLOADED)
     rows = sum(sent.part.rows for sent in uploaded)
     _check_counts(reader.rows + reader.rejected + apart.more, rows, rejects.count)
-    return Staged(uploaded, rows, {"ignoredColumns": ignored} if ignored else {})
+    details: dict[str, Any] = {"ignoredColumns": ignored} if ignored else {}
+    if rejects.count and not entity_type.key_fields:
+        details[COLUMNS_DIGEST] = columns_digest(header)
+    return Staged(uploaded, rows, details)
 
 
 class _Outgoing:

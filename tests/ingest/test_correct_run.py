@@ -259,8 +259,6 @@ def test_interactions_get_the_ids_that_their_rows_would_have_had(world: World, u
         for number in range(8):
             world.ingest(f"visits/other-{number}.csv", f"page,ms\n/o,{number}\n", "Visits")
         world.maintain("Visit")
-    with pytest.raises(InvalidRequestError, match="whole rows"):
-        world.request(run, "line,page,ms\n2,/a,1\n")
     assert world.correct(run, "page,ms,more,line\n/b,2,,5\n/a,1,x,2\n").state is RunState.SUCCEEDED
     assert len(world.data("Visit")) == 4 + 8 * upkeep
     ids = set(world.data("Visit"))
@@ -366,6 +364,25 @@ def test_runs_that_have_nothing_to_correct(world: World) -> None:
         with pytest.raises(ConflictError) as refused:
             world.request(run, "id,name,age\na,Ann,1\n")
         assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "page,ms\n/a,1\n",
+        "line,page,ms\n2,/a,1\n",
+        "page,more,ms\n/a,x,1\n",
+        "page,ms,more,most\n/a,1,x,\n",
+        "page,ms,more,more\n/a,1,x,\n",
+        "page,ms,other\n/a,1,x\n",
+    ],
+    ids=["dropped", "dropped-for-line", "in-another-order", "added", "doubled", "renamed"],
+)
+def test_other_columns_would_make_other_ids(world: World, text: str) -> None:
+    run = world.ingest("visits/1.csv", "page,ms,more\n/a,one,x\n", "Visits")
+    with pytest.raises(InvalidRequestError, match="whole rows") as refused:
+        world.request(run, text)
+    assert [fault.code for fault in refused.value.details] == ["OtherColumns"]
 
 
 @pytest.mark.parametrize("columns", ["line", "line,line"])
