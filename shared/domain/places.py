@@ -16,16 +16,11 @@ TABLE_BAD_EVENTS = "badevents"
 HUB_STORAGE = "HUB_STORAGE"
 
 
-def rejects_path(hub: str, run_id: str) -> str:
-    """Path of a run's rejects in the container `runs`."""
-    return f"{hub.lower()}/{run_id}/rejects.csv"
+def rejects_path(hub: str, run_id: str, attempt: str) -> str:
+    """Path of the rejects of a run, as an attempt at it or at a correction leaves them, in the container `runs`."""
+    return f"{hub.lower()}/{run_id}/rejects-{attempt}.csv"
 
 
 def correction_path(hub: str, run_id: str, digest: str) -> str:
     """Path of a corrected CSV in the container `runs`."""
     return f"{hub.lower()}/{run_id}/corrections/{digest}.csv"
-
-
-def open_rejects_path(hub: str, run_id: str, attempt: str) -> str:
-    """Path of what an attempt at a correction left of a run's rejects."""
-    return f"{hub.lower()}/{run_id}/rejects-{attempt}.csv"

@@ -11,8 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from shared.app import Services
-from shared.domain.errors import NotFoundError, RefusedError
-from shared.domain.places import rejects_path
+from shared.domain.errors import NotFoundError
 from shared.domain.run import Run, RunKind, RunState
 from shared.http.conditions import FromReading
 from shared.http.csv_body import CsvBody, csv_body
@@ -20,7 +19,6 @@ from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top, answer_page
 from shared.http.routing import FromServices, HubName, new_router
 from shared.ingest.reject_file import HEADER
 from shared.ledger.stored_run import StoredRun
-from shared.storage.blobs import BlobContainer
 
 router = new_router("runs")
 
@@ -71,10 +69,11 @@ def get_rejects(
 ) -> Response:
     """The rows that the run refused and that are not corrected yet, as CSV: line, column, code, message, raw text."""
     stored = _run(services, hub, run_id)
-    path = stored.rejects or rejects_path(hub, stored.run.run_id)
-    etag = _etag_of(services.run_files, path)
-    chunks: Iterable[bytes] = services.run_files.download(path, etag) if etag else [_NO_REJECTS]
-    etag = etag or "none"
+    if stored.rejects is None:
+        etag, chunks = "none", iter([_NO_REJECTS])
+    else:
+        etag = services.run_files.properties(stored.rejects).etag
+        chunks = services.run_files.download(stored.rejects, etag)
     if (unchanged := reading.unchanged(etag)) is not None:
         return unchanged
     # All of it is here before the answer begins: storage that fails midway is an error, not a short file.
@@ -111,18 +110,6 @@ def _run(services: Services, hub: str, run_id: str) -> StoredRun:
     if stored is None:
         raise NotFoundError("RunNotFound", f"the hub {hub!r} has no such run; /runs lists them", "runId")
     return stored
-
-
-def _etag_of(container: BlobContainer, path: str) -> str | None:
-    """The ETag of a blob; None where it, or even its container, is not there."""
-    try:
-        return container.properties(path).etag
-    except NotFoundError:
-        return None
-    except RefusedError as error:
-        if error.code != "ContainerNotFound":
-            raise
-        return None
 
 
 def _first_records(chunks: Iterable[bytes], count: int) -> Iterator[bytes]:

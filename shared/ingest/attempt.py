@@ -78,7 +78,7 @@ class Attempt:
         Raises:
             CommitConflictError: another version was numbered meanwhile that is to stand behind; stage again.
         """
-        noted = self._stored.with_run(details={**outcome.details, STAGED: outcome.counts()})
+        noted = self._stored.with_run(details={**outcome.details, STAGED: outcome.noted()})
         try:
             self._stored = self._services.runs.number_version(noted, place)
         except PreconditionError as error:
@@ -237,7 +237,7 @@ def end(services: Services, stored: StoredRun, outcome: Outcome, duration_ms: in
         details=details,
     )
     try:
-        saved = services.runs.save(replace(ended.released(), is_retryable=retryable))
+        saved = services.runs.save(replace(ended.released(), is_retryable=retryable, rejects=outcome.rejects))
     except PreconditionError as error:
         raise claim_lost(stored.run) from error
     log_finished(stored.hub, saved.run)

@@ -23,7 +23,7 @@ from shared.domain.errors import (
     RefusedError,
     RequestError,
 )
-from shared.domain.places import correction_path, open_rejects_path
+from shared.domain.places import correction_path, rejects_path
 from shared.domain.run import RunError, RunState
 from shared.failpoints import FailPoint, failpoint
 from shared.ingest.attempt import Attempt, claim_lost, last_reason
@@ -186,7 +186,7 @@ def _stage(
                 refused += typed.rejects
         left = folder / "rejects.csv"
         still_open = write_what_is_left(before, left, set(lines.tolist()), refused)
-        path = open_rejects_path(stored.hub, run.run_id, uuid.uuid4().hex[:12])
+        path = rejects_path(stored.hub, run.run_id, uuid.uuid4().hex[:12])
         services.run_files.upload_file(path, left)
         uploaded = _upload(services, stored, entity_type, changes, tables, folder)
     ingested = corrected.rows - len(refused)

@@ -5,6 +5,8 @@ is safe: the same message comes again, and the fence of the commit (`lake/change
 """
 
 import logging
+import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.app import Services
@@ -182,8 +184,10 @@ def _stage_and_commit(
                     return attempt.staged()
                 outcome = Outcome.of_error(error, rejects.count, source.bytes_read)
         if rejects.count:
-            attempt.check_claim()  # the file of the run may be that of another worker by now
-            services.run_files.upload_file(rejects_path(attempt.hub, attempt.run.run_id), rejects.path)
+            # A path of its own: the record names the rejects of the attempt whose rows came in.
+            path = rejects_path(attempt.hub, attempt.run.run_id, uuid.uuid4().hex[:12])
+            services.run_files.upload_file(path, rejects.path)
+            outcome = replace(outcome, rejects=path)
             failpoint(FailPoint.REJECTS_STORED)
     if outcome.error is not None:
         return outcome

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from shared.app import Services
 from shared.domain.errors import ConflictError, NotFoundError
-from shared.domain.places import rejects_path
 from shared.domain.reject import Reject
 from shared.ingest.reject_file import HEADER
 from shared.ledger.stored_run import StoredRun
@@ -27,13 +26,14 @@ def fetch_rejects(services: Services, stored: StoredRun, folder: Path) -> Path:
     Raises:
         ConflictError: there is none.
     """
-    path = stored.rejects or rejects_path(stored.hub, stored.run.run_id)
-    local = folder / "open-rejects.csv"
+    local, path = folder / "open-rejects.csv", stored.rejects
     try:
-        etag = services.run_files.properties(path).etag
+        etag = services.run_files.properties(path).etag if path else None
     except NotFoundError:
+        etag = None
+    if path is None or etag is None:
         message = "the file of the run's rejects is gone, so nobody knows which rows are open"
-        raise ConflictError("RejectsMissing", message) from None
+        raise ConflictError("RejectsMissing", message)
     with local.open("wb") as file:
         for chunk in services.run_files.download(path, etag):
             file.write(chunk)

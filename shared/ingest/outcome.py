@@ -18,6 +18,7 @@ class Outcome:
         rejected: rows refused.
         bytes_read: bytes downloaded.
         details: further facts for the run's record.
+        rejects: path of the file of the rows refused; None where there are none.
     """
 
     state: RunState
@@ -26,6 +27,7 @@ class Outcome:
     bytes_read: int = 0
     error: RunError | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    rejects: str | None = None
 
     @classmethod
     def of_rows(cls, ingested: int, rejected: int, bytes_read: int, details: dict[str, Any]) -> Self:
@@ -39,11 +41,12 @@ class Outcome:
         try:
             staged = run.details[STAGED]
             counts = (int(staged["ingested"]), int(staged["rejected"]), int(staged["bytesRead"]))
+            rejects = str(staged["rejects"]) if counts[1] else None
         except (KeyError, TypeError, ValueError):
             message = f"the rows of run {run.run_id} are in, but its record does not say how many they are"
             raise FatalError("RunDamaged", message) from None
         details = {name: value for name, value in run.details.items() if name != STAGED}
-        return cls.of_rows(*counts, details)
+        return replace(cls.of_rows(*counts, details), rejects=rejects)
 
     @classmethod
     def of_error(cls, error: HubError, rejected: int = 0, bytes_read: int = 0) -> Self:
@@ -62,9 +65,14 @@ class Outcome:
         """The outcome of a run whose attempts are used up."""
         return cls(RunState.FAILED, error=reason)
 
-    def counts(self) -> dict[str, int]:
-        """The counts as the record keeps them until the rows are committed."""
-        return {"ingested": self.ingested, "rejected": self.rejected, "bytesRead": self.bytes_read}
+    def noted(self) -> dict[str, Any]:
+        """What the record keeps of it until the rows are committed."""
+        return {
+            "ingested": self.ingested,
+            "rejected": self.rejected,
+            "bytesRead": self.bytes_read,
+            "rejects": self.rejects,
+        }
 
     def with_note(self, name: str, note: str | None) -> Self:
         """The outcome with one more fact, where there is one."""

@@ -31,7 +31,7 @@ class StoredRun:
         was_open: whether the stored record says that the run is unfinished.
         had_retry: whether the stored record has a row that has it tried again.
         correction: the corrected rows that the run is to take, or takes; None while there are none.
-        rejects: path of the file of its rejects, where a correction has left fewer than the run had first.
+        rejects: path of the file of its open rejects; None where there are none.
     """
 
     hub: str

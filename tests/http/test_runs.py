@@ -165,7 +165,11 @@ def keep(services: Services, hub: str, run: Run, rejects: list[Reject]) -> str:
         with RejectFile(path, rule) as file:
             file.add(rejects)
         services.run_files.ensure()
-        services.run_files.upload_file(rejects_path(hub.removeprefix("/hubs/"), run.run_id), path)
+        name = hub.removeprefix("/hubs/")
+        stored = services.runs.get(name, run.run_id)
+        assert stored is not None
+        stored = services.runs.save(replace(stored, rejects=rejects_path(name, run.run_id, "first")))
+        services.run_files.upload_file(str(stored.rejects), path)
         return path.read_bytes().decode()
 
 

@@ -20,7 +20,6 @@ from shared.domain.entity_types import InteractionType, ProfileType
 from shared.domain.errors import ClaimLostError, ConflictError, InvalidRequestError
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
-from shared.domain.places import rejects_path
 from shared.domain.run import Run, RunError, RunState
 from shared.ingest.attempt import Attempt, take
 from shared.ingest.correct_run import _correct, correct_run
@@ -91,8 +90,8 @@ class World:
         return stored.run
 
     def rejects(self, run: Run) -> list[list[str]]:
-        path = self.stored(run).rejects or rejects_path(self.hub, run.run_id)
-        text = self.services.run_files.read_bytes(path).decode()
+        path = self.stored(run).rejects
+        text = self.services.run_files.read_bytes(path).decode() if path else ""
         return list(csv.reader(io.StringIO(text, newline="")))[1:]
 
     def data(self, name: str = "Person") -> dict[str, dict[str, Any]]:

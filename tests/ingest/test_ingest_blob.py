@@ -9,7 +9,7 @@ import pytest
 
 from shared.app import Services
 from shared.domain.errors import ClaimLostError, DataError, DeferredError, SupersededError, UnavailableError
-from shared.domain.places import TABLE_RUNS, rejects_path
+from shared.domain.places import TABLE_RUNS
 from shared.domain.run import Run, RunError, RunKind, RunState
 from shared.failpoints import FailPoint, arm
 from shared.ingest.attempt import take
@@ -149,11 +149,24 @@ def test_a_paused_worker_leaves_the_rejects_of_a_run_that_has_ended(world: World
     run_id = world.queue(world.upload("a.csv", f"{ROWS}/more,cells\n"))
     with paused_at(world, run_id, FailPoint.PARTS_UPLOADED) as paused:
         assert world.ingest(run_id).state is RunState.PARTIALLY_SUCCEEDED
-        stored = world.services.run_files.properties(rejects_path(world.hub, run_id))
+        path = str(world.stored(run_id).rejects)
+        stored = world.services.run_files.properties(path)
         with pytest.raises(ClaimLostError):
             paused.end()
-    assert world.services.run_files.properties(rejects_path(world.hub, run_id)) == stored
+    assert world.stored(run_id).rejects == path
+    assert world.services.run_files.properties(path) == stored
     assert world.committed_rows == 3
+
+
+def test_a_run_that_succeeds_at_last_has_no_rejects(world: World) -> None:
+    world.put_mapping(errorManagement={"errorManagementType": "StopImport"})
+    run_id = world.queue(world.upload("a.csv", f"{ROWS}/more,cells\n"))
+    assert world.ingest(run_id).state is RunState.FAILED
+    assert world.stored(run_id).rejects is not None
+    world.put_mapping(format={"columnDelimiter": ";"}, structure=[{"propertyName": "Page", "columnName": "page"}])
+    world.services.runs.save(world.stored(run_id).with_run(state=RunState.QUEUED, error=None, finished_at=None))
+    assert world.ingest(run_id, "message-2").state is RunState.SUCCEEDED
+    assert world.stored(run_id).rejects is None
 
 
 def test_a_run_goes_on_whose_last_write_got_no_answer(world: World) -> None:

@@ -24,7 +24,7 @@ from shared.domain.entity_types import InteractionType, ProfileType
 from shared.domain.errors import TransientError
 from shared.domain.hubs import Hub as HubDefinition
 from shared.domain.mappings import Mapping
-from shared.domain.places import CONTAINER_RUNS, rejects_path
+from shared.domain.places import CONTAINER_RUNS
 from shared.domain.run import Run, RunKind, RunState
 from shared.failpoints import FailPoint, arm
 from shared.ingest import messages as ingest_messages
@@ -247,10 +247,10 @@ class ModelHub:
 
     def rejects(self, run: Run) -> list[tuple[int, str]]:
         """Line and code of what a run has rejected."""
-        try:
-            content = self._run_files.download_blob(rejects_path(NAME, run.run_id)).readall().decode()
-        except ResourceNotFoundError:
+        stored = self._seen.runs.get(NAME, run.run_id)
+        if stored is None or stored.rejects is None:
             return []
+        content = self._run_files.download_blob(stored.rejects).readall().decode()
         return [(int(row["line"]), row["code"]) for row in csv.DictReader(io.StringIO(content, newline=""))]
 
     def changes(self, entity: str) -> Counter[tuple[Any, ...]]:
