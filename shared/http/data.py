@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from shared.app import Services
 from shared.domain.entity_types import EntityType
-from shared.domain.errors import NotFoundError
+from shared.domain.errors import ConflictError, NotFoundError
 from shared.domain.names import NAME_PATTERN, check_name
 from shared.http.conditions import FromReading
 from shared.http.origin import Expand, wants_origin, with_origin
@@ -105,11 +105,14 @@ def _answer_instance(
     find = with_origin if wants_origin(expand) else _instance
     entity_type = services.definitions.type_named(hub, type_name).document
     # The Functions host decodes a path once, but leaves an encoded slash as it came: `%2F` may mean either.
-    for candidate in dict.fromkeys([key.replace("%2F", "/").replace("%2f", "/"), key]):
-        found = find(services, hub, entity_type, candidate)
-        if found is not None:
-            return reading.answer(found)
-    raise NotFoundError("InstanceNotFound", f"the type {entity_type.type_name!r} has no instance of this id", "id")
+    candidates = dict.fromkeys([key.replace("%2F", "/").replace("%2f", "/"), key])
+    found = [instance for id_ in candidates if (instance := find(services, hub, entity_type, id_)) is not None]
+    if not found:
+        raise NotFoundError("InstanceNotFound", f"the type {entity_type.type_name!r} has no instance of this id", "id")
+    if len(found) > 1:
+        message = "there is an instance with '/' in its id and one with '%2F'; ask for the one that is meant by $filter"
+        raise ConflictError("AmbiguousId", message, "id")
+    return reading.answer(found[0])
 
 
 def _instance(services: Services, hub: str, entity_type: EntityType, key: str) -> dict[str, Any] | None:

@@ -1,12 +1,15 @@
 """HTTP: FastAPI behind Azure's ASGI bridge, one function per area."""
 
-from collections.abc import Awaitable, Callable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 
 from shared.app import services
 from shared.domain import function_names as names
+
+if TYPE_CHECKING:
+    from shared.triggers.bridge import Bridge
 
 http = func.Blueprint()
 
@@ -27,12 +30,8 @@ async def service(req: func.HttpRequest, context: func.Context) -> func.HttpResp
     return await _bridge()(req, context)
 
 
-type _Bridge = Callable[[func.HttpRequest, func.Context], Awaitable[func.HttpResponse]]
-
-
 @lru_cache(maxsize=1)
-def _bridge() -> _Bridge:
-    from shared.http.app import create_http_app
+def _bridge() -> "Bridge":
+    from shared.triggers.bridge import create_bridge
 
-    bridge: _Bridge = func.AsgiMiddleware(create_http_app(services())).handle_async
-    return bridge
+    return create_bridge(services())

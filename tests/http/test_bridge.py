@@ -2,24 +2,22 @@
 
 import asyncio
 import json
-from typing import Any
 
 import azure.functions as func
 import pytest
-from azure.functions import AsgiMiddleware
 
 from shared.app import Services
-from shared.http.app import create_http_app
+from shared.triggers.bridge import Bridge, create_bridge
 from tests.http import bodies
 
 
 @pytest.fixture(scope="module")
-def bridge(services: Services) -> AsgiMiddleware:
-    return AsgiMiddleware(create_http_app(services))  # type: ignore[no-untyped-call]
+def bridge(services: Services) -> Bridge:
+    return create_bridge(services)
 
 
 def send(
-    bridge: AsgiMiddleware,
+    bridge: Bridge,
     method: str,
     path: str,
     body: bytes = b"",
@@ -28,14 +26,13 @@ def send(
     url = f"https://contoso.azurewebsites.net{path}"
     request = func.HttpRequest(method, url, headers={"Host": "contoso.azurewebsites.net", **(headers or {})}, body=body)
 
-    async def call() -> Any:
-        return await bridge.handle_async(request)
+    async def call() -> func.HttpResponse:
+        return await bridge(request, None)
 
-    answer: func.HttpResponse = asyncio.run(call())
-    return answer
+    return asyncio.run(call())
 
 
-def test_definitions_pass(bridge: AsgiMiddleware) -> None:
+def test_definitions_pass(bridge: Bridge) -> None:
     assert send(bridge, "PUT", "/hubs/bridged").status_code in {200, 201}
     body = json.dumps(bodies.profile_type()).encode()
     for name in ("Alpha", "Beta"):
@@ -64,13 +61,22 @@ def test_definitions_pass(bridge: AsgiMiddleware) -> None:
         ("GET", "/hubs/%C3%BC", b"", 400),
     ],
 )
-def test_errors_pass(bridge: AsgiMiddleware, method: str, path: str, body: bytes, status: int) -> None:
+def test_errors_pass(bridge: Bridge, method: str, path: str, body: bytes, status: int) -> None:
     send(bridge, "PUT", "/hubs/bridged")
     answer = send(bridge, method, path, body)
     assert answer.status_code == status
     assert json.loads(answer.get_body())["error"]["code"]
 
 
-def test_head_passes(bridge: AsgiMiddleware) -> None:
+def test_head_passes(bridge: Bridge) -> None:
     answer = send(bridge, "HEAD", "/health/live")
     assert (answer.status_code, answer.get_body()) == (200, b"")
+
+
+@pytest.mark.parametrize("path", ["data/Contact('a%3Bb')", "data/Contact('a;b')", "data/Contact/a;b", "data/C;('a')"])
+def test_a_semicolon_belongs_to_the_path(bridge: Bridge, path: str) -> None:
+    send(bridge, "PUT", "/hubs/bridged")
+    send(bridge, "PUT", "/hubs/bridged/profiles/Contact", json.dumps(bodies.profile_type()).encode())
+    error = json.loads(send(bridge, "GET", f"/hubs/bridged/{path}").get_body())["error"]
+    assert error["code"] == ("InvalidName" if "C;" in path else "InstanceNotFound")
+    send(bridge, "DELETE", "/hubs/bridged/profiles/Contact")
