@@ -11,6 +11,7 @@ from shared.ingest.match_columns import MappedColumn
 from shared.lake.schema import DECIMAL_PRECISION, DECIMAL_SCALE
 
 _DEFAULT_SEPARATOR = ";"
+_WHITE = r"[\pZ\t\n\v\f\r\x{85}]*"  # Unicode's White_Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def column_sql(
         found.checks.append((f"{alias} IS NULL AND NOT {_is_empty(cell)}", cast.reason(trimmed(cell), number_of)))
     if is_key:
         refusal = Refusal("EmptyKey", "expected a value: the column is the key, or a part of it")
-        found.checks.append((_is_empty(cell), str(number_of(refusal))))
+        found.checks.append((f"({cell} IS NULL OR {matches(cell, _WHITE)})", str(number_of(refusal))))
     elif is_needed:
         refusal = Refusal("MissingValue", "expected a value: the field is required")
         found.checks.append((f"{found.value} IS NULL", str(number_of(refusal))))

@@ -257,6 +257,17 @@ def test_a_key_of_an_interaction_is_its_id() -> None:
     assert codes(visit, mapping_of(visit), ["id", "name"], [["", "a"]]) == [(2, "id", "EmptyKey")]
 
 
+@pytest.mark.parametrize(
+    "blank",
+    ["\t", "\v", "\x85", "\u00a0", "\u1680", "\u2003", "\u2009", "\u2028", "\u202f", "\u205f", "\u3000"],
+    ids=ascii,
+)
+def test_a_key_that_nobody_can_see_is_none(blank: str) -> None:
+    visit = interaction_type(ID, NAME, key=("id",))
+    rows = [[blank, "a"], [f" {blank}", "a"], [f"{blank}7", "a"]]
+    assert codes(visit, mapping_of(visit), ["id", "name"], rows) == [(2, "id", "EmptyKey"), (3, "id", "EmptyKey")]
+
+
 def test_three_hundred_columns() -> None:
     fields = [{"fieldName": f"f{number}", "fieldType": "Edm.Int32"} for number in range(300)]
     entity_type = profile_type(ID, *fields)

@@ -68,7 +68,7 @@ def read_row(
         try:
             values[field_name] = read_cell(cells[name], column.field, form, column.specifier)
             if field_name in keys:
-                if not cells[name].strip(BLANKS):
+                if all(char.isspace() and char not in "\x1c\x1d\x1e\x1f" for char in cells[name]):
                     raise RefusedError("EmptyKey")
                 parts_left -= 1
                 if parts_left == 0:
