@@ -35,6 +35,17 @@ _REASONS = {
     "extensions.queues.messageEncoding": "what the storage SDK and the host agree on",
 }
 
+_SMALL_BLOBS = """
+**Many small blobs** are bound by the processor, and one Python process uses one core. On an instance of two cores these
+app settings bring in half as many again per second (`make bench BENCH=blobs` measures with them), for a second process
+of about 400 MB; files of many megabytes want the values above:
+
+| app setting | value | what it does |
+|---|---|---|
+| `FUNCTIONS_WORKER_PROCESS_COUNT` | `2` | the host has two worker processes take turns; the local stack knows it too |
+| `AzureFunctionsJobHost__extensions__queues__batchSize` | `24` | a dozen blob versions each; they share commits and transactions |
+"""
+
 
 def render() -> str:
     """The page's text."""
@@ -49,6 +60,7 @@ def render() -> str:
         for part in path.split("."):
             value = value[part]
         lines.append(f"| `{path}` | `{value}` | {reason} |\n")
+    lines.append(_SMALL_BLOBS)
     return "".join(lines)
 
 

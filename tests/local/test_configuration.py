@@ -13,6 +13,7 @@ from infra.local.functions_host.host_json import (
     read_host_options,
     resolve_settings,
     seconds,
+    worker_count,
 )
 from infra.local.redact import redact
 from infra.local.settings import REPOSITORY, SettingError, app_settings
@@ -53,6 +54,17 @@ def test_the_environment_is_laid_over_host_json_in_any_case(tmp_path: Path) -> N
 def test_a_wrong_host_json_says_what_is_wrong(tmp_path: Path, content: object, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         read_host_options(write(tmp_path, "host.json", content), {})
+
+
+@pytest.mark.parametrize("text", ["0", "11", "-1", "two", "1.5", "²"])
+def test_unusable_numbers_of_worker_processes(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"FUNCTIONS_WORKER_PROCESS_COUNT='.*' is not a number of processes"):
+        worker_count({"FUNCTIONS_WORKER_PROCESS_COUNT": text})
+
+
+@pytest.mark.parametrize("variables", [{}, {"FUNCTIONS_WORKER_PROCESS_COUNT": " "}])
+def test_one_process_runs_the_functions_where_nothing_is_said(variables: dict[str, str]) -> None:
+    assert worker_count(variables) == 1
 
 
 @pytest.mark.parametrize(

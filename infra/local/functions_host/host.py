@@ -18,12 +18,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from infra.local.functions_host import admin, event_grid_webhook, http_routes
-from infra.local.functions_host.host_json import read_host_options
+from infra.local.functions_host.host_json import read_host_options, worker_count
 from infra.local.functions_host.invocations import Invocations
 from infra.local.functions_host.logs import write_log
 from infra.local.functions_host.queues import QueueListener
 from infra.local.functions_host.timers import Timer
-from infra.local.functions_host.worker import Worker
+from infra.local.functions_host.workers import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -43,17 +43,17 @@ class Host:
         """
         options = read_host_options(app_dir)
         write_log(state_dir / "functions.log", options.log_level)
-        worker = Worker(app_dir)
-        self._functions = worker.functions
-        self._invocations = Invocations(worker, base64_messages=options.queues.base64)
-        self._routes = http_routes.HttpRoutes(worker.of_kind("httpTrigger"), options.route_prefix)
-        self._queues = [QueueListener(f, options.queues, self._invocations) for f in worker.of_kind("queueTrigger")]
+        workers = Workers(app_dir, state_dir, worker_count())
+        self._functions = workers.functions
+        self._invocations = Invocations(workers, base64_messages=options.queues.base64)
+        self._routes = http_routes.HttpRoutes(workers.of_kind("httpTrigger"), options.route_prefix)
+        self._queues = [QueueListener(f, options.queues, self._invocations) for f in workers.of_kind("queueTrigger")]
         self._timers = {
-            f.name: Timer(f, state_dir / "timers", self._invocations) for f in worker.of_kind("timerTrigger")
+            f.name: Timer(f, state_dir / "timers", self._invocations) for f in workers.of_kind("timerTrigger")
         }
         self._stopping = asyncio.Event()
         self._stop_began = 0.0
-        for function in worker.functions.values():
+        for function in workers.functions.values():
             logger.info("Function %s (%s)", function.name, function.trigger["type"])
 
     def serve(self, listener: socket.socket) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 _OVERRIDE = "AzureFunctionsJobHost__"
 _SETTING = re.compile(r"%([^%\s]+)%")
 _TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
+_MOST_WORKERS = 10
 _LEVELS = {
     "trace": logging.DEBUG,
     "debug": logging.DEBUG,
@@ -76,6 +77,23 @@ def read_host_options(app_dir: Path, environment: Mapping[str, str] = os.environ
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(f"{path}: {error}.") from error
+
+
+def worker_count(environment: Mapping[str, str] = os.environ) -> int:
+    """`FUNCTIONS_WORKER_PROCESS_COUNT`: how many processes run the app's functions; 1 where it is not set.
+
+    https://learn.microsoft.com/azure/azure-functions/functions-app-settings#functions_worker_process_count
+
+    Raises:
+        ConfigurationError: It is not a number from 1 to 10.
+    """
+    text = environment.get("FUNCTIONS_WORKER_PROCESS_COUNT", "").strip() or "1"
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_WORKERS):
+        raise ConfigurationError(
+            f"FUNCTIONS_WORKER_PROCESS_COUNT={text!r} is not a number of processes. "
+            f"Give a number from 1 to {_MOST_WORKERS}."
+        )
+    return int(text)
 
 
 def resolve_settings(value: Any, where: str, environment: Mapping[str, str] = os.environ) -> Any:

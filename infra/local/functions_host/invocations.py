@@ -19,7 +19,8 @@ from infra.local.azurite import ACCOUNT_KEY
 from infra.local.functions_host import messages
 from infra.local.functions_host.current_run import enter_run, leave_run, running
 from infra.local.functions_host.host_json import ConfigurationError
-from infra.local.functions_host.worker import Binding, Function, InvocationFailedError, Worker
+from infra.local.functions_host.worker import Binding, Function, InvocationFailedError
+from infra.local.functions_host.workers import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ _STORAGE_CALLS_AT_ONCE = 16
 class Invocations:
     """Every run of a function goes through here."""
 
-    def __init__(self, worker: Worker, *, base64_messages: bool) -> None:
-        self._worker = worker
+    def __init__(self, workers: Workers, *, base64_messages: bool) -> None:
+        self._workers = workers
         self._base64 = base64_messages
         self._background: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(_STORAGE_CALLS_AT_ONCE, thread_name_prefix="storage")
@@ -61,7 +62,7 @@ class Invocations:
         started = time.monotonic()
         try:
             logger.debug("Executing: %s", reason)
-            answer = await self._worker.invoke(function, invocation_id, data, trigger_metadata)
+            answer = await self._workers.invoke(function, invocation_id, data, trigger_metadata)
             await self._write_outputs(function, answer)
         except InvocationFailedError as error:
             logger.error("Failed after %.0f ms (%s): %s\n%s", *_since(started, reason), error, error.stack_trace)

@@ -64,10 +64,6 @@ class Worker:
         library.start_threadpool_executor()
         self.functions = asyncio.run_coroutine_threadsafe(_index(app_dir), self._loop).result()
 
-    def of_kind(self, kind: str) -> list[Function]:
-        """The functions of one trigger type, in the app's order."""
-        return [function for function in self.functions.values() if function.kind == kind.lower()]
-
     async def invoke(
         self,
         function: Function,

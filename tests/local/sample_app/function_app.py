@@ -33,6 +33,12 @@ def get_seen() -> dict[str, list[Any]]:
     return seen
 
 
+@api.get("/pid")
+def get_pid() -> int:
+    logger.info("asked for its pid, AccountKey=verysecret;")
+    return os.getpid()
+
+
 @api.get("/setting/{name}")
 def get_setting(name: str) -> dict[str, str | None]:
     return {"value": os.environ.get(name)}
