@@ -43,7 +43,7 @@ of about 400 MB; files of many megabytes want the values above:
 | app setting | value | what it does |
 |---|---|---|
 | `FUNCTIONS_WORKER_PROCESS_COUNT` | `2` | the host has two worker processes take turns; the local stack knows it too |
-| `AzureFunctionsJobHost__extensions__queues__batchSize` | `24` | a dozen blob versions each; they share commits and transactions |
+| `AzureFunctionsJobHost__extensions__queues__batchSize` | `24` | a dozen blobs each, which share commits |
 """
 
 
