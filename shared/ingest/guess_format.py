@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from shared.domain.csv_dialect import CsvDialect
-from shared.domain.csv_format import MappingFormat
+from shared.domain.csv_format import BareQuotes, MappingFormat
 from shared.domain.errors import DataError
 from shared.ingest.decode import TextStream
 from shared.ingest.read_csv import read_csv
@@ -31,6 +31,8 @@ _PREAMBLE_LINES = 10
 _PREAMBLE_BYTES = 1 << 14
 # One row that is as wide as the line before it may be chance.
 _PREAMBLE_ROWS = 2
+# What else quotes may mean in a file.
+_OTHER_QUOTES = {"bare_quotes": BareQuotes.LITERAL, "quote_escape_character": "\\"}
 # A delimiter that splits fewer of the rows into as many cells as the header is none.
 _FITTING_SHARE = 0.9
 
@@ -86,6 +88,7 @@ def guess_format(
     if not is_given:
         changes["column_delimiter"], why = _delimiter(trials)
         notes.append(why)
+    notes += _note_on_quotes(_whole_lines(data, _TRIED_BYTES), given, trials, settings, has_header=has_header)
     if not any(trial.fits for trial in trials):
         head = _whole_lines(data, _PREAMBLE_BYTES)
         notes += _note_on_preamble(head, given, trials, settings, has_header=has_header)
@@ -159,13 +162,47 @@ def _delimiter(trials: list[Trial]) -> tuple[str, str]:
         why = f"columnDelimiter: {DELIMITERS[best.delimiter]}, which splits {splits}{or_else}"
         return best.delimiter, why
     # Where one of them makes too many columns, the reader is to say so.
-    best = max(trials, key=lambda trial: (trial.width == 0, trial.share), default=None)
+    best = max(trials, key=lambda trial: (trial.width == 0, trial.share, trial.width), default=None)
     chosen = best.delimiter if best is not None else ","
+    if best is not None and best.width > 1:
+        rows = best.good + best.refused
+        why = f"columnDelimiter: {DELIMITERS[chosen]}, which splits the header into {best.width} cells"
+        return (
+            chosen,
+            f"{why}, but of the first {rows} rows {best.refused} are refused; see the rejects for the reasons",
+        )
     why = (
         f"columnDelimiter: {DELIMITERS[chosen]}; none of {', '.join(DELIMITERS.values())} splits the rows into more "
         "than one cell each, so the file has one column, or another delimiter that you must declare"
     )
     return chosen, why
+
+
+def _note_on_quotes(
+    data: bytes, given: MappingFormat, trials: list[Trial], settings: Settings, *, has_header: bool
+) -> list[str]:
+    """Says so where more rows were read if quotes meant something else."""
+    before = max((trial for trial in trials if trial.width > 1), key=lambda trial: trial.good, default=None)
+    if before is None or not before.refused:
+        return []
+    found = []
+    for name, value in _OTHER_QUOTES.items():
+        if name in given.model_fields_set:
+            continue
+        form = given.model_copy(update={name: value})
+        best = _best(_trials(data, form, [trial.delimiter for trial in trials], settings, has_header=has_header))
+        if best is not None and best.good > before.good:
+            found.append((best.good, name, value, best))
+    if not found:
+        return []
+    _, name, value, best = max(found, key=lambda way: way[0])
+    alias = MappingFormat.model_fields[name].alias
+    delimiter = DELIMITERS.get(best.delimiter, repr(best.delimiter))
+    why = (
+        f"{alias}: quotes seem to be written in another way: with format.{alias} {value} and {delimiter} "
+        f"{best.good} of the first {best.good + best.refused} rows are read, not {before.good}; try it"
+    )
+    return [why]
 
 
 def _note_on_preamble(

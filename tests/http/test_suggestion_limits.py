@@ -90,6 +90,37 @@ def test_a_file_without_lines_before_its_table_has_no_such_note(landing: Landing
     assert "skipRows" not in str(landing.suggest("a.csv", text)["notes"])
 
 
+BARE = 'id,size\n1,5" tall\n2,7" tall\n3,9" tall\n'
+ESCAPED = 'id,name\n1,"Ann \\"A\\" Roe"\n2,"Bob \\"B\\" Low"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "option", "value", "rows"),
+    [
+        (BARE, "bareQuotes", "Literal", 3),
+        (BARE.replace(",", ";"), "bareQuotes", "Literal", 3),
+        (BARE + "4,good\n", "bareQuotes", "Literal", 4),
+        (ESCAPED, "quoteEscapeCharacter", "\\", 2),
+    ],
+    ids=["bare", "bare-and-semicolon", "bare-among-good", "escaped"],
+)
+def test_quotes_of_another_kind_are_noted(landing: Landing, text: str, option: str, value: str, rows: int) -> None:
+    found = landing.suggest("a.csv", text)
+    assert "none of comma" not in str(found["notes"])
+    assert f"with format.{option} {value} and" in noted(found, option)
+    found = landing.suggest("a.csv", text, format={option: value})
+    assert option not in [note.partition(":")[0] for note in found["notes"]]
+    assert found["rejects"] == []
+    landing.check(found, rows)
+
+
+def test_rows_that_nothing_mends_are_told_with_their_delimiter(landing: Landing) -> None:
+    found = landing.suggest("a.csv", 'id,v\n1,"a\n2,"b\n')
+    assert "comma, which splits the header into 2 cells, but of the first 2 rows 2 are refused" in noted(
+        found, "columnDelimiter"
+    )
+
+
 def test_a_file_without_header(landing: Landing) -> None:
     text = "17,Ann,2026-01-31\n18,Bob,2026-02-01\n"
     found = landing.suggest("a.csv", text)
