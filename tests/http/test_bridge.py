@@ -59,6 +59,8 @@ def test_definitions_pass(bridge: Bridge) -> None:
         ("GET", "/hubs/bridged/data/Contact('a%2Fb')", b"", 404),
         ("GET", "/hubs/bridged/data/Contact('a%252Fb')", b"", 404),
         ("GET", "/hubs/%C3%BC", b"", 400),
+        ("PUT", "/hubs/bridged/profiles/P%0D%0AX:%20y", b"{}", 400),
+        ("GET", "/no%0Awhere", b"", 404),
     ],
 )
 def test_errors_pass(bridge: Bridge, method: str, path: str, body: bytes, status: int) -> None:

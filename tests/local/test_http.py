@@ -78,6 +78,10 @@ def test_the_app_sees_the_path_decoded_once(sample: SampleApp, raw: str, seen: s
     assert sample.http.get(raw).headers["x-path"] == seen
 
 
+def test_a_path_with_a_line_end_reaches_the_app(sample: SampleApp) -> None:
+    assert sample.http.get("/nowhere%0D%0Ax").json() == {"detail": "Not Found"}
+
+
 def test_query_and_body_pass_unchanged(sample: SampleApp) -> None:
     body = os.urandom(300_000)
     answer = sample.http.post("/echo/x?$top=2&a=%26%20b&a=", content=body, headers={"content-type": "image/png"})

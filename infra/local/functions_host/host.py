@@ -13,6 +13,7 @@ from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -30,6 +31,15 @@ logger = logging.getLogger(__name__)
 _RUNNING_ONES_END_WITHIN_S = 8
 _ANSWERS_END_WITHIN_S = 8
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+
+
+class _Anything(PathConvertor):
+    """A path with line ends too, which `path` does not match."""
+
+    regex = r"(?s:.*)"
+
+
+register_url_convertor("anything", _Anything())
 
 
 class Host:
@@ -114,7 +124,7 @@ class Host:
                 Route("/runtime/webhooks/EventGrid", event_grid, methods=["POST"]),
                 Route("/admin/host/status", status, methods=["GET"]),
                 Route("/admin/functions/{name}", run_function, methods=["POST"]),
-                Route("/{path:path}", http, methods=_METHODS),
+                Route("/{path:anything}", http, methods=_METHODS),
             ],
             lifespan=lifespan,
         )
