@@ -31,6 +31,8 @@ _PREAMBLE_LINES = 10
 _PREAMBLE_BYTES = 1 << 14
 # One row that is as wide as the line before it may be chance.
 _PREAMBLE_ROWS = 2
+# In UTF-16 so many of the letters of a table, with its delimiters and line ends, have a NUL for their other half.
+_WIDE_SHARE = 0.5
 # What else quotes may mean in a file.
 _OTHER_QUOTES = {"bare_quotes": BareQuotes.LITERAL, "quote_escape_character": "\\"}
 # A delimiter that splits fewer of the rows into as many cells as the header is none.
@@ -112,6 +114,10 @@ def _first(pieces: Iterable[bytes], size: int) -> bytes:
 
 
 def _encoding(data: bytes) -> tuple[str, str]:
+    for name, nul, other in (("utf-16-le", data[1::2], data[0::2]), ("utf-16-be", data[0::2], data[1::2])):
+        if nul.count(0) > _WIDE_SHARE * len(nul) and other.count(0) < (1 - _WIDE_SHARE) * len(other):
+            why = f"encoding: {name}, since every second byte is NUL, as it is in UTF-16 without a byte order mark"
+            return name, why
     if data.isascii():
         return "utf-8", "encoding: utf-8; the sample is plain ASCII, which most encodings have in common"
     # The end of the sample may cut a character: the decoder waits for the rest of it.

@@ -95,11 +95,13 @@ def test_german_numbers_and_dates_behind_semicolons(landing: Landing) -> None:
     ("encode", "declared", "word"),
     [
         (lambda text: text.encode("cp1252"), {"encoding": "cp1252"}, "cp1252"),
+        (lambda text: text.encode("utf-16-le"), {"encoding": "utf-16-le"}, "every second byte"),
+        (lambda text: text.encode("utf-16-be"), {"encoding": "utf-16-be"}, "every second byte"),
         (lambda text: text.encode("utf-8-sig"), None, "utf-8"),
         (lambda text: text.encode("utf-16"), None, "utf-16-le"),
         (lambda text: gzip.compress(text.encode()), None, "utf-8"),
     ],
-    ids=["cp1252", "utf-8-sig", "utf-16", "gzip"],
+    ids=["cp1252", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-16", "gzip"],
 )
 def test_encodings(landing: Landing, encode: Any, declared: Body | None, word: str) -> None:
     data = encode("id,stadt\n1,München\n2,Århus\n")
