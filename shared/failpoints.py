@@ -28,6 +28,7 @@ class FailPoint(StrEnum):
     CORRECTION_TAKEN = "correction taken"
     CORRECTION_STAGED = "correction staged"
     CORRECTION_NOTED = "correction noted"
+    CORRECTION_CHECKED = "correction's claim checked"
     CORRECTION_COMMITTED = "correction committed"
     CORRECTION_ENDED = "correction ended"
     # Refresh

@@ -3,6 +3,8 @@
 import hashlib
 from datetime import datetime
 
+from pydantic import Field as Property
+
 from shared.domain.document import Document
 
 
@@ -30,14 +32,14 @@ class Correction(Document):
         encoding: that the request declared; without it the mapping's counts.
         rows: in it.
         requested_at: when it was posted.
-        staged: noted before its rows are committed.
+        staged: noted before its rows are committed, by attempt.
     """
 
     digest: str
     encoding: str | None = None
     rows: int
     requested_at: datetime
-    staged: StagedCorrection | None = None
+    staged: dict[int, StagedCorrection] = Property(default_factory=dict)
 
 
 def digest_of(content: bytes) -> str:

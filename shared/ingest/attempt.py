@@ -7,10 +7,10 @@ finds that its claim is lost, and writes nothing over what the other one has rec
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from shared.app import Services
 from shared.domain.correction import StagedCorrection
+from shared.domain.entity_types import EntityType
 from shared.domain.errors import (
     ClaimLostError,
     DeferredError,
@@ -21,12 +21,14 @@ from shared.domain.errors import (
     recovery,
 )
 from shared.domain.run import Run, RunError, RunKind, RunState
-from shared.ingest.outcome import STAGED, Outcome
+from shared.ingest.outcome import STAGED, Outcome, notes_of
 from shared.ledger.runs import Place
 from shared.ledger.stored_run import StoredRun
 from shared.telemetry import log_finished
 
 logger = logging.getLogger(__name__)
+
+_KEPT_NOTES = 8
 
 
 class Attempt:
@@ -65,12 +67,23 @@ class Attempt:
         """Where the run's blob version is to stand among those of all blobs: at `order`, or behind those of its own."""
         return self._services.runs.place_of(self._stored, order)
 
-    def note_staged(self, outcome: Outcome, place: Place) -> int:
+    @property
+    def take(self) -> int:
+        """The number of this attempt among all at the run."""
+        return self._stored.takes
+
+    @property
+    def has_rivals(self) -> bool:
+        """Whether an earlier attempt got as far as its note: if it is not dead, it may commit at any time."""
+        return bool(notes_of(self.run).keys() - {str(self.take)})
+
+    def note_staged(self, outcome: Outcome, place: Place, entity_type: EntityType) -> int:
         """Notes before the commit what it will bring: after it, a crash must not need to read the blob again.
 
         Args:
             outcome: what was staged.
             place: as the staged rows have it.
+            entity_type: that the rows are of; from now on it is the run's, whatever becomes of the mapping.
 
         Returns:
             The number of the run's blob version among those of its blob; it keeps the one that it has.
@@ -78,7 +91,12 @@ class Attempt:
         Raises:
             CommitConflictError: another version was numbered meanwhile that is to stand behind; stage again.
         """
-        noted = self._stored.with_run(details={**outcome.details, STAGED: outcome.noted()})
+        notes = [*notes_of(self.run).items(), (str(self.take), outcome.noted())][-_KEPT_NOTES:]
+        noted = self._stored.with_run(
+            details={**outcome.details, STAGED: dict(notes)},
+            entity_type=entity_type.kind.value,
+            entity_type_name=entity_type.type_name,
+        )
         try:
             self._stored = self._services.runs.number_version(noted, place)
         except PreconditionError as error:
@@ -93,16 +111,17 @@ class Attempt:
         if present is None or present.etag != self._stored.etag:
             raise claim_lost(self.run)
 
-    def staged(self) -> Outcome:
-        """What an earlier attempt noted before its commit."""
+    def staged(self, attempt: int) -> Outcome:
+        """What an attempt that has committed its rows noted before."""
         self.check_claim()
-        return Outcome.of_staged(self.run)
+        return Outcome.of_staged(self.run, attempt)
 
     def note_correction(self, staged: StagedCorrection) -> None:
         """Notes the same of a correction."""
         if self._stored.correction is None:
             raise FatalError("RunWithoutCorrection", f"the run {self.run.run_id} has no correction to carry out")
-        correction = self._stored.correction.model_copy(update={"staged": staged})
+        noted = {**self._stored.correction.staged, self.take: staged}
+        correction = self._stored.correction.model_copy(update={"staged": noted})
         self._save(replace(self._stored, correction=correction))
 
     def elapsed_ms(self) -> int:
@@ -179,11 +198,7 @@ class Attempt:
 
     def _holds(self, present: StoredRun) -> bool:
         held = self._stored
-        return (
-            present.run.state is RunState.RUNNING
-            and present.claimed_by == held.claimed_by
-            and present.run.attempts == held.run.attempts
-        )
+        return present.run.state is RunState.RUNNING and present.takes == held.takes
 
     def _save(self, changed: StoredRun) -> None:
         try:
@@ -221,10 +236,6 @@ def take(services: Services, hub: str, run_id: str, worker: str) -> Attempt | No
 
 def end(services: Services, stored: StoredRun, outcome: Outcome, duration_ms: int, *, retryable: bool = False) -> None:
     """Records the end of a run, of an attempt or of one whose attempts are used up."""
-    details: dict[str, Any] = outcome.details
-    if outcome.state is RunState.FAILED and STAGED in stored.run.details:
-        # The rows may be in: should the run be taken up again, its counts are still known.
-        details = {**details, STAGED: stored.run.details[STAGED]}
     ended = stored.with_run(
         state=outcome.state,
         error=outcome.error,
@@ -234,7 +245,7 @@ def end(services: Services, stored: StoredRun, outcome: Outcome, duration_ms: in
         rows_ingested=outcome.ingested,
         rows_rejected=outcome.rejected,
         bytes_read=outcome.bytes_read,
-        details=details,
+        details=outcome.details,
     )
     try:
         saved = services.runs.save(replace(ended.released(), is_retryable=retryable, rejects=outcome.rejects))

@@ -55,7 +55,7 @@ def correct_run(services: Services, attempt: Attempt) -> None:
         DeferredError: the source is busy; the run is Queued as before.
     """
     corrected = attempt.carry_out(
-        lambda: _bring_in(services, attempt),
+        lambda: _correct(services, attempt),
         lambda error: end_in_vain(services, attempt.stored, RunError(code=error.code, message=error.message)),
     )
     if corrected is not None:
@@ -71,15 +71,14 @@ def give_up_correction(services: Services, stored: StoredRun) -> None:
         TransientError: whether the rows are in cannot be seen.
     """
     reason = last_reason(stored.run)
-    done = _correction_of(stored).staged
     try:
-        is_committed = done is not None and _is_committed(services, stored)
+        done = _close(services, stored)
     except ConflictError:
-        is_committed = False  # the type is gone, and the rows with it
-    if done is not None and is_committed:
-        _end(services, stored, done, reason.message, 0)
-    else:
+        done = None  # the type is gone, and the rows with it
+    if done is None:
         end_in_vain(services, stored, reason)
+    else:
+        _end(services, stored, done, None if done.still_open else reason.message, 0)
 
 
 def end_in_vain(services: Services, stored: StoredRun, reason: RunError) -> None:
@@ -122,34 +121,53 @@ def _end(services: Services, stored: StoredRun, done: StagedCorrection, note: st
     log_finished(stored.hub, saved.run)
 
 
-def _bring_in(services: Services, attempt: Attempt) -> tuple[StagedCorrection, str | None]:
+def _correct(services: Services, attempt: Attempt) -> tuple[StagedCorrection, str | None]:
     """Brings the rows in, and says what they brought and why the complete operation failed, if it did."""
     try:
-        return _correct(services, attempt)
+        return _bring_in(services, attempt)
     except (RequestError, DataError, RefusedError) as error:
-        # This would end the correction, unless a worker that was taken for dead has brought its rows in meanwhile.
-        done = _correction_of(attempt.stored).staged
-        if done is None or not _is_committed(services, attempt.stored):
+        # This ends the correction, unless an attempt that was taken for dead has brought its rows in. None will, then.
+        done = _close(services, attempt.stored) if _has_rivals(attempt) else None
+        if done is None:
             raise
-        return done, error.message
+        return done, None if done.still_open else error.message
 
 
-def _correct(services: Services, attempt: Attempt) -> tuple[StagedCorrection, str | None]:
+def _bring_in(services: Services, attempt: Attempt) -> tuple[StagedCorrection, str | None]:
     correction = _correction_of(attempt.stored)
+    key = correction_ledger_key(attempt.run.run_id, correction.digest)
     entity_type = type_of(services, attempt.stored)
     changes = services.lake.changes(attempt.hub, entity_type)
-    if correction.staged is not None and _is_committed(services, attempt.stored, changes):
-        done = correction.staged  # a crash came between the commit and the run's record
+    brought_by = changes.committed_by(key) if correction.staged else None
+    if brought_by is not None:
+        done = correction.staged[brought_by]  # a crash came between the commit and the run's record
     else:
         done, uploaded = _stage(services, attempt, correction, entity_type, changes)
         failpoint(FailPoint.CORRECTION_STAGED)
         attempt.note_correction(done)
         failpoint(FailPoint.CORRECTION_NOTED)
-        if uploaded:
+        if uploaded or _has_rivals(attempt):
             attempt.check_claim()
-            changes.commit(uploaded, correction_ledger_key(attempt.run.run_id, correction.digest), _ONCE)
+            failpoint(FailPoint.CORRECTION_CHECKED)
+            if not changes.commit(uploaded, key, _ONCE, attempt.take):
+                # One that was taken for dead has committed; the counts are those of its rows.
+                done = _correction_of(attempt.stored).staged[changes.committed_by(key) or attempt.take]
         failpoint(FailPoint.CORRECTION_COMMITTED)
     return done, None if done.still_open else _complete(services, attempt.stored)
+
+
+def _has_rivals(attempt: Attempt) -> bool:
+    return bool(_correction_of(attempt.stored).staged.keys() - {attempt.take})
+
+
+def _close(services: Services, stored: StoredRun) -> StagedCorrection | None:
+    """What an attempt has brought in; if there is none, no attempt until now will bring anything any more."""
+    correction = _correction_of(stored)
+    if not correction.staged:
+        return None
+    changes = services.lake.changes(stored.hub, type_of(services, stored))
+    attempt = changes.close(correction_ledger_key(stored.run.run_id, correction.digest), _ONCE, stored.takes)
+    return None if attempt is None else correction.staged[attempt]
 
 
 def _stage(
@@ -224,12 +242,6 @@ def _complete(services: Services, stored: StoredRun) -> str | None:
     return None if mapping is None else complete(services, mapping, stored.version)
 
 
-def _is_committed(services: Services, stored: StoredRun, changes: "Changes | None" = None) -> bool:
-    changes = changes or services.lake.changes(stored.hub, type_of(services, stored))
-    key = correction_ledger_key(stored.run.run_id, _correction_of(stored).digest)
-    return changes.is_committed(key)
-
-
 def _correction_of(stored: StoredRun) -> Correction:
     if stored.correction is None:
         raise FatalError("RunWithoutCorrection", f"the run {stored.run.run_id} has no correction to carry out")
@@ -238,7 +250,7 @@ def _correction_of(stored: StoredRun) -> Correction:
 
 def _facts(services: Services, stored: StoredRun) -> dict[str, Any]:
     correction = _correction_of(stored)
-    facts = correction.model_copy(update={"encoding": None, "staged": None}).to_json()
+    facts = correction.model_dump(mode="json", by_alias=True, exclude={"encoding", "staged"})
     return {**facts, "finishedAt": iso(services.clock.now())}
 
 

@@ -30,7 +30,7 @@ from shared.failpoints import FailPoint, failpoint
 from shared.ingest.attempt import Attempt, end, last_reason, take
 from shared.ingest.correct_run import correct_run
 from shared.ingest.correction_target import find_mapping
-from shared.ingest.outcome import STAGED, Outcome
+from shared.ingest.outcome import Outcome, notes_of
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.source import Source, complete, open_source
 from shared.ingest.stage import stage_rows
@@ -83,27 +83,36 @@ def give_up_run(services: Services, stored: StoredRun) -> None:
         TransientError: whether the rows are in cannot be seen.
     """
     reason = last_reason(stored.run)
-    if _is_committed(services, stored):
-        end(services, stored, Outcome.of_staged(stored.run).with_note("completeOperation", reason.message), 0)
-    else:
+    attempt = _close(services, stored)
+    if attempt is None:
         end(services, stored, Outcome.of_reason(reason), 0, retryable=reason.code not in _OUR_FAULTS)
+    else:
+        end(services, stored, Outcome.of_staged(stored.run, attempt).with_note("completeOperation", reason.message), 0)
 
 
-def _is_committed(services: Services, stored: StoredRun) -> bool:
+def _close(services: Services, stored: StoredRun) -> int | None:
+    """The attempt that brought the run's rows in; if there is none, no attempt until now will bring them any more."""
     run = stored.run
     try:
         kind, name = EntityKind(run.entity_type or ""), run.entity_type_name or ""
         entity_type = services.definitions.entity_type(stored.hub, kind, name).document
     except NotFoundError:
-        return False
-    return _is_in(stored, services.lake.changes(stored.hub, entity_type))
+        return None
+    changes = services.lake.changes(stored.hub, entity_type)
+    brought_by = _came_in(stored, changes)
+    if brought_by is not None or stored.number is None or stored.ledger_key is None or not notes_of(run):
+        return brought_by
+    return changes.close(stored.ledger_key, stored.number, stored.takes, run_ledger_key(run.run_id))
 
 
-def _is_in(stored: StoredRun, changes: "Changes") -> bool:
-    """Whether everything of a run is in that was noted before its commit."""
-    if stored.number is None or STAGED not in stored.run.details:
-        return False
-    return not Outcome.of_staged(stored.run).ingested or changes.is_committed(run_ledger_key(stored.run.run_id))
+def _came_in(stored: StoredRun, changes: "Changes") -> int | None:
+    """The attempt that brought in what it had noted before its commit; None where there is none."""
+    notes = notes_of(stored.run)
+    if stored.number is None or not notes:
+        return None
+    if not any(note["ingested"] for note in notes.values()):
+        return max(map(int, notes))  # there was nothing to commit
+    return changes.committed_by(run_ledger_key(stored.run.run_id))
 
 
 def _carry_out(services: Services, attempt: Attempt) -> None:
@@ -118,12 +127,19 @@ def _carry_out(services: Services, attempt: Attempt) -> None:
 
 def _ingest(services: Services, attempt: Attempt) -> Outcome:
     try:
-        return _bring_in(services, attempt)
+        outcome = _bring_in(services, attempt)
     except (RequestError, DataError, RefusedError):
-        # This would end the run, unless a worker that was taken for dead has brought the rows in meanwhile.
-        if _is_committed(services, attempt.stored):
-            return attempt.staged()
-        raise
+        earlier = _earlier_outcome(services, attempt)
+        if earlier is None:
+            raise
+        return earlier
+    return outcome if outcome.error is None else _earlier_outcome(services, attempt) or outcome
+
+
+def _earlier_outcome(services: Services, attempt: Attempt) -> Outcome | None:
+    """What an attempt that was taken for dead has brought in; if there is none, there will be none any more."""
+    brought_by = _close(services, attempt.stored) if attempt.has_rivals else None
+    return None if brought_by is None else attempt.staged(brought_by)
 
 
 def _bring_in(services: Services, attempt: Attempt) -> Outcome:
@@ -133,9 +149,10 @@ def _bring_in(services: Services, attempt: Attempt) -> Outcome:
             raise DeferredError(MAPPING_PAUSED, "the mapping is paused; the run goes on when it is resumed")
         entity_type = _entity_type(services, attempt, mapping)
         changes = services.lake.changes(attempt.hub, entity_type.document)
-        if _is_in(attempt.stored, changes):
+        brought_by = _came_in(attempt.stored, changes)
+        if brought_by is not None:
             # A crash came between the commit and the run's record. What has happened since does not change that.
-            outcome = attempt.staged()
+            outcome = attempt.staged(brought_by)
             if mapping is None or outcome.state is not RunState.SUCCEEDED:
                 return outcome
             return outcome.with_note("completeOperation", complete(services, mapping, attempt.stored.version))
@@ -179,9 +196,6 @@ def _stage_and_commit(
                 )
                 outcome = Outcome.of_rows(staged.rows, rejects.count, source.bytes_read, staged.details)
             except DataError as error:
-                if _is_in(attempt.stored, changes):
-                    # A worker that was taken for dead has brought the rows in while they were read again.
-                    return attempt.staged()
                 outcome = Outcome.of_error(error, rejects.count, source.bytes_read)
         if rejects.count:
             # A path of its own: the record names the rejects of the attempt whose rows came in.
@@ -192,19 +206,22 @@ def _stage_and_commit(
     if outcome.error is not None:
         return outcome
     try:
-        number = attempt.note_staged(outcome, place)
+        number = attempt.note_staged(outcome, place, entity_type.document)
     except CommitConflictError:
         source.check_current()  # most likely it was overwritten
         raise
     failpoint(FailPoint.COUNTS_NOTED)
-    if staged.rows:
+    if staged.rows or attempt.has_rivals:
         # Looked at once more, now that the version has its number: who finds a newer one there comes later in the
         # numbers, and an overwritten version must not come in after the one that overwrote it.
         source.check_current()
         _check_definitions(services, attempt, entity_type)
-        attempt.check_claim()  # the counts of the run are those of the attempt that commits
+        attempt.check_claim()
         failpoint(FailPoint.CLAIM_CHECKED)
-        changes.commit(staged.uploaded, attempt.ledger_key, number, run_ledger_key(attempt.run.run_id))
+        once_id = run_ledger_key(attempt.run.run_id)
+        if not changes.commit(staged.uploaded, attempt.ledger_key, number, attempt.take, once_id):
+            # One that was taken for dead has committed; the counts of the run are those of its rows.
+            outcome = attempt.staged(changes.committed_by(once_id) or attempt.take)
         failpoint(FailPoint.ROWS_COMMITTED)
     return outcome
 
@@ -222,7 +239,7 @@ def _check_definitions(services: Services, attempt: Attempt, entity_type: Stored
 def _entity_type(services: Services, attempt: Attempt, mapping: Stored[Mapping] | None) -> Stored[EntityType]:
     run = attempt.run
     kind, name = EntityKind(run.entity_type or ""), run.entity_type_name or ""
-    if mapping is not None:
+    if mapping is not None and not notes_of(run):
         kind, name = mapping.document.entity_type, mapping.document.entity_type_name
     try:
         return services.definitions.entity_type(attempt.hub, kind, name)

@@ -9,6 +9,12 @@ from shared.domain.run import Run, RunError, RunState
 STAGED = "staged"
 
 
+def notes_of(run: Run) -> dict[str, Any]:
+    """What attempts at a run noted before their commits, by the number of the attempt."""
+    notes = run.details.get(STAGED)
+    return notes if isinstance(notes, dict) else {}
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended.
@@ -36,10 +42,10 @@ class Outcome:
         return cls(state, ingested, rejected, bytes_read, details=details)
 
     @classmethod
-    def of_staged(cls, run: Run) -> Self:
-        """The outcome of a run whose rows are committed, from what was noted before the commit."""
+    def of_staged(cls, run: Run, attempt: int) -> Self:
+        """The outcome of a run whose rows an attempt has committed, from what it noted before."""
         try:
-            staged = run.details[STAGED]
+            staged = notes_of(run)[str(attempt)]
             counts = (int(staged["ingested"]), int(staged["rejected"]), int(staged["bytesRead"]))
             rejects = str(staged["rejects"]) if counts[1] else None
         except (KeyError, TypeError, ValueError):

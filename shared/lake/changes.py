@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.domain.entity_types import EntityType
-from shared.domain.errors import SkippedError, SupersededError
+from shared.domain.errors import ClaimLostError, SkippedError, SupersededError
 from shared.lake.actions import added
 from shared.lake.faults import translated
 from shared.lake.parts import Part, UploadedPart
@@ -21,7 +21,8 @@ __all__ = ["Changes", "UploadedPart"]
 
 logger = logging.getLogger(__name__)
 
-_ONCE = 1
+# The number of a transaction tells the version, which attempt at it, and whether that committed it or closed it.
+_ATTEMPTS = 1 << 24
 _RETRIES_BY_THE_LIBRARY = 100  # appends of different blobs never conflict; the library only takes the next version
 
 
@@ -31,13 +32,22 @@ class Arrival(Waiting[bool]):
 
     Attributes:
         app_id, number: the transaction that orders the versions of the blob.
+        attempt: at this version.
         once_id: of the transaction that says that this version is committed, whatever comes later.
+        closes: whether it brings nothing, and lets no attempt up to its own bring anything either.
     """
 
     uploaded: Sequence[UploadedPart]
     app_id: str
     number: int
-    once_id: str | None
+    attempt: int
+    once_id: str | None = None
+    closes: bool = False
+
+    @property
+    def transaction(self) -> int:
+        """The number of its transactions."""
+        return self.number * _ATTEMPTS + 2 * self.attempt + (not self.closes)
 
 
 class Changes:
@@ -67,7 +77,9 @@ class Changes:
             uploaded.append(UploadedPart(path, part, table_id))
         return uploaded
 
-    def commit(self, uploaded: Sequence[UploadedPart], app_id: str, number: int, once_id: str | None = None) -> bool:
+    def commit(
+        self, uploaded: Sequence[UploadedPart], app_id: str, number: int, attempt: int = 1, once_id: str | None = None
+    ) -> bool:
         """Makes the rows of one blob version visible, in one commit, unless they are already.
 
         What other threads of this process bring at the same time goes into the same commit.
@@ -76,24 +88,44 @@ class Changes:
             uploaded: the parts, in the order of their rows.
             app_id: ledger key of the blob.
             number: of the version among the blob's versions.
-            once_id: of these rows alone, for `is_committed`; None where `app_id` has no other number.
+            attempt: at the version; ascends.
+            once_id: of these rows alone, for `committed_by`; None where `app_id` has no other number.
 
         Returns:
             Whether they were committed now; False where an earlier attempt had done so.
 
         Raises:
+            ClaimLostError: a later attempt has closed the version.
             SupersededError: a later version of the blob is committed.
             SkippedError: the type's tables were deleted after the upload.
             CommitConflictError: too many writers at once.
         """
-        arrival = Arrival(uploaded, app_id, number, once_id)
+        return self._settled(Arrival(uploaded, app_id, number, attempt, once_id))
+
+    def close(self, app_id: str, number: int, attempt: int, once_id: str | None = None) -> int | None:
+        """Lets no attempt at a version up to this one commit any more, so that what is recorded of it stays true.
+
+        Args:
+            app_id, number, attempt, once_id: as of `commit`.
+
+        Returns:
+            The attempt whose rows are in already; None where there are none, and will be none but of later attempts.
+
+        Raises:
+            CommitConflictError: too many writers at once.
+        """
+        self._settled(Arrival((), app_id, number, attempt, closes=True))
+        return self.committed_by(once_id or app_id)
+
+    def committed_by(self, once_id: str) -> int | None:
+        """The attempt whose rows were committed under this id, whatever has come since; None where there are none."""
+        snapshot = open_snapshot(self._lake, self.table)
+        seen = None if snapshot is None else snapshot.transaction(once_id)
+        return None if seen is None else _committed(seen)
+
+    def _settled(self, arrival: Arrival) -> bool:
         self._lake.commit_line(self.table).settle(arrival, self._commit_all)
         return arrival.outcome()
-
-    def is_committed(self, once_id: str) -> bool:
-        """Whether rows that were committed under this id are in the table, whatever has come since."""
-        snapshot = open_snapshot(self._lake, self.table)
-        return snapshot is not None and snapshot.transaction(once_id) is not None
 
     def _commit_all(self, arrivals: list[Arrival]) -> None:
         while not all(arrival.is_settled for arrival in arrivals):
@@ -105,7 +137,9 @@ class Changes:
         snapshot = known.newest()
         present = []
         for arrival in arrivals:
-            if snapshot is not None and all(part.table_id == snapshot.id for part in arrival.uploaded):
+            if snapshot is None and arrival.closes:
+                arrival.result = True  # nothing can be committed to a table that is not there
+            elif snapshot is not None and all(part.table_id == snapshot.id for part in arrival.uploaded):
                 present.append(arrival)
             else:
                 message = "the entity type was deleted while the blob was read; nothing was ingested"
@@ -120,8 +154,12 @@ class Changes:
 
         actions = added([part for arrival in arrivals for part in arrival.uploaded], snapshot)
         now = time.time_ns() // 1_000_000  # without its time the log could never forget a transaction
-        transactions = [Transaction(arrival.app_id, arrival.number, now) for arrival in arrivals]
-        transactions += [Transaction(arrival.once_id, _ONCE, now) for arrival in arrivals if arrival.once_id]
+        transactions = [
+            Transaction(app_id, arrival.transaction, now)
+            for arrival in arrivals
+            for app_id in (arrival.app_id, arrival.once_id)
+            if app_id is not None
+        ]
         with translated(self.table):
             snapshot.handle.create_write_transaction(
                 actions,
@@ -138,16 +176,39 @@ class Changes:
 
 
 def _new(arrivals: list[Arrival], snapshot: Snapshot) -> list[Arrival]:
-    """The lowest number of every blob that is not committed; settles those that are, or are outdated."""
-    committed = snapshot.transactions([arrival.app_id for arrival in arrivals])
+    """The lowest number of every blob that is to be written; settles those that need not, or must not."""
+    known = snapshot.transactions([arrival.app_id for arrival in arrivals])
     new: dict[str, Arrival] = {}
     for arrival in sorted(arrivals, key=lambda arrival: arrival.number, reverse=True):
-        seen = committed[arrival.app_id]
-        if seen is None or seen < arrival.number:
+        seen = known[arrival.app_id]
+        newest = 0 if seen is None else seen // _ATTEMPTS
+        if seen is None or newest < arrival.number:
             new[arrival.app_id] = arrival
-        elif seen == arrival.number:
+        elif newest > arrival.number:
+            _settle_outdated(arrival)
+        elif _committed(seen) is not None:
             arrival.result = False
+        elif _attempt(seen) < arrival.attempt:
+            new[arrival.app_id] = arrival
+        elif arrival.closes:
+            arrival.result = True
         else:
-            message = "a newer version of this blob was ingested first; its content counts"
-            arrival.error = SupersededError("NewerVersionIngested", message)
+            arrival.error = ClaimLostError("ClaimLost", "a later attempt has ended without these rows")
     return list(new.values())
+
+
+def _settle_outdated(arrival: Arrival) -> None:
+    if arrival.closes:
+        arrival.result = True
+    else:
+        message = "a newer version of this blob was ingested first; its content counts"
+        arrival.error = SupersededError("NewerVersionIngested", message)
+
+
+def _committed(transaction: int) -> int | None:
+    """The attempt that a transaction says has committed its version; None where it has closed it."""
+    return _attempt(transaction) if transaction % 2 else None
+
+
+def _attempt(transaction: int) -> int:
+    return transaction % _ATTEMPTS // 2

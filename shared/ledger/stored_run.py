@@ -21,6 +21,7 @@ class StoredRun:
 
     Attributes:
         etag: of the stored record; empty for one that is not stored yet.
+        takes: how often it was begun, also where that counted for no attempt; tells one from another.
         number: the version number of the blob for the mapping; None until `Runs.number_version`.
         order: where the version stands among those of all blobs; ascends with `number`.
         ledger_key: of the blob for the mapping (`domain.run.blob_ledger_key`).
@@ -37,6 +38,7 @@ class StoredRun:
     hub: str
     run: Run
     etag: str = ""
+    takes: int = 0
     number: int | None = None
     order: int = 0
     ledger_key: str | None = None
@@ -71,7 +73,8 @@ class StoredRun:
 
     def begun(self, started_at: datetime) -> Self:
         """The record with one more attempt under way."""
-        return self.with_run(state=RunState.RUNNING, attempts=self.run.attempts + 1, started_at=started_at, error=None)
+        begun = self.with_run(state=RunState.RUNNING, attempts=self.run.attempts + 1, started_at=started_at, error=None)
+        return replace(begun, takes=self.takes + 1)
 
     def claimed(self, worker: str, now: datetime) -> Self:
         """The record as `worker` holds it from `now` on, machine time."""

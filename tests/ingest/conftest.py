@@ -17,7 +17,7 @@ from shared.app import Services
 from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion
 from shared.domain.connectors import connector_from_request
-from shared.domain.entity_types import InteractionType
+from shared.domain.entity_types import EntityType, InteractionType
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
 from shared.domain.run import Run, RunState
@@ -102,10 +102,14 @@ class World:
         return self.run(run_id)
 
     @property
+    def visit(self) -> EntityType:
+        """The type that the mappings fill."""
+        return self.services.definitions.type_named(self.hub, "Visit").document
+
+    @property
     def committed_rows(self) -> int:
         """Rows in the table itself, before anybody takes the last one per key."""
-        entity_type = self.services.definitions.type_named(self.hub, "Visit").document
-        snapshot = open_snapshot(self.services.lake, self.services.lake.changes(self.hub, entity_type).table)
+        snapshot = open_snapshot(self.services.lake, self.services.lake.changes(self.hub, self.visit).table)
         return sum(file.rows for file in snapshot.files) if snapshot else 0
 
 

@@ -5,11 +5,15 @@ from collections.abc import Callable
 import pytest
 
 from shared.domain.entity_types import InteractionType
-from shared.domain.errors import SupersededError
+from shared.domain.errors import SupersededError, UnavailableError
+from shared.domain.mappings import Mapping
 from shared.domain.run import RunState
 from shared.failpoints import FailPoint, arm
+from shared.ingest.ingest_blob import _ingest
+from shared.ingest.messages import give_up
 from shared.ingest.outcome import Outcome
-from tests.ingest.conftest import ROWS, World
+from shared.lake.tables import open_snapshot
+from tests.ingest.conftest import ROWS, World, mapping_body
 
 MEANWHILE = FailPoint.PARTS_UPLOADED
 FIELDS = [{"fieldName": name, "fieldType": "Edm.String"} for name in ("Page", "Referrer")]
@@ -61,6 +65,50 @@ def test_a_change_between_staging_and_commit(
     assert world.committed_rows == rows
 
 
+def retarget_mapping(world: World) -> None:
+    fields = {"fields": [{"fieldName": "Page", "fieldType": "Edm.String"}]}
+    world.services.definitions.put_entity_type(world.hub, "Other", InteractionType.from_request(fields))
+    body = {**mapping_body(world.container), "entityTypeName": "Other"}
+    world.services.definitions.put_mapping(world.hub, "Landing", "Visits", Mapping.from_request(body))
+
+
+def rows_of_other(world: World) -> int:
+    other = world.services.definitions.type_named(world.hub, "Other").document
+    snapshot = open_snapshot(world.services.lake, world.services.lake.changes(world.hub, other).table)
+    return sum(file.rows for file in snapshot.files) if snapshot else 0
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["ended", "given-up"])
+def test_a_run_says_which_type_its_rows_are_of(world: World, ends: bool) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    retarget_mapping(world)
+    if ends:
+        world.ingest(run_id)
+    else:
+        _ingest(world.services, world.take(run_id))  # the worker ends before it records the outcome
+        give_up(world.services, {"hub": world.hub, "runId": run_id})
+    run = world.run(run_id)
+    assert (run.state, run.entity_type_name, run.rows_ingested) == (RunState.SUCCEEDED, "Other", 3)
+    assert (world.committed_rows, rows_of_other(world)) == (0, 3)
+
+
+@pytest.mark.parametrize("point", [FailPoint.COUNTS_NOTED, FailPoint.ROWS_COMMITTED])
+def test_a_run_whose_rows_are_noted_keeps_its_type(world: World, point: FailPoint) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+
+    def die() -> None:
+        arm(point, lambda: None)
+        retarget_mapping(world)
+        raise UnavailableError("StorageUnavailable", "it does not answer")
+
+    arm(point, die)
+    with pytest.raises(UnavailableError):
+        world.ingest(run_id)
+    run = world.ingest(run_id)
+    assert (run.state, run.entity_type_name, run.rows_ingested) == (RunState.SUCCEEDED, "Visit", 3)
+    assert (world.committed_rows, rows_of_other(world)) == (3, 0)
+
+
 @pytest.mark.parametrize("point", [MEANWHILE, FailPoint.COUNTS_NOTED])
 @pytest.mark.parametrize("far", ["overwritten", "overwritten and ingested", "deleted"])
 def test_a_blob_that_changes_between_staging_and_commit(world: World, point: FailPoint, far: str) -> None:
@@ -86,9 +134,9 @@ def test_a_version_that_is_overwritten_before_its_commit_is_fenced(world: World)
     """A worker that was paused after its last look at the blob finds the newer version in the log."""
     old = world.queue(world.upload("a.csv", ROWS))
     paused = world.take(old)
-    changes = world.services.lake.changes(world.hub, world.services.definitions.type_named(world.hub, "Visit").document)
+    changes = world.services.lake.changes(world.hub, world.visit)
     place = paused.place(5)
-    number = paused.note_staged(Outcome.of_rows(3, 0, len(ROWS), {}), place)
+    number = paused.note_staged(Outcome.of_rows(3, 0, len(ROWS), {}), place, world.visit)
     newer = world.queue(world.upload("a.csv", "page\n/other\n"))
     assert world.ingest(newer, "message-2").rows_ingested == 1
     with pytest.raises(SupersededError):

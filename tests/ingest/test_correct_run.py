@@ -21,6 +21,7 @@ from shared.domain.errors import ClaimLostError, ConflictError, InvalidRequestEr
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
 from shared.domain.run import Run, RunError, RunState
+from shared.failpoints import FailPoint, arm
 from shared.ingest.attempt import Attempt, take
 from shared.ingest.correct_run import _correct, correct_run
 from shared.ingest.ingest_blob import ingest_blob
@@ -32,6 +33,7 @@ from shared.lake.read import instances
 from shared.lake.states import refresh
 from shared.lake.tables import open_snapshot
 from shared.ledger.stored_run import StoredRun
+from tests.ingest.paused import paused
 from tests.local_services import STORAGE_SECRET, development, running_vault
 from tests.thorough import only_thorough
 
@@ -287,6 +289,61 @@ def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> Non
         correct_run(world.services, paused)
     assert world.run(run.run_id) == done
     assert world.committed_rows() == 3
+
+
+@pytest.mark.parametrize("point", [FailPoint.CORRECTION_NOTED, FailPoint.CORRECTION_CHECKED])
+@pytest.mark.parametrize("then", ["given up", "mapping deleted"])
+def test_an_attempt_that_comes_to_its_commit_when_the_correction_has_ended_brings_nothing(
+    world: World, point: FailPoint, then: str
+) -> None:
+    run = world.ingest("people/1.csv", BAD)
+    world.request(run, "line,id,name,age\n3,b,Bob,2\n")
+    attempt = world.attempt(run)
+    with paused(lambda: _correct(world.services, attempt), point) as first:
+        if then == "given up":
+            give_up(world.services, {"hub": world.hub, "runId": run.run_id})
+        else:
+            world.services.definitions.delete_mapping(world.hub, "Landing", "People")
+            world.work(run)
+        ended = world.run(run.run_id)
+        with pytest.raises(ClaimLostError):
+            first.end()
+    assert (ended.state, ended.rows_ingested, ended.rows_rejected) == (RunState.PARTIALLY_SUCCEEDED, 2, 2)
+    assert ended.details["repairs"][0]["ingested"] == 0
+    assert world.run(run.run_id) == ended
+    assert world.committed_rows() == 2
+    assert [row[0] for row in world.rejects(run)] == ["3", "5"]
+
+
+def test_a_correction_that_came_in_before_it_was_ended_is_recorded(world: World) -> None:
+    run = world.ingest("people/1.csv", BAD)
+    world.request(run, "line,id,name,age\n3,b,Bob,2\n")
+    attempt = world.attempt(run)
+    with paused(lambda: _correct(world.services, attempt), FailPoint.CORRECTION_COMMITTED) as first:
+        world.services.definitions.delete_mapping(world.hub, "Landing", "People")
+        ended = world.work(run)
+        first.end()
+    assert (ended.rows_ingested, ended.rows_rejected) == (3, 1)
+    assert "completeOperation" not in ended.details
+    assert world.committed_rows() == 3
+
+
+@pytest.mark.parametrize("first_is_first", [True, False])
+def test_counts_of_a_correction_are_those_of_the_attempt_that_commits(world: World, first_is_first: bool) -> None:
+    """The second reads the correction in its own way, since the mapping changed."""
+    run = world.ingest("people/1.csv", BAD)
+    world.request(run, "line,id,name,age\n3,b,Bob,2\n5,d,Dan,4\n")
+    attempt = world.attempt(run)
+    with paused(lambda: _correct(world.services, attempt), FailPoint.CORRECTION_CHECKED) as first:
+        columns = {"Id": "id", "Name": "name", "Age": "name"}
+        changed = mapping(world.container, "Profile", "Person", "people", columns)
+        world.services.definitions.put_mapping(world.hub, "Landing", "People", changed)
+        if first_is_first:
+            arm(FailPoint.CORRECTION_CHECKED, lambda: first.end() and None)
+        ended = world.work(run)
+    expected = (RunState.SUCCEEDED, 4, 0) if first_is_first else (RunState.PARTIALLY_SUCCEEDED, 2, 2)
+    assert (ended.state, ended.rows_ingested, ended.rows_rejected) == expected
+    assert world.committed_rows() == ended.rows_ingested
 
 
 @pytest.mark.parametrize("is_committed", [False, True])

@@ -1,13 +1,11 @@
 """The story of a blob version under crashes and rivals, on real storage: every row once, and true counts."""
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from threading import Event
+from contextlib import AbstractContextManager
 
 import pytest
 
 from shared.app import Services
+from shared.domain.entity_types import InteractionType
 from shared.domain.errors import ClaimLostError, DataError, DeferredError, SupersededError, UnavailableError
 from shared.domain.places import TABLE_RUNS
 from shared.domain.run import Run, RunError, RunKind, RunState
@@ -23,43 +21,16 @@ from shared.ledger.stored_run import StoredRun
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, Fault, LoseAnswer, Request, running_proxy
 from tests.ingest.conftest import MESSAGE, ROWS, World
+from tests.ingest.paused import Paused, paused
 from tests.local_services import account_of
 
 STAGED = Outcome.of_rows(3, 0, len(ROWS), {})
-PATIENCE_S = 30
 
 
-class Paused:
-    """A worker that stands still at a failpoint."""
-
-    def __init__(self, working: Future[Outcome], go_on: Event) -> None:
-        self._working = working
-        self._go_on = go_on
-
-    def end(self) -> Outcome:
-        """Lets it go on to its end."""
-        self._go_on.set()
-        return self._working.result(PATIENCE_S)
-
-
-@contextmanager
-def paused_at(world: World, run_id: str, point: FailPoint) -> Iterator[Paused]:
-    """A worker that has taken the run and stands at `point`; no other is stopped there by it."""
-    reached, go_on = Event(), Event()
-
-    def stop() -> None:
-        arm(point, lambda: None)
-        reached.set()
-        go_on.wait(PATIENCE_S)
-
-    arm(point, stop)
-    with ThreadPoolExecutor(1) as pool:
-        working = pool.submit(_ingest, world.services, world.take(run_id))
-        assert reached.wait(PATIENCE_S)
-        try:
-            yield Paused(working, go_on)
-        finally:
-            go_on.set()
+def paused_at(world: World, run_id: str, point: FailPoint) -> AbstractContextManager[Paused[Outcome]]:
+    """A worker that has taken the run and stands at `point`."""
+    attempt = world.take(run_id)
+    return paused(lambda: _ingest(world.services, attempt), point)
 
 
 def test_a_crash_after_the_commit_is_recorded_with_true_counts(world: World) -> None:
@@ -100,7 +71,7 @@ def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> Non
     paused = world.take(run_id)
     assert world.ingest(run_id).state is RunState.SUCCEEDED  # the same message, delivered again
     with pytest.raises(ClaimLostError):
-        paused.note_staged(STAGED, Place(1, None))
+        paused.note_staged(STAGED, Place(1, None), world.visit)
     with pytest.raises(ClaimLostError):
         paused.release(RunError(code="Late", message="too late"))
     assert world.run(run_id).state is RunState.SUCCEEDED
@@ -110,7 +81,7 @@ def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> Non
 def test_two_workers_in_the_middle_commit_once(world: World) -> None:
     run_id = world.queue(world.upload("a.csv", ROWS))
     first = world.take(run_id)
-    first.note_staged(STAGED, Place(1, None))
+    first.note_staged(STAGED, Place(1, None), world.visit)
     second = world.take(run_id)
     _ingest(world.services, second)
     with pytest.raises(ClaimLostError):
@@ -156,6 +127,69 @@ def test_a_paused_worker_leaves_the_rejects_of_a_run_that_has_ended(world: World
     assert world.stored(run_id).rejects == path
     assert world.services.run_files.properties(path) == stored
     assert world.committed_rows == 3
+
+
+@pytest.mark.parametrize("ended", ["deleted", "refused", "all rejected", "given up"])
+def test_an_attempt_that_comes_to_its_commit_when_the_run_has_ended_brings_nothing(world: World, ended: str) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    with paused_at(world, run_id, FailPoint.CLAIM_CHECKED) as paused:
+        match ended:
+            case "deleted":
+                world.storage.get_blob_client(world.container, "a.csv").delete_blob()
+            case "refused":
+                world.put_mapping(structure=[{"propertyName": "Page", "columnName": "gone"}])
+            case "all rejected":
+                strict = InteractionType.from_request(
+                    {"fields": [{"fieldName": "Page", "fieldType": "Edm.String", "maxLength": 2}]}
+                )
+                world.services.definitions.put_entity_type(world.hub, "Visit", strict)
+        if ended == "given up":
+            give_up(world.services, {"hub": world.hub, "runId": run_id})
+        else:
+            world.ingest(run_id)  # the same message, delivered again
+        run = world.run(run_id)
+        assert run.state.is_final
+        assert run.rows_ingested == 0
+        with pytest.raises(ClaimLostError):
+            paused.end()
+    assert world.run(run_id) == run
+    assert world.committed_rows == 0
+
+
+def test_a_run_that_was_closed_comes_in_when_it_is_tried_again(world: World) -> None:
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    structure = [{"propertyName": "Page", "columnName": "gone"}]
+    with paused_at(world, run_id, FailPoint.CLAIM_CHECKED) as paused:
+        world.put_mapping(structure=structure)
+        assert world.ingest(run_id).state is RunState.FAILED
+        with pytest.raises(ClaimLostError):
+            paused.end()
+    world.put_mapping()
+    request_backfill(world.services, world.mapping)
+    world.work_off()
+    assert world.run(run_id).rows_ingested == 3
+    assert world.committed_rows == 3
+
+
+def test_counts_and_rejects_are_those_of_the_attempt_that_commits(world: World) -> None:
+    """Both read the file in their own way, since the mapping changed; who is first has brought its rows in."""
+    run_id = world.queue(world.upload("a.csv", "page,n\n/a,1\n/b,2\n/c\n"))
+    with paused_at(world, run_id, FailPoint.CLAIM_CHECKED) as paused:
+        (first,) = world.stored(run_id).run.details["staged"].values()
+        world.put_mapping(
+            format={"columnDelimiter": ";"},
+            hasHeader=False,
+            structure=[{"propertyName": "Page", "columnName": "column1"}],
+        )
+
+        def meanwhile() -> None:
+            paused.end()
+
+        arm(FailPoint.CLAIM_CHECKED, meanwhile)
+        run = world.ingest(run_id)
+    assert (run.state, run.rows_read, run.rows_ingested, run.rows_rejected) == (RunState.PARTIALLY_SUCCEEDED, 3, 2, 1)
+    assert world.stored(run_id).rejects == first["rejects"]
+    assert world.committed_rows == 2
 
 
 def test_a_run_that_succeeds_at_last_has_no_rejects(world: World) -> None:
@@ -244,7 +278,7 @@ def test_a_file_without_a_good_row_whose_completion_fails_is_done(world: World) 
     world.put_mapping(completeOperation={"completionOperationType": "MoveFile", "destinationFolder": "nowhere/done"})
     run_id = world.queue(world.upload("a.csv", "page\n"))
     attempt = world.take(run_id)
-    attempt.note_staged(Outcome.of_rows(0, 0, 5, {}), Place(1, None))
+    attempt.note_staged(Outcome.of_rows(0, 0, 5, {}), Place(1, None), world.visit)
     attempt.release(RunError(code="VaultUnavailable", message="the vault does not answer"))
     give_up(world.services, {"hub": world.hub, "runId": run_id})
     run = world.run(run_id)
@@ -279,7 +313,7 @@ def test_a_run_whose_worker_dies_each_time_is_not_tried_for_ever(world: World) -
 def test_an_older_version_never_comes_in_after_a_newer_one(world: World) -> None:
     old = world.queue(world.upload("a.csv", ROWS))
     paused = world.take(old)
-    paused.note_staged(STAGED, Place(1, None))
+    paused.note_staged(STAGED, Place(1, None), world.visit)
     new = world.queue(world.upload("a.csv", "page\n/other\n"))
     assert world.ingest(new, "message-2").state is RunState.SUCCEEDED
     assert world.ingest(old).state is RunState.SUPERSEDED
