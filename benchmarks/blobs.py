@@ -28,9 +28,10 @@ DELIVERIES_AT_ONCE = 8
 UPLOADS_AT_ONCE = 4
 PATIENCE_S = 300
 _NEVER = "0 0 0 1 1 *"
+_PROCESSES = "FUNCTIONS_WORKER_PROCESS_COUNT"
 # As docs/configuration.md has it for many small blobs.
 _SETTINGS = {
-    "FUNCTIONS_WORKER_PROCESS_COUNT": "2",
+    _PROCESSES: "2",
     "AzureFunctionsJobHost__extensions__queues__batchSize": "24",
     # Nothing but the blobs is to be measured.
     "RECONCILE_SCHEDULE": _NEVER,
@@ -50,7 +51,8 @@ def measure_blobs(bench: Bench) -> Iterator[Bar]:
         seconds = bringing_in.measure("blobs", bench.sizes.blobs)
     rate = bench.sizes.blobs / seconds
     rows = bench.sizes.rows_per_blob
-    measured = f"{bench.sizes.blobs:,} blobs of {rows:,} rows in {seconds:.1f} s ({rate * rows:,.0f} rows/s)"
+    how = f"in {seconds:.1f} s ({rate * rows:,.0f} rows/s) by {_SETTINGS[_PROCESSES]} worker processes"
+    measured = f"{bench.sizes.blobs:,} blobs of {rows:,} rows {how}"
     yield Bar("blobs  event -> queue -> commit", rate, BLOBS_PER_S, " blobs/s", measured=measured)
 
 

@@ -38,7 +38,9 @@ _REASONS = {
 _SMALL_BLOBS = """
 **Many small blobs** are bound by the processor, and one Python process uses one core. On an instance of two cores these
 app settings bring in half as many again per second (`make bench BENCH=blobs` measures with them), for a second process
-of about 400 MB; files of many megabytes want the values above:
+of about 400 MB; files of many megabytes want the values above. They are for plans whose instances have several cores
+(Premium, Dedicated, a container) and for the local stack, where the second process logs to `functions-2.log`; on Flex
+Consumption, which `infra/azure` deploys, more instances do the same:
 
 | app setting | value | what it does |
 |---|---|---|

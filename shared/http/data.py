@@ -1,5 +1,8 @@
 """Instances of types and values of KPIs, as they are now."""
 
+import re
+from collections.abc import Iterable
+from itertools import product
 from typing import Annotated, Any
 
 from fastapi import Path, Query
@@ -17,6 +20,9 @@ from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top, answer_page, r
 from shared.http.routing import DefinedName, FromServices, HubName, new_router
 
 router = new_router("data")
+
+_ENCODED_SLASH = re.compile("%2F", re.IGNORECASE)
+_MOST_SLASHES = 8  # of an id of which every way to write it is looked for
 
 TypeName = Annotated[str, Path(alias="type", pattern=NAME_PATTERN)]
 Filter = Annotated[
@@ -104,15 +110,34 @@ def _answer_instance(
 ) -> Response:
     find = with_origin if wants_origin(expand) else _instance
     entity_type = services.definitions.type_named(hub, type_name).document
-    # The Functions host decodes a path once, but leaves an encoded slash as it came: `%2F` may mean either.
-    candidates = dict.fromkeys([key.replace("%2F", "/").replace("%2f", "/"), key])
-    found = [instance for id_ in candidates if (instance := find(services, hub, entity_type, id_)) is not None]
-    if not found:
+    found = find(services, hub, entity_type, _meant(services, hub, entity_type, key))
+    if found is None:
         raise NotFoundError("InstanceNotFound", f"the type {entity_type.type_name!r} has no instance of this id", "id")
+    return reading.answer(found)
+
+
+def _meant(services: Services, hub: str, entity_type: EntityType, key: str) -> str:
+    """The key that a request names.
+
+    The Functions host decodes a path once, but leaves an encoded slash as it came: each `%2F` may mean either.
+
+    Raises:
+        ConflictError: there are instances of more than one such key.
+    """
+    first, *others = _ENCODED_SLASH.split(key)
+    if not others:
+        return key
+    from shared.lake.read import present_keys
+
+    ways: Iterable[tuple[str, ...]] = product(("/", "%2F"), repeat=len(others))
+    if len(others) > _MOST_SLASHES:
+        ways = [("/",) * len(others), ("%2F",) * len(others)]
+    keys = [first + "".join(map("".join, zip(signs, others, strict=True))) for signs in ways]
+    found = present_keys(services.lake, hub, entity_type, keys)
     if len(found) > 1:
         message = "there is an instance with '/' in its id and one with '%2F'; ask for the one that is meant by $filter"
         raise ConflictError("AmbiguousId", message, "id")
-    return reading.answer(found[0])
+    return found[0] if found else key
 
 
 def _instance(services: Services, hub: str, entity_type: EntityType, key: str) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from shared.domain.errors import Fault, HubError, InvalidRequestError, TransientError, http_status
 from shared.domain.names import check_hub_name, check_name
-from shared.http.redact import without_secrets
+from shared.redact import without_secrets
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.http.error_answers import internal_error
-from shared.http.redact import without_secrets
+from shared.redact import without_secrets
 
 logger = logging.getLogger(__name__)
 

@@ -69,6 +69,8 @@ def get_rejects(
 ) -> Response:
     """The rows that the run refused and that are not corrected yet, as CSV: line, column, code, message, raw text."""
     stored = _run(services, hub, run_id)
+    if stored.rejects is None and stored.run.rows_rejected:
+        raise NotFoundError("RejectsMissing", "the file of the run's rejects is not known any more", "runId")
     if stored.rejects is None:
         etag, chunks = "none", iter([_NO_REJECTS])
     else:

@@ -7,7 +7,6 @@ order. A correction must be readable as a whole: of a row that cannot be read no
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,10 +19,9 @@ from shared.ingest.csv_rows import Rows
 from shared.ingest.match_columns import columns_digest, match_columns
 from shared.ingest.open_rejects import Lines
 from shared.ingest.read_csv import read_csv
-from shared.ingest.stage import COLUMNS_DIGEST, limits_of
+from shared.ingest.stage import COLUMN_COUNT, COLUMNS_DIGEST, HAS_LINE_COLUMN, LINE_COLUMN, limits_of
 from shared.settings import Settings
 
-LINE_COLUMN = "line"
 _MOST_FAULTS = 100
 _LAST_LINE = 2**40
 
@@ -74,7 +72,8 @@ def read_corrected(
         DataError: `MappingOutdated`.
     """
     properties = mapping.mapping_properties
-    dialect = properties.format.dialect(has_header=properties.has_header)
+    # Lines that a file has before its table or beside it are none of a correction's: each of its rows counts.
+    dialect = replace(properties.format.dialect(has_header=properties.has_header), skip_rows=0, comment="")
     if encoding is not None:
         dialect = replace(dialect, encoding=encoding)
     reader = read_csv(chunks, dialect, limits_of(settings))
@@ -155,7 +154,7 @@ def _line_column(header: Sequence[str], mapping: Mapping, run: Run) -> int | Non
         DataError: `DuplicateColumn`, two columns would name them.
     """
     mapped = {column.column_name for column in mapping.mapping_properties.structure}
-    if LINE_COLUMN in mapped or LINE_COLUMN in _ignored(run) or LINE_COLUMN not in header:
+    if LINE_COLUMN in mapped or run.details.get(HAS_LINE_COLUMN) or LINE_COLUMN not in header:
         return None
     if header.count(LINE_COLUMN) > 1:
         message = f"there is more than one column {LINE_COLUMN!r}, and it says which reject a row replaces; keep one"
@@ -166,16 +165,15 @@ def _line_column(header: Sequence[str], mapping: Mapping, run: Run) -> int | Non
 def _check_whole_rows(header: list[str], run: Run) -> None:
     """Ids that are derived from the whole row need all of it, and nothing else."""
     if run.details.get(COLUMNS_DIGEST) != columns_digest(header):
+        theirs = run.details.get(COLUMN_COUNT)
+        differ = f"it has {len(header)} columns, the file has {theirs}"
+        if theirs == len(header):
+            differ = "names or order differ"
         raise DataError(
             "OtherColumns",
             "the ids of this type are derived from whole rows, and the columns of the correction are not those of the "
-            "file; send every column of the file and no other, in its order",
+            f"file: {differ}; send every column of the file and no other, in its order",
         )
-
-
-def _ignored(run: Run) -> list[Any]:
-    ignored = run.details.get("ignoredColumns")
-    return ignored if isinstance(ignored, list) else []
 
 
 def _without(batch: Rows, at: int) -> Rows:

@@ -168,7 +168,7 @@ def _delimiter(trials: list[Trial]) -> tuple[str, str]:
         why = f"columnDelimiter: {DELIMITERS[best.delimiter]}, which splits {splits}{or_else}"
         return best.delimiter, why
     # Where one of them makes too many columns, the reader is to say so.
-    best = max(trials, key=lambda trial: (trial.width == 0, trial.share, trial.width), default=None)
+    best = max(trials, key=lambda trial: (trial.width == 0, trial.width > 1, trial.share, trial.width), default=None)
     chosen = best.delimiter if best is not None else ","
     if best is not None and best.width > 1:
         rows = best.good + best.refused

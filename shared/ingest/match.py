@@ -16,6 +16,7 @@ from shared.domain.mappings import Mapping
 from shared.domain.run import Run, RunBlob, RunKind, RunState, blob_ledger_key, ingest_run_id
 from shared.failpoints import FailPoint, failpoint
 from shared.ledger.stored_run import StoredRun
+from shared.redact import without_secrets
 from shared.storage.event_grid import BlobCreated, is_committing, parse_blob_created
 
 logger = logging.getLogger(__name__)
@@ -144,7 +145,8 @@ def _mappings_of_account(services: Services, hub: str, created: BlobCreated) -> 
 
 def _record_bad_event(services: Services, event: Facts[str, Any], error: InvalidRequestError) -> None:
     # Only what identifies the event is kept: the rest comes from outside and may hold anything.
-    facts = {name: str(event.get(name))[:1024] for name in ("id", "eventType", "subject") if event.get(name)}
+    named = {name: without_secrets(str(event.get(name))) for name in ("id", "eventType", "subject") if event.get(name)}
+    facts = {name: text[:1024] for name, text in named.items()}
     now = services.clock.machine_now()
     services.bad_events.insert(
         {

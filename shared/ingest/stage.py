@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from shared.lake.changes import Changes, UploadedPart
     from shared.lake.parts import Part
 
-COLUMNS_DIGEST = "columnsDigest"
+# What a correction of the run needs to know of its file.
+LINE_COLUMN = "line"
+HAS_LINE_COLUMN, COLUMN_COUNT, COLUMNS_DIGEST = "hasLineColumn", "columnCount", "columnsDigest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,7 @@ class Staged:
     Attributes:
         uploaded: files in the table's folder, invisible until they are committed.
         rows: rows in them.
-        details: facts for the run's record: columns that were ignored; of rows without a key also what tells whether a
-            correction has the same columns.
+        details: facts for the run's record: columns that were ignored, and what a correction needs to know of the file.
     """
 
     uploaded: "list[UploadedPart]"
@@ -100,8 +101,10 @@ def stage_rows(
     rows = sum(sent.part.rows for sent in uploaded)
     _check_counts(reader.rows + reader.rejected + apart.more, rows, rejects.count)
     details: dict[str, Any] = {"ignoredColumns": ignored} if ignored else {}
+    if rejects.count and LINE_COLUMN in header:
+        details[HAS_LINE_COLUMN] = True
     if rejects.count and not entity_type.key_fields:
-        details[COLUMNS_DIGEST] = columns_digest(header)
+        details |= {COLUMN_COUNT: len(header), COLUMNS_DIGEST: columns_digest(header)}
     return Staged(uploaded, rows, details)
 
 

@@ -93,6 +93,15 @@ def instance(lake: Lake, hub: str, entity_type: EntityType, key: str) -> dict[st
         return None if row is None else _as_json(entity_type, row)
 
 
+def present_keys(lake: Lake, hub: str, entity_type: EntityType, keys: Sequence[str]) -> list[str]:
+    """Those of the keys that have a present instance."""
+    with workspace(lake.settings) as work:
+        relation = present(lake, work, hub, entity_type, (min(keys)[:-1] or None, max(keys))).rows()
+        marks = ", ".join("?" * len(keys))
+        found = work.connection.execute(f"SELECT {_KEY} FROM ({relation}) WHERE {_KEY} IN ({marks})", list(keys))
+        return [key for (key,) in found.fetchall()]
+
+
 def kpi_values(lake: Lake, hub: str, kpi: Kpi, top: int = 30, after_key: str | None = None) -> Page:
     """Present values of a KPI by their keys: the fields of `groupBy`, `Timestamp`, `Value` and `CalculationTime`.
 

@@ -114,11 +114,24 @@ def test_quotes_of_another_kind_are_noted(landing: Landing, text: str, option: s
     landing.check(found, rows)
 
 
-def test_rows_that_nothing_mends_are_told_with_their_delimiter(landing: Landing) -> None:
-    found = landing.suggest("a.csv", 'id,v\n1,"a\n2,"b\n')
-    assert "comma, which splits the header into 2 cells, but of the first 2 rows 2 are refused" in noted(
-        found, "columnDelimiter"
-    )
+@pytest.mark.parametrize(
+    ("text", "width", "rows", "refused"),
+    [
+        ('id,v\n1,"a\n2,"b\n', 2, 2, 2),
+        ("id,v,w\n" + "1,2,3\n" * 7 + "1,2\n" * 3, 3, 10, 3),
+        ("id,v,w\n" + "1,2,3,\n" * 5, 3, 5, 5),
+        ("id,v,w\n" + "1,2\n" * 5, 3, 5, 5),
+    ],
+    ids=["unclosed-quotes", "ragged", "delimiter-at-the-end", "one-cell-short"],
+)
+def test_rows_that_nothing_mends_are_told_with_their_delimiter(
+    landing: Landing, text: str, width: int, rows: int, refused: int
+) -> None:
+    found = landing.suggest("a.csv", text)
+    assert (
+        f"comma, which splits the header into {width} cells, but of the first {rows} rows {refused} are refused"
+    ) in noted(found, "columnDelimiter")
+    assert len(found["columns"]) == width
 
 
 def test_a_file_without_header(landing: Landing) -> None:

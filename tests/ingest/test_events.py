@@ -2,6 +2,7 @@
 
 import json
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
@@ -151,6 +152,16 @@ def recorded(world: World) -> int:
     """How many events were recorded as bad, in all tests so far."""
     with TableServiceClient.from_connection_string(world.azurite.connection_string) as service:
         return len(list(service.create_table_if_not_exists("badevents").list_entities(select=["RowKey"])))
+
+
+def test_a_secret_in_a_bad_event_is_not_kept(world: World) -> None:
+    canary = uuid.uuid4().hex
+    subject = f"/x?sig={canary}&AccountKey={canary}"
+    assert outcome_of(world, {**event(world), "subject": subject, "data": {"url": canary}}) == "recorded"
+    with TableServiceClient.from_connection_string(world.azurite.connection_string) as service:
+        kept = [dict(entity) for entity in service.get_table_client("badevents").list_entities()]
+    assert canary not in str(kept)
+    assert "sig=***" in str(kept)
 
 
 def test_one_bad_event_among_a_hundred(world: World) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
-from azure.storage.queue import QueueClient, TextBase64DecodePolicy
+from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
 from infra.local.azurite import ACCOUNT, ACCOUNT_KEY, Endpoints, StartError
 from infra.local.settings import REPOSITORY
@@ -115,6 +115,26 @@ def test_a_crashed_run_is_taken_up_again(tmp_path: Path) -> None:
         app = SampleApp(second)
         eventually(lambda: app.seen("woke") == ["sleep 2"], within=30)
         assert [message["count"] for message in app.seen("work")] == [2]
+        app.close()
+
+
+@only_thorough
+def test_a_message_whose_attempts_died_with_their_hosts_ends_as_poison(tmp_path: Path) -> None:
+    with running_azurite(tmp_path) as endpoints:
+        encode, decode = TextBase64EncodePolicy(), TextBase64DecodePolicy()
+        with QueueClient.from_connection_string(
+            endpoints.connection_string, "work", message_encode_policy=encode, message_decode_policy=decode
+        ) as queue:
+            queue.create_queue()
+            queue.send_message("deadly")
+            for _ in range(3):  # as many attempts as the app's host.json allows
+                taken = queue.receive_message()
+                assert taken is not None
+                queue.update_message(taken, visibility_timeout=0)
+    with running_stack(tmp_path, app_dir=SAMPLE_APP) as running:
+        app = SampleApp(running)
+        eventually(lambda: app.queue("work-poison").get_queue_properties().approximate_message_count == 1)
+        assert app.seen("work") == []
         app.close()
 
 

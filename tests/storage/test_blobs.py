@@ -1,8 +1,10 @@
 """Containers on Azurite: every name, every version, and no mix of versions."""
 
+import gc
 import gzip
 import os
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
@@ -224,6 +226,20 @@ def test_a_fault_that_passes_is_not_seen(azurite: Endpoints, container: BlobCont
         proxy.break_once(Answer(503, "ServerBusy"), is_get)
         assert b"".join(proxied(azurite, proxy, container.name).download("blob", etag)) == b"abc"
         assert len(proxy.requests) == 2
+
+
+def test_a_refused_download_leaves_no_connection_behind(azurite: Endpoints, container: BlobContainer) -> None:
+    etag = container.upload_bytes("blob", b"abc")
+    with running_proxy(azurite.blob) as proxy:
+        proxy.plan = lambda _: Answer(500, "InternalError")
+        hurried = BlobContainer(account_of(azurite, blob=proxy.endpoint).hurried(), container.name)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            with pytest.raises(UnavailableError):
+                next(hurried.download("blob", etag))
+            gc.collect()
+        assert len(proxy.requests) > 1
+        assert [str(warning.message) for warning in warned] == []
 
 
 def test_a_cut_body_is_read_again(azurite: Endpoints, container: BlobContainer) -> None:

@@ -90,6 +90,10 @@ class QueueListener:
 
     async def _process(self, message: QueueMessage) -> None:
         raw = message.content
+        if self._poison is not None and (message.dequeue_count or 0) > self._options.max_dequeue_count:
+            # Its last attempt was not settled: it ended with the host that made it.
+            await self._settle(self._move_to_poison, message, raw)
+            return
         try:
             data = _decode(raw) if self._options.base64 else messages.TypedData(string=raw)
         except (binascii.Error, ValueError):

@@ -5,6 +5,7 @@ import asyncio
 import threading
 import traceback
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 from infra.local.children import end_with_parent
@@ -37,8 +38,13 @@ def main() -> None:
     sending = threading.Lock()
 
     def answer(invocation_id: str, said: messages.InvocationResponse | tuple[str, str]) -> None:
+        try:
+            content = ForkingPickler.dumps((invocation_id, said))
+        except Exception as error:
+            failure = f"its answer cannot be handed on: {error}", traceback.format_exc()
+            content = ForkingPickler.dumps((invocation_id, failure))
         with sending:
-            host.send((invocation_id, said))
+            host.send_bytes(content)
 
     async def carry_out(
         name: str, invocation_id: str, data: messages.TypedData, trigger_metadata: dict[str, messages.TypedData]

@@ -86,17 +86,21 @@ class WorkerProcess:
         return await asyncio.wrap_future(answer)
 
     def _receive(self) -> None:
-        with suppress(EOFError, OSError):
-            while True:
-                invocation_id, said = self._connection.recv()
-                answer = self._waiting.pop(invocation_id)
-                if isinstance(said, messages.InvocationResponse):
-                    answer.set_result(said)
-                else:
-                    answer.set_exception(InvocationFailedError(*said))
-        logger.error("Worker %d ended; the host ends with it\n%s", self._number, self._child.tail())
-        logging.shutdown()
-        os._exit(1)
+        try:
+            with suppress(EOFError, OSError):
+                while True:
+                    invocation_id, said = self._connection.recv()
+                    answer = self._waiting.pop(invocation_id)
+                    if not answer.set_running_or_notify_cancel():
+                        continue  # nobody waits for it any more
+                    if isinstance(said, messages.InvocationResponse):
+                        answer.set_result(said)
+                    else:
+                        answer.set_exception(InvocationFailedError(*said))
+        finally:
+            logger.error("Worker %d ended; the host ends with it\n%s", self._number, self._child.tail())
+            logging.shutdown()
+            os._exit(1)
 
 
 class Workers:
