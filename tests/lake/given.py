@@ -105,3 +105,8 @@ def ingest(
     run_id = uuid.uuid4().hex
     parts = written(entity_type, rows, folder, run_id, ingested_at, order)
     return changes.commit(changes.upload(parts, run_id), blob or uuid.uuid4().hex, number)
+
+
+def version_of(transaction: int | None) -> int | None:
+    """The number of the blob version in the number of its transaction, whose lower bits are the attempt's."""
+    return None if transaction is None else transaction // 2**24

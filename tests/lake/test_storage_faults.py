@@ -17,7 +17,7 @@ from shared.lake.states import refresh
 from shared.lake.store import Lake
 from shared.lake.tables import open_snapshot
 from tests.fault_proxy import Answer, CutAnswer, Fault, LoseAnswer, Request, running_proxy
-from tests.lake.given import HUB, ingest, profile_type, written
+from tests.lake.given import HUB, ingest, profile_type, version_of, written
 from tests.local_services import account_of
 from tests.thorough import only_thorough
 
@@ -96,7 +96,7 @@ def test_every_row_is_in_once_whatever_storage_says(
     assert changes is not None
     assert sum(file.rows for file in changes.files) == 12
     commits = read_commits(lake, changes.table, -1, changes.version)
-    transactions = [item for commit in commits for item in commit.transactions.items()]
+    transactions = [(blob, version_of(number)) for commit in commits for blob, number in commit.transactions.items()]
     assert sorted(transactions) == sorted((blob, number) for blob in "ab" for number in range(1, 4))
     present = instances(lake, HUB, CUSTOMER, None, 100, None).rows
     assert sorted((row["ProfileId"], row["Name"]) for row in present) == [
