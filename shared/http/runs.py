@@ -69,13 +69,13 @@ def get_rejects(
 ) -> Response:
     """The rows that the run refused and that are not corrected yet, as CSV: line, column, code, message, raw text."""
     stored = _run(services, hub, run_id)
-    if stored.rejects is None and stored.run.rows_rejected:
-        raise NotFoundError("RejectsMissing", "the file of the run's rejects is not known any more", "runId")
-    if stored.rejects is None:
-        etag, chunks = "none", iter([_NO_REJECTS])
-    else:
+    if stored.rejects is not None:
         etag = services.run_files.properties(stored.rejects).etag
         chunks = services.run_files.download(stored.rejects, etag)
+    elif stored.run.rows_rejected:
+        raise NotFoundError("RejectsMissing", "the file of the run's rejects is not known any more", "runId")
+    else:
+        etag, chunks = "none", iter([_NO_REJECTS])
     if (unchanged := reading.unchanged(etag)) is not None:
         return unchanged
     # All of it is here before the answer begins: storage that fails midway is an error, not a short file.

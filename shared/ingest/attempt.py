@@ -75,7 +75,9 @@ class Attempt:
     @property
     def has_rivals(self) -> bool:
         """Whether an earlier attempt got as far as its note: if it is not dead, it may commit at any time."""
-        return bool(notes_of(self.run).keys() - {str(self.take)})
+        correction = self._stored.correction
+        noted = set(map(int, notes_of(self.run))) if correction is None else set(correction.staged)
+        return bool(noted - {self.take})
 
     def note_staged(self, outcome: Outcome, place: Place, entity_type: EntityType) -> int:
         """Notes before the commit what it will bring: after it, a crash must not need to read the blob again.

@@ -127,7 +127,7 @@ def _correct(services: Services, attempt: Attempt) -> tuple[StagedCorrection, st
         return _bring_in(services, attempt)
     except (RequestError, DataError, RefusedError) as error:
         # This ends the correction, unless an attempt that was taken for dead has brought its rows in. None will, then.
-        done = _close(services, attempt.stored) if _has_rivals(attempt) else None
+        done = _close(services, attempt.stored) if attempt.has_rivals else None
         if done is None:
             raise
         return done, None if done.still_open else error.message
@@ -146,7 +146,7 @@ def _bring_in(services: Services, attempt: Attempt) -> tuple[StagedCorrection, s
         failpoint(FailPoint.CORRECTION_STAGED)
         attempt.note_correction(done)
         failpoint(FailPoint.CORRECTION_NOTED)
-        if uploaded or _has_rivals(attempt):
+        if uploaded or attempt.has_rivals:
             attempt.check_claim()
             failpoint(FailPoint.CORRECTION_CHECKED)
             if not changes.commit(uploaded, key, _ONCE, attempt.take):
@@ -154,10 +154,6 @@ def _bring_in(services: Services, attempt: Attempt) -> tuple[StagedCorrection, s
                 done = _correction_of(attempt.stored).staged[changes.committed_by(key) or attempt.take]
         failpoint(FailPoint.CORRECTION_COMMITTED)
     return done, None if done.still_open else _complete(services, attempt.stored)
-
-
-def _has_rivals(attempt: Attempt) -> bool:
-    return bool(_correction_of(attempt.stored).staged.keys() - {attempt.take})
 
 
 def _close(services: Services, stored: StoredRun) -> StagedCorrection | None:

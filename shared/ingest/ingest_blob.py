@@ -6,6 +6,7 @@ is safe: the same message comes again, and the fence of the commit (`lake/change
 
 import logging
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -98,21 +99,25 @@ def _close(services: Services, stored: StoredRun) -> int | None:
         entity_type = services.definitions.entity_type(stored.hub, kind, name).document
     except NotFoundError:
         return None
+    number, key = stored.number, stored.ledger_key
+    if number is None or key is None:
+        return None
     changes = services.lake.changes(stored.hub, entity_type)
-    brought_by = _came_in(stored, changes)
-    if brought_by is not None or stored.number is None or stored.ledger_key is None or not notes_of(run):
-        return brought_by
-    return changes.close(stored.ledger_key, stored.number, stored.takes, run_ledger_key(run.run_id))
+    return _brought_by(stored, lambda once_id: changes.close(key, number, stored.takes, once_id))
 
 
-def _came_in(stored: StoredRun, changes: "Changes") -> int | None:
-    """The attempt that brought in what it had noted before its commit; None where there is none."""
+def _brought_by(stored: StoredRun, ask: Callable[[str], int | None]) -> int | None:
+    """The attempt that brought in what it had noted before its commit; None where there is none.
+
+    Args:
+        ask: looks an attempt up in the table by the id of the run's transaction.
+    """
     notes = notes_of(stored.run)
     if stored.number is None or not notes:
         return None
     if not any(note["ingested"] for note in notes.values()):
         return max(map(int, notes))  # there was nothing to commit
-    return changes.committed_by(run_ledger_key(stored.run.run_id))
+    return ask(run_ledger_key(stored.run.run_id))
 
 
 def _carry_out(services: Services, attempt: Attempt) -> None:
@@ -149,7 +154,7 @@ def _bring_in(services: Services, attempt: Attempt) -> Outcome:
             raise DeferredError(MAPPING_PAUSED, "the mapping is paused; the run goes on when it is resumed")
         entity_type = _entity_type(services, attempt, mapping)
         changes = services.lake.changes(attempt.hub, entity_type.document)
-        brought_by = _came_in(attempt.stored, changes)
+        brought_by = _brought_by(attempt.stored, changes.committed_by)
         if brought_by is not None:
             # A crash came between the commit and the run's record. What has happened since does not change that.
             outcome = attempt.staged(brought_by)

@@ -145,8 +145,8 @@ def _mappings_of_account(services: Services, hub: str, created: BlobCreated) -> 
 
 def _record_bad_event(services: Services, event: Facts[str, Any], error: InvalidRequestError) -> None:
     # Only what identifies the event is kept: the rest comes from outside and may hold anything.
-    named = {name: without_secrets(str(event.get(name))) for name in ("id", "eventType", "subject") if event.get(name)}
-    facts = {name: text[:1024] for name, text in named.items()}
+    kept = [name for name in ("id", "eventType", "subject") if event.get(name)]
+    facts = {name: without_secrets(str(event.get(name)))[:1024] for name in kept}
     now = services.clock.machine_now()
     services.bad_events.insert(
         {

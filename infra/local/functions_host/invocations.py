@@ -62,7 +62,7 @@ class Invocations:
         started = time.monotonic()
         try:
             logger.debug("Executing: %s", reason)
-            answer = await self._workers.invoke(function, invocation_id, data, trigger_metadata)
+            answer = await self._workers.next().invoke(function, invocation_id, data, trigger_metadata)
             await self._write_outputs(function, answer)
         except InvocationFailedError as error:
             logger.error("Failed after %.0f ms (%s): %s\n%s", *_since(started, reason), error, error.stack_trace)

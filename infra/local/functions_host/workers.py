@@ -33,16 +33,8 @@ class WorkerProcess:
         """Start it; `wait_until_loaded` comes before the first invocation."""
         self._number = number
         ours, its = socket.socketpair()
-        command = [
-            sys.executable,
-            "-m",
-            "infra.local.functions_host.worker_process",
-            "--fd",
-            str(its.fileno()),
-            "--app",
-            str(app_dir),
-        ]
-        command += ["--log", str(state_dir / f"functions-{number}.log")]
+        command = [sys.executable, "-m", "infra.local.functions_host.worker_process", "--fd", str(its.fileno())]
+        command += ["--app", str(app_dir), "--log", str(state_dir / f"functions-{number}.log")]
         self._child = Child(
             f"worker {number}",
             command,
@@ -124,18 +116,8 @@ class Workers:
         """The functions of one trigger type, in the app's order."""
         return [function for function in self.functions.values() if function.kind == kind.lower()]
 
-    async def invoke(
-        self,
-        function: Function,
-        invocation_id: str,
-        data: messages.TypedData,
-        trigger_metadata: Mapping[str, messages.TypedData] | None = None,
-    ) -> messages.InvocationResponse:
-        """Run a function once, in the worker whose turn it is, and wait for its end.
-
-        Raises:
-            InvocationFailedError: It raised.
-        """
+    def next(self) -> Worker | WorkerProcess:
+        """The one whose turn it is."""
         worker = self._workers[self._turn]
         self._turn = (self._turn + 1) % len(self._workers)
-        return await worker.invoke(function, invocation_id, data, trigger_metadata)
+        return worker
