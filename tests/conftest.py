@@ -9,6 +9,7 @@ from infra.local.azurite import Endpoints
 from infra.local.settings import bypass_proxy
 from infra.local.stack import running_azurite, running_stack
 from infra.local.state_dir import Stack
+from shared.failpoints import FailPoint, arm
 from tests.thorough import examples
 
 # How long an example takes says nothing on a machine that does other work too.
@@ -20,6 +21,13 @@ settings.load_profile("no-deadline")
 def _loopback_is_direct() -> None:
     """A proxy of the environment is for the network outside, never for loopback."""
     bypass_proxy()
+
+
+@pytest.fixture(autouse=True)
+def _no_failpoint_stays_armed() -> Iterator[None]:
+    yield
+    for point in FailPoint:
+        arm(point, lambda: None)
 
 
 @pytest.fixture(scope="session")

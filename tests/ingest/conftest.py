@@ -21,7 +21,6 @@ from shared.domain.entity_types import EntityType, InteractionType
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
 from shared.domain.run import Run, RunState
-from shared.failpoints import FailPoint, arm
 from shared.ingest.attempt import Attempt, take
 from shared.ingest.ingest_blob import ingest_blob
 from shared.ingest.match import queue_version
@@ -133,8 +132,6 @@ def world(azurite: Endpoints, tmp_path: Path) -> Iterator[World]:
         world = World(services, hub, hub.lower(), storage, vault, azurite, clock_file)
         world.put_mapping()
         yield world
-    for point in FailPoint:
-        arm(point, lambda: None)
 
 
 def mapping_body(container: str, **properties: Any) -> dict[str, Any]:

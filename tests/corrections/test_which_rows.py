@@ -1,0 +1,100 @@
+"""Which corrections are taken, and which reject each of their rows replaces."""
+
+import pytest
+
+from shared.domain.errors import ConflictError, InvalidRequestError
+from shared.domain.run import RunState
+from tests.corrections.conftest import BAD, World, mapping
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("", ["EmptyCorrection"]),
+        ("id,name,age\n", ["EmptyCorrection"]),
+        ("id,name\nb,Bob\n", ["MissingColumns"]),
+        ("id,id,name,age\nb,b,Bob,2\n", ["DuplicateColumn"]),
+        ("line,id,name,age,line\n3,b,Bob,2,5\n", ["DuplicateColumn"]),
+        ('id,name,age\nb,"Bob,2\nd,Dan\n', ["UnclosedQuote", "RowWidth"]),
+        ("id,name,age\nb,Bob,2\nc,Cyd,3\nd,Dan,4\n", ["TooManyRows"]),
+        ("line,id,name,age\n4,c,Cyd,3\n3,b,Bob,2\n,d,Dan,4\nx,d,Dan,4\n", ["UnknownLine", "NotALine", "NotALine"]),
+        ("line,id,name,age\n3,b,Bob,2\n3,b,Bob,2\n", ["RepeatedLine", "RepeatedLine"]),
+    ],
+)
+def test_corrections_that_are_refused_at_once(world: World, text: str, codes: list[str]) -> None:
+    run = world.ingest("people/1.csv", BAD)
+    with pytest.raises(InvalidRequestError) as refused:
+        world.request(run, text)
+    assert [fault.code for fault in refused.value.details] == codes
+    assert world.run(run.run_id) == run
+
+
+def test_runs_that_have_nothing_to_correct(world: World) -> None:
+    whole = world.ingest("people/1.csv", "id,name,age\na,Ann,1\n")
+    failed = world.ingest("people/2.csv", "id,name\na,Ann\n")
+    for run, code in ((whole, "NothingToCorrect"), (failed, "NothingIngested")):
+        with pytest.raises(ConflictError) as refused:
+            world.request(run, "id,name,age\na,Ann,1\n")
+        assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "page,ms\n/a,1\n",
+        "line,page,ms\n2,/a,1\n",
+        "page,more,ms\n/a,x,1\n",
+        "page,ms,more,most\n/a,1,x,\n",
+        "page,ms,more,more\n/a,1,x,\n",
+        "page,ms,other\n/a,1,x\n",
+    ],
+    ids=["dropped", "dropped-for-line", "in-another-order", "added", "doubled", "renamed"],
+)
+def test_other_columns_would_make_other_ids(world: World, text: str) -> None:
+    run = world.ingest("visits/1.csv", "page,ms,more\n/a,one,x\n", "Visits")
+    with pytest.raises(InvalidRequestError, match="whole rows") as refused:
+        world.request(run, text)
+    assert [fault.code for fault in refused.value.details] == ["OtherColumns"]
+    width = text.partition("\n")[0].replace("line,", "").count(",") + 1
+    told = "names or order differ" if width == 3 else f"it has {width} columns, the file has 3"
+    assert told in str(refused.value)
+
+
+def test_no_row_of_a_correction_is_skipped(world: World) -> None:
+    form = {"skipRows": 1, "commentCharacter": "#"}
+    columns = {"Id": "column1", "Name": "column2", "Age": "column3"}
+    people = mapping(world.container, "Profile", "Person", "people", columns, format=form, hasHeader=False)
+    world.services.definitions.put_mapping(world.hub, "Landing", "People", people)
+    run = world.ingest("people/1.csv", "preamble\na,Ann,1\n#,a comment\nb,Bob,none\nc,Cyd,many\n")
+    assert (run.rows_ingested, [row[0] for row in world.rejects(run)]) == (1, ["4", "5"])
+    done = world.correct(run, "#b,Bob,2\nc,Cyd,3\n")
+    assert (done.state, done.rows_ingested) == (RunState.SUCCEEDED, 3)
+    assert {key: row["Age"] for key, row in world.data().items()} == {"a": 1, "#b": 2, "c": 3}
+
+
+@pytest.mark.parametrize("columns", ["line", "line,line"])
+def test_a_column_line_of_the_file_itself_names_no_reject(world: World, columns: str) -> None:
+    seventy, eighty = (columns.replace("line", number) for number in ("70", "80"))
+    run = world.ingest("people/1.csv", f"{columns},id,name,age\n{seventy},b,Bob,none\n{eighty},d,Dan,many\n")
+    done = world.correct(run, f"{columns},id,name,age\n{seventy},b,Bob,2\n")
+    assert (done.rows_ingested, [row[0] for row in world.rejects(run)]) == (1, ["3"])
+
+
+def test_a_column_line_that_the_mapping_has_forgotten_names_no_reject(world: World) -> None:
+    columns = {"Id": "id", "Name": "line", "Age": "age"}
+    people = mapping(world.container, "Profile", "Person", "people", columns)
+    world.services.definitions.put_mapping(world.hub, "Landing", "People", people)
+    run = world.ingest("people/1.csv", "line,id,age\n9,a,1\n4,b,none\n3,c,many\n")
+    del columns["Name"]
+    people = mapping(world.container, "Profile", "Person", "people", columns)
+    world.services.definitions.put_mapping(world.hub, "Landing", "People", people)
+    done = world.correct(run, "line,id,age\n4,b,2\n")
+    assert (done.rows_ingested, [row[0] for row in world.rejects(run)]) == (2, ["4"])
+
+
+def test_a_column_line_among_many_that_are_ignored_names_no_reject(world: World) -> None:
+    others = [f"{number}{'x' * 60}" for number in range(600)]
+    header, cells = ",".join([*others, "line"]), "," * 599
+    run = world.ingest("people/1.csv", f"id,name,age,{header}\na,Ann,none,{cells},4\nb,Bob,many,{cells},2\n")
+    done = world.correct(run, f"id,name,age,{header}\na,Ann,1,{cells},4\n")
+    assert (done.rows_ingested, [row[0] for row in world.rejects(run)]) == (1, ["3"])
