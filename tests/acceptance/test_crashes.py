@@ -17,6 +17,7 @@ from tests.thorough import only_thorough
 ROWS = 30_000
 COLUMNS = {"Id": "id", "City": "city", "Points": "points"}
 MOMENT_COMES_WITHIN_S = 60.0
+TRIES = 3
 TAKEN_UP_WITHIN_S = 120.0
 IMPATIENT = {"LOCAL_QUEUE_INVISIBLE_S": "6"}
 
@@ -41,8 +42,8 @@ def committed(hub: Hub) -> bool:
 MOMENTS = [pytest.param(running, marks=only_thorough), uploaded, pytest.param(committed, marks=only_thorough)]
 
 
-@pytest.mark.parametrize("moment", MOMENTS, ids=["running", "uploaded", "committed"])
-def test_a_kill_during_ingestion(tmp_path: Path, moment: Callable[[Hub], bool]) -> None:
+def attempts_of_a_killed_ingestion(tmp_path: Path, moment: Callable[[Hub], bool]) -> int:
+    """Kills the host at a moment of an ingestion, and looks that each row is in; 1 where the kill came too late."""
     stack = start_stack(tmp_path, IMPATIENT)
     try:
         with Hub.created(stack.stack, "Crash") as hub:
@@ -62,14 +63,21 @@ def test_a_kill_during_ingestion(tmp_path: Path, moment: Callable[[Hub], bool]) 
             )
             runs = hub.runs(kind="Ingest")
             assert [run["rowsIngested"] for run in runs] == [ROWS, ROWS]
-            # The commit and the end of a run lie so close together that its kill may come behind both.
-            assert moment is committed or max(run["attempts"] for run in runs) >= 2, "the kill came too late"
             assert hub.table_rows("profiles/customer/changes") == ROWS
             assert hub.table_rows("interactions/visit/changes") == ROWS
             assert sorted(int(row["Id"]) for row in hub.data("Customer")) == list(range(ROWS))
             assert len(hub.data("Visit")) == ROWS
+            return max(run["attempts"] for run in runs)
     finally:
         stack.stop()
+
+
+@pytest.mark.parametrize("moment", MOMENTS, ids=["running", "uploaded", "committed"])
+def test_a_kill_during_ingestion(tmp_path: Path, moment: Callable[[Hub], bool]) -> None:
+    # A busy machine may see the moment when it is over; then the story is told again.
+    attempts = (attempts_of_a_killed_ingestion(tmp_path / str(number), moment) for number in range(TRIES))
+    # The commit and the end of a run lie so close together that its kill may come behind both.
+    assert any(moment is committed or most >= 2 for most in attempts), "the kill came too late"
 
 
 @only_thorough
