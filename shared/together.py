@@ -4,22 +4,30 @@ Many steps cost about the same for one as for fifty: a commit, a request. So whi
 the others of this process queue up, and the next in line carries it out for all of them.
 """
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
+from shared.deadline import deadline_of_this_thread, ending_at
 from shared.domain.errors import AccountingError, UnavailableError
 
 
 @dataclass(slots=True)
 class Waiting[Result]:
-    """What one thread wants done; whoever does it settles it with a result or an error."""
+    """What one thread wants done; whoever does it settles it with a result or an error.
+
+    Attributes:
+        ends: the deadline of the thread that wants it.
+    """
 
     result: Result | None = field(default=None, init=False)
     error: Exception | None = field(default=None, init=False)
+    ends: float = field(default_factory=deadline_of_this_thread, init=False)
 
     @property
     def is_settled(self) -> bool:
@@ -63,6 +71,10 @@ class Line[Item: Waiting[Any]]:
             item: not settled yet.
             settle_all: settles every item that it is given, or raises: then the others end with what it raised. What
                 ends a thread, such as KeyboardInterrupt, ends this thread alone: the others end with UnavailableError.
+                It works to the earliest deadline of those whose items it is given.
+
+        Raises:
+            UnavailableError: it was not this item's turn before the deadline of this thread; nothing was done.
         """
         with self._changed:
             self._waiting.append(item)
@@ -79,7 +91,9 @@ class Line[Item: Waiting[Any]]:
         """Waits for the next turn and settles those in front, unless another thread settles the item before."""
         with self._changed:
             # Whoever is settled goes on at once, whoever has the next turn.
-            self._changed.wait_for(lambda: item.is_settled or not self._is_busy)
+            if not self._wait(item, _seconds_until(item.ends)) and any(other is item for other in self._waiting):
+                raise UnavailableError("StillWaiting", "what was to be done before this takes too long; try again")
+            self._wait(item, None)
             if item.is_settled:
                 return
             self._is_busy = True
@@ -90,6 +104,10 @@ class Line[Item: Waiting[Any]]:
             with self._changed:
                 self._is_busy = False
                 self._changed.notify_all()
+
+    def _wait(self, item: Item, seconds: float | None) -> bool:
+        """Waits until an item is settled or the turn is free; False where that takes longer."""
+        return self._changed.wait_for(lambda: item.is_settled or not self._is_busy, seconds)
 
 
 class Lines[Item: Waiting[Any]]:
@@ -116,7 +134,9 @@ class Lines[Item: Waiting[Any]]:
 def _settle[Item: Waiting[Any]](together: list[Item], settle_all: Callable[[list[Item]], None]) -> None:
     error: Exception = AccountingError("NotSettled", "what waited beside others was left without an outcome")
     try:
-        settle_all(together)
+        # Nobody waits for the patience of another.
+        with ending_at(min(item.ends for item in together)):
+            settle_all(together)
     except Exception as raised:  # every thread that waits raises it
         error = raised
     except BaseException:
@@ -127,6 +147,10 @@ def _settle[Item: Waiting[Any]](together: list[Item], settle_all: Callable[[list
         for item in together:
             if not item.is_settled:
                 item.error = error
+
+
+def _seconds_until(moment: float) -> float | None:
+    return None if math.isinf(moment) else max(moment - time.monotonic(), 0.0)
 
 
 def _copied(error: Exception) -> Exception:

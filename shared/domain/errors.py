@@ -147,6 +147,16 @@ class ThrottledError(TransientError):
     """A service asks us to slow down."""
 
 
+# `visibilityTimeout` of host.json: after so long a message comes again whose attempt failed.
+_NEXT_ATTEMPT_S = 30.0
+
+
+def asked_to_wait_s(error: Exception) -> float | None:
+    """Seconds for which a service asked to be left alone; None where the next attempt comes no earlier anyway."""
+    asked = error.retry_after_s if isinstance(error, TransientError) else None
+    return asked if asked is not None and asked > _NEXT_ATTEMPT_S else None
+
+
 class CommitConflictError(TransientError):
     """Another writer won the race for the same table or entity; reload and redo."""
 

@@ -8,6 +8,7 @@ import uuid
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.deadline import HTTP_ANSWER_S, deadline
 from shared.http.error_answers import internal_error
 from shared.redact import without_secrets
 
@@ -32,7 +33,9 @@ class Gateway:
             return
         exchange = _Exchange(scope, send)
         try:
-            await self._app(exchange.scope, receive, exchange.send)
+            # Handlers run in threads, with the context of this one.
+            with deadline(HTTP_ANSWER_S):
+                await self._app(exchange.scope, receive, exchange.send)
         except Exception as error:
             trace = without_secrets("".join(traceback.format_exception(error)))
             logger.error("request %s failed: %s", exchange.request_id, trace)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from shared.deadline import new_thread
+
 _END: Final = object()
 
 
@@ -45,7 +47,7 @@ def ahead[Item](items: Iterator[Item], depth: int = 1) -> Iterator[Iterator[Item
             yield item  # type: ignore[misc]
             del item
 
-    thread = threading.Thread(target=run, name="ingest-ahead", daemon=True)
+    thread = new_thread(run, "ingest-ahead")
     thread.start()
     try:
         yield take()

@@ -18,6 +18,7 @@ from shared.domain.errors import (
     HubError,
     PreconditionError,
     Recovery,
+    asked_to_wait_s,
     recovery,
 )
 from shared.domain.run import Run, RunError, RunKind, RunState
@@ -130,13 +131,14 @@ class Attempt:
         """Milliseconds since the attempt began."""
         return self._services.clock.monotonic_ms() - self._began_ms
 
-    def release(self, reason: RunError) -> None:
-        """Gives the run back for the next attempt, keeping the reason.
+    def release(self, reason: RunError, asked_s: float | None = None) -> None:
+        """Gives the run back for the next attempt, keeping the reason, and for how long a service asked us to wait.
 
         Raises:
             ClaimLostError: another worker has it.
         """
-        self._give_back(lambda held: held.with_run(state=RunState.QUEUED, error=reason))
+        now = self._services.clock.machine_now()
+        self._give_back(lambda held: held.given_back(reason, now, asked_s))
 
     def put_back(self, reason: RunError) -> None:
         """Gives the run back as if it had not been tried, noting what it waits for; another message will ask for it.
@@ -145,10 +147,12 @@ class Attempt:
             ClaimLostError: another worker has it.
         """
         attempts = self.run.attempts - 1
-        self._give_back(lambda held: held.with_run(state=RunState.QUEUED, attempts=attempts, error=reason))
+        self._give_back(lambda held: held.with_run(state=RunState.QUEUED, attempts=attempts, error=reason).released())
 
     def carry_out[T](self, work: Callable[[], T], refuse: Callable[[HubError], None]) -> T | None:
         """Does the work of the attempt; a run that may succeed later is given back with the reason, and raises.
+
+        Where a service asks to be left alone for longer, that was no attempt.
 
         Args:
             work: gives what came of it.
@@ -169,7 +173,7 @@ class Attempt:
             raise
         except HubError as error:
             if recovery(error) is Recovery.RETRY:
-                self.release(RunError(code=error.code, message=error.message))
+                self.release(RunError(code=error.code, message=error.message), asked_to_wait_s(error))
                 raise
             refuse(error)
             return None
@@ -189,14 +193,14 @@ class Attempt:
 
     def _give_back(self, change: Callable[[StoredRun], StoredRun]) -> None:
         try:
-            self._save(change(self._stored).released())
+            self._save(change(self._stored))
         except ClaimLostError:
             present = self._services.runs.get(self.hub, self.run.run_id)
             if present is None or not self._holds(present):
                 raise
             # What changed it was this attempt's own write, of which it got no answer.
             self._stored = present
-            self._save(change(present).released())
+            self._save(change(present))
 
     def _holds(self, present: StoredRun) -> bool:
         held = self._stored

@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 from shared.app import Services
-from shared.domain.errors import DeferredError, NotFoundError
+from shared.domain.errors import DeferredError, NotFoundError, asked_to_wait_s
 from shared.domain.run import RunError, RunKind
 from shared.ingest.correct_run import give_up_correction
 from shared.ingest.ingest_blob import MAPPING_PAUSED, give_up_run, ingest_blob
@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 # `maxDequeueCount` of host.json.
 ATTEMPTS = 5
 _LONGEST_DELAY_S = 60
+_WORKER = "worker"
 
 
 def take_message(services: Services, message: Any, message_id: str, deliveries: int = 1) -> None:
@@ -34,7 +35,11 @@ def take_message(services: Services, message: Any, message_id: str, deliveries: 
         _carry_out(services, message, message_id)
     except DeferredError as error:
         _put_back(services, message, deliveries, error)
-    except Exception:
+    except Exception as error:
+        asked = asked_to_wait_s(error)
+        if asked is not None and _rests(services, message, message_id, deliveries, asked):
+            logger.warning("a message of the queue ingest rests for %d s: %s", asked, error)
+            return
         earlier = message.get("tries", 0)
         if not earlier or earlier + deliveries < ATTEMPTS:
             raise
@@ -80,7 +85,7 @@ def _carry_out(services: Services, message: Any, message_id: str) -> None:
                 sweep_by_schedule(services, hub, connector, mapping)
         case {"hub": str(hub), "runId": str(run_id)}:
             services.source_turns.check(hub, str(message.get("connector") or ""))
-            ingest_blob(services, hub, run_id, worker=message_id)
+            ingest_blob(services, hub, run_id, worker=str(message.get(_WORKER) or message_id))
         case _:
             logger.error("a message of the queue ingest is not understood; it is dropped")
 
@@ -95,6 +100,18 @@ def _put_back(services: Services, message: dict[str, Any], deliveries: int, reas
     longest = min(2.0 ** min(times, 10), _LONGEST_DELAY_S)
     delay_s = round(random.uniform(longest / 2, longest))  # noqa: S311 - jitter is no secret
     services.ingest_queue.send({**message, "tries": tries, "deferred": times}, delay_s)
+
+
+def _rests(services: Services, message: dict[str, Any], message_id: str, deliveries: int, asked_s: float) -> bool:
+    """Sends a message again after as long as a service asked for; this delivery was no attempt.
+
+    Returns:
+        False where it asked for a day and more in all: that the service is busy is nothing that passes.
+    """
+    tries = int(message.get("tries", 0)) + deliveries - 1
+    # The claim could not be given back where it is the table that is busy; the message that follows holds it too.
+    worker = message.get(_WORKER) or message_id
+    return services.ingest_queue.put_back({**message, "tries": tries, _WORKER: worker}, asked_s)
 
 
 def _is_still_paused(services: Services, message: dict[str, Any]) -> bool:

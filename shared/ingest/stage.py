@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.deadline import pool_of_threads
 from shared.domain.csv_dialect import CsvLimits
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import AccountingError, SkippedError
@@ -148,7 +149,7 @@ class _Outgoing:
 @contextmanager
 def _outgoing(changes: "Changes", run_id: str, *, holds_back: bool) -> Iterator[_Outgoing]:
     """Leaving it waits for the part that is on its way."""
-    with ThreadPoolExecutor(1, thread_name_prefix="ingest-upload") as sender:
+    with pool_of_threads(1, "ingest-upload") as sender:
         yield _Outgoing(changes, run_id, sender, holds_back=holds_back)
 
 

@@ -3,12 +3,12 @@
 import logging
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import batched
 
 from shared.app import Services
+from shared.deadline import pool_of_threads
 from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion
 from shared.domain.connectors import Connector
@@ -164,7 +164,7 @@ def sweep_mapping(services: Services, place: Place, *, complete: bool = False, t
         return take_failed and state is RunState.FAILED and take_up_again(services, hub, run_id)
 
     queued = 0
-    with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
+    with pool_of_threads(_PARALLEL_REQUESTS) as pool:
         for page in batched(entries, _PAGE, strict=False):
             queued += sum(pool.map(queue, page))
     sweep = Sweep(mapping.instance_id, mapping.etag, place.connector.etag, began, complete_began, seen)
@@ -225,5 +225,5 @@ def _wake(services: Services, place: Place) -> None:
     def send(run_id: str) -> None:
         send_run(services, hub, connector, run_id)
 
-    with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
+    with pool_of_threads(_PARALLEL_REQUESTS) as pool:
         list(pool.map(send, services.runs.queued(hub, place.mapping.instance_id)))

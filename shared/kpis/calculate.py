@@ -8,7 +8,7 @@ from typing import Any
 from shared.app import Services
 from shared.clock import iso
 from shared.domain.entity_types import EntityType
-from shared.domain.errors import HubError, NotFoundError, Recovery, recovery
+from shared.domain.errors import HubError, NotFoundError, Recovery, asked_to_wait_s, recovery
 from shared.domain.kpis import CalculationWindow, Kpi
 from shared.domain.run import Run, RunError, RunKind, RunState, kpi_run_id
 from shared.failpoints import FailPoint, failpoint
@@ -57,7 +57,7 @@ def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker
     except HubError as error:
         reason = RunError(code=error.code, message=error.message)
         if recovery(error) is Recovery.RETRY:
-            _give_back(services, hub, _queued(kpi, hub, due, now), reason, worker)
+            _give_back(services, hub, _queued(kpi, hub, due, now), reason, asked_to_wait_s(error), worker)
             raise
         _end(services, hub, _queued(kpi, hub, due, now), {"state": RunState.FAILED, "error": reason}, worker)
         return Calculation.FAILED
@@ -130,11 +130,11 @@ def _start(services: Services, hub: str, run: Run, worker: str) -> bool:
     return begun is not None
 
 
-def _give_back(services: Services, hub: str, run: Run, reason: RunError, worker: str) -> None:
+def _give_back(services: Services, hub: str, run: Run, reason: RunError, asked_s: float | None, worker: str) -> None:
     services.runs.change(
         StoredRun(hub=hub, run=run),
         worker,
-        lambda stored: stored.with_run(state=RunState.QUEUED, error=reason).released(),
+        lambda stored: stored.given_back(reason, services.clock.machine_now(), asked_s),
     )
 
 

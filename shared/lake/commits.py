@@ -1,10 +1,10 @@
 """What single commits of a table say, as its log has them."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from shared.deadline import pool_of_threads
 from shared.lake.faults import translated
 from shared.lake.store import Lake
 from shared.lake.tables import Snapshot
@@ -37,7 +37,7 @@ def read_commits(lake: Lake, table: str, after: int, to: int) -> list[Commit]:
     versions = range(after + 1, to + 1)
     if len(versions) == 1:
         return [_read_commit(lake, table, versions[0])]
-    with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
+    with pool_of_threads(_READS_AT_ONCE) as pool:
         return list(pool.map(lambda version: _read_commit(lake, table, version), versions))
 
 

@@ -3,9 +3,9 @@
 import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from shared.deadline import pool_of_threads
 from shared.domain.entity_types import EntityKind
 from shared.domain.errors import PreconditionError
 from shared.lake.store import Lake, kpi_path, type_path
@@ -51,7 +51,7 @@ def _delete(lake: Lake, folder: str, may_go: Callable[[], bool]) -> None:
     # Without a log there is no table, so nobody reads half of one.
     in_log = [blob for blob in found if "/_delta_log/" in blob.path]
     others = [blob for blob in found if "/_delta_log/" not in blob.path]
-    with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
+    with pool_of_threads(_PARALLEL_REQUESTS) as pool:
         for part in (in_log, others):
             deque(pool.map(delete, part), maxlen=0)
     logger.info("%s blobs of %s deleted", len(found), folder)

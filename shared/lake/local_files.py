@@ -11,11 +11,11 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shared.deadline import pool_of_threads
 from shared.domain.errors import FatalError
 from shared.lake.faults import translated
 
@@ -75,7 +75,7 @@ class LocalFiles:
         folder.mkdir(exist_ok=True)
         if len(wanted) == 1:
             return [self._link(wanted[0], folder)]
-        with ThreadPoolExecutor(_FETCHES_AT_ONCE) as pool:
+        with pool_of_threads(_FETCHES_AT_ONCE) as pool:
             return list(pool.map(lambda file: self._link(file, folder), wanted))
 
     def _link(self, file: WantedFile, folder: Path) -> Path:

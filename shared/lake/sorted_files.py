@@ -2,11 +2,12 @@
 
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from shared.deadline import pool_of_threads
 from shared.lake.engine import Workspace
 from shared.lake.parts import Layout, Part, PartWriter, UploadedPart, write_rows
 from shared.lake.schema import KIND
@@ -40,7 +41,7 @@ class SortedFileWriter(AbstractContextManager["SortedFileWriter"]):
         local = work.folder / self._run
         local.mkdir()
         self._writer = PartWriter(pa.schema(list(columns)), local, layout)
-        self._sender = ThreadPoolExecutor(1)
+        self._sender = pool_of_threads(1)
         self._sent: list[Future[UploadedPart]] = []
 
     def write(self, rows: str) -> None:

@@ -6,8 +6,9 @@ Both libraries get their access from the hub's `StorageAccount`.
 from collections.abc import Callable
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from shared.deadline import seconds_left
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.names import name_key
 from shared.domain.places import CONTAINER_LAKE
@@ -26,12 +27,22 @@ if TYPE_CHECKING:
     from shared.lake.changes import Arrival, Changes
     from shared.lake.known_table import KnownTable
 
-# The libraries' own patience is three minutes; a queue message or a caller is better served by an early answer.
+# The libraries' own patience is three minutes; a queue message or a caller is better served by an early answer. They
+# repeat 408, 429 and 5xx after a tenth of a second and more, and pay no heed to a `Retry-After` (obstore 0.12, deltalake 1.6).
 _RETRIES = 5
-_RETRY_S = 30
 _COMMITTED_TOGETHER = 64
 _KNOWN_TABLES = 16  # each keeps the names of its files
-_REQUEST_S = 120  # a whole file of 64 MB comes with one request
+
+
+class _Patience(NamedTuple):
+    """How long the libraries wait: for a request with its body, and until they ask no more."""
+
+    request_s: float
+    retry_s: float
+
+
+_PATIENT = _Patience(120, 30)  # a whole file of 64 MB comes with one request
+_HURRIED = _Patience(30, 10)  # where somebody waits for the answer
 
 
 class Lake:
@@ -42,6 +53,8 @@ class Lake:
         self._account = account
         self._lines: Lines[Arrival] = Lines(most=_COMMITTED_TOGETHER)
         self._container = container
+        self._store_with = lru_cache(self._make_store)
+        self._files_with = lru_cache(self._make_files)
 
     @cached_property
     def blobs(self) -> BlobContainer:
@@ -50,16 +63,15 @@ class Lake:
         container.ensure()
         return container
 
-    @cached_property
+    @property
     def store(self) -> "AzureStore":
         """The container's blobs, for transfers of whole data files."""
-        self.blobs  # noqa: B018 - makes the container
-        return object_store(self._account, self._container, request_s=_REQUEST_S, retries=_RETRIES, retry_s=_RETRY_S)
+        return self._store_with(_patience())
 
-    @cached_property
+    @property
     def files(self) -> LocalFiles:
         """Data files on the local disk."""
-        return LocalFiles(self.store, f"{self._account.blob_endpoint}/{self._container}")
+        return self._files_with(_patience())
 
     def changes(self, hub: str, entity_type: EntityType) -> "Changes":
         """The `changes` table of a type."""
@@ -106,13 +118,14 @@ class Lake:
 
     def storage_options(self) -> dict[str, str]:
         """Access for deltalake. A token lasts an hour or more; ask anew for each table that is opened."""
+        patience = _patience()
         options = {
             "azure_storage_account_name": self._account.name,
             "azure_storage_endpoint": self._account.blob_endpoint,
             "allow_http": str(is_http(self._account)).lower(),
             "max_retries": str(_RETRIES),
-            "retry_timeout": f"{_RETRY_S}s",
-            "timeout": f"{_REQUEST_S}s",
+            "retry_timeout": f"{patience.retry_s}s",
+            "timeout": f"{patience.request_s}s",
         }
         if self._account.key is not None:
             options["azure_storage_account_key"] = self._account.key.get_secret_value()
@@ -121,6 +134,18 @@ class Lake:
         else:
             options["azure_storage_token"] = storage_token(self._account)["token"]
         return options
+
+    def _make_store(self, patience: _Patience) -> "AzureStore":
+        self.blobs  # noqa: B018 - makes the container
+        request_s, retry_s = patience
+        return object_store(self._account, self._container, request_s=request_s, retries=_RETRIES, retry_s=retry_s)
+
+    def _make_files(self, patience: _Patience) -> LocalFiles:
+        return LocalFiles(self._store_with(patience), f"{self._account.blob_endpoint}/{self._container}")
+
+
+def _patience() -> _Patience:
+    return _PATIENT if seconds_left() >= _PATIENT.request_s else _HURRIED
 
 
 def type_path(hub: str, kind: EntityKind, name: str) -> str:

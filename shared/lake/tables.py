@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from shared.deadline import pool_of_threads
 from shared.domain.errors import CommitConflictError, ConflictError, FatalError
 from shared.lake.faults import translated
 from shared.lake.retry import until_won
@@ -84,7 +84,7 @@ class Snapshot:
         """The same for several; each has the log read anew, so they are asked for side by side."""
         if len(app_ids) == 1:
             return {app_ids[0]: self.transaction(app_ids[0])}
-        with ThreadPoolExecutor(_LOOKUPS_AT_ONCE) as pool:
+        with pool_of_threads(_LOOKUPS_AT_ONCE) as pool:
             return dict(zip(app_ids, pool.map(self.transaction, app_ids), strict=True))
 
     @cached_property

@@ -7,7 +7,7 @@ from typing import Any, Self
 from shared.domain.blob_version import BlobVersion
 from shared.domain.correction import Correction
 from shared.domain.errors import FatalError
-from shared.domain.run import Run, RunState
+from shared.domain.run import Run, RunError, RunState
 
 # No invocation outlives the functionTimeout of host.json, which is as long.
 CLAIM_LENGTH = timedelta(minutes=30)
@@ -25,7 +25,7 @@ class StoredRun:
         number: the version number of the blob for the mapping; None until `Runs.number_version`.
         order: where the version stands among those of all blobs; ascends with `number`.
         ledger_key: of the blob for the mapping (`domain.run.blob_ledger_key`).
-        claimed_by: who works on it, and `claimed_until`, machine time.
+        claimed_by: who works on it, and `claimed_until`, machine time; with a time alone, it rests until then.
         changed: machine time of the last save; None for a run that is not stored yet.
         is_retryable: whether a Failed run may be taken up again by itself.
         mapping_instance: tells a mapping from an earlier one of the same name.
@@ -89,6 +89,25 @@ class StoredRun:
             and self.claimed_until > now
         )
 
+    def rests(self, now: datetime) -> bool:
+        """Whether a service asked us to leave it alone for longer, and a message will ask for the run after that."""
+        return self.run.state is RunState.QUEUED and self.claimed_until is not None and self.claimed_until > now
+
     def released(self) -> Self:
         """The record as nobody holds it."""
         return replace(self, claimed_by=None, claimed_until=None)
+
+    def given_back(self, reason: RunError, now: datetime, asked_s: float | None) -> Self:
+        """The record for the next attempt.
+
+        Args:
+            reason: why this one came to nothing.
+            now: machine time.
+            asked_s: seconds for which a service asked to be left alone (`asked_to_wait_s`): it rests for as long, and
+                this was no attempt.
+        """
+        queued = self.with_run(state=RunState.QUEUED, error=reason).released()
+        if asked_s is None:
+            return queued
+        resting = queued.with_run(attempts=max(self.run.attempts - 1, 0))
+        return replace(resting, claimed_until=now + timedelta(seconds=asked_s))

@@ -10,7 +10,15 @@ from datetime import datetime
 
 from shared.app import Services
 from shared.domain.connectors import ConnectorState, ExportedEntityType
-from shared.domain.errors import HubError, NotFoundError, Recovery, RefusedError, UnavailableError, recovery
+from shared.domain.errors import (
+    HubError,
+    NotFoundError,
+    Recovery,
+    RefusedError,
+    UnavailableError,
+    asked_to_wait_s,
+    recovery,
+)
 from shared.domain.names import same_name
 from shared.domain.run import RunError
 from shared.failpoints import FailPoint, failpoint
@@ -38,7 +46,8 @@ def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
     """Fills a slot with what has changed, and publishes it and all before it that wait, oldest first.
 
     Slots of one entity are published by one worker at a time, `worker` being the id of its queue message. Who finds
-    another one at it leaves the slot planned for that one.
+    another one at it leaves the slot planned for that one. So it does while a destination is left alone that asked
+    for it.
 
     A destination that refuses us is its owner's matter: the reason is recorded, and the slots wait for the next tick.
 
@@ -55,12 +64,12 @@ def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
         failpoint(FailPoint.SLOT_PLANNED)
         while (plan := services.slots.oldest(export.series)) is not None:
             if not publish_slot(export, plan):
-                logger.info("run %s is published by another worker, and what waits behind it", plan.run_id)
+                logger.info("run %s is another worker's, or rests, and so does what waits behind it", plan.run_id)
                 return
             _note_connection(export, None)
     except HubError as error:
         if recovery(error) is Recovery.RETRY:
-            _note_attempt(export, plan, RunError(code=error.code, message=error.message))
+            _note_attempt(export, plan, RunError(code=error.code, message=error.message), asked_to_wait_s(error))
             raise
         _record_failure(export, request.slot, error)
         if isinstance(error, RefusedError) and error.code not in BLOB_FAULTS:
@@ -105,10 +114,10 @@ def give_up_slot(services: Services, request: SlotRequest) -> None:
     _record_failure(export, request.slot, error)
 
 
-def _note_attempt(export: Export, plan: Plan | None, reason: RunError) -> None:
+def _note_attempt(export: Export, plan: Plan | None, reason: RunError, asked_s: float | None = None) -> None:
     """Keeps the reason on the record of the slot that is being published; a slot without a plan has none yet."""
     if plan is not None:
-        note_attempt(export, plan.slot, plan.run_id, reason)
+        note_attempt(export, plan, reason, asked_s)
 
 
 def _note_connection(export: Export, error: RefusedError | None) -> None:

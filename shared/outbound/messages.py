@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.app import Services
 from shared.domain.connectors import ExportedEntityType
+from shared.domain.errors import TransientError, asked_to_wait_s
 from shared.domain.slot import slot_of
 from shared.kpis.calculate import Calculation, calculate_kpi, give_up_kpi
 from shared.outbound.due import hand_out_kpi_exports
@@ -17,11 +18,21 @@ _LOOK_AGAIN_AFTER_S = 60
 
 
 def take_message(services: Services, message: Any, message_id: str) -> None:
-    """Does what a message asks for.
+    """Does what a message asks for; where a service asks to be left alone for longer, the message rests for as long.
 
     Raises:
         TransientError, FatalError: the message is to be delivered again.
     """
+    try:
+        _carry_out(services, message, message_id)
+    except TransientError as error:
+        asked = asked_to_wait_s(error)
+        if asked is None or not services.export_queue.put_back(message, asked):
+            raise
+        logger.warning("a message of the queue export rests for %d s: %s", asked, error)
+
+
+def _carry_out(services: Services, message: Any, message_id: str) -> None:
     request = _read(message)
     if isinstance(request, SlotRequest):
         export_slot(services, request, worker=message_id)

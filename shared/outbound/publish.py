@@ -32,7 +32,7 @@ def publish_slot(export: Export, plan: Plan) -> bool:
     blob of the first attempt by its run id, and leaves it as it is.
 
     Returns:
-        False where another worker is publishing the slot; it goes on with those behind it.
+        False where another worker is publishing the slot, or it rests; so it is with those behind it.
 
     Raises:
         RefusedError: the destination refuses us, or a blob of somebody else lies in the slot's place.

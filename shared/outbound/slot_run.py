@@ -19,10 +19,12 @@ _DONE = frozenset({RunState.SUCCEEDED, RunState.SKIPPED})
 
 
 def start_run(export: Export, plan: Plan) -> bool:
-    """Records that an attempt to publish a slot begins; False where another worker is at it."""
+    """Records that an attempt to publish a slot begins; False where another worker is at it, or while it rests."""
     clock = export.services.clock
 
-    def take(stored: StoredRun) -> StoredRun:
+    def take(stored: StoredRun) -> StoredRun | None:
+        if export.worker and stored.rests(clock.machine_now()):
+            return None
         taken = stored.begun(clock.now())
         return taken.claimed(export.worker, clock.machine_now()) if export.worker else taken
 
@@ -72,14 +74,10 @@ def fail_run(export: Export, slot: datetime, run_id: str, error: HubError) -> No
     _end(export, slot, run_id, {"state": RunState.FAILED, "error": reason})
 
 
-def note_attempt(export: Export, slot: datetime, run_id: str, reason: RunError) -> None:
-    """Records why an attempt failed that is made again at once."""
-    _save(
-        export,
-        slot,
-        run_id,
-        lambda stored: stored.with_run(state=RunState.QUEUED, error=reason).released(),
-    )
+def note_attempt(export: Export, plan: Plan, reason: RunError, asked_s: float | None) -> None:
+    """Records why an attempt failed that is made again at once, or after as long as the destination asked for."""
+    now = export.services.clock.machine_now()
+    _save(export, plan.slot, plan.run_id, lambda stored: stored.given_back(reason, now, asked_s))
 
 
 def _end(export: Export, slot: datetime, run_id: str, changes: dict[str, Any]) -> None:
@@ -87,8 +85,8 @@ def _end(export: Export, slot: datetime, run_id: str, changes: dict[str, Any]) -
     _save(export, slot, run_id, lambda stored: stored.with_run(**finished).released())
 
 
-def _save(export: Export, slot: datetime, run_id: str, change: Callable[[StoredRun], StoredRun]) -> bool:
-    """Changes the record of a slot; False where it is done or another worker's, and stays as it is."""
+def _save(export: Export, slot: datetime, run_id: str, change: Callable[[StoredRun], StoredRun | None]) -> bool:
+    """Changes the record of a slot; False where it stays as it is: it is done, or another's, or `change` says so."""
     first = StoredRun(hub=export.hub, run=_queued(export, slot, run_id))
     saved = export.services.runs.change(
         first, export.worker, lambda stored: None if stored.run.state in _DONE else change(stored)

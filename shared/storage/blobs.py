@@ -3,7 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -15,6 +15,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.storage.blob import BlobClient, BlobProperties, ContainerClient, ContentSettings
 
+from shared.deadline import pool_of_threads
 from shared.domain.blob_version import bare_etag, leaves_its_container
 from shared.domain.errors import (
     DataError,
@@ -280,7 +281,7 @@ class BlobContainer:
     def _read_rest(self, path: str, etag: str, start: int, size: int, chunk_bytes: int) -> Iterator[bytes]:
         if start >= size:
             return
-        pool = ThreadPoolExecutor(_RANGES_AHEAD, thread_name_prefix="download")
+        pool = pool_of_threads(_RANGES_AHEAD, "download")
         waiting: deque[Future[tuple[bytes, BlobEntry | None]]] = deque()
         try:
             for offset in range(start, size, chunk_bytes):
@@ -335,7 +336,7 @@ class BlobContainer:
 
 def _ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The pieces, fetched a few ahead in a thread of their own."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix="download")
+    pool = pool_of_threads(1, "download")
     try:
         waiting = deque(pool.submit(next, pieces, b"") for _ in range(_RANGES_AHEAD))
         while piece := waiting.popleft().result():

@@ -1,17 +1,16 @@
 """The SDK clients: one per account, shared by all threads, with bounded patience and silent about URLs."""
 
 import logging
-import random
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential, TokenCredential
-from azure.core.exceptions import AzureError
-from azure.storage.blob import BlobServiceClient, ContainerClient, ExponentialRetry
+from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from shared.domain.errors import FatalError
 from shared.storage.accounts import StorageAccount
+from shared.storage.retries import RETRIES, Retries
 
 if TYPE_CHECKING:
     from azure.data.tables import TableClient
@@ -22,7 +21,6 @@ type Credential = AzureNamedKeyCredential | AzureSasCredential | TokenCredential
 BLOCK_BYTES = 8 * 1024**2
 CHECKSUM: Literal["md5"] = "md5"
 """Sent with whatever is written, so that the service refuses what was damaged on its way."""
-RETRIES = 3
 _SOCKET_PIECE_BYTES = 1024**2  # the SDK's 4 KiB make reading a blob twice as dear, for the service as well
 _CONNECT_S = 10
 _READ_S = 60
@@ -35,7 +33,7 @@ TRANSPORT: dict[str, Any] = {
     "permit_redirects": False,
 }
 # Two tries of this length, for whoever waits for the answer: of a check, a preview, a vault.
-HURRIED_RETRIES = 1
+_HURRIED_RETRIES = 1
 HURRIED_TRANSPORT: dict[str, Any] = {**TRANSPORT, "connection_timeout": _HURRIED_S, "read_timeout": _HURRIED_S}
 _SIGNATURE = re.compile(r"(sig=)[^&\s\"']+", re.IGNORECASE)
 
@@ -50,26 +48,6 @@ class _FitForLogs(logging.Filter):
         if _SIGNATURE.search(message):
             record.msg, record.args = _SIGNATURE.sub(r"\1REDACTED", message), ()
         return True
-
-
-class _Retry(ExponentialRetry):
-    """At most 1, 2 and 4 seconds; the SDK's own steps are whole powers, for batch work rather than for requests."""
-
-    def increment(
-        self,
-        settings: dict[str, Any],
-        request: Any,
-        response: Any = None,
-        error: AzureError | None = None,
-    ) -> bool:
-        is_repeated = super().increment(settings, request, response, error)
-        if is_repeated and response is not None:
-            # Nobody reads the refusal of a download; it would hold its connection until it is collected.
-            response.internal_response.close()
-        return is_repeated
-
-    def get_backoff_time(self, settings: dict[str, Any]) -> float:
-        return random.uniform(0.25, 0.5) * float(2 ** settings["count"])  # noqa: S311 - jitter is no secret
 
 
 logging.getLogger("urllib3.connectionpool").addFilter(_FitForLogs())
@@ -101,7 +79,8 @@ def queue_client(account: StorageAccount, name: str) -> "QueueClient":
         name,
         credential=credential(account),
         message_encode_policy=TextBase64EncodePolicy(),
-        **_storage_options(),
+        # Of two messages for one run, the second finds nothing to do.
+        **_storage_options(repeats_posts=True),
     )
 
 
@@ -110,15 +89,15 @@ def table_client(account: StorageAccount, name: str) -> "TableClient":
     from azure.data.tables import TableClient
 
     endpoint = _required(account.table_endpoint, account, "table")
+    transport = {**TRANSPORT, "read_timeout": _TABLE_READ_S}
     return TableClient(
         endpoint,
         name,
         credential=credential(account),
-        retry_total=RETRIES,
-        retry_read=1,
-        retry_backoff_factor=0.5,
-        retry_backoff_max=10,
-        **{**TRANSPORT, "read_timeout": _TABLE_READ_S},
+        # The client makes its retry policy itself. It gets nothing to do, behind one that stands before all others.
+        retry_total=0,
+        per_call_policies=[_retries(transport, most_unanswered=1)],
+        **transport,
     )
 
 
@@ -139,14 +118,31 @@ def token_credential(client_id: str | None) -> TokenCredential:
     return ManagedIdentityCredential(client_id=client_id) if client_id else DefaultAzureCredential()
 
 
-def _storage_options(is_hurried: bool = False) -> dict[str, Any]:
+def hurried_retries(most: int = _HURRIED_RETRIES) -> Retries:
+    """The policy beside HURRIED_TRANSPORT, which repeats a request once where no answer comes."""
+    return _retries(HURRIED_TRANSPORT, most, _HURRIED_RETRIES)
+
+
+def _storage_options(is_hurried: bool = False, *, repeats_posts: bool = False) -> dict[str, Any]:
     return {
         **(HURRIED_TRANSPORT if is_hurried else TRANSPORT),
-        "retry_policy": _Retry(retry_total=HURRIED_RETRIES if is_hurried else RETRIES),
+        "retry_policy": hurried_retries() if is_hurried else _retries(TRANSPORT, repeats_posts=repeats_posts),
         "max_block_size": BLOCK_BYTES,
         "max_single_put_size": BLOCK_BYTES,
         "connection_data_block_size": _SOCKET_PIECE_BYTES,
     }
+
+
+def _retries(
+    transport: dict[str, Any], most: int = RETRIES, most_unanswered: int = RETRIES, repeats_posts: bool = False
+) -> Retries:
+    return Retries(
+        connect_s=transport["connection_timeout"],
+        read_s=transport["read_timeout"],
+        most=most,
+        most_unanswered=most_unanswered,
+        repeats_posts=repeats_posts,
+    )
 
 
 def _required(endpoint: str | None, account: StorageAccount, service: str) -> str:

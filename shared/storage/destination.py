@@ -4,7 +4,7 @@ import base64
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,7 @@ from azure.core import MatchConditions
 from azure.storage.blob import BlobBlock, BlobClient, ContainerClient, ContentSettings
 from pydantic import SecretStr
 
+from shared.deadline import pool_of_threads
 from shared.domain.blob_version import bare_etag
 from shared.domain.errors import NotFoundError, RefusedError
 from shared.failpoints import FailPoint, failpoint
@@ -92,7 +93,7 @@ class DestinationContainer:
             with self._needing("w", self._blob(path)):
                 blob.stage_block(block_id, block, length=len(block), validate_content=CHECKSUM)
 
-        with ThreadPoolExecutor(_BLOCKS_AT_ONCE, thread_name_prefix="stage") as pool:
+        with pool_of_threads(_BLOCKS_AT_ONCE, "stage") as pool:
             for block in _in_blocks(chunks):
                 ids.append(base64.b64encode(f"{upload_id}{len(ids):06d}".encode()).decode())
                 sent.append(pool.submit(send, ids[-1], block))

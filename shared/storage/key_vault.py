@@ -27,7 +27,8 @@ from shared.domain.errors import (
 )
 from shared.settings import Settings
 from shared.storage.accounts import LOOPBACK
-from shared.storage.clients import HURRIED_RETRIES, HURRIED_TRANSPORT, RETRIES, token_credential
+from shared.storage.clients import HURRIED_TRANSPORT, hurried_retries, token_credential
+from shared.storage.retries import RETRIES, asked_by
 
 logger = logging.getLogger(__name__)
 
@@ -161,14 +162,7 @@ def _vault_url(text: str, settings: Settings) -> str:
 
 
 def _client(vault: str, settings: Settings) -> SecretClient:
-    options: dict[str, Any] = {
-        **HURRIED_TRANSPORT,
-        "retry_total": RETRIES,
-        "retry_connect": HURRIED_RETRIES,
-        "retry_read": HURRIED_RETRIES,
-        "retry_backoff_factor": 0.5,
-        "retry_backoff_max": 10,
-    }
+    options: dict[str, Any] = {**HURRIED_TRANSPORT, "retry_policy": hurried_retries(RETRIES)}
     if vault.startswith("http:"):
         # The client speaks https to vaults only, so its transport goes to loopback behind its back. The token is
         # a word that opens nothing: no real one may travel there.
@@ -217,8 +211,11 @@ def _translate(error: AzureError, what: str) -> HubError:
             message = f"{what} is refused with {status}; let the app's identity use it, and see that it is enabled"
             return RefusedError("VaultRefused", message)
         case 429:
-            return ThrottledError("VaultThrottled", f"{what}: the vault asks to slow down")
+            return ThrottledError(
+                "VaultThrottled", f"{what}: the vault asks to slow down", retry_after_s=asked_by(error)
+            )
         case None:
             return UnavailableError("VaultUnavailable", f"{what} cannot be reached ({type(error).__name__})")
         case _:
-            return UnavailableError("VaultUnavailable", f"{what} is not available: the vault answers {status}")
+            message = f"{what} is not available: the vault answers {status}"
+            return UnavailableError("VaultUnavailable", message, retry_after_s=asked_by(error))

@@ -1,6 +1,8 @@
 """Storage queues: messages are JSON, base64-encoded as the Functions host reads them."""
 
 import json
+import math
+import random
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from azure.storage.queue import QueueClient
 
 _NEVER_EXPIRES = -1
+_ASKED = "asked"
+_LONGEST_ASKED_S = 86_400
 
 
 class Queue:
@@ -38,6 +42,25 @@ class Queue:
             except ResourceNotFoundError:
                 self.ensure()
                 self._send(text, delay_s)
+
+    def put_back(self, message: Mapping[str, Any], asked_s: float) -> bool:
+        """Sends a message again, to be seen once a service is no longer busy that asked to be left alone.
+
+        Args:
+            message: that was delivered; it keeps count of the seconds that were asked for.
+            asked_s: seconds; a day at most is waited.
+
+        Returns:
+            Whether it was sent; not where a day and more was asked for already.
+        """
+        before = int(message.get(_ASKED, 0))
+        if before >= _LONGEST_ASKED_S:
+            return False
+        # Never early, and many that wait for one service do not come back all at once.
+        later = math.ceil(asked_s * random.uniform(1.0, 1.1))  # noqa: S311 - jitter is no secret
+        delay_s = min(later, _LONGEST_ASKED_S)
+        self.send({**message, _ASKED: before + delay_s}, delay_s)
+        return True
 
     def ensure(self) -> None:
         """Creates the queue if it does not exist."""

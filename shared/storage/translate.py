@@ -19,6 +19,7 @@ from shared.domain.errors import (
     ThrottledError,
     UnavailableError,
 )
+from shared.storage.retries import asked_by
 
 # Codes of the services: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
 _EXISTS = frozenset({"BlobAlreadyExists"})
@@ -81,10 +82,10 @@ def translate(error: AzureError, what: str) -> HubError:
     if status in {401, 403}:
         return RefusedError(_ACCESS_DENIED, f"access to {what} is denied: {_DENIALS.get(code, _DENIED)}")
     if status == 429:
-        return ThrottledError("Throttled", f"{what} asks to slow down", retry_after_s=_retry_after(error))
+        return ThrottledError("Throttled", f"{what} asks to slow down", retry_after_s=asked_by(error))
     if status >= 500 or status == 408 or code in _PASSING:
         message = f"{what} answers {status} {code}".rstrip()
-        return UnavailableError("StorageUnavailable", message, retry_after_s=_retry_after(error))
+        return UnavailableError("StorageUnavailable", message, retry_after_s=asked_by(error))
     if status == 404:
         return _not_found(code, what)
     return _refused(status, code, what)
@@ -130,12 +131,3 @@ def _refused(status: int, code: str, what: str) -> HubError:
     if status == 413 or code in _TOO_LARGE:
         return RequestTooLargeError("TooLarge", f"{what} does not take so much at once; make it smaller")
     return RefusedError("StorageRefused", f"{what} is refused with {status} {code}".rstrip())
-
-
-def _retry_after(error: AzureError) -> float | None:
-    response = getattr(error, "response", None)
-    text = response.headers.get("Retry-After") if response is not None else None
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None

@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from shared.app import services
+from shared.deadline import EVENT_S, WORK_S, deadline
 from shared.domain import function_names as names
 from shared.domain.places import HUB_STORAGE, POISON, QUEUE_INGEST
 
@@ -15,16 +16,17 @@ def blob_created(event: func.EventGridEvent) -> None:
     """Records the blob version that was announced and queues it; Event Grid waits 30 s for the answer."""
     from shared.ingest.match import take_event
 
-    take_event(
-        services(),
-        {
-            "id": event.id,
-            "topic": event.topic,
-            "subject": event.subject,
-            "eventType": event.event_type,
-            "data": event.get_json(),
-        },
-    )
+    with deadline(EVENT_S):
+        take_event(
+            services(),
+            {
+                "id": event.id,
+                "topic": event.topic,
+                "subject": event.subject,
+                "eventType": event.event_type,
+                "data": event.get_json(),
+            },
+        )
 
 
 @blobs.function_name(names.INGEST_BLOB)
@@ -34,7 +36,8 @@ def ingest_blob(message: func.QueueMessage) -> None:
     from shared.ingest.messages import take_message
     from shared.storage.queues import read_message
 
-    take_message(services(), read_message(message.get_body()), message.id or "", message.dequeue_count or 1)
+    with deadline(WORK_S):
+        take_message(services(), read_message(message.get_body()), message.id or "", message.dequeue_count or 1)
 
 
 @blobs.function_name(names.INGEST_BLOB_POISON)
@@ -44,4 +47,5 @@ def ingest_blob_poison(message: func.QueueMessage) -> None:
     from shared.ingest.messages import give_up
     from shared.storage.queues import read_message
 
-    give_up(services(), read_message(message.get_body()))
+    with deadline(WORK_S):
+        give_up(services(), read_message(message.get_body()))

@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from shared.app import services
+from shared.deadline import WORK_S, deadline
 from shared.domain import function_names as names
 from shared.domain.places import HUB_STORAGE, POISON, QUEUE_EXPORT
 
@@ -15,7 +16,8 @@ def export_profiles(timer: func.TimerRequest) -> None:
     """Hands out the profile exports that are due."""
     from shared.outbound.due import hand_out_profile_exports
 
-    hand_out_profile_exports(services())
+    with deadline(WORK_S):
+        hand_out_profile_exports(services())
 
 
 @exports.function_name(names.EXPORT_KPIS)
@@ -24,7 +26,8 @@ def export_kpis(timer: func.TimerRequest) -> None:
     """Hands out the KPIs to calculate; each is exported when it is calculated."""
     from shared.outbound.due import hand_out_kpis
 
-    hand_out_kpis(services())
+    with deadline(WORK_S):
+        hand_out_kpis(services())
 
 
 @exports.function_name(names.RUN_EXPORT)
@@ -34,7 +37,8 @@ def run_export(message: func.QueueMessage) -> None:
     from shared.outbound.messages import take_message
     from shared.storage.queues import read_message
 
-    take_message(services(), read_message(message.get_body()), message.id or "")
+    with deadline(WORK_S):
+        take_message(services(), read_message(message.get_body()), message.id or "")
 
 
 @exports.function_name(names.RUN_EXPORT_POISON)
@@ -44,4 +48,5 @@ def run_export_poison(message: func.QueueMessage) -> None:
     from shared.outbound.messages import give_up
     from shared.storage.queues import read_message
 
-    give_up(services(), read_message(message.get_body()))
+    with deadline(WORK_S):
+        give_up(services(), read_message(message.get_body()))

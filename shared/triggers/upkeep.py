@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from shared.app import services
+from shared.deadline import WORK_S, deadline
 from shared.domain import function_names as names
 
 upkeep = func.Blueprint()
@@ -14,7 +15,8 @@ def delete_expired_exports(timer: func.TimerRequest) -> None:
     """Deletes exports that are older than the retention."""
     from shared.outbound.retention import delete_expired
 
-    delete_expired(services())
+    with deadline(WORK_S):
+        delete_expired(services())
 
 
 @upkeep.function_name(names.RECONCILE_BLOBS)
@@ -23,7 +25,8 @@ def reconcile_blobs(timer: func.TimerRequest) -> None:
     """Asks for the sweeps that are due, and takes up runs that were left behind."""
     from shared.ingest.reconcile import reconcile
 
-    reconcile(services())
+    with deadline(WORK_S):
+        reconcile(services())
 
 
 @upkeep.function_name(names.MAINTAIN_TABLES)
@@ -32,4 +35,5 @@ def maintain_tables(timer: func.TimerRequest) -> None:
     """Compacts, checkpoints and vacuums the Delta tables."""
     from shared.maintain import maintain_all
 
-    maintain_all(services())
+    with deadline(WORK_S):
+        maintain_all(services())

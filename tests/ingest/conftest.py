@@ -26,6 +26,7 @@ from shared.ingest.ingest_blob import ingest_blob
 from shared.ingest.match import queue_version
 from shared.lake.tables import open_snapshot
 from shared.ledger.stored_run import StoredRun
+from tests.fault_proxy import Fault, FaultProxy, running_proxy
 from tests.ingest.host import work_off
 from tests.local_services import STORAGE_SECRET, development, running_vault
 
@@ -132,6 +133,34 @@ def world(azurite: Endpoints, tmp_path: Path) -> Iterator[World]:
         world = World(services, hub, hub.lower(), storage, vault, azurite, clock_file)
         world.put_mapping()
         yield world
+
+
+@dataclass(frozen=True)
+class Proxied:
+    """The same container, read by way of a proxy by the mapping `Proxied`."""
+
+    world: World
+    proxy: FaultProxy
+
+    def queue(self, version: BlobVersion) -> str:
+        mapping = self.world.services.definitions.mapping(self.world.hub, "Proxied", "Proxied")
+        return queue_version(self.world.services, self.world.hub, mapping, version)
+
+    def breaks(self, fault: Fault, method: str = "GET") -> None:
+        """Breaks whatever is asked of a blob, until further notice."""
+        self.proxy.plan = lambda request: fault if request.method == method and ".csv" in request.target else None
+
+    def mends(self) -> None:
+        self.proxy.plan = lambda _: None
+
+
+@pytest.fixture
+def proxied(world: World) -> Iterator[Proxied]:
+    with running_proxy(world.azurite.blob) as proxy:
+        url = world.azurite.connection_string.replace(world.azurite.blob, proxy.endpoint)
+        world.put_connector("Proxied", url)
+        world.put_mapping("Proxied", "Proxied")
+        yield Proxied(world, proxy)
 
 
 def mapping_body(container: str, **properties: Any) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Blobs that change, wait, are no files or cannot be read: what their runs say, and that no row comes in by halves."""
 
 import gc
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import permutations
 
 import pytest
@@ -12,43 +11,14 @@ from shared.domain.blob_version import BlobVersion
 from shared.domain.errors import DeferredError, TransientError
 from shared.domain.run import Run, RunState
 from shared.ingest.ingest_blob import ingest_blob
-from shared.ingest.match import queue_version
 from shared.ingest.reconcile import reconcile
 from shared.ingest.sweep import request_backfill
 from shared.storage.clients import BLOCK_BYTES
-from tests.fault_proxy import Answer, ChangeAnswer, CutAnswer, Fault, FaultProxy, Request, running_proxy
-from tests.ingest.conftest import MESSAGE, ROWS, World
+from tests.fault_proxy import Answer, ChangeAnswer, CutAnswer, Fault, Request
+from tests.ingest.conftest import MESSAGE, ROWS, Proxied, World
 from tests.thorough import THOROUGH
 
 OTHER = "page\n/other\n"
-
-
-@dataclass(frozen=True)
-class Proxied:
-    """The same container, read by way of a proxy by the mapping `Proxied`."""
-
-    world: World
-    proxy: FaultProxy
-
-    def queue(self, version: BlobVersion) -> str:
-        mapping = self.world.services.definitions.mapping(self.world.hub, "Proxied", "Proxied")
-        return queue_version(self.world.services, self.world.hub, mapping, version)
-
-    def breaks(self, fault: Fault, method: str = "GET") -> None:
-        """Breaks whatever is asked of a blob, until further notice."""
-        self.proxy.plan = lambda request: fault if request.method == method and ".csv" in request.target else None
-
-    def mends(self) -> None:
-        self.proxy.plan = lambda _: None
-
-
-@pytest.fixture
-def proxied(world: World) -> Iterator[Proxied]:
-    with running_proxy(world.azurite.blob) as proxy:
-        url = world.azurite.connection_string.replace(world.azurite.blob, proxy.endpoint)
-        world.put_connector("Proxied", url)
-        world.put_mapping("Proxied", "Proxied")
-        yield Proxied(world, proxy)
 
 
 def ended(run: Run) -> tuple[RunState, str | None, int]:
