@@ -1,5 +1,6 @@
 """What waits beside each other is done together, and each gets its own outcome."""
 
+import math
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from threading import Event
 
 import pytest
 
+from shared.deadline import deadline, seconds_left
 from shared.domain.errors import (
     AccountingError,
     ConflictError,
@@ -172,3 +174,53 @@ def test_what_ends_one_thread_ends_no_other(error: BaseException, most: int) -> 
         elif each != 2 * value:
             assert isinstance(each, UnavailableError)
             assert each.code == "Interrupted"
+
+
+def test_whoever_waits_for_his_turn_waits_no_longer_than_he_has() -> None:
+    """And what he wanted is not done behind his back."""
+    line: Line[Number] = Line(most=64)
+    doubling = Doubling(line)
+
+    def hurried() -> int | None:
+        with deadline(0.05):
+            return doubling.double(2)
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(doubling.double, 1)
+        assert doubling.began.wait(30)
+        with pytest.raises(UnavailableError) as failed:
+            hurried()
+        assert failed.value.code == "StillWaiting"
+        assert line.waiting == 0
+        doubling.may_go_on.set()
+        assert first.result() == 2
+    assert doubling.groups == [[1]]
+
+
+def test_whoever_does_it_for_others_is_as_hurried_as_they_are() -> None:
+    line: Line[Number] = Line(most=64)
+    began, may_go_on, left = Event(), Event(), list[float]()
+
+    def settle(items: list[Number]) -> None:
+        left.append(seconds_left())
+        began.set()
+        assert may_go_on.wait(30)
+        for item in items:
+            item.result = 1
+
+    def within(seconds: float) -> None:
+        with deadline(seconds):
+            line.settle(Number(1), settle)
+
+    with ThreadPoolExecutor(3) as threads:
+        waiting = [threads.submit(line.settle, Number(1), settle)]
+        assert began.wait(30)
+        for number, seconds in enumerate((2000, 1000), 1):
+            waiting.append(threads.submit(within, seconds))
+            while line.waiting < number:
+                pass
+        may_go_on.set()
+        for each in waiting:
+            each.result()
+    assert left[0] == math.inf
+    assert 900 < left[1] <= 1000

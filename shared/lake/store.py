@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from shared.lake.changes import Arrival, Changes
     from shared.lake.known_table import KnownTable
 
-# The libraries' own patience is three minutes; a queue message or a caller is better served by an early answer. They
-# repeat 408, 429 and 5xx after a tenth of a second and more, and pay no heed to a `Retry-After` (obstore 0.12, deltalake 1.6).
+# The libraries' own patience is three minutes; a queue message or a caller is better served by an early answer.
+# They repeat 408, 429 and 5xx after a tenth of a second and more, whatever `Retry-After` says.
 _RETRIES = 5
 _COMMITTED_TOGETHER = 64
 _KNOWN_TABLES = 16  # each keeps the names of its files

@@ -37,6 +37,9 @@ _PASSING = frozenset(
         "TableBeingDeleted",
     }
 )
+# Of a copy, what the source answers: https://learn.microsoft.com/rest/api/storageservices/copy-blob
+_SOURCE_CODE = "x-ms-copy-source-error-code"
+_BUSY = frozenset({"InternalError", "OperationTimedOut", "ServerBusy"})
 _TOO_LARGE = frozenset({"EntityTooLarge", "PropertyValueTooLarge", "RequestBodyTooLarge"})
 _REASONS = {
     "BlobArchived": "is in the archive tier; rehydrate it and run the mapping again",
@@ -83,7 +86,7 @@ def translate(error: AzureError, what: str) -> HubError:
         return RefusedError(_ACCESS_DENIED, f"access to {what} is denied: {_DENIALS.get(code, _DENIED)}")
     if status == 429:
         return ThrottledError("Throttled", f"{what} asks to slow down", retry_after_s=asked_by(error))
-    if status >= 500 or status == 408 or code in _PASSING:
+    if status >= 500 or status == 408 or code in _PASSING or _source_code(error) in _BUSY:
         message = f"{what} answers {status} {code}".rstrip()
         return UnavailableError("StorageUnavailable", message, retry_after_s=asked_by(error))
     if status == 404:
@@ -100,6 +103,11 @@ def service_code(error: AzureError) -> str:
     """The service's own name of the fault, such as `TableNotFound`; empty where it gave none."""
     code = getattr(error, "error_code", None)
     return str(getattr(code, "value", code) or "")
+
+
+def _source_code(error: AzureError) -> str:
+    response = getattr(error, "response", None)
+    return str(response.headers.get(_SOURCE_CODE) or "") if response is not None else ""
 
 
 def _without_answer(error: AzureError, what: str) -> HubError:

@@ -1,15 +1,17 @@
 """A service that asks to be left alone is left alone, and the message that wanted it rests in the queue for as long."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.app import Services
 from shared.deadline import EVENT_S, deadline
-from shared.domain.errors import ThrottledError, TransientError
+from shared.domain.errors import ThrottledError, TransientError, asked_to_wait_s
 from shared.domain.run import Run, RunState
 from shared.ingest import reconcile
 from shared.ingest.match import take_event
@@ -77,6 +79,14 @@ def test_a_source_that_asks_for_an_hour_is_left_alone_for_an_hour(
     take_message(services, message, "another message")
     assert facts(world.run(run_id)) == (RunState.SUCCEEDED, None, 1)
     assert world.committed_rows == 3
+
+
+def test_what_is_asked_for_is_measured_by_what_the_queue_waits() -> None:
+    host = json.loads((Path(__file__).parents[2] / "host.json").read_text())
+    hours, minutes, seconds = map(int, host["extensions"]["queues"]["visibilityTimeout"].split(":"))
+    waits = 3600 * hours + 60 * minutes + seconds
+    asks = [ThrottledError("Throttled", "busy", retry_after_s=waits + more) for more in (0, 1)]
+    assert [asked_to_wait_s(error) for error in asks] == [None, waits + 1]
 
 
 @pytest.mark.parametrize("seconds", [0, 8, 20, 30])

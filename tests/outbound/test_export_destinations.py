@@ -1,5 +1,6 @@
 """Slots and their destinations: what waits comes out in order, what is not ours is left alone, nothing twice."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,9 +10,12 @@ from shared.domain.errors import UnavailableError
 from shared.domain.run import RunState
 from shared.outbound.due import hand_out_profile_exports
 from shared.outbound.messages import give_up, take_message
-from tests.fault_proxy import LoseAnswer, running_proxy
+from shared.storage.queues import Queue
+from tests.fault_proxy import Answer, LoseAnswer, running_proxy
+from tests.local_services import account_of
 from tests.outbound.conftest import PROFILE, HubUnderTest
 from tests.outbound.slots import FIRST, at, contents, path_of, rows_in
+from tests.sent_messages import sent_messages
 
 MESSAGE = "message-1"
 
@@ -104,6 +108,34 @@ def test_a_destination_that_does_not_answer_is_tried_again_by_the_queue(hub: Hub
     hub.tick(at(1))
     assert contents(hub) == {FIRST: ["A"]}
     assert hub.codes() == ["Succeeded"]
+
+
+def test_a_destination_that_asks_for_an_hour_is_left_alone_for_an_hour(hub: HubUnderTest, azurite: Endpoints) -> None:
+    customer = hub.profile_type()
+    hub.ingest(customer, [{"Id": "A"}])
+    with running_proxy(azurite.blob) as proxy, running_proxy(azurite.queue) as queue:
+        hub.outbound(PROFILE, sas=hub.partner.sas().replace(azurite.blob, proxy.endpoint))
+        services = hub.services
+        services.export_queue = Queue(account_of(azurite, queue=queue.endpoint), services.export_queue.name)
+        proxy.plan = lambda _: Answer(429, "TooManyRequests", {"Retry-After": "3600"})
+        proxy.requests.clear()
+        hub.tick(at(0))
+        assert len(proxy.requests) == 1
+        delay_s, message = sent_messages(queue)[-1]
+        assert 3600 <= delay_s <= 3961
+        (run,) = hub.runs()
+        assert (run.state, run.error and run.error.code, run.attempts) == (RunState.QUEUED, "Throttled", 0)
+        hub.ingest(customer, [{"Id": "B"}])
+        hub.tick(at(1))
+        assert len(proxy.requests) == 1, "no tick disturbs it before"
+        proxy.plan = lambda _: None
+        stored = services.runs.get(hub.name, run.run_id)
+        assert stored is not None
+        services.runs.save(replace(stored, claimed_until=services.clock.machine_now()))
+        take_message(services, message, MESSAGE)
+    assert contents(hub) == {path_of(0): ["A"], path_of(1): ["B"]}
+    assert hub.codes() == ["Succeeded", "Succeeded"]
+    assert hub.runs()[0].attempts == 1
 
 
 def test_slots_that_waited_too_long_are_carried_by_one_with_everything(hub: HubUnderTest) -> None:

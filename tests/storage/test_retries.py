@@ -225,6 +225,18 @@ def test_a_listing_goes_on_where_it_was_refused(
     assert time_passes.pauses == [3]
 
 
+def test_a_copy_whose_source_is_busy_may_succeed_later(
+    azurite: Endpoints, container: BlobContainer, name: str, time_passes: PassingTime
+) -> None:
+    with running_proxy(azurite.blob) as proxy:
+        behind = BlobContainer(account_of(azurite, blob=proxy.endpoint), container.name)
+        busy = {"x-ms-copy-source-error-code": "ServerBusy", "x-ms-copy-source-status-code": "503"}
+        proxy.plan = lambda _: Answer(409, "CannotVerifyCopySource", busy)
+        with pytest.raises(UnavailableError):
+            behind.copy("a.csv", container.name, "b.csv")
+        assert len(proxy.requests) == 1
+
+
 def in_an_hour(zone: str = "GMT") -> str:
     return format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True).replace("GMT", zone)
 
