@@ -22,6 +22,8 @@ _WORKER = "worker"
 def take_message(services: Services, message: Any, message_id: str, deliveries: int = 1) -> None:
     """Does what a message asks for; one that nobody understands is logged and dropped.
 
+    Where a service asks to be left alone for longer than the queue waits, the message rests for as long.
+
     Args:
         services: of the process.
         message: as it was sent.

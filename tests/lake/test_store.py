@@ -3,6 +3,7 @@
 import pytest
 from pydantic import SecretStr
 
+from shared.deadline import HTTP_ANSWER_S, WORK_S, deadline
 from shared.domain.errors import UnavailableError
 from shared.lake.faults import translated
 from shared.lake.store import Lake
@@ -42,3 +43,16 @@ def test_storage_that_does_not_answer_is_no_damage(lake: Lake) -> None:
     gone = {**lake.storage_options(), "azure_storage_endpoint": "http://127.0.0.1:9/contoso", "max_retries": "0"}
     with pytest.raises(UnavailableError, match="contoso/profiles"), translated("contoso/profiles"):
         DeltaTable(lake.uri("contoso/profiles"), storage_options=gone)
+
+
+@pytest.mark.parametrize(("seconds", "longest"), [(HTTP_ANSWER_S, ("10s", "30s")), (WORK_S, ("30s", "120s"))])
+def test_where_somebody_waits_the_libraries_are_less_patient(
+    lake: Lake, seconds: float, longest: tuple[str, str]
+) -> None:
+    unhurried = lake.store, lake.files
+    with deadline(seconds):
+        options = lake.storage_options()
+        assert (options["retry_timeout"], options["timeout"]) == longest
+        assert (lake.store is unhurried[0]) == (lake.files is unhurried[1]) == (seconds == WORK_S)
+        assert lake.store is lake.store
+    assert (lake.store, lake.files) == unhurried
