@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from infra.local.functions_host import messages
-from infra.local.functions_host.event_grid_webhook import decodable
 from infra.local.functions_host.http_routes import read_body
 from infra.local.functions_host.invocations import Invocations
 from infra.local.functions_host.queues import trigger_metadata
@@ -41,10 +40,10 @@ async def run_function(
         invocations.in_background(timers[function.name].run(reason=_REASON))
     elif function.kind == "eventgridtrigger":
         try:
-            event = json.loads(given)
+            json.loads(given)
         except (ValueError, RecursionError):
             return _refusal(400, "The input of an Event Grid function must be one event as JSON.")
-        invocations.run_later(function, messages.TypedData(json=decodable(event)), reason=_REASON)
+        invocations.run_later(function, messages.TypedData(json=given), reason=_REASON)
     else:
         invocations.run_later(function, messages.TypedData(string=given), _new_message(given), reason=_REASON)
     return Response(status_code=202)

@@ -120,8 +120,8 @@ class Host:
 
         return Starlette(
             routes=[
-                Route("/runtime/webhooks/eventgrid", event_grid, methods=["POST"]),
-                Route("/runtime/webhooks/EventGrid", event_grid, methods=["POST"]),
+                Route("/runtime/webhooks/eventgrid", event_grid, methods=event_grid_webhook.METHODS),
+                Route("/runtime/webhooks/EventGrid", event_grid, methods=event_grid_webhook.METHODS),
                 Route("/admin/host/status", status, methods=["GET"]),
                 Route("/admin/functions/{name}", run_function, methods=["POST"]),
                 Route("/{path:anything}", http, methods=_METHODS),
