@@ -4,8 +4,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AnyHttpUrl, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}/?$")]
 
 
 class Settings(BaseSettings):
@@ -47,7 +49,7 @@ class Settings(BaseSettings):
     allowed_key_vaults: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further vaults that `connectionKeyVaultUrl` may name, separated by commas."
     )
-    development_endpoints: Annotated[tuple[AnyHttpUrl, ...], NoDecode] = Field(
+    development_endpoints: Annotated[tuple[_Endpoint, ...], NoDecode] = Field(
         (),
         description="Development only: loopback endpoints that connectors may name beside those of `HUB_STORAGE`, "
         "such as `http://127.0.0.1:20000`, separated by commas.",

@@ -115,9 +115,8 @@ def _loopback_services(settings: Settings) -> dict[int, str]:
     A URL may spell their host otherwise; they are called as they are set, and an account has one endpoint.
     """
     connection = _parts(settings.storage_connection_string or "")
-    further = [str(url) for url in settings.development_endpoints]
     own = [connection.get("blobendpoint"), settings.hub_storage__blob_service_uri]
-    named = [urlsplit(text) for text in [*further, *own] if text]
+    named = [urlsplit(text) for text in [*settings.development_endpoints, *own] if text]
     return {_port(parts): f"{parts.scheme}://{parts.netloc}" for parts in named if parts.hostname in LOOPBACK}
 
 

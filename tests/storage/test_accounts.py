@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 
 import pytest
+from pydantic import ValidationError
 
 from infra.local.azurite import ACCOUNT_KEY
 from shared.domain.errors import FatalError, InvalidRequestError
@@ -151,6 +152,15 @@ def test_further_endpoints_on_loopback_are_set_for_development() -> None:
                 account_from_secret(f"{LOCAL}http://127.0.0.1:{port}/devstoreaccount1", settings)
         with pytest.raises(InvalidRequestError):
             account_from_secret(f"{LOCAL}http://127.0.0.1:10000/devstoreaccount1", settings)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["127.0.0.1:9", "http://127.0.0.1", "http://evil.example:9", "http://127.0.0.1:9/acc", "http://a@localhost:9"],
+)
+def test_an_endpoint_that_is_none_on_loopback_is_no_setting(endpoint: str) -> None:
+    with pytest.raises(ValidationError, match="development_endpoints"):
+        Settings.model_validate({"development_endpoints": f"http://localhost:9,{endpoint}"})
 
 
 def test_no_token_travels_without_tls() -> None:
