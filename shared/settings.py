@@ -4,8 +4,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}/?$")]
 
 
 class Settings(BaseSettings):
@@ -47,6 +49,11 @@ class Settings(BaseSettings):
     allowed_key_vaults: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further vaults that `connectionKeyVaultUrl` may name, separated by commas."
     )
+    development_endpoints: Annotated[tuple[_Endpoint, ...], NoDecode] = Field(
+        (),
+        description="Development only: loopback endpoints that connectors may name beside those of `HUB_STORAGE`, "
+        "such as `http://127.0.0.1:20000`, separated by commas.",
+    )
     clock_file: Path | None = Field(
         None, description="Development only: a file whose ISO time is the app's present time while it exists."
     )
@@ -75,7 +82,7 @@ class Settings(BaseSettings):
     )
     engine_threads: int = Field(2, ge=1, description="Threads of the query engine.")
 
-    @field_validator("allowed_key_vaults", mode="before")
+    @field_validator("allowed_key_vaults", "development_endpoints", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(item.strip() for item in value.split(",") if item.strip()) if isinstance(value, str) else value

@@ -1,5 +1,6 @@
 """What every test may ask for: a real Azurite, or the whole local stack, one per worker process."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,11 +11,14 @@ from infra.local.settings import bypass_proxy
 from infra.local.stack import running_azurite, running_stack
 from infra.local.state_dir import Stack
 from shared.failpoints import FailPoint, arm
+from tests.fault_proxy import PORTS
 from tests.thorough import examples
 
 # How long an example takes says nothing on a machine that does other work too.
 settings.register_profile("no-deadline", deadline=None, max_examples=examples(100))
 settings.load_profile("no-deadline")
+# Before any settings are read, in this process or in those that it starts.
+os.environ["DEVELOPMENT_ENDPOINTS"] = ",".join(f"http://127.0.0.1:{port}" for port in PORTS)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,12 +2,28 @@
 
 import contextlib
 import http.client
+import itertools
+import random
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+# Below those that the system gives out. The tests' DEVELOPMENT_ENDPOINTS names them, else connectors could not name
+# what listens there.
+PORTS = tuple(random.sample(range(20_000, 32_000), 128))
+_NEXT_PORTS = itertools.cycle(PORTS)
+
+
+def listening_socket() -> socket.socket:
+    """A socket that listens on one of the ports, the one that was free for longest."""
+    for port in itertools.islice(_NEXT_PORTS, len(PORTS)):
+        with contextlib.suppress(OSError):  # somebody else has it
+            return socket.create_server(("127.0.0.1", port), backlog=128)
+    raise RuntimeError("all ports for proxies are taken")
 
 
 @dataclass(frozen=True)
@@ -85,12 +101,21 @@ class FaultProxy:
         self.plan: Plan = lambda _: None
         self.requests: list[Request] = []
         self._stopping = threading.Event()
+        self._connections: set[socket.socket] = set()
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             # Head and body of an answer are two writes, and the second must not wait for the caller's delayed ACK.
             disable_nagle_algorithm = True
+
+            def setup(self) -> None:
+                super().setup()
+                proxy._connections.add(self.connection)
+
+            def finish(self) -> None:
+                proxy._connections.discard(self.connection)
+                super().finish()
 
             def _forward(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
@@ -106,9 +131,12 @@ class FaultProxy:
 
         for method in ("GET", "HEAD", "PUT", "POST", "DELETE", "MERGE", "PATCH"):
             setattr(Handler, f"do_{method}", Handler._forward)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        listener = listening_socket()
+        self._server = ThreadingHTTPServer(listener.getsockname(), Handler, bind_and_activate=False)
+        self._server.socket.close()
+        self._server.socket = listener
         self._server.daemon_threads = True
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}{self._upstream.path}"
+        self.endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}{self._upstream.path}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -131,6 +159,10 @@ class FaultProxy:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        # Whoever keeps one would go on talking to this proxy when another has its port.
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _serve(self, handler: BaseHTTPRequestHandler, request: Request) -> None:
         fault = self.plan(request)

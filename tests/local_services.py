@@ -13,6 +13,7 @@ from infra.local.azurite import ACCOUNT, ACCOUNT_KEY, Endpoints
 from infra.local.key_vault import KeyVault, SecretStore
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, hub_account
+from tests.fault_proxy import listening_socket
 
 STORAGE_SECRET = "storage"
 
@@ -33,7 +34,7 @@ def running_vault(folder: Path, endpoints: Endpoints) -> Iterator[KeyVault]:
 @contextmanager
 def silent_service() -> Iterator[str]:
     """The endpoint of a service that takes every connection and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listening_socket() as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 

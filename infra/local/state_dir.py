@@ -1,10 +1,14 @@
 """The folder that one stack owns: its lock, its data, and `stack.json`, which says where all of it serves."""
 
+import errno
 import fcntl
 import json
 import os
 import shutil
+import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,6 +16,9 @@ from urllib.parse import urlsplit
 from infra.local.settings import Ports
 
 _OLD_CHILDREN_TAKE_AT_MOST_S = 15
+_ROOM_BYTES = 1024**2
+# These come without the name of a file where it is open already.
+_OF_DISKS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,11 @@ class Stack:
     pid: int
 
 
-class StateDirInUseError(Exception):
+class StateDirError(Exception):
+    """The folder cannot be used; the message says why and what to do."""
+
+
+class StateDirInUseError(StateDirError):
     """Another stack runs on this folder."""
 
 
@@ -38,7 +49,13 @@ class StateDir:
     """Paths below the state folder, and the lock on it."""
 
     def __init__(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Make the folder where it is missing.
+
+        Raises:
+            StateDirError: There is none, and none can be made.
+        """
+        with usable(path):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path.resolve()
         self.azurite = self.path / "azurite"
         self.timers = self.path / "timers"
@@ -61,8 +78,10 @@ class StateDir:
 
         Raises:
             StateDirInUseError: Another stack runs here.
+            StateDirError: Nothing can be written here.
         """
-        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        with usable(self.path):
+            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         deadline = time.monotonic() + _OLD_CHILDREN_TAKE_AT_MOST_S
         while True:
             try:
@@ -77,10 +96,22 @@ class StateDir:
                         "Stop it, or name another folder: STATE_DIR=..."
                     ) from None
                 time.sleep(0.1)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        self.stack_json.unlink(missing_ok=True)
+        with usable(self.path):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            self.stack_json.unlink(missing_ok=True)
+            self._try_room()
         return descriptor
+
+    def _try_room(self) -> None:
+        """Write what the parts of the stack write as they start, so that a full disk is told of before any runs."""
+        trial = self.path / f".room.{os.getpid()}"
+        try:
+            with trial.open("wb") as file:
+                file.write(bytes(_ROOM_BYTES))
+                os.fsync(file.fileno())
+        finally:
+            trial.unlink(missing_ok=True)
 
     def clear_temporary(self) -> None:
         """Make the folder for temporary files anew: they hold rows, and a killed stack left its own."""
@@ -117,6 +148,36 @@ class StateDir:
         except FileNotFoundError:
             return None
         return Stack(**{name: content[_camel(name)] for name in Stack.__dataclass_fields__})
+
+
+@contextmanager
+def usable(path: Path) -> Iterator[None]:
+    """Say of a state folder why it cannot be used, where what is done with it fails.
+
+    Raises:
+        StateDirError: In words, in place of an error of a file or database of the folder.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise _unusable(path, str(error)) from error
+    except (FileExistsError, NotADirectoryError) as error:
+        raise _unusable(path, "it is, or lies below, something that is no folder") from error
+    except OSError as error:
+        if not (error.errno in _OF_DISKS or _concerns(path, error.filename)):
+            raise
+        raise _unusable(path, error.strerror or str(error)) from error
+
+
+def _concerns(path: Path, name: object) -> bool:
+    return isinstance(name, str) and (Path(name).is_relative_to(path) or path.is_relative_to(name))
+
+
+def _unusable(path: Path, reason: str) -> StateDirError:
+    return StateDirError(
+        f"The state folder {path} cannot be used: {reason}. "
+        "Make it a folder that you may write to, with room on its disk, or name another: STATE_DIR=..."
+    )
 
 
 def write_private(path: Path, text: str) -> None:

@@ -22,7 +22,7 @@ from infra.local.event_grid import EventGrid
 from infra.local.key_vault import KeyVault, SecretStore
 from infra.local.redact import redact
 from infra.local.settings import REPOSITORY, Ports, app_settings, host_environment, listen, state_dir_path
-from infra.local.state_dir import Stack, StateDir
+from infra.local.state_dir import Stack, StateDir, usable
 
 logger = logging.getLogger(__name__)
 
@@ -52,18 +52,19 @@ class Supervisor:
 
         Raises:
             SettingError: A port or a setting cannot be used.
-            StateDirInUseError: Another stack runs on the same folder.
+            StateDirError: Nothing can be written into the state folder, or another stack runs on it.
         """
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._note_signal)
         lock = self._state.acquire()
-        _log_to(self._state.stack_log)
         try:
             with ExitStack() as parts:
-                self._state.clear_temporary()
-                self._ports = self._ports.keeping(self._state.kept_ports())
-                self._ports.check_free()
-                self._start(parts, lock)
+                with usable(self._state.path):
+                    _log_to(self._state.stack_log)
+                    self._state.clear_temporary()
+                    self._ports = self._ports.keeping(self._state.kept_ports())
+                    self._ports.check_free()
+                    self._start(parts, lock)
                 ended = self._wait()
                 # Whoever waits for the file to vanish may then start anew: the order of the parts is below.
                 self._state.stack_json.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from infra.local.settings import REPOSITORY, SettingError, bypass_proxy
-from infra.local.state_dir import StateDirInUseError
+from infra.local.state_dir import StateDirError
 
 
 def main() -> int:
@@ -22,7 +22,7 @@ def main() -> int:
 
     try:
         return Supervisor(os.environ, arguments.app.resolve(), arguments.settings, arguments.parent).run()
-    except (SettingError, StateDirInUseError) as error:
+    except (SettingError, StateDirError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
 

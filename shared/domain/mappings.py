@@ -16,6 +16,7 @@ from shared.domain.csv_format import MappingFormat
 from shared.domain.document import AnyCaseEnum, Document
 from shared.domain.entity_types import EntityKind
 from shared.domain.fields import doubled_names
+from shared.domain.names import CONTAINER_PATTERN
 
 
 class MappingState(AnyCaseEnum):
@@ -213,7 +214,7 @@ class Mapping(Document):
 
 def is_container_name(name: str) -> bool:
     """Whether a container that is read can have this name."""
-    return bool(re.fullmatch(r"\$?[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]|\$root|\$web", name))
+    return bool(re.fullmatch(rf"\$?{CONTAINER_PATTERN}|\$root|\$web", name))
 
 
 def split_folder(folder: str) -> tuple[str, str]:

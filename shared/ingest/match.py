@@ -3,9 +3,7 @@
 import json
 import logging
 import uuid
-from collections.abc import Mapping as Facts
 from contextlib import suppress
-from typing import Any
 
 from shared.app import Services
 from shared.definitions.store import Stored
@@ -21,11 +19,17 @@ from shared.storage.event_grid import BlobCreated, is_committing, parse_blob_cre
 
 logger = logging.getLogger(__name__)
 
+_IDENTIFYING = ("id", "eventType", "type", "subject")
 
-def take_event(services: Services, event: Facts[str, Any]) -> list[str]:
+
+def take_event(services: Services, event: object) -> list[str]:
     """Records the blob version that an event announces and queues it for each mapping that it matches.
 
     An event that can never be good is recorded and taken: Event Grid would only deliver it again.
+
+    Args:
+        services: of the process.
+        event: the value of its JSON, whatever that is.
 
     Returns:
         The ids of the runs; empty where the event is not for us.
@@ -143,10 +147,11 @@ def _mappings_of_account(services: Services, hub: str, created: BlobCreated) -> 
     return found
 
 
-def _record_bad_event(services: Services, event: Facts[str, Any], error: InvalidRequestError) -> None:
+def _record_bad_event(services: Services, event: object, error: InvalidRequestError) -> None:
     # Only what identifies the event is kept: the rest comes from outside and may hold anything.
-    kept = [name for name in ("id", "eventType", "subject") if event.get(name)]
-    facts = {name: without_secrets(str(event.get(name)))[:1024] for name in kept}
+    given = event if isinstance(event, dict) else {}
+    kept = [name for name in _IDENTIFYING if isinstance(given.get(name), str)]
+    facts = {name: without_secrets(given[name])[:1024] for name in kept}
     now = services.clock.machine_now()
     services.bad_events.insert(
         {

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
@@ -17,8 +17,9 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 # Public and sovereign clouds, and accounts with DNS zone endpoints:
 # https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-endpoints
+_ACCOUNT = r"[a-z0-9]{3,24}"
 _BLOB_HOST = re.compile(
-    r"(?P<account>[a-z0-9]{3,24})(?:\.blob\.core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"
+    rf"(?P<account>{_ACCOUNT})(?:\.blob\.core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"
     r"|\.z\d{1,2}\.blob\.storage\.azure\.net)"
 )
 
@@ -63,7 +64,7 @@ class StorageAccount:
 
 @dataclass(frozen=True)
 class BlobUrl:
-    """A blob URL taken apart, its host proven to be Azure Storage or, in Development, loopback.
+    """A blob URL taken apart, its host proven to be Azure Storage or, in Development, the stack's own.
 
     Attributes:
         endpoint: of the account, without a slash at its end.
@@ -91,14 +92,37 @@ def read_blob_url(text: str, settings: Settings) -> BlobUrl:
     except ValueError:
         raise ValueError("its port is not a number") from None
     if settings.is_development and host in LOOPBACK and "@" not in parts.netloc:
+        own = _loopback_services(settings).get(_port(parts))
+        if own is None:
+            raise ValueError(
+                "on loopback its port must be that of the stack's own blob endpoint, or one of DEVELOPMENT_ENDPOINTS"
+            )
         account, _, path = parts.path.strip("/").partition("/")
-        return BlobUrl(account, f"{parts.scheme}://{parts.netloc}/{account}", path, parts.query)
+        if not re.fullmatch(_ACCOUNT, account):
+            raise ValueError("on loopback its path must start with the name of the account")
+        return BlobUrl(account, f"{own}/{account}", path, parts.query)
     found = _BLOB_HOST.fullmatch(host)
     if found is None or "@" in parts.netloc or port not in {None, 443}:
         raise ValueError("its host must be an Azure Storage account such as ACCOUNT.blob.core.windows.net")
     if parts.scheme.lower() != "https":
         raise ValueError("it must start with https://")
     return BlobUrl(found["account"], f"https://{host}", parts.path.lstrip("/"), parts.query)
+
+
+def _loopback_services(settings: Settings) -> dict[int, str]:
+    """The blob services on loopback that may be called, by port: `http://127.0.0.1:10000`.
+
+    A URL may spell their host otherwise; they are called as they are set, and an account has one endpoint.
+    """
+    connection = _parts(settings.storage_connection_string or "")
+    own = [connection.get("blobendpoint"), settings.hub_storage__blob_service_uri]
+    named = [urlsplit(text) for text in [*settings.development_endpoints, *own] if text]
+    return {_port(parts): f"{parts.scheme}://{parts.netloc}" for parts in named if parts.hostname in LOOPBACK}
+
+
+def _port(parts: SplitResult) -> int:
+    """Raises ValueError where the port is not a number."""
+    return (443 if parts.scheme == "https" else 80) if parts.port is None else parts.port
 
 
 def hub_account(settings: Settings) -> StorageAccount:
@@ -123,6 +147,8 @@ def hub_account(settings: Settings) -> StorageAccount:
             "set HUB_STORAGE, or HUB_STORAGE__blobServiceUri, HUB_STORAGE__queueServiceUri and "
             "HUB_STORAGE__tableServiceUri",
         )
+    if not all(uri.lower().startswith("https://") for uri in (blob, queue, table)):
+        raise FatalError("InvalidSetting", "HUB_STORAGE__*ServiceUri must start with https://, as an identity is used")
     name = (urlsplit(blob).hostname or "").split(".", maxsplit=1)[0]
     return StorageAccount(
         name,
@@ -152,6 +178,8 @@ def account_from_secret(text: str, settings: Settings) -> StorageAccount:
                     "a blob service URL must have neither path nor query; for a shared access signature use a "
                     "connection string with BlobEndpoint and SharedAccessSignature"
                 )
+            if not url.endpoint.startswith("https://"):
+                raise ValueError("a service that speaks no https takes no identity; use a connection string")
             return StorageAccount(url.account, url.endpoint, client_id=settings.hub_storage__client_id)
         is_emulator = text.rstrip("; ").casefold() == "usedevelopmentstorage=true"
         account = _from_connection_string(DEVELOPMENT_STORAGE if is_emulator else text)
@@ -159,6 +187,8 @@ def account_from_secret(text: str, settings: Settings) -> StorageAccount:
         url = read_blob_url(account.blob_endpoint, settings)
         if url.path or url.query:
             raise ValueError("its BlobEndpoint must have neither path nor query")
+        if not re.fullmatch(_ACCOUNT, account.name):
+            raise ValueError("its AccountName must be 3 to 24 of a-z and 0-9")
     except ValueError as error:
         target = "connectorProperties.connectionKeyVaultUrl"
         message = f"the secret is no usable storage connection: {error}"

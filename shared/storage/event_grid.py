@@ -1,8 +1,8 @@
-"""Events of Azure Storage in the Event Grid schema: `BlobCreated`, taken apart and cross-checked."""
+"""Events of Azure Storage, in the Event Grid schema or as CloudEvents: `BlobCreated`, taken apart and cross-checked."""
 
-from collections.abc import Mapping
+import json
+import re
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from azure.eventgrid import SystemEventNames
@@ -22,6 +22,9 @@ _LONGEST_PATH = 1024
 _LARGEST_SIZE = 2**63 - 1
 # Far beyond what the service sends; what is longer comes from somebody else.
 _LONGEST_FACT = 256
+# It is sent back as a header: https://www.rfc-editor.org/rfc/rfc9110#field.etag, without the bytes over ASCII.
+_ETAG = re.compile(rf"[!#-~]{{1,{_LONGEST_FACT}}}")
+_CLOUD_EVENTS = "1.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,31 +48,49 @@ class BlobCreated:
     api: str
 
 
+def read_event(text: str) -> object:
+    """What the host hands on as one event: the value of its JSON, or the text itself where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
 def is_committing(api: str) -> bool:
     """Whether the blob had its content when the event was sent."""
     return api.casefold() not in _NOT_YET
 
 
-def parse_blob_created(event: Mapping[str, Any]) -> BlobCreated:
+def parse_blob_created(event: object) -> BlobCreated:
     """Reads an event; its URL is never opened, and only cross-checked against the subject.
+
+    Args:
+        event: the value of its JSON. What names a `specversion` is a CloudEvent
+            (https://learn.microsoft.com/azure/event-grid/cloud-event-schema), all else of the Event Grid schema.
 
     Raises:
         InvalidRequestError: it is not a whole `BlobCreated`; every fault is named.
     """
+    if not isinstance(event, dict):
+        fault = Fault("InvalidEvent", "event", "must be a JSON object")
+        raise InvalidRequestError([fault], "malformed event: " + _summary([fault]))
     faults: list[Fault] = []
-    kind = event.get("eventType")
-    if kind != _TYPE:
-        faults.append(Fault("InvalidEvent", "eventType", f"must be {_TYPE}"))
+    is_cloud_event = "specversion" in event
+    if is_cloud_event and event["specversion"] != _CLOUD_EVENTS:
+        faults.append(Fault("InvalidEvent", "specversion", f"must be {_CLOUD_EVENTS}"))
+    kind, account_id = ("type", "source") if is_cloud_event else ("eventType", "topic")
+    if event.get(kind) != _TYPE:
+        faults.append(Fault("InvalidEvent", kind, f"must be {_TYPE}"))
     data = event.get("data")
-    if not isinstance(data, Mapping):
+    if not isinstance(data, dict):
         faults.append(Fault("InvalidEvent", "data", "must be an object"))
         data = {}
     place = _place_of_subject(event.get("subject"), faults)
-    account = _account_of_topic(event.get("topic"))
+    account = _account_of(event.get(account_id))
     if (url := data.get("url")) is not None and place is not None:
-        place, account = _cross_check(place, account, url, faults)
+        place, account = _cross_check(place, account, url, account_id, faults)
     etag = data.get("eTag")
-    if not isinstance(etag, str) or not bare_etag(etag) or not _is_plain(etag):
+    if not isinstance(etag, str) or not _ETAG.fullmatch(bare_etag(etag)):
         faults.append(Fault("InvalidEvent", "data.eTag", "must be the ETag of the blob version"))
     size = data.get("contentLength")
     if size is not None and (not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST_SIZE):
@@ -105,16 +126,16 @@ def _place_of_subject(subject: object, faults: list[Fault]) -> tuple[str, str] |
     return None
 
 
-def _account_of_topic(topic: object) -> str | None:
-    if not isinstance(topic, str):
+def _account_of(resource_id: object) -> str | None:
+    if not isinstance(resource_id, str):
         return None
-    parts = topic.strip("/").split("/")
+    parts = resource_id.strip("/").split("/")
     is_account = len(parts) >= 2 and parts[-2].casefold() == "storageaccounts"
     return parts[-1] if is_account and parts[-1] else None
 
 
 def _cross_check(
-    place: tuple[str, str], account: str | None, url: object, faults: list[Fault]
+    place: tuple[str, str], account: str | None, url: object, account_id: str, faults: list[Fault]
 ) -> tuple[tuple[str, str], str | None]:
     """The place as the URL confirms it, and the account that the URL names.
 
@@ -139,7 +160,7 @@ def _cross_check(
     if "/".join(place) not in {raw, decoded}:
         faults.append(Fault("InvalidEvent", "data.url", "names another blob than the subject"))
     if account is not None and account.casefold() != named.casefold():
-        faults.append(Fault("InvalidEvent", "data.url", "names another account than the topic"))
+        faults.append(Fault("InvalidEvent", "data.url", f"names another account than the {account_id}"))
     container, _, path = decoded.partition("/")
     return (container, path), named
 

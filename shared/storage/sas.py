@@ -1,5 +1,6 @@
 """A container's shared access signature: taken apart and judged without any call."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, unquote
@@ -7,6 +8,7 @@ from urllib.parse import parse_qsl, unquote
 from pydantic import SecretStr
 
 from shared.domain.errors import Fault, InvalidRequestError, RefusedError
+from shared.domain.names import CONTAINER_PATTERN
 from shared.settings import Settings
 from shared.storage.accounts import read_blob_url
 
@@ -76,6 +78,8 @@ def _read(text: str, settings: Settings) -> ContainerSas:
     container = unquote(url.path.rstrip("/"))
     if not container or "/" in container:
         raise ValueError("it must name a container, and nothing below it")
+    if not re.fullmatch(CONTAINER_PATTERN, container):
+        raise ValueError("its container has no name that exports can go to: 3 to 63 of a-z, 0-9 and single hyphens")
     pairs = parse_qsl(url.query, keep_blank_values=True)
     values = {name.casefold(): value for name, value in pairs}
     if len(values) < len(pairs):
@@ -91,7 +95,7 @@ def _read(text: str, settings: Settings) -> ContainerSas:
     return ContainerSas(
         account=url.account,
         container=container,
-        container_url=f"{url.endpoint}/{url.path.rstrip('/')}",
+        container_url=f"{url.endpoint}/{container}",
         signature=SecretStr(url.query),
         rights=frozenset(values["sp"]) if values.get("sp") else None,
         starts=_time(values.get("st")),

@@ -12,21 +12,17 @@ blobs = func.Blueprint()
 
 @blobs.function_name(names.BLOB_CREATED)
 @blobs.event_grid_trigger(arg_name="event")
-def blob_created(event: func.EventGridEvent) -> None:
-    """Records the blob version that was announced and queues it; Event Grid waits 30 s for the answer."""
+def blob_created(event: str) -> None:
+    """Records the blob version that was announced and queues it; Event Grid waits 30 s for the answer.
+
+    The annotation `str` asks for the event as it came: as `func.EventGridEvent` the worker would decode it, and
+    fail before the app saw it where its time has an offset, it is a CloudEvent, or no object.
+    """
     from shared.ingest.match import take_event
+    from shared.storage.event_grid import read_event
 
     with deadline(EVENT_S):
-        take_event(
-            services(),
-            {
-                "id": event.id,
-                "topic": event.topic,
-                "subject": event.subject,
-                "eventType": event.event_type,
-                "data": event.get_json(),
-            },
-        )
+        take_event(services(), read_event(event))
 
 
 @blobs.function_name(names.INGEST_BLOB)

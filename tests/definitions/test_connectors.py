@@ -247,16 +247,24 @@ def test_a_connection_that_does_not_work_says_why(
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (None, "does not exist"),
+        ("", "does not exist"),
         ("no connection string", "no usable storage connection"),
         ("AccountName=evil;AccountKey=TUFSS0VS;BlobEndpoint=https://evil.example", "host"),
+        ("http://127.0.0.1:9/acc", "DEVELOPMENT_ENDPOINTS"),
+        ("http://localhost:9", "DEVELOPMENT_ENDPOINTS"),
+        ("AccountName=acc;AccountKey=TUFSS0VS;BlobEndpoint=http://127.0.0.1:9/acc", "DEVELOPMENT_ENDPOINTS"),
+        ("UseDevelopmentStorage=true", "DEVELOPMENT_ENDPOINTS"),
+        ("BLOB/devstoreaccount1", "connection string"),
+        ("BLOB/%2e%2e", "name of the account"),
+        ("BLOB", "name of the account"),
+        ("AccountName=x;AccountKey=TUFSS0VS;BlobEndpoint=BLOB/devstoreaccount1", "AccountName"),
     ],
 )
 def test_a_source_that_does_not_work_says_why(
-    definitions: Definitions, hub: str, vault: KeyVault, settings: Settings, value: str | None, words: str
+    definitions: Definitions, hub: str, vault: KeyVault, azurite: Endpoints, settings: Settings, value: str, words: str
 ) -> None:
-    if value is not None:
-        Vaults(settings).set("broken", value)
+    if value:
+        Vaults(settings).set("broken", value.replace("BLOB", azurite.blob.removesuffix("/devstoreaccount1")))
     stored, _ = definitions.put_connector(hub, "Files", files(vault, "broken" if value else "missing"))
     assert stored.document.state is ConnectorState.FAILED
     assert words in (stored.document.state_detail or "")

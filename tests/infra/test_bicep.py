@@ -82,7 +82,7 @@ OF_THE_HOST = {
     "PYTHON_THREADPOOL_THREAD_COUNT",
 }
 # Only for a developer's machine, or set by the host itself.
-NOT_IN_AZURE = {"AZURE_FUNCTIONS_ENVIRONMENT", "HUB_STORAGE", "CLOCK_FILE"}
+NOT_IN_AZURE = {"AZURE_FUNCTIONS_ENVIRONMENT", "HUB_STORAGE", "DEVELOPMENT_ENDPOINTS", "CLOCK_FILE"}
 
 
 def created(kind: str) -> Iterator[tuple[Template, Declared]]:

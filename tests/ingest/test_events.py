@@ -15,7 +15,6 @@ from shared.domain.blob_version import BlobVersion
 from shared.domain.errors import TransientError
 from shared.domain.run import RunState
 from shared.ingest.match import take_event
-from shared.ingest.reconcile import reconcile
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, running_proxy
@@ -76,6 +75,8 @@ DATA: dict[str, tuple[Event, str]] = {
     "quoted etag": ({"eTag": '"0x8D4"'}, "taken"),
     "an etag of 1 MiB": ({"eTag": "x" * MIB}, "recorded"),
     "half a character": ({"eTag": "0x\ud800"}, "recorded"),
+    "an etag that is no header": ({"eTag": "0x1\r\nx-ms-meta-a: b"}, "recorded"),
+    "an etag with a quote inside": ({"eTag": 'a"b'}, "recorded"),
     "no sequencer": ({"sequencer": None}, "taken"),
     "a sequencer of 48": ({"sequencer": "0" * 27 + "442" + "0" * 13 + "2896B"}, "taken"),
     "a sequencer in lower case": ({"sequencer": "0000000000000442000000000002896b"}, "taken"),
@@ -119,15 +120,20 @@ def test_what_becomes_of_an_event(world: World) -> None:
     }
 
 
-def test_the_schema_of_cloud_events_is_recorded(world: World) -> None:
-    """The subscription sets the other one; the blob is found by the sweep."""
+def test_a_cloud_event_is_taken_as_an_event_of_the_other_schema(world: World) -> None:
     ours = announced(world, world.upload("a.csv", ROWS))
     cloud = {"specversion": "1.0", "type": ours["eventType"], "source": TOPIC, "time": ours["eventTime"]}
     cloud |= {name: ours[name] for name in ("id", "subject", "data")}
-    assert outcome_of(world, cloud) == "recorded"
-    reconcile(world.services)
+    assert outcome_of(world, cloud) == "taken"
+    assert take_event(world.services, ours) == take_event(world.services, cloud)
     world.work_off()
     assert world.states() == {"a.csv": RunState.SUCCEEDED}
+    assert outcome_of(world, {**cloud, "source": TOPIC.replace(ACCOUNT, "other")}) == "recorded"
+
+
+@pytest.mark.parametrize("value", [None, True, 7, 0.5, "", "text", [], [{"id": "inside"}], {}, {"specversion": None}])
+def test_what_is_no_event_is_recorded(world: World, value: object) -> None:
+    assert outcome_of(world, value) == "recorded"
 
 
 def test_an_event_for_nobody_leaves_nothing_behind(world: World) -> None:
@@ -138,7 +144,7 @@ def test_an_event_for_nobody_leaves_nothing_behind(world: World) -> None:
     assert outcome_of(world, json.loads(facts)) == "ignored"
 
 
-def outcome_of(world: World, facts: Event) -> str:
+def outcome_of(world: World, facts: object) -> str:
     runs, bad = len(world.states()), recorded(world)
     queued = len(take_event(world.services, facts))
     assert len(world.states()) - runs == queued

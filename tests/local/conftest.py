@@ -1,6 +1,9 @@
 """The local stack over the sample app beside this file."""
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +12,30 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
+from infra.local.settings import REPOSITORY
 from infra.local.stack import RunningStack, running_stack
 
 SAMPLE_APP = Path(__file__).parent / "sample_app"
+
+_FREE = dict.fromkeys(("FUNCTIONS_PORT", "BLOB_PORT", "QUEUE_PORT", "TABLE_PORT", "KEY_VAULT_PORT"), "0")
+
+
+def up(
+    state_dir: Path, variables: Mapping[str, str], prepare: Callable[[], None] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """A start that is expected to fail at once; `prepare` is done in the new process first."""
+    command = [sys.executable, "-m", "infra.local.up", "--app", str(SAMPLE_APP)]
+    environment = {**os.environ, **_FREE, **variables, "STATE_DIR": str(state_dir)}
+    return subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        timeout=120,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=prepare,
+    )
 
 
 class SampleApp:

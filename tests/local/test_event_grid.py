@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from infra.local.event_grid import is_announced
-from infra.local.functions_host.event_grid_webhook import decodable
 from tests.local.conftest import SampleApp
 from tests.local.waiting import eventually
 
@@ -130,23 +129,46 @@ def test_one_failed_event_fails_the_delivery_and_its_neighbours_run(sample: Samp
     assert good["id"] in {e["id"] for e in sample.seen("blob_created")}
 
 
-def test_the_app_sees_what_the_workers_decoder_would_refuse(sample: SampleApp) -> None:
-    marks = [uuid.uuid4().hex for _ in range(4)]
-    batch = [
-        marks[0],
-        [marks[1]],
-        event(id=marks[2], eventTime="yesterday"),
-        event(id=marks[3], eventTime=17),
-        None,
-    ]
-    assert sample.http.post(_WEBHOOK, json=batch, headers=_NOTIFICATION).status_code == 202
-    seen = json.dumps(sample.seen("blob_created"))
-    assert all(mark in seen for mark in marks)
+ODD_EVENTS: dict[str, Any] = {
+    "a time with an offset": event(eventTime="2026-11-22T14:15:16+05:30"),
+    "a time in words": event(eventTime="yesterday"),
+    "a time that is a number": event(eventTime=17),
+    "a CloudEvent": {"specversion": "1.0", "id": "c", "type": "t", "source": "s", "data": {}},
+    "a text": "text",
+    "a number": 7,
+    "a list": [{"id": "inside"}],
+    "null": None,
+    "true": True,
+}
 
 
-def test_a_decodable_event_is_handed_on_as_it_is() -> None:
-    whole = event(more="fields")
-    assert json.loads(decodable(whole)) == whole
+@pytest.mark.parametrize("odd", ODD_EVENTS.values(), ids=ODD_EVENTS)
+def test_the_workers_own_decoder_decides_what_a_function_sees(sample: SampleApp, odd: Any) -> None:
+    """It fails before a function that wants an `EventGridEvent`; one that wants a `str` sees the event as it came."""
+    good = event()
+    refused = sample.http.post(_WEBHOOK, json=[good, odd], headers=_NOTIFICATION)
+    assert refused.status_code == 500
+    assert good["id"] in {e["id"] for e in sample.seen("blob_created")}
+    raw = _WEBHOOK.replace("blob_created", "raw_event")
+    assert sample.http.post(raw, json=[odd], headers=_NOTIFICATION).status_code == 202
+    assert odd in [json.loads(text) for text in sample.seen("raw_event")]
+
+
+@pytest.mark.parametrize(
+    ("media", "content"),
+    [
+        ("application/cloudevents+json; charset=utf-8", '{"specversion": "1.0", "id": "MARK"}'),
+        ("application/cloudevents-batch+json; charset=utf-8", '[{"specversion": "1.0", "id": "MARK"}]'),
+        ("application/json", '\ufeff[{"id": "MARK"}]'),
+    ],
+)
+def test_events_come_one_at_a_time_or_in_batches(sample: SampleApp, media: str, content: str) -> None:
+    mark = uuid.uuid4().hex
+    raw = _WEBHOOK.replace("blob_created", "raw_event")
+    headers = {**_NOTIFICATION, "content-type": media}
+    answer = sample.http.post(raw, content=content.replace("MARK", mark).encode(), headers=headers)
+    assert answer.status_code == 202
+    assert [json.loads(text)["id"] for text in sample.seen("raw_event") if mark in text] == [mark]
 
 
 @pytest.mark.parametrize(
@@ -158,6 +180,7 @@ def test_a_decodable_event_is_handed_on_as_it_is() -> None:
         (_WEBHOOK, {"aeg-event-type": "Surprise"}, b"[]", 400),
         (_WEBHOOK, _NOTIFICATION, b"no json", 400),
         (_WEBHOOK, _NOTIFICATION, b"[" * 100_000, 400),
+        (_WEBHOOK, _NOTIFICATION, b"[\xff]", 400),
         (_WEBHOOK, _NOTIFICATION, b"[]", 202),
         (_WEBHOOK, {"aeg-event-type": "Unsubscribe"}, b"", 202),
     ],
@@ -174,6 +197,29 @@ def test_what_is_no_delivery(sample: SampleApp, url: str, headers: dict[str, str
 def test_validation_handshake(sample: SampleApp, body: object) -> None:
     answer = sample.http.post(_WEBHOOK, json=body, headers={"aeg-event-type": "SubscriptionValidation"})
     assert (answer.status_code, answer.json()) == (200, {"validationResponse": "c0de"})
+
+
+@pytest.mark.parametrize(
+    "body", [None, 7, [], [7], {}, {"data": 7}, {"data": "no json"}, {"data": "[]"}, [{"data": {}}], [{"data": None}]]
+)
+def test_a_handshake_without_a_code_is_refused(sample: SampleApp, body: object) -> None:
+    answer = sample.http.post(_WEBHOOK, json=body, headers={"aeg-event-type": "SubscriptionValidation"})
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed"),
+    [
+        ({"WebHook-Request-Origin": "eventgrid.azure.net"}, "eventgrid.azure.net"),
+        ({"WebHook-Request-Origin": "eventgrid.azure.us", "WebHook-Request-Rate": "120"}, "eventgrid.azure.us"),
+        ({"WebHook-Request-Origin": "elsewhere.example"}, "eventgrid.azure.net"),
+        ({}, "eventgrid.azure.net"),
+    ],
+)
+def test_handshake_of_cloud_events(sample: SampleApp, asked: dict[str, str], allowed: str) -> None:
+    answer = sample.http.options(_WEBHOOK, headers=asked)
+    assert (answer.status_code, answer.headers["webhook-allowed-origin"]) == (200, allowed)
+    assert sample.http.options(_WEBHOOK.replace("blob_", "no_"), headers=asked).status_code == 404
 
 
 def test_a_failed_delivery_is_repeated_with_the_same_event(sample: SampleApp, container: str) -> None:

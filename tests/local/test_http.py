@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -102,6 +103,52 @@ def test_other_methods_arrive(sample: SampleApp, method: str) -> None:
     answer = sample.http.request(method, "/echo/x")
     assert answer.status_code == 200
     assert answer.headers["x-path"] == "x"
+
+
+def raw_answer(sample: SampleApp, request: bytes) -> bytes:
+    """All that comes back for bytes on the wire, until the host closes or, after an answer, says nothing more."""
+    with socket.create_connection((sample.http.base_url.host, sample.http.base_url.port or 80), timeout=10) as wire:
+        wire.sendall(request)
+        wire.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: wire.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+        b"transfer-encoding: Chunked\r\nCONTENT-LENGTH: 0\r\n",
+        b"Content-Length: 4\r\nContent-Length: 5\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: gzip, chunked\r\n",
+        b"Content-Length: +4\r\n",
+    ],
+)
+def test_a_body_of_two_lengths_is_refused_and_what_follows_is_no_request(sample: SampleApp, headers: bytes) -> None:
+    smuggled = b"POST /echo/smuggled HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+    start = b"POST /echo/x HTTP/1.1\r\nHost: x\r\n"
+    answer = raw_answer(sample, start + headers + b"\r\n0\r\n\r\n" + smuggled)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b"connection: close" in answer.lower()
+
+
+@pytest.mark.parametrize("method", ["TRACE", "PROPFIND", "X" * 200])
+def test_a_method_that_no_binding_can_name_is_answered_with_the_error_body(sample: SampleApp, method: str) -> None:
+    answer = sample.http.request(method, "/echo/x", headers={"x-canary": "reflected"})
+    assert answer.status_code == 405
+    assert answer.json()["error"].keys() == {"code", "message", "target", "details"}
+    assert answer.json()["error"]["code"] == "MethodNotAllowed"
+    assert "GET" in answer.headers["allow"]
+    assert "TRACE" not in answer.headers["allow"]
+    assert "reflected" not in answer.text
+
+
+def test_connect_is_answered_with_the_error_body(sample: SampleApp) -> None:
+    answer = raw_answer(sample, b"CONNECT elsewhere.example:80 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b'"code":"NotFound"' in answer
 
 
 def test_an_exception_of_the_app_is_an_empty_500(sample: SampleApp) -> None:

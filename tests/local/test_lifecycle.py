@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -17,20 +16,9 @@ from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64E
 from infra.local.azurite import ACCOUNT, ACCOUNT_KEY, Endpoints, StartError
 from infra.local.settings import REPOSITORY
 from infra.local.stack import RunningStack, running_azurite, running_stack, start_stack
-from tests.local.conftest import SAMPLE_APP, SampleApp
+from tests.local.conftest import SAMPLE_APP, SampleApp, up
 from tests.local.waiting import eventually
 from tests.thorough import only_thorough
-
-_FREE = dict.fromkeys(("FUNCTIONS_PORT", "BLOB_PORT", "QUEUE_PORT", "TABLE_PORT", "KEY_VAULT_PORT"), "0")
-
-
-def up(state_dir: Path, variables: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
-    """A start that is expected to fail at once."""
-    command = [sys.executable, "-m", "infra.local.up", "--app", str(SAMPLE_APP)]
-    environment = {**os.environ, **_FREE, **variables, "STATE_DIR": str(state_dir)}
-    return subprocess.run(
-        command, cwd=REPOSITORY, env=environment, timeout=30, capture_output=True, text=True, check=False
-    )
 
 
 def children(pid: int) -> list[int]:
@@ -215,13 +203,6 @@ def test_unusable_ports(tmp_path: Path, variables: dict[str, str], message: str)
     assert message in ended.stderr
 
 
-def test_one_stack_per_state_dir(sample: SampleApp) -> None:
-    ended = up(sample.running.state_dir, {})
-    assert ended.returncode == 2
-    assert f"A stack already runs on {sample.running.state_dir} (pid {sample.stack.pid})" in ended.stderr
-    assert sample.http.get("/admin/host/status").status_code == 200
-
-
 _APP = "import azure.functions as func\napp = func.FunctionApp()\n"
 _TIMER = _APP + "@app.timer_trigger(arg_name='t', schedule='{}')\ndef f(t: func.TimerRequest) -> None: ...\n"
 _QUEUE = (
@@ -286,7 +267,3 @@ def test_nothing_written_carries_a_secret(tmp_path: Path) -> None:
     for path, content in written.items():
         for secret in secrets:
             assert secret.encode() not in content, path
-
-
-def test_only_the_owner_reads_stack_json(sample: SampleApp) -> None:
-    assert (sample.running.state_dir / "stack.json").stat().st_mode & 0o777 == 0o600

@@ -11,7 +11,7 @@ from shared.domain.run import RunState
 from shared.outbound.due import hand_out_profile_exports
 from shared.outbound.messages import give_up, take_message
 from shared.storage.queues import Queue
-from tests.fault_proxy import Answer, LoseAnswer, running_proxy
+from tests.fault_proxy import Answer, LoseAnswer, listening_socket, running_proxy
 from tests.local_services import account_of
 from tests.outbound.conftest import PROFILE, HubUnderTest
 from tests.outbound.slots import FIRST, at, contents, path_of, rows_in
@@ -94,7 +94,9 @@ def test_a_destination_that_does_not_answer_is_tried_again_by_the_queue(hub: Hub
     hub.ingest(customer, [{"Id": "A"}])
     hub.set_clock(at(0))
     sas = hub.partner.sas()
-    unreachable = sas.replace(sas.split("/")[2], "127.0.0.1:9")  # the discard port: nobody listens
+    with listening_socket() as closed:
+        host, port = closed.getsockname()
+    unreachable = sas.replace(sas.split("/")[2], f"{host}:{port}")
     hub.outbound(PROFILE, sas=unreachable)
     hand_out_profile_exports(hub.services)
     (message,) = hub.messages()

@@ -1,6 +1,9 @@
 """Which accounts are reached, and with what; nothing of a secret is ever repeated."""
 
+from contextlib import nullcontext
+
 import pytest
+from pydantic import ValidationError
 
 from infra.local.azurite import ACCOUNT_KEY
 from shared.domain.errors import FatalError, InvalidRequestError
@@ -8,7 +11,10 @@ from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, account_from_secret, hub_account, read_blob_url
 
 PRODUCTION = Settings()
-DEVELOPMENT = Settings(azure_functions_environment="Development")
+DEVELOPMENT = Settings(
+    azure_functions_environment="Development",
+    hub_storage="UseDevelopmentStorage=true",  # type: ignore[arg-type]
+)
 KEY = "c2VjcmV0LWtleQ=="
 FULL = f"DefaultEndpointsProtocol=https;AccountName=contoso;AccountKey={KEY};EndpointSuffix=core.windows.net"
 
@@ -98,12 +104,74 @@ def test_everything_else_is_refused_without_an_echo(text: str) -> None:
     assert "evil" not in str(refused.value)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
-def test_loopback_is_for_development_alone(host: str) -> None:
-    url = f"http://{host}:10000/devstoreaccount1"
-    assert account_from_secret(url, DEVELOPMENT).blob_endpoint == url
+LOCAL = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=AAAA;BlobEndpoint="
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:10000", "http://localhost:10000", "http://[::1]:10000", "HTTP://LocalHost:10000"]
+)
+def test_the_stacks_own_account_has_one_endpoint_however_it_is_spelled(url: str) -> None:
+    """Else its own containers would be mapped by whoever spells it in another way."""
+    account = account_from_secret(f"{LOCAL}{url}/devstoreaccount1", DEVELOPMENT)
+    assert account.blob_endpoint == hub_account(DEVELOPMENT).blob_endpoint
     with pytest.raises(InvalidRequestError):
-        account_from_secret(url, PRODUCTION)
+        account_from_secret(f"{LOCAL}{url}/devstoreaccount1", PRODUCTION)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://127.0.0.1:10001/devstoreaccount1",
+        "http://127.0.0.1:10010/devstoreaccount1",
+        "http://127.0.0.1:0/devstoreaccount1",
+        "http://127.0.0.1/devstoreaccount1",
+        "https://127.0.0.1/devstoreaccount1",
+        "http://localhost:9/devstoreaccount1",
+        "http://[::1]:9/devstoreaccount1",
+        "http://127.0.0.1:10000",
+        "http://127.0.0.1:10000/..",
+        "http://127.0.0.1:10000/%2e%2e",
+        "http://127.0.0.1:10000/DEVSTOREACCOUNT1",
+        "http://user@127.0.0.1:10000/devstoreaccount1",
+        "http://127.0.0.2:10000/devstoreaccount1",
+        "http://localhost.:10000/devstoreaccount1",
+    ],
+)
+def test_nothing_else_on_loopback_is_called(endpoint: str) -> None:
+    for text in (f"{LOCAL}{endpoint}", endpoint, endpoint.replace("http:", "https:")):
+        with pytest.raises(InvalidRequestError, match="no usable storage connection"):
+            account_from_secret(text, DEVELOPMENT)
+
+
+def test_further_endpoints_on_loopback_are_set_for_development() -> None:
+    further = {"development_endpoints": "http://127.0.0.1:9, http://localhost:20000/"}
+    for environment, is_taken in (("Development", True), ("Production", False)):
+        settings = Settings.model_validate({**further, "azure_functions_environment": environment})
+        for port in (9, 20000):
+            with nullcontext() if is_taken else pytest.raises(InvalidRequestError):
+                account_from_secret(f"{LOCAL}http://127.0.0.1:{port}/devstoreaccount1", settings)
+        with pytest.raises(InvalidRequestError):
+            account_from_secret(f"{LOCAL}http://127.0.0.1:10000/devstoreaccount1", settings)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["127.0.0.1:9", "http://127.0.0.1", "http://evil.example:9", "http://127.0.0.1:9/acc", "http://a@localhost:9"],
+)
+def test_an_endpoint_that_is_none_on_loopback_is_no_setting(endpoint: str) -> None:
+    with pytest.raises(ValidationError, match="development_endpoints"):
+        Settings.model_validate({"development_endpoints": f"http://localhost:9,{endpoint}"})
+
+
+def test_no_token_travels_without_tls() -> None:
+    with pytest.raises(InvalidRequestError, match="connection string"):
+        account_from_secret("http://127.0.0.1:10000/devstoreaccount1", DEVELOPMENT)
+
+
+@pytest.mark.parametrize("name", ["con\r\ntoso", "Contoso", "x", "a" * 25, "..", "%2e%2e"])
+def test_an_account_has_the_name_of_one(name: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        connected(f"AccountName={name};AccountKey={KEY};BlobEndpoint=https://contoso.blob.core.windows.net")
 
 
 def test_the_emulators_short_form_is_for_development_alone() -> None:
@@ -140,6 +208,14 @@ def test_the_hub_is_reached_by_identity_where_only_endpoints_are_set() -> None:
         (Settings(), "MissingSetting"),
         (Settings(HUB_STORAGE__blobServiceUri="https://contoso.blob.core.windows.net"), "MissingSetting"),
         (Settings(hub_storage="AccountName=contoso"), "InvalidSetting"),  # type: ignore[arg-type]
+        (
+            Settings(
+                HUB_STORAGE__blobServiceUri="http://127.0.0.1:10000/devstoreaccount1",
+                HUB_STORAGE__queueServiceUri="https://contoso.queue.core.windows.net",
+                HUB_STORAGE__tableServiceUri="https://contoso.table.core.windows.net",
+            ),
+            "InvalidSetting",
+        ),
     ],
 )
 def test_a_hub_without_usable_storage_says_which_setting(settings: Settings, code: str) -> None:

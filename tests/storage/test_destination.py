@@ -16,16 +16,20 @@ from shared.storage.destination import DestinationContainer
 from tests.fault_proxy import DamageBody, LoseAnswer, running_proxy
 from tests.local_services import container_sas
 
-DEVELOPMENT = Settings(azure_functions_environment="Development")
 CSV = "text/csv; charset=utf-8"
 
 
-def opened(url: str) -> DestinationContainer:
-    return DestinationContainer(SecretStr(url), DEVELOPMENT)
+type Opening = Callable[[str], DestinationContainer]
 
 
 @pytest.fixture
-def destination(azurite: Endpoints, container: BlobContainer) -> DestinationContainer:
+def opened(settings: Settings) -> Opening:
+    """Opens the container of a SAS."""
+    return lambda url: DestinationContainer(SecretStr(url), settings)
+
+
+@pytest.fixture
+def destination(azurite: Endpoints, container: BlobContainer, opened: Opening) -> DestinationContainer:
     return opened(container_sas(azurite, container.name))
 
 
@@ -50,7 +54,7 @@ def test_nothing_shows_before_the_commit(destination: DestinationContainer, cont
     assert [entry.path for entry in container.list()] == ["data.csv"]
 
 
-def test_what_is_damaged_on_its_way_is_not_taken(azurite: Endpoints, container: BlobContainer) -> None:
+def test_what_is_damaged_on_its_way_is_not_taken(azurite: Endpoints, container: BlobContainer, opened: Opening) -> None:
     with running_proxy(azurite.blob) as proxy:
         destination = opened(container_sas(azurite, container.name).replace(azurite.blob, proxy.endpoint))
         proxy.break_once(DamageBody(), lambda request: "comp=block&" in request.target)
@@ -114,7 +118,9 @@ def test_deleting_says_whether_there_was_something(destination: DestinationConta
     assert not destination.delete("x")
 
 
-def test_a_lost_answer_of_the_commit_looks_like_a_foreign_blob(azurite: Endpoints, container: BlobContainer) -> None:
+def test_a_lost_answer_of_the_commit_looks_like_a_foreign_blob(
+    azurite: Endpoints, container: BlobContainer, opened: Opening
+) -> None:
     """Whoever publishes must look whose run id it carries."""
     url = container_sas(azurite, container.name)
     with running_proxy(azurite.blob) as proxy:
@@ -158,7 +164,7 @@ def delete(destination: DestinationContainer) -> object:
     ],
 )
 def test_a_denial_says_why(
-    azurite: Endpoints, container: BlobContainer, rights: str, hours: int, attempt: Attempt, code: str
+    azurite: Endpoints, container: BlobContainer, rights: str, hours: int, attempt: Attempt, code: str, opened: Opening
 ) -> None:
     container.upload_bytes("x", b"1")
     url = container_sas(azurite, container.name, rights, timedelta(hours=hours))
@@ -168,7 +174,7 @@ def test_a_denial_says_why(
     assert "sig=" not in str(refused.value)
 
 
-def test_a_signature_of_another_key_is_denied(azurite: Endpoints, container: BlobContainer) -> None:
+def test_a_signature_of_another_key_is_denied(azurite: Endpoints, container: BlobContainer, opened: Opening) -> None:
     url = container_sas(azurite, container.name)
     forged = url.partition("sig=")[0] + "sig=Zm9yZ2Vk"
     with pytest.raises(RefusedError) as refused:
@@ -176,14 +182,16 @@ def test_a_signature_of_another_key_is_denied(azurite: Endpoints, container: Blo
     assert refused.value.code == "AccessDenied"
 
 
-def test_a_container_that_is_not_there_is_named(azurite: Endpoints) -> None:
+def test_a_container_that_is_not_there_is_named(azurite: Endpoints, opened: Opening) -> None:
     for attempt in (write, overwrite, enumerate_blobs, delete):
         with pytest.raises(RefusedError, match="no-such-container") as refused:
             attempt(opened(container_sas(azurite, "no-such-container")))
         assert refused.value.code == "ContainerNotFound"
 
 
-def test_a_destination_that_is_down_is_unavailable(azurite: Endpoints, container: BlobContainer) -> None:
+def test_a_destination_that_is_down_is_unavailable(
+    azurite: Endpoints, container: BlobContainer, opened: Opening
+) -> None:
     with running_proxy(azurite.blob) as proxy:
         gone = opened(container_sas(azurite, container.name).replace(azurite.blob, proxy.endpoint))
     with pytest.raises(UnavailableError) as failed:

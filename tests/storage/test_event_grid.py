@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.errors import InvalidRequestError
-from shared.storage.event_grid import BlobCreated, is_committing, parse_blob_created
+from shared.storage.event_grid import BlobCreated, is_committing, parse_blob_created, read_event
 
 TOPIC = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/contoso"
 NAME = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=30).filter(
@@ -43,8 +43,17 @@ def event(path: str = "in/a.csv", subject: str | None = None, **data: Any) -> di
     }
 
 
-def test_the_documented_sample_is_read() -> None:
-    assert parse_blob_created(event()) == BlobCreated(
+def cloud_event(**changed: Any) -> dict[str, Any]:
+    """The same sample in the CloudEvents schema."""
+    sample = event()
+    kept = {name: sample[name] for name in ("id", "subject", "data")}
+    renamed = {"source": sample["topic"], "type": sample["eventType"], "time": sample["eventTime"]}
+    return {"specversion": "1.0", **kept, **renamed, **changed}
+
+
+@pytest.mark.parametrize("sample", [event(), cloud_event()], ids=["Event Grid", "CloudEvents"])
+def test_the_documented_sample_is_read(sample: dict[str, Any]) -> None:
+    assert parse_blob_created(sample) == BlobCreated(
         container="inbox",
         path="in/a.csv",
         etag="0x8D4BCC2E4835CD0",
@@ -142,19 +151,41 @@ def without(name: str) -> dict[str, Any]:
         (event(contentLength=1.5), "data.contentLength"),
         (event(sequencer=5), "data.sequencer"),
         (event(api=["PutBlob"]), "data.api"),
+        (event(eTag="0x1\r\nHost: x"), "data.eTag"),
+        (event(eTag="x" * 257), "data.eTag"),
+        (cloud_event(specversion="0.3"), "specversion"),
+        (cloud_event(specversion=None), "specversion"),
+        (cloud_event(type=None, eventType="Microsoft.Storage.BlobCreated"), "type"),
+        (cloud_event(source=TOPIC.replace("contoso", "other")), "data.url"),
+        (cloud_event(data=None, data_base64="e30="), "data"),
+        (None, "event"),
+        (7, "event"),
+        ("text", "event"),
+        ([event()], "event"),
     ],
 )
-def test_what_is_malformed_is_named(broken: dict[str, Any], target: str) -> None:
+def test_what_is_malformed_is_named(broken: object, target: str) -> None:
     with pytest.raises(InvalidRequestError, match="malformed event") as refused:
         parse_blob_created(broken)
     assert target in {fault.target for fault in refused.value.details}
 
 
+@pytest.mark.parametrize("text", ["", "no json", "{", "[" * 200_000, '{"a": ' + "9" * 5000 + "}", "\x00"])
+def test_what_is_no_json_is_no_event(text: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        parse_blob_created(read_event(text))
+
+
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3)))
 def test_no_content_of_an_event_is_unexpected(value: Any) -> None:
+    with contextlib.suppress(InvalidRequestError):
+        assert parse_blob_created(value).container
     for name in ("topic", "subject", "eventType", "data"):
         with contextlib.suppress(InvalidRequestError):
             assert parse_blob_created({**event(), name: value}).container
+    for name in ("source", "subject", "type", "data", "specversion"):
+        with contextlib.suppress(InvalidRequestError):
+            assert parse_blob_created(cloud_event(**{name: value})).container
     for name in ("api", "eTag", "contentLength", "url", "sequencer"):
         with contextlib.suppress(InvalidRequestError):
             assert parse_blob_created(event(**{name: value})).etag

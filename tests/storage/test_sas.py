@@ -14,7 +14,8 @@ QUERY = "sv=2025-11-05&sr=c&sp=cwld&se=2999-01-01T00:00:00Z&sig=MARKER%3D"
 
 
 def read(url: str, environment: str = "Production") -> ContainerSas:
-    return read_container_sas(SecretStr(url), Settings(azure_functions_environment=environment))
+    settings = {"azure_functions_environment": environment, "hub_storage": "UseDevelopmentStorage=true"}
+    return read_container_sas(SecretStr(url), Settings.model_validate(settings))
 
 
 def test_a_sas_is_taken_apart() -> None:
@@ -91,6 +92,73 @@ def test_loopback_is_for_development_alone() -> None:
     sas = read(f"http://127.0.0.1:10000/devstoreaccount1/partner?{QUERY}", "Development")
     assert (sas.account, sas.container) == ("devstoreaccount1", "partner")
     assert sas.container_url == "http://127.0.0.1:10000/devstoreaccount1/partner"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]"])
+def test_the_stacks_own_port_is_taken_in_any_spelling_and_no_other(host: str) -> None:
+    sas = read(f"http://{host}:10000/devstoreaccount1/partner?{QUERY}", "Development")
+    assert sas.container_url == "http://127.0.0.1:10000/devstoreaccount1/partner"
+    for port in ("", ":0", ":9", ":10001", ":10002", ":10010"):
+        with pytest.raises(InvalidRequestError, match="DEVELOPMENT_ENDPOINTS"):
+            read(f"http://{host}{port}/devstoreaccount1/partner?{QUERY}", "Development")
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        "..",
+        ".",
+        "...",
+        "%2e%2e",
+        "%2E%2e",
+        "%252e%252e",
+        "a",
+        "ab",
+        "x" * 64,
+        "-ab",
+        "ab-",
+        "a--b",
+        "a_b",
+        "a.b",
+        "UPPER",
+        "%50artner",
+        "$root",
+        "$web",
+        "$logs",
+        "%24web",
+        "a%00b",
+        "a%0d%0ab",
+        "a%5cb",
+        "a%20b",
+        "a%C3%A9b",
+        "a%ffb",
+        "a;b",
+        "partner%2f",
+        "partner%3fx",
+        "%2fpartner",
+        "partner/..",
+        "partner%2f..",
+        "%70artner/%2e",
+    ],
+)
+@pytest.mark.parametrize(
+    ("account", "environment"),
+    [
+        ("https://contoso.blob.core.windows.net", "Production"),
+        ("http://127.0.0.1:10000/devstoreaccount1", "Development"),
+    ],
+)
+def test_what_is_no_name_of_a_container_is_refused_before_it_is_called(
+    account: str, environment: str, container: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        read(f"{account}/{container}?{QUERY}", environment)
+    assert refused.value.details[0].code == "InvalidSas"
+
+
+def test_an_encoded_name_is_called_as_it_is_read() -> None:
+    sas = read(f"https://contoso.blob.core.windows.net/%70artner-1?{QUERY}")
+    assert (sas.container, sas.container_url) == ("partner-1", "https://contoso.blob.core.windows.net/partner-1")
 
 
 def validity(**at: timedelta) -> str:

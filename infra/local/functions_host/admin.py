@@ -3,17 +3,16 @@
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from azure.storage.queue import QueueMessage
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from infra.local.functions_host import messages
-from infra.local.functions_host.event_grid_webhook import decodable
 from infra.local.functions_host.http_routes import read_body
 from infra.local.functions_host.invocations import Invocations
 from infra.local.functions_host.queues import trigger_metadata
+from infra.local.functions_host.refusals import refusal
 from infra.local.functions_host.timers import Timer
 from infra.local.functions_host.worker import Function
 
@@ -27,24 +26,24 @@ async def run_function(
     name = request.path_params["name"]
     function = next((f for f in functions.values() if f.name.lower() == name.lower()), None)
     if function is None:
-        return _refusal(404, f"There is no function {name}.")
+        return refusal(404, f"There is no function {name}.")
     if function.kind == "httptrigger":
-        return _refusal(400, f"{function.name} is an HTTP function: call its route.")
+        return refusal(400, f"{function.name} is an HTTP function: call its route.")
     try:
         body = json.loads(await read_body(request))
     except (ValueError, RecursionError):
         body = None
     given = body.get("input", "") if isinstance(body, dict) else None
     if not isinstance(given, str):
-        return _refusal(400, 'The body must be a JSON object like {"input": "text"}.')
+        return refusal(400, 'The body must be a JSON object like {"input": "text"}.')
     if function.kind == "timertrigger":
         invocations.in_background(timers[function.name].run(reason=_REASON))
     elif function.kind == "eventgridtrigger":
         try:
-            event = json.loads(given)
+            json.loads(given)
         except (ValueError, RecursionError):
-            return _refusal(400, "The input of an Event Grid function must be one event as JSON.")
-        invocations.run_later(function, messages.TypedData(json=decodable(event)), reason=_REASON)
+            return refusal(400, "The input of an Event Grid function must be one event as JSON.")
+        invocations.run_later(function, messages.TypedData(json=given), reason=_REASON)
     else:
         invocations.run_later(function, messages.TypedData(string=given), _new_message(given), reason=_REASON)
     return Response(status_code=202)
@@ -61,8 +60,3 @@ def _new_message(text: str) -> dict[str, messages.TypedData]:
     message.id, message.pop_receipt, message.dequeue_count = str(uuid.uuid4()), "", 1
     message.inserted_on, message.next_visible_on, message.expires_on = now, now, now + timedelta(days=7)
     return trigger_metadata(message)
-
-
-def _refusal(status: int, message: str) -> Response:
-    content: dict[str, Any] = {"error": {"code": "BadRequest" if status == 400 else "NotFound", "message": message}}
-    return JSONResponse(content, status)

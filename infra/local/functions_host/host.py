@@ -14,6 +14,8 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 from starlette.convertors import PathConvertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -23,6 +25,7 @@ from infra.local.functions_host.host_json import read_host_options, worker_count
 from infra.local.functions_host.invocations import Invocations
 from infra.local.functions_host.logs import write_log
 from infra.local.functions_host.queues import QueueListener
+from infra.local.functions_host.refusals import OneLength, answer_http_exception
 from infra.local.functions_host.timers import Timer
 from infra.local.functions_host.workers import Workers
 
@@ -30,7 +33,8 @@ logger = logging.getLogger(__name__)
 
 _RUNNING_ONES_END_WITHIN_S = 8
 _ANSWERS_END_WITHIN_S = 8
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+# Those that a binding can name; the real host routes no other to a function either.
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 class _Anything(PathConvertor):
@@ -120,13 +124,15 @@ class Host:
 
         return Starlette(
             routes=[
-                Route("/runtime/webhooks/eventgrid", event_grid, methods=["POST"]),
-                Route("/runtime/webhooks/EventGrid", event_grid, methods=["POST"]),
+                Route("/runtime/webhooks/eventgrid", event_grid, methods=event_grid_webhook.METHODS),
+                Route("/runtime/webhooks/EventGrid", event_grid, methods=event_grid_webhook.METHODS),
                 Route("/admin/host/status", status, methods=["GET"]),
                 Route("/admin/functions/{name}", run_function, methods=["POST"]),
                 Route("/{path:anything}", http, methods=_METHODS),
             ],
             lifespan=lifespan,
+            middleware=[Middleware(OneLength)],
+            exception_handlers={HTTPException: answer_http_exception},
         )
 
 

@@ -66,11 +66,15 @@ def route_pattern(prefix: str, route: str) -> re.Pattern[str]:
 
 
 async def serve(request: Request, routes: HttpRoutes, invocations: Invocations) -> Response:
-    """Answer a request by the function whose route it matches, or 404."""
+    """Answer a request by the function whose route it matches.
+
+    Raises:
+        HTTPException: 404, there is none; 413, the body is over the host's limit.
+    """
     path = request_path(request)
     found = routes.find(request.method, path)
     if found is None:
-        return Response(status_code=404)
+        raise HTTPException(404, "No function has this route and method.")
     function, parameters = found
     body = await read_body(request)
     query: dict[str, str] = {}

@@ -16,7 +16,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import azure_functions_runtime as library
-from azure_functions_runtime.bindings import meta as decoders
 
 from infra.local.functions_host import messages
 from infra.local.functions_host.host_json import ConfigurationError, resolve_settings
@@ -93,17 +92,6 @@ class Worker:
         if answer.result.status != messages.StatusResult.Success:
             raise InvocationFailedError(answer.result.exception.message, answer.result.exception.stack_trace)
         return answer  # type: ignore[no-any-return]
-
-
-def decodes(trigger_type: str, data: messages.TypedData) -> bool:
-    """Whether the worker can decode a value for a trigger of a type, such as `eventGridTrigger`."""
-    decoders.load_binding_registry()
-    given = messages.ParameterBinding(name="", data=data)
-    try:
-        decoders.from_incoming_proto(trigger_type, given, pytype=None, trigger_metadata=None, function_name="")
-    except Exception:  # the decoders raise whatever their parsing of somebody else's text raises
-        return False
-    return True
 
 
 async def _index(app_dir: Path) -> dict[str, Function]:

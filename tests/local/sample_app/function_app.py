@@ -117,6 +117,12 @@ def blob_created(event: func.EventGridEvent) -> None:
     note("blob_created", {"type": event.event_type, "subject": event.subject, "id": event.id, "data": data})
 
 
+@app.function_name("raw_event")
+@app.event_grid_trigger(arg_name="event")
+def raw_event(event: str) -> None:
+    note("raw_event", event)
+
+
 @app.function_name("work")
 @app.queue_trigger(arg_name="message", queue_name="%WORK_QUEUE%", connection="AzureWebJobsStorage")
 @app.queue_output(arg_name="done", queue_name="done", connection="AzureWebJobsStorage")
