@@ -9,6 +9,7 @@ from shared.definitions.store import Stored
 from shared.domain.connectors import Connector, ExportedEntity
 from shared.domain.errors import CommitConflictError, FatalError
 from shared.domain.run import export_run_id
+from shared.domain.schema_mark import Writer
 from shared.ledger.slots import Head, Plan, Series, new_life
 from shared.outbound.entity import Entity, Newest, series_of
 from shared.storage.destination import DestinationContainer
@@ -41,6 +42,11 @@ class Export:
     def destination(self) -> DestinationContainer:
         """The partner's container; raises RefusedError where the secret is gone."""
         return DestinationContainer(self.services.definitions.outbound_sas(self.connector), self.services.settings)
+
+    @cached_property
+    def writer(self) -> Writer:
+        """Who writes to the destination."""
+        return self.services.definitions.writer(self.hub, self.connector)
 
     def run_id(self, life: str, slot: datetime) -> str:
         """The id of a slot's run; `life` is the one of the series."""
