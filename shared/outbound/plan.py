@@ -23,6 +23,7 @@ class Export:
 
     Attributes:
         listed: the entity as the connector's `entityList` has it.
+        writer: the connector, as what it writes is marked.
         worker: the id of the queue message that is being worked on; None for one that sets aside every claim.
     """
 
@@ -31,6 +32,7 @@ class Export:
     connector: Stored[Connector]
     listed: ExportedEntity
     entity: Entity
+    writer: Writer
     worker: str | None
 
     @cached_property
@@ -42,11 +44,6 @@ class Export:
     def destination(self) -> DestinationContainer:
         """The partner's container; raises RefusedError where the secret is gone."""
         return DestinationContainer(self.services.definitions.outbound_sas(self.connector), self.services.settings)
-
-    @cached_property
-    def writer(self) -> Writer:
-        """Who writes to the destination."""
-        return self.services.definitions.writer(self.hub, self.connector)
 
     def run_id(self, life: str, slot: datetime) -> str:
         """The id of a slot's run; `life` is the one of the series."""
