@@ -1,16 +1,20 @@
 """Outbound connectors: is the signature good for what exports do, and does the container take a blob?"""
 
+import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
 
 from shared.connectors.check import Check
-from shared.domain.errors import HubError
+from shared.domain.connectors import ExportedEntity
+from shared.domain.errors import HubError, PreconditionError, TransientError
+from shared.domain.schema_mark import FOREIGN_METADATA, Owner, Writer
+from shared.domain.slot import entity_folder, metadata_path
 from shared.settings import Settings
 from shared.storage.destination import DestinationContainer
 from shared.storage.sas import ContainerSas
 
-_PROBE = "Metadata/.probe"
 _NEEDED = "cwl"
 _EXPIRES_SOON = timedelta(days=7)
 _LONG_LIVED = timedelta(days=90)
@@ -32,6 +36,44 @@ def check(sas_uri: SecretStr, settings: Settings) -> list[Check]:
         checks.append(_check_listing(destination))
     if all(found.ok for found in checks):
         checks.append(_check_writing(destination))
+    return checks
+
+
+def check_metadata(
+    sas_uri: SecretStr, settings: Settings, writer: Writer, listed: Iterable[ExportedEntity], *, take_over: bool
+) -> list[Check]:
+    """Looks for each `metadata.json` that somebody else wrote, in a container that `check` found well.
+
+    Args:
+        sas_uri: `outputBlobSASUri`.
+        settings: of the process.
+        writer: the connector.
+        listed: what it exports.
+        take_over: whether such a `metadata.json` becomes the connector's own, for the next export to replace.
+
+    Returns:
+        One for each that is, or was, somebody else's.
+    """
+    destination = DestinationContainer(sas_uri, settings, is_hurried=True)
+    checks: list[Check] = []
+    for entity in listed:
+        kind = entity.entity_type.value
+        path = metadata_path(kind, entity.entity_name)
+        name = f"metadata {entity_folder(kind)}/{entity.entity_name}"
+        try:
+            found = destination.find(path)
+            owner = writer.owner_of(found.metadata) if found else Owner.OURS
+            if found is None or owner is Owner.OURS:
+                continue
+            if take_over:
+                destination.set_metadata(path, writer.takes_over(found.metadata), found.etag)
+                checks.append(Check(name, True, f"{path} was taken over; the next export replaces it"))
+            elif owner is Owner.OTHERS:
+                checks.append(Check(name, False, f"{path} {FOREIGN_METADATA}"))
+        except HubError as error:
+            checks.append(Check(name, False, error.message))
+            if isinstance(error, TransientError):
+                break  # each of the others would be waited for as long
     return checks
 
 
@@ -74,9 +116,26 @@ def _check_writing(destination: DestinationContainer) -> Check:
     name = "writing"
     if destination.sas.rights is None or destination.sas.missing("d"):
         return Check(name, True, "not tried, because what is written for a trial could not be deleted")
+    path = f"Metadata/.probe-{uuid.uuid4().hex}"
     try:
-        destination.upload_bytes(_PROBE, b"", "application/octet-stream")
-        destination.delete(_PROBE)
+        etag = _written(destination, path)
     except HubError as error:
         return Check(name, False, error.message)
+    try:
+        destination.delete(path, etag)
+    except HubError as error:
+        message = f"the blob {path!r} was written for a trial and could not be deleted, delete it: {error.message}"
+        return Check(name, False, message)
     return Check(name, True, "a blob was written and deleted")
+
+
+def _written(destination: DestinationContainer, path: str) -> str:
+    """Writes an empty blob of a name that nobody else has, and returns its ETag."""
+    try:
+        return destination.upload_bytes(path, b"", "application/octet-stream")
+    except PreconditionError:
+        # An earlier try of the request has written it, and its answer was lost.
+        found = destination.find(path)
+        if found is None:
+            raise
+        return found.etag

@@ -30,6 +30,7 @@ from shared.domain.connectors import (
 from shared.domain.errors import ConflictError, Fault, HubError, InvalidRequestError, RefusedError
 from shared.domain.hubs import Hub
 from shared.domain.names import check_name
+from shared.domain.schema_mark import Writer
 from shared.failpoints import FailPoint, failpoint
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
@@ -94,13 +95,16 @@ class Connectors:
             stored, _ = self._settle(hub, stored)
         return stored, created
 
-    def test(self, hub: str, name: str) -> list[Check]:
-        """Tries the connection for real, and lets the state say how it went."""
+    def test(self, hub: str, name: str, *, take_over: bool) -> list[Check]:
+        """Tries the connection for real, and lets the state say how it went; see `Definitions.test_connector`."""
         self._store.require(HUB, HUBS, hub)
         stored = self._store.require(CONNECTOR, hub, name)
+        if take_over and not isinstance(stored.document, OutboundConnector):
+            message = f"the connector {name!r} is not Outbound, so it has no metadata.json to take over"
+            raise InvalidRequestError([Fault("InvalidValue", "takeOver", message)])
         if stored.document.state is ConnectorState.DELETING:
             return [Check("connection", False, "the connector is being deleted; repeat its DELETE to finish that")]
-        return self._settle(hub, stored)[1]
+        return self._settle(hub, stored, take_over=take_over)[1]
 
     def set_state(self, hub: str, stored: Stored[Connector], state: ConnectorState, detail: str | None) -> None:
         """Notes what a run found out about the connection, unless the connector was changed meanwhile."""
@@ -139,6 +143,13 @@ class Connectors:
         """The container SAS of an Outbound connector."""
         return self._secrets.read(stored.internal, OUTPUT_SAS)
 
+    def writer(self, hub: str, stored: Stored[Connector]) -> Writer:
+        """Who writes to the destination of an Outbound connector."""
+        name = stored.document.connector_name
+        others = (other.document for other in self._store.all(CONNECTOR, hub))
+        neighbours = {other.connector_name for other in others if isinstance(other, OutboundConnector)} - {name}
+        return Writer(self._store.require(HUB, HUBS, hub).instance_id, name, frozenset(neighbours))
+
     def source_account(self, stored: Stored[Connector]) -> StorageAccount:
         """The account that an AzureBlob connector reads."""
         document = stored.document
@@ -172,17 +183,21 @@ class Connectors:
             faults += _details_of(lambda: self._vaults.check_url(url))
         return faults
 
-    def _settle(self, hub: str, stored: Stored[Connector]) -> tuple[Stored[Connector], list[Check]]:
+    def _settle(
+        self, hub: str, stored: Stored[Connector], *, take_over: bool = False
+    ) -> tuple[Stored[Connector], list[Check]]:
         """Checks the connection and notes the outcome."""
-        checks, internal = self._check(hub, stored)
+        checks, internal = self._check(hub, stored, take_over)
         if checks is None:
             message = _NOT_RUN.format(stored.document.connector_type.value)
             return stored, [Check("connection", False, f"{message}; nothing was tried")]
         detail = failures(checks)
         state = ConnectorState.FAILED if detail else ConnectorState.READY
-        return self._note(hub, stored, state, detail, internal), checks
+        return self._note(hub, stored, state, detail or _remark(stored.document), internal), checks
 
-    def _check(self, hub: str, stored: Stored[Connector]) -> tuple[list[Check] | None, Mapping[str, str]]:
+    def _check(
+        self, hub: str, stored: Stored[Connector], take_over: bool
+    ) -> tuple[list[Check] | None, Mapping[str, str]]:
         match stored.document:
             case AzureBlobConnector() as document:
                 mappings = self._store.all(MAPPING, hub, document.connector_name)
@@ -196,12 +211,17 @@ class Connectors:
                     return checks, stored.internal
                 known = {ACCOUNT: account.name, BLOB_ENDPOINT: account.blob_endpoint}
                 return checks, {**stored.internal, **known}
-            case OutboundConnector():
+            case OutboundConnector() as document:
                 try:
                     sas = self.outbound_sas(stored)
                 except HubError as error:
                     return [Check("secret", False, error.message)], stored.internal
-                return outbound.check(sas, self._settings), stored.internal
+                checks = outbound.check(sas, self._settings)
+                if failures(checks) is None:
+                    listed = document.connector_properties.entity_list
+                    writer = self.writer(hub, stored)
+                    checks += outbound.check_metadata(sas, self._settings, writer, listed, take_over=take_over)
+                return checks, stored.internal
             case _:
                 return None, stored.internal
 
@@ -264,6 +284,13 @@ def _facts_to_keep(old: Stored[Connector] | None, new: Connector) -> Mapping[str
     ):
         return old.internal
     return {name: value for name, value in old.internal.items() if name not in {ACCOUNT, BLOB_ENDPOINT}}
+
+
+def _remark(connector: Connector) -> str | None:
+    """What is to be known of a connector whose connection is well."""
+    if isinstance(connector, OutboundConnector) and not connector.connector_properties.entity_list:
+        return "exports nothing: entityList is empty"
+    return None
 
 
 def _nothing_to_keep(place: str) -> Fault:

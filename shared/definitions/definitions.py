@@ -20,6 +20,7 @@ from shared.domain.hubs import Hub
 from shared.domain.kpis import Kpi
 from shared.domain.mappings import Mapping
 from shared.domain.names import same_name
+from shared.domain.schema_mark import Writer
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, hub_account
 from shared.storage.key_vault import Vaults
@@ -142,9 +143,22 @@ class Definitions:
         """
         return self._connectors.put(hub, name, connector, conditions)
 
-    def test_connector(self, hub: str, name: str) -> list[Check]:
-        """Tries a connection for real; the connector is `Ready` or `Failed` afterwards."""
-        return self._connectors.test(hub, name)
+    def test_connector(self, hub: str, name: str, *, take_over: bool = False) -> list[Check]:
+        """Tries a connection for real; the connector is `Ready` or `Failed` afterwards.
+
+        Args:
+            hub: of the connector.
+            name: of the connector.
+            take_over: whether a `metadata.json` that somebody else wrote to its destination becomes its own.
+
+        Raises:
+            InvalidRequestError: there is nothing to take over, since it is not Outbound.
+        """
+        return self._connectors.test(hub, name, take_over=take_over)
+
+    def writer(self, hub: str, connector: Stored[Connector]) -> Writer:
+        """Who writes to the destination of an Outbound connector, as what it writes is marked."""
+        return self._connectors.writer(hub, connector)
 
     def set_connector_state(
         self, hub: str, connector: Stored[Connector], state: ConnectorState, detail: str | None = None

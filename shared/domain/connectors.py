@@ -140,10 +140,15 @@ class ExportedEntity(Document):
 
 
 class OutboundProperties(ConnectorProperties):
-    """A partner's container, reached by a container SAS."""
+    """A partner's container, reached by a container SAS; an empty `entityList` exports nothing."""
 
-    entity_list: list[ExportedEntity] = Property(min_length=1)
+    entity_list: list[ExportedEntity] = Property(default_factory=list)
     output_blob_sas_uri: Annotated[str, Property(alias="outputBlobSASUri")]
+
+    @field_validator("entity_list", mode="before")
+    @classmethod
+    def _none_is_empty(cls, value: Any) -> Any:
+        return [] if value is None else value
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

@@ -1,6 +1,7 @@
 """Runs: the record of one piece of work, kept from the first sign of it to its end."""
 
 import hashlib
+import re
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,8 @@ from pydantic import Field as Property
 
 from shared.domain.blob_version import BlobVersion
 from shared.domain.document import AnyCaseEnum, Document
+
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class RunKind(AnyCaseEnum):
@@ -90,6 +93,11 @@ class Run(Document):
         if not self.details:
             body.pop("details", None)
         return body
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a text has the form of a run's id, so that it may be looked up."""
+    return _RUN_ID.fullmatch(text) is not None
 
 
 def ingest_run_id(hub: str, connector: str, mapping: str, mapping_id: str, version: BlobVersion) -> str:

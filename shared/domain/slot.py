@@ -7,7 +7,8 @@ SLOT_LENGTH = timedelta(minutes=15)
 
 _PATH = re.compile(
     r"(?P<folder>Profile|KPI)/(?P<name>[^/]+)/year=(?P<year>\d{4})/month=(?P<month>\d{2})/day=(?P<day>\d{2})"
-    r"/hour=(?P<hour>\d{2})/min=(?P<minute>00|15|30|45)/data\.csv"
+    r"/hour=(?P<hour>\d{2})/min=(?P<minute>00|15|30|45)/data\.csv",
+    re.ASCII,
 )
 
 

@@ -23,7 +23,9 @@ class HttpApp(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""
         if self.openapi_schema is None:
-            self.openapi_schema = describe(super().openapi(), mappings.PreviewRequest, suggestions.SuggestRequest)
+            self.openapi_schema = describe(
+                super().openapi(), connectors.ConnectionTestRequest, mappings.PreviewRequest, suggestions.SuggestRequest
+            )
         return self.openapi_schema
 
 

@@ -7,7 +7,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shared.domain.connectors import Connector, connector_from_request
-from shared.http.body import JsonObject, NoBody, require_same_name
+from shared.domain.document import Document
+from shared.http.body import JsonObject, OptionalJsonObject, require_same_name
 from shared.http.conditions import FromConditions, FromReading, answer_written
 from shared.http.openapi import CONNECTORS, json_body
 from shared.http.order import OrderBy, answer_sorted
@@ -25,6 +26,16 @@ _EXAMPLE = {
 }
 
 router = new_router("connectors")
+
+
+class ConnectionTestRequest(Document):
+    """What is to be done beside trying the connection.
+
+    `takeOver`: each `metadata.json` of a listed entity that somebody else wrote to the destination becomes the
+    connector's own, and is replaced by the next export. Of Outbound connectors only.
+    """
+
+    take_over: bool = False
 
 
 class ConnectionCheck(BaseModel):
@@ -97,9 +108,14 @@ def delete_connector(conditions: FromConditions, services: FromServices, hub: Hu
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-@router.post("/hubs/{hub}/connectors/{name}/test", response_model=ConnectionTest)
-def try_connector(_: NoBody, services: FromServices, hub: HubName, name: DefinedName) -> Response:
+@router.post(
+    "/hubs/{hub}/connectors/{name}/test",
+    response_model=ConnectionTest,
+    openapi_extra=json_body(ConnectionTestRequest, example={"takeOver": True}, required=False),
+)
+def try_connector(body: OptionalJsonObject, services: FromServices, hub: HubName, name: DefinedName) -> Response:
     """Tries the connection for real; the connector is `Ready` or `Failed` afterwards."""
-    checks = services.definitions.test_connector(hub, name)
+    wanted = ConnectionTestRequest.from_request(body)
+    checks = services.definitions.test_connector(hub, name, take_over=wanted.take_over)
     found = [ConnectionCheck(name=check.name, ok=check.ok, message=check.message) for check in checks]
     return JSONResponse(ConnectionTest(ok=all(check.ok for check in checks), checks=found).model_dump())

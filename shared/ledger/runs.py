@@ -330,6 +330,7 @@ def _row(stored: StoredRun) -> tuple[Row, str]:
         "mappingInstance": stored.mapping_instance,
         "correction": stored.correction.model_dump_json() if stored.correction else None,
         "rejects": stored.rejects,
+        "destination": stored.destination,
         "writeId": write_id,
         "run": write_run(run),
     }
@@ -355,6 +356,7 @@ def _stored(hub: str, row: Row) -> StoredRun:
         had_retry=row.get("retryAt") is not None,
         correction=Correction.model_validate_json(correction) if (correction := row.get("correction")) else None,
         rejects=row.get("rejects"),
+        destination=row.get("destination"),
     )
 
 

@@ -33,6 +33,8 @@ class StoredRun:
         had_retry: whether the stored record has a row that has it tried again.
         correction: the corrected rows that the run is to take, or takes; None while there are none.
         rejects: path of the file of its open rejects; None where there are none.
+        destination: the container that an Export run wrote to (`ContainerSas.place`); None where it wrote to none, or
+            an earlier release did not record it.
     """
 
     hub: str
@@ -51,6 +53,7 @@ class StoredRun:
     had_retry: bool = False
     correction: Correction | None = None
     rejects: str | None = None
+    destination: str | None = None
 
     @property
     def retry_at(self) -> datetime | None:

@@ -170,9 +170,15 @@ def find_entity(services: Services, hub: str, listed: ExportedEntity) -> Entity:
 def listed_entities(connector: Stored[Connector]) -> list[ExportedEntity]:
     """What a connector exports: nothing where it is not Outbound, or is being deleted."""
     document = connector.document
-    if not isinstance(document, OutboundConnector) or document.state is ConnectorState.DELETING:
+    if not isinstance(document, OutboundConnector) or not is_exporting(connector):
         return []
     return document.connector_properties.entity_list
+
+
+def is_exporting(connector: Stored[Connector]) -> bool:
+    """Whether a connector has a destination: also one whose list is empty may have filled it before."""
+    document = connector.document
+    return isinstance(document, OutboundConnector) and document.state is not ConnectorState.DELETING
 
 
 def series_of(hub: str, connector: Stored[Connector], entity: Entity) -> Series:

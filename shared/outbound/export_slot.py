@@ -83,14 +83,16 @@ def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
 
 def find_export(services: Services, request: SlotRequest, worker: str | None) -> Export | None:
     """The connector and entity as they are now; None where there is nothing to export any more."""
-    try:
-        connector = services.definitions.connector(request.hub, request.connector)
-        for listed in listed_entities(connector):
-            if listed.entity_type is request.entity_type and same_name(listed.entity_name, request.entity_name):
-                entity = find_entity(services, request.hub, listed)
-                return Export(services, request.hub, connector, listed, entity, worker)
-    except NotFoundError:
-        return None
+    with services.definitions.one_look():
+        try:
+            connector = services.definitions.connector(request.hub, request.connector)
+            for listed in listed_entities(connector):
+                if listed.entity_type is request.entity_type and same_name(listed.entity_name, request.entity_name):
+                    entity = find_entity(services, request.hub, listed)
+                    writer = services.definitions.writer(request.hub, connector)
+                    return Export(services, request.hub, connector, listed, entity, writer, worker)
+        except NotFoundError:
+            return None
     return None
 
 

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from shared.domain.errors import CommitConflictError, PreconditionError, RefusedError
+from shared.domain.schema_mark import FOREIGN_METADATA, Owner
 from shared.domain.slot import metadata_path
 from shared.outbound.columns import Column
+from shared.outbound.plan import Export
 
-if TYPE_CHECKING:
-    from shared.storage.destination import DestinationContainer
+_RACES = 5
 
 # Names as in the CSV Dialect of Frictionless Standards where that has one, https://specs.frictionlessdata.io/csv-dialect/
 DIALECT: dict[str, Any] = {
@@ -36,18 +38,35 @@ def describe(definition: dict[str, Any], columns: Sequence[Column]) -> bytes:
     return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
-def publish_metadata(destination: "DestinationContainer", entity_type: str, entity_name: str, content: bytes) -> None:
-    """Writes `metadata.json` where it is absent or says something else.
+def publish_metadata(export: Export, content: bytes, *, is_known: Callable[[], bool]) -> None:
+    """Writes `metadata.json` where it is absent, or is ours and says something else.
 
-    A destination cannot be read, only listed: the hash in the blob's metadata tells what it says.
+    A destination cannot be read, only listed: the blob's metadata tell whose it is and what it says. Whoever changes it
+    between the look and the write is looked at again.
+
+    Args:
+        export: what is being published.
+        content: of `metadata.json`.
+        is_known: whether this export has published to the destination before: then a `metadata.json` that an earlier
+            release left, without a mark, is its own.
 
     Raises:
-        RefusedError: the destination refuses us.
-        TransientError: it does not answer.
+        RefusedError: it is somebody else's, or the destination refuses us.
+        TransientError: the destination does not answer, or others write at the same time, many times over.
     """
-    path = metadata_path(entity_type, entity_name)
-    digest = hashlib.sha256(content).hexdigest()
-    for entry in destination.list(path, metadata=True):
-        if entry.path == path and entry.metadata.get("sha256") == digest and entry.size == len(content):
-            return
-    destination.upload_blocks(path, [content], {"sha256": digest}, "application/json", if_none_match=False)
+    path = metadata_path(export.entity.kind.value, export.entity.name)
+    ours = export.writer.describes(hashlib.sha256(content).hexdigest())
+    for _ in range(_RACES):
+        found = export.destination.find(path)
+        if found is not None:
+            owner = export.writer.owner_of(found.metadata)
+            if owner is Owner.OTHERS or (owner is Owner.EARLIER_RELEASE and not is_known()):
+                raise RefusedError("DestinationMetadataExists", f"{path} {FOREIGN_METADATA}")
+            if found.size == len(content) and ours.items() <= found.metadata.items():
+                return
+        try:
+            export.destination.upload_bytes(path, content, "application/json", ours, found.etag if found else None)
+        except PreconditionError:
+            continue
+        return
+    raise CommitConflictError("DestinationBusy", f"{path} is being changed by somebody else; try again")

@@ -9,6 +9,7 @@ from shared.definitions.store import Stored
 from shared.domain.connectors import Connector, ExportedEntity
 from shared.domain.errors import CommitConflictError, FatalError
 from shared.domain.run import export_run_id
+from shared.domain.schema_mark import Writer
 from shared.ledger.slots import Head, Plan, Series, new_life
 from shared.outbound.entity import Entity, Newest, series_of
 from shared.storage.destination import DestinationContainer
@@ -22,6 +23,7 @@ class Export:
 
     Attributes:
         listed: the entity as the connector's `entityList` has it.
+        writer: the connector, as what it writes is marked.
         worker: the id of the queue message that is being worked on; None for one that sets aside every claim.
     """
 
@@ -30,6 +32,7 @@ class Export:
     connector: Stored[Connector]
     listed: ExportedEntity
     entity: Entity
+    writer: Writer
     worker: str | None
 
     @cached_property

@@ -5,15 +5,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 
-from shared.domain.errors import NotFoundError, PreconditionError, RefusedError
-from shared.domain.names import same_name
-from shared.domain.run import RunKind
-from shared.domain.slot import data_path
+from shared.domain.errors import PreconditionError, RefusedError
+from shared.domain.slot import data_path, entity_folder
 from shared.failpoints import FailPoint, failpoint
 from shared.lake.engine import Workspace
 from shared.ledger.slots import Plan, Published
 from shared.outbound.columns import Column
 from shared.outbound.metadata import describe, publish_metadata
+from shared.outbound.own_blobs import run_of_blob
 from shared.outbound.plan import Export
 from shared.outbound.slot_run import skip_run, start_run, succeed_run
 from shared.outbound.write_csv import CsvStream, csv_query
@@ -21,7 +20,9 @@ from shared.storage.blobs import BlobEntry
 
 logger = logging.getLogger(__name__)
 
-BLOB_FAULTS = frozenset({"DestinationBlobExists", "DestinationBlobGone", "DestinationBlobChanged"})
+BLOB_FAULTS = frozenset(
+    {"DestinationBlobExists", "DestinationBlobGone", "DestinationBlobChanged", "DestinationMetadataExists"}
+)
 """Codes of faults of one blob; the connection to the destination is well."""
 
 
@@ -35,7 +36,8 @@ def publish_slot(export: Export, plan: Plan) -> bool:
         False where another worker is publishing the slot, or it rests; so it is with those behind it.
 
     Raises:
-        RefusedError: the destination refuses us, or a blob of somebody else lies in the slot's place.
+        RefusedError: the destination refuses us, or a blob of somebody else lies in the slot's place, or in that of
+            `metadata.json`.
         TransientError: it does not answer.
     """
     began_ms = export.services.clock.monotonic_ms()
@@ -43,14 +45,14 @@ def publish_slot(export: Export, plan: Plan) -> bool:
         return False
     failpoint(FailPoint.SLOT_STARTED)
     path = data_path(export.entity.kind.value, export.entity.name, plan.slot)
-    found = _blob_at(export, path)
+    found = export.destination.find(path)
     if found is None:
         if _is_expired(export, plan):
             reason = "the destination refused it for as long as exports are kept; the next slot carries everything"
             _pass_on(export, plan, "SlotExpired", reason, everything=True)
             return True
         content = describe(export.entity.definition, _columns(export, plan))
-        publish_metadata(export.destination, export.entity.kind.value, export.entity.name, content)
+        publish_metadata(export, content, is_known=lambda: _has_published(export, plan))
         failpoint(FailPoint.SCHEMA_PUBLISHED)
         found = _upload(export, plan, path)
         failpoint(FailPoint.SLOT_COMMITTED)
@@ -67,9 +69,17 @@ def publish_slot(export: Export, plan: Plan) -> bool:
     return True
 
 
-def _blob_at(export: Export, path: str) -> BlobEntry | None:
-    # By listing: a destination need not grant the right to read.
-    return next((entry for entry in export.destination.list(path, metadata=True) if entry.path == path), None)
+def _has_published(export: Export, plan: Plan) -> bool:
+    """Whether slots of this entity went to the destination before, be it from an earlier connector of the name."""
+    if not plan.is_first:
+        return True
+    folder = f"{entity_folder(export.entity.kind.value)}/{export.entity.name}/"
+    return any(_is_of_export(export, blob) for blob in export.destination.list(folder))
+
+
+def _is_of_export(export: Export, blob: BlobEntry) -> bool:
+    stored = run_of_blob(export.services, export.hub, blob)
+    return stored is not None and not export.writer.is_neighbour(stored.run.connector or "")
 
 
 def _upload(export: Export, plan: Plan, path: str) -> BlobEntry:
@@ -78,12 +88,12 @@ def _upload(export: Export, plan: Plan, path: str) -> BlobEntry:
         _write(export, plan, path)
     except (PreconditionError, RefusedError):
         # The commit of another worker also throws away the blocks that we have staged.
-        found = _blob_at(export, path)
+        found = export.destination.find(path)
         if found is None:
             raise
         logger.info("the slot of run %s was published by another worker", plan.run_id)
         return found
-    found = _blob_at(export, path)
+    found = export.destination.find(path)
     if found is None:
         raise RefusedError("DestinationBlobGone", f"{path} was deleted as soon as it was written; it is written again")
     return found
@@ -128,19 +138,14 @@ def _check_taken(export: Export, path: str, blob: BlobEntry) -> None:
     Such a one is left by a connector that was deleted and made anew, or by an entity that was taken off the list
     and put back, within one quarter of an hour.
     """
-    other = export.services.runs.get(export.hub, blob.metadata.get("runid", ""))
-    if other is None or other.run.kind is not RunKind.EXPORT:
+    other = run_of_blob(export.services, export.hub, blob)
+    if other is None:
         message = f"{path} is there already and was not written by this app; delete it or move it away"
         raise RefusedError("DestinationBlobExists", message)
     name = other.run.connector or ""
-    if same_name(name, export.connector.document.connector_name):
-        return
-    try:
-        export.services.definitions.connector(export.hub, name)
-    except NotFoundError:
-        return
-    message = f"{path} was written by the connector {name!r}; give each connector a container of its own"
-    raise RefusedError("DestinationBlobExists", message)
+    if export.writer.is_neighbour(name):
+        message = f"{path} was written by the connector {name!r}; give each connector a container of its own"
+        raise RefusedError("DestinationBlobExists", message)
 
 
 def _is_expired(export: Export, plan: Plan) -> bool:

@@ -13,7 +13,8 @@ from shared.domain.run import Run, RunError, RunKind, RunState, cleanup_run_id
 from shared.domain.slot import slot_of_path
 from shared.failpoints import FailPoint, failpoint
 from shared.ledger.stored_run import StoredRun
-from shared.outbound.entity import listed_entities
+from shared.outbound.entity import is_exporting
+from shared.outbound.own_blobs import has_written, run_of_blob
 from shared.storage.blobs import BlobEntry
 from shared.storage.destination import DestinationContainer
 from shared.telemetry import failing_alone, log_finished
@@ -37,8 +38,9 @@ def delete_expired(services: Services) -> None:
     for hub in services.definitions.hub_names():
         with failing_alone("clean-up", hub=hub):
             for connector in services.definitions.connectors(hub):
-                if listed_entities(connector):
-                    _clean(services, hub, connector, now, before)
+                if is_exporting(connector):
+                    with failing_alone("clean-up", hub=hub, connector=connector.document.connector_name):
+                        _clean(services, hub, connector, now, before)
             for series in services.slots.series_of(hub):
                 services.slots.forget_published(series, before)
 
@@ -52,9 +54,10 @@ def _clean(services: Services, hub: str, connector: Stored[Connector], now: date
     state, error = RunState.SUCCEEDED, None
     try:
         destination = DestinationContainer(services.definitions.outbound_sas(connector), services.settings)
-        for blob in _expired(services, hub, destination, before):
+        for blob in _expired(services, hub, connector, destination, before):
             try:
-                deleted += destination.delete(blob.path)
+                # Only as it was looked at: what its owner puts in its place meanwhile stays.
+                deleted += destination.delete(blob.path, blob.etag)
                 failpoint(FailPoint.EXPORT_DELETED)
             except RefusedError as refusal:
                 if refusal.code not in _KEPT_BY_THEIR_OWNER:
@@ -76,19 +79,18 @@ def _clean(services: Services, hub: str, connector: Stored[Connector], now: date
         logger.info("the clean-up of connector %s was done by another worker", connector.document.connector_name)
 
 
-def _expired(services: Services, hub: str, destination: DestinationContainer, before: datetime) -> Iterator[BlobEntry]:
-    """The blobs whose slot is older than `before`, and that are recorded as the work of this hub.
-
-    The path and the blob's metadata could be anybody's: the run that they name has to be one of ours, for that slot.
-    """
+def _expired(
+    services: Services, hub: str, connector: Stored[Connector], destination: DestinationContainer, before: datetime
+) -> Iterator[BlobEntry]:
+    """The blobs whose slot is older than `before`, and that the connector has written to the container."""
+    writer = services.definitions.writer(hub, connector)
     for folder in _FOLDERS:
-        for blob in destination.list(folder, metadata=True):
+        for blob in destination.list(folder):
             slot = slot_of_path(blob.path)
-            run_id = blob.metadata.get("runid")
-            if slot is None or slot >= before or not run_id:
+            if slot is None or slot >= before:
                 continue
-            stored = services.runs.get(hub, run_id)
-            if stored is not None and stored.run.kind is RunKind.EXPORT and stored.run.slot == slot:
+            stored = run_of_blob(services, hub, blob)
+            if stored is not None and has_written(writer, stored, blob, destination.sas.place):
                 yield blob
 
 

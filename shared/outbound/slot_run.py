@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -55,6 +56,7 @@ def succeed_run(export: Export, plan: Plan, published: Published, duration_ms: i
             "error": None,
             "details": facts,
         },
+        export.destination.sas.place,
     )
 
 
@@ -80,9 +82,13 @@ def note_attempt(export: Export, plan: Plan, reason: RunError, asked_s: float | 
     _save(export, plan.slot, plan.run_id, lambda stored: stored.given_back(reason, now, asked_s))
 
 
-def _end(export: Export, slot: datetime, run_id: str, changes: dict[str, Any]) -> None:
+def _end(export: Export, slot: datetime, run_id: str, changes: dict[str, Any], destination: str | None = None) -> None:
     finished = {**changes, "finished_at": export.services.clock.now()}
-    _save(export, slot, run_id, lambda stored: stored.with_run(**finished).released())
+
+    def end(stored: StoredRun) -> StoredRun:
+        return replace(stored.with_run(**finished).released(), destination=destination)
+
+    _save(export, slot, run_id, end)
 
 
 def _save(export: Export, slot: datetime, run_id: str, change: Callable[[StoredRun], StoredRun | None]) -> bool:

@@ -201,12 +201,9 @@ class BlobContainer:
 
     def delete(self, path: str, etag: str | None = None) -> bool:
         """Deletes a blob; False if there was none. Raises PreconditionError if it is not of `etag` any more."""
-        condition: dict[str, Any] = (
-            {"etag": _quoted(etag), "match_condition": MatchConditions.IfNotModified} if etag else {}
-        )
         try:
             with translated(self._blob(path)):
-                self._at(path).delete_blob(delete_snapshots="include", **condition)
+                self._at(path).delete_blob(delete_snapshots="include", **(only_version(etag) if etag else {}))
         except NotFoundError:
             return False
         except PreconditionError:
@@ -368,11 +365,17 @@ def entry_of(found: BlobProperties) -> BlobEntry:
         etag=bare_etag(found.etag),
         size=found.size,
         last_modified=found.last_modified,
-        metadata=dict(found.metadata or {}),
+        # A listing gives an empty value as None.
+        metadata={name: value or "" for name, value in (found.metadata or {}).items()},
         content_encoding=found.content_settings.content_encoding or None,
         tier=str(found.blob_tier) if found.blob_tier else None,
         copy_status=found.copy.status or None,
     )
+
+
+def only_version(etag: str) -> dict[str, Any]:
+    """The condition, for a call of the SDK, that a blob still is of `etag` (without quotes)."""
+    return {"etag": _quoted(etag), "match_condition": MatchConditions.IfNotModified}
 
 
 def _quoted(etag: str) -> str:

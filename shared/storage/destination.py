@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
 
 from azure.core import MatchConditions
 from azure.storage.blob import BlobBlock, BlobClient, ContainerClient, ContentSettings
@@ -15,10 +14,10 @@ from pydantic import SecretStr
 
 from shared.deadline import pool_of_threads
 from shared.domain.blob_version import bare_etag
-from shared.domain.errors import NotFoundError, RefusedError
+from shared.domain.errors import NotFoundError, PreconditionError, RefusedError
 from shared.failpoints import FailPoint, failpoint
 from shared.settings import Settings
-from shared.storage.blobs import BlobEntry, list_entries
+from shared.storage.blobs import BlobEntry, list_entries, only_version
 from shared.storage.clients import BLOCK_BYTES, CHECKSUM, sas_container
 from shared.storage.sas import ContainerSas, read_container_sas
 from shared.storage.translate import translated
@@ -46,13 +45,16 @@ class DestinationContainer:
         with self._needing("l", self.sas.name):
             yield from list_entries(self._client, prefix, metadata, self.sas.name)
 
+    def find(self, path: str) -> BlobEntry | None:
+        """What listing says of one blob, its metadata too: a destination need not grant the right to read."""
+        return next((entry for entry in self.list(path) if entry.path == path), None)
+
     def upload_blocks(
         self,
         path: str,
         chunks: Iterable[bytes],
         metadata: Mapping[str, str],
         content_type: str,
-        if_none_match: bool = True,
     ) -> str:
         """Writes a blob of any size in one commit: nothing of it is visible before, not even by name.
 
@@ -61,7 +63,6 @@ class DestinationContainer:
             chunks: its bytes, in pieces of any size.
             metadata: committed together with the content; it is read after the last piece.
             content_type: of the blob.
-            if_none_match: whether an existing blob is left alone.
 
         Returns:
             The ETag, without quotes.
@@ -72,13 +73,12 @@ class DestinationContainer:
         blob = self._client.get_blob_client(path)
         blocks = self._stage(blob, path, chunks)
         failpoint(FailPoint.BLOCKS_STAGED)
-        condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing} if if_none_match else {}
         with self._needing("w", self._blob(path)):
             answer = blob.commit_block_list(
                 [*blocks],
                 content_settings=ContentSettings(content_type=content_type),
                 metadata=dict(metadata),
-                **condition,
+                match_condition=MatchConditions.IfMissing,
             )
         return bare_etag(str(answer["etag"]))
 
@@ -103,23 +103,53 @@ class DestinationContainer:
                 sent.popleft().result()
         return [BlobBlock(block_id) for block_id in ids]
 
-    def upload_bytes(self, path: str, data: bytes, content_type: str) -> str:
-        """Writes a small blob over whatever is there, and returns its ETag, without quotes."""
+    def upload_bytes(
+        self,
+        path: str,
+        data: bytes,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+        etag: str | None = None,
+    ) -> str:
+        """Writes a small blob, and returns its ETag, without quotes.
+
+        Args:
+            path: of the blob.
+            data: its bytes.
+            content_type: of the blob.
+            metadata: of the blob.
+            etag: of the version that is replaced, without quotes; without it, nothing is.
+
+        Raises:
+            PreconditionError: what is there is another version, or was not to be there at all. It may be ours: an
+                earlier try whose answer was lost.
+        """
         with self._needing("w", self._blob(path)):
             answer = self._client.get_blob_client(path).upload_blob(
                 data,
-                overwrite=True,
+                overwrite=etag is not None,
+                metadata=dict(metadata or {}),
                 content_settings=ContentSettings(content_type=content_type),
                 validate_content=CHECKSUM,
+                **(only_version(etag) if etag else {}),
             )
         return bare_etag(str(answer["etag"]))
 
-    def delete(self, path: str) -> bool:
-        """Deletes a blob; False if there was none."""
+    def set_metadata(self, path: str, metadata: Mapping[str, str], etag: str) -> None:
+        """Gives one version of a blob other metadata; its content stays.
+
+        Raises:
+            PreconditionError: it is not of `etag` any more. NotFoundError: it is gone.
+        """
+        with self._needing("w", self._blob(path)):
+            self._client.get_blob_client(path).set_blob_metadata(dict(metadata), **only_version(etag))
+
+    def delete(self, path: str, etag: str) -> bool:
+        """Deletes one version of a blob; False if that is not there any more."""
         try:
             with self._needing("d", self._blob(path)):
-                self._client.delete_blob(path)
-        except NotFoundError:
+                self._client.get_blob_client(path).delete_blob(**only_version(etag))
+        except (NotFoundError, PreconditionError):
             return False
         return True
 

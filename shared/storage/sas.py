@@ -55,6 +55,11 @@ class ContainerSas:
         return None
 
     @property
+    def place(self) -> str:
+        """What tells the container from all others, whatever signature opens it: `ACCOUNT/CONTAINER`."""
+        return f"{self.account}/{self.container}"
+
+    @property
     def name(self) -> str:
         """The container, for messages."""
         return f"the container {self.container!r} of the account {self.account!r}"

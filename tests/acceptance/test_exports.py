@@ -156,11 +156,41 @@ def test_retention_deletes_only_old_exports_of_ours(clocked: Hub) -> None:
     hub.run_of("a.csv")
     export_at(hub, NOON)
     wait_for(lambda: len(hub.exported("Profile/")) == 1, "the slot")
-    foreign = "Profile/Customer/year=2020/month=01/day=01/hour=00/min=00/data.csv"
-    hub.partner.upload_blob(foreign, b"theirs")
+    (ours,) = hub.exported("Profile/")
+    metadata = hub.partner.get_blob_client(ours).get_blob_properties().metadata
+    foreign = {
+        "Profile/Customer/year=2020/month=01/day=01/hour=00/min=00/data.csv": {},
+        ours.replace("Customer", "CustomerArchive"): metadata,  # as copies have them
+        ours.replace("Profile", "KPI"): metadata,
+        ours.replace("min=00", "min=15"): metadata,
+    }
+    for path, copied in foreign.items():
+        hub.partner.upload_blob(path, b"theirs", metadata=copied)
     for number, (days, left) in enumerate(((20, 1), (22, 0)), start=1):
         hub.set_clock(NOON + timedelta(days=days))
         hub.fire("delete_expired_exports")
         wait_for(lambda number=number: len(finished_cleanups(hub)) == number, "the clean-up")  # type: ignore[misc]
-        assert len(set(hub.exported("Profile/")) - {foreign}) == left
-    assert set(hub.exported("")) == {foreign, "Metadata/Profile/Customer/metadata.json"}
+        assert len(set(hub.exported("Profile/")) - {*foreign}) == left
+    assert set(hub.exported("")) == {*foreign, "Metadata/Profile/Customer/metadata.json"}
+
+
+def test_metadata_of_the_partner_is_replaced_only_when_it_is_taken_over(clocked: Hub) -> None:
+    hub = clocked
+    path = "Metadata/Profile/Customer/metadata.json"
+    theirs = {path: "theirs", "Metadata/.probe": "theirs too"}
+    for name, content in theirs.items():
+        hub.partner.upload_blob(name, content.encode())
+    created = hub.outbound(PROFILE)
+    assert created["state"] == "Failed"
+    assert path in created["stateDetail"]
+    hub.upload("a.csv", "id,city,points\nA,x,1\n")
+    hub.run_of("a.csv")
+    export_at(hub, NOON)
+    wait_for(lambda: [run["state"] for run in hub.runs(kind="Export")] == ["Failed"], "the refused export")
+    assert hub.exported("") == theirs
+    tried = hub.request("POST", "/connectors/Partner/test", json={"takeOver": True}).json()
+    assert tried["ok"] is True, tried
+    export_at(hub, NOON + timedelta(minutes=15))
+    wait_for(lambda: len(hub.exported("Profile/")) == 1, "the slot that waited")
+    assert hub.exported("")["Metadata/.probe"] == "theirs too"
+    assert '"columns"' in hub.exported(path)[path]

@@ -20,10 +20,12 @@ from infra.local.azurite import ACCOUNT, ACCOUNT_KEY, Endpoints
 from infra.local.key_vault import KeyVault
 from shared.connectors import azure_blob, outbound
 from shared.connectors.check import Check, failures
+from shared.domain.connectors import ExportedEntity, ExportedEntityType
+from shared.domain.schema_mark import Writer
 from shared.settings import Settings
 from shared.storage.blobs import BlobContainer
 from shared.storage.key_vault import Vaults
-from tests.fault_proxy import Answer, running_proxy
+from tests.fault_proxy import Answer, LoseAnswer, Request, running_proxy
 from tests.local_services import account_of, container_sas
 
 
@@ -117,6 +119,101 @@ def test_a_container_that_takes_no_blob(azurite: Endpoints, container: BlobConta
         checks = tried(url, settings)
     assert outcome(checks)["listing"] is True
     assert outcome(checks)["writing"] is False
+
+
+def test_what_lies_where_a_trial_is_written_stays(
+    azurite: Endpoints, container: BlobContainer, settings: Settings
+) -> None:
+    theirs = {f"Metadata/{name}": name.encode() for name in (".probe", ".probe-", "probe", "metadata.json")}
+    etags = {path: container.upload_bytes(path, content) for path, content in theirs.items()}
+    with running_proxy(azurite.blob) as proxy:
+        url = container_sas(azurite, container.name).replace(azurite.blob, proxy.endpoint)
+        for _ in range(2):
+            assert failures(tried(url, settings)) is None
+        written = [request for request in proxy.requests if request.method == "PUT"]
+    assert {entry.path: entry.etag for entry in container.list()} == etags
+    assert len({request.target.partition("?")[0] for request in written}) == 2
+    assert all(request.headers.get("If-None-Match") == "*" for request in written)
+
+
+def test_a_trial_whose_answer_is_lost_leaves_nothing(
+    azurite: Endpoints, container: BlobContainer, settings: Settings
+) -> None:
+    for method in ("PUT", "DELETE"):
+        with running_proxy(azurite.blob) as proxy:
+            proxy.break_once(LoseAnswer(), lambda request, method=method: request.method == method)  # type: ignore[misc]
+            checks = tried(container_sas(azurite, container.name).replace(azurite.blob, proxy.endpoint), settings)
+        assert failures(checks) is None
+        assert list(container.list()) == []
+
+
+def test_a_trial_that_cannot_be_deleted_is_named(
+    azurite: Endpoints, container: BlobContainer, settings: Settings
+) -> None:
+    with running_proxy(azurite.blob) as proxy:
+        proxy.plan = lambda request: Answer(403, "AuthorizationFailure") if request.method == "DELETE" else None
+        checks = tried(container_sas(azurite, container.name).replace(azurite.blob, proxy.endpoint), settings)
+    [left] = container.list()
+    assert [check.name for check in checks if not check.ok] == ["writing"]
+    assert repr(left.path) in (failures(checks) or "")
+
+
+def test_a_trial_that_somebody_replaces_is_theirs(
+    azurite: Endpoints, container: BlobContainer, settings: Settings
+) -> None:
+    with running_proxy(azurite.blob) as proxy:
+
+        def replace_first(request: Request) -> None:
+            if request.method == "DELETE":
+                [trial] = container.list()
+                container.upload_bytes(trial.path, b"theirs")
+
+        proxy.plan = replace_first
+        checks = tried(container_sas(azurite, container.name).replace(azurite.blob, proxy.endpoint), settings)
+    assert failures(checks) is None
+    [left] = container.list()
+    assert container.read_bytes(left.path) == b"theirs"
+
+
+WRITER = Writer("1" * 32, "Partner", frozenset({"Second"}))
+LISTED = [ExportedEntity(entity_type=ExportedEntityType(kind), entity_name="Customer") for kind in ("Profile", "Kpi")]
+
+
+def test_metadata_of_others_is_named_and_taken_over_when_asked(
+    azurite: Endpoints, container: BlobContainer, settings: Settings
+) -> None:
+    sas = SecretStr(container_sas(azurite, container.name, "cwl"))
+
+    def found(*, take_over: bool = False) -> list[Check]:
+        return outbound.check_metadata(sas, settings, WRITER, LISTED, take_over=take_over)
+
+    assert found() == found(take_over=True) == []
+    container.upload_bytes(
+        "Metadata/Profile/Customer/metadata.json", b"a", {"hubid": WRITER.hub_id, "connector": "second"}
+    )
+    container.upload_bytes("Metadata/KPI/Customer/metadata.json", b"b", {"note": "ours", "sha256": "c" * 64})
+    container.upload_bytes("Metadata/Profile/Customer/metadata.json.old", b"c")
+    names = ["metadata Profile/Customer", "metadata KPI/Customer"]
+    assert [(check.name, check.ok) for check in found()] == [(name, False) for name in names]
+    assert [(check.name, check.ok) for check in found(take_over=True)] == [(name, True) for name in names]
+    assert found() == []
+    kept = {entry.path: (container.read_bytes(entry.path), entry.metadata) for entry in container.list("", True)}
+    ours = {"hubid": WRITER.hub_id, "connector": WRITER.connector}
+    assert kept == {
+        "Metadata/KPI/Customer/metadata.json": (b"b", {"note": "ours", **ours}),
+        "Metadata/Profile/Customer/metadata.json": (b"a", ours),
+        "Metadata/Profile/Customer/metadata.json.old": (b"c", {}),
+    }
+
+
+def test_a_destination_that_falls_silent_is_not_asked_for_each_entity(
+    azurite: Endpoints, container: BlobContainer, settings: Settings
+) -> None:
+    with running_proxy(azurite.blob) as proxy:
+        proxy.plan = lambda _: Answer(503, "ServerBusy")
+        sas = SecretStr(container_sas(azurite, container.name).replace(azurite.blob, proxy.endpoint))
+        [check] = outbound.check_metadata(sas, settings, WRITER, LISTED, take_over=True)
+    assert (check.name, check.ok) == ("metadata Profile/Customer", False)
 
 
 def test_a_stored_access_policy_is_tried_as_far_as_it_goes(

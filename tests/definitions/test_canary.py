@@ -139,7 +139,9 @@ def break_storage(endpoints: Endpoints, good: str, forged: str, said: Witness) -
             destination = DestinationContainer(SecretStr(url.replace(endpoints.blob, proxy.endpoint)), settings)
             said.hears(lambda: list(destination.list()))
             said.hears(lambda: destination.upload_blocks("a.csv", [b"1"], {}, "text/csv"))
-            said.hears(lambda: destination.delete("a.csv"))
+            said.hears(lambda: destination.upload_bytes("b.json", b"1", "application/json", {}))
+            said.hears(lambda: destination.set_metadata("b.json", {}, "0x1"))
+            said.hears(lambda: destination.delete("a.csv", "0x1"))
             said.said += [repr(destination), repr(vars(destination)), repr(destination.sas)]
 
     def fail_with(answer: Answer) -> Callable[[FaultProxy], None]:

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from shared.definitions.definitions import Definitions
 from shared.definitions.secrets import references
 from shared.definitions.store import Conditions
 from shared.domain.connectors import Connector, ConnectorState, connector_from_request
+from shared.domain.entity_types import EntityKind
 from shared.domain.errors import (
     ConflictError,
     InvalidRequestError,
@@ -75,6 +77,34 @@ def test_an_outbound_connector_becomes_ready(typed: Definitions, hub: str, partn
     }
     assert typed.outbound_sas(stored).get_secret_value() == partner_sas
     assert partner_sas not in repr(stored)
+
+
+@pytest.mark.parametrize("given", [{}, {"entityList": []}, {"entityList": None}, {"ENTITYLIST": []}])
+def test_an_outbound_connector_without_entities_exports_nothing_and_says_so(
+    typed: Definitions, hub: str, partner_sas: str, given: dict[str, Any]
+) -> None:
+    typed.put_connector(hub, "Partner", outbound(partner_sas))
+    properties = {"outputBlobSASUri": partner_sas, **given}
+    empty = connector_from_request({"connectorType": "Outbound", "connectorProperties": properties})
+    stored, _ = typed.put_connector(hub, "Partner", empty)
+    document = stored.document.to_json()
+    assert document["state"] == "Ready"
+    assert document["stateDetail"] == "exports nothing: entityList is empty"
+    assert document["connectorProperties"] == {"entityList": [], "outputBlobSASUri": "***"}
+    assert all(check.ok for check in typed.test_connector(hub, "Partner"))
+    assert typed.connector(hub, "Partner").document.state_detail == document["stateDetail"]
+    typed.delete_kpi(hub, "Ages")
+    typed.delete_entity_type(hub, EntityKind.PROFILE, "Customer")
+
+
+def test_why_a_connection_does_not_work_comes_before_what_it_does_not_export(
+    typed: Definitions, hub: str, azurite: Endpoints
+) -> None:
+    properties = {"outputBlobSASUri": container_sas(azurite, "partner", "l")}
+    empty = connector_from_request({"connectorType": "Outbound", "connectorProperties": properties})
+    stored, _ = typed.put_connector(hub, "Partner", empty)
+    assert stored.document.state is ConnectorState.FAILED
+    assert "create and write" in (stored.document.state_detail or "")
 
 
 @pytest.mark.parametrize("kind", ["None", "CRM", "SocialEngagement", "ExchangeOnline"])

@@ -142,6 +142,65 @@ def test_a_masked_secret_stays_as_it_was(client: Client, hub: str, sas_uri: str)
     assert fresh.json()["error"]["target"] == "connectorProperties.outputBlobSASUri"
 
 
+METADATA = "Metadata/Profile/Contact/metadata.json"
+
+
+def test_metadata_of_somebody_else_is_taken_over_when_that_is_asked_for(
+    client: Client, hub: str, sas_uri: str, container: ContainerClient
+) -> None:
+    client.put(f"{hub}/profiles/Contact", bodies.profile_type())
+    container.upload_blob(METADATA, b"theirs", metadata={"their": "own"})
+    answer = client.put(f"{hub}/connectors/Out", bodies.outbound_connector(sas_uri))
+    assert (answer.status_code, answer.json()["state"]) == (201, "Failed")
+    assert METADATA in answer.json()["stateDetail"]
+    blob = container.get_blob_client(METADATA)
+    untouched = blob.get_blob_properties().etag
+    for body in (None, {}, {"takeOver": False}, {"takeover": "false"}, {"TAKEOVER": "False"}, {"takeOver": 0}):
+        options = {} if body is None else {"json": body}
+        tried = client.send("POST", f"{hub}/connectors/Out/test", **options).json()
+        [failed] = [check for check in tried["checks"] if not check["ok"]]
+        assert (tried["ok"], failed["name"]) == (False, "metadata Profile/Contact")
+        assert "takeOver" in failed["message"]
+        assert blob.get_blob_properties().etag == untouched
+    for body in ({"takeOver": True}, {"takeover": "true"}, {"TAKEOVER": "True"}, {"takeOver": 1}):
+        container.upload_blob(METADATA, b"theirs", metadata={"their": "own"}, overwrite=True)
+        tried = client.post(f"{hub}/connectors/Out/test", body).json()
+        assert tried["ok"] is True
+        [taken] = [check for check in tried["checks"] if check["name"] == "metadata Profile/Contact"]
+        assert METADATA in taken["message"]
+        assert blob.download_blob().readall() == b"theirs"
+        assert client.get(f"{hub}/connectors/Out").json()["state"] == "Ready"
+        assert client.post(f"{hub}/connectors/Out/test").json()["ok"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "code"),
+    [
+        ("Out", {"takeOver": "perhaps"}, "InvalidValue"),
+        ("Out", {"takeOver": None}, "InvalidValue"),
+        ("Out", {"takeOver": [True]}, "InvalidValue"),
+        ("Out", {"takeOver": True, "force": True}, "UnknownProperty"),
+        ("Files", {"takeOver": True}, "InvalidValue"),
+        ("Sales", {"takeOver": True}, "InvalidValue"),
+    ],
+)
+def test_what_a_test_cannot_do_is_refused(
+    client: Client, hub: str, sas_uri: str, storage_secret_url: str, name: str, body: bodies.Body, code: str
+) -> None:
+    client.put(f"{hub}/profiles/Contact", bodies.profile_type())
+    connectors = {
+        "Out": bodies.outbound_connector(sas_uri),
+        "Files": bodies.blob_connector(storage_secret_url),
+        "Sales": crm(),
+    }
+    assert client.put(f"{hub}/connectors/{name}", connectors[name]).status_code == 201
+    answer = client.post(f"{hub}/connectors/{name}/test", body)
+    assert answer.status_code == 400
+    assert [detail["code"] for detail in answer.json()["error"]["details"]] == [code]
+    assert client.post(f"{hub}/connectors/Nobody/test", {"takeOver": True}).status_code == 404
+    assert client.post(f"{hub}/connectors/{name}/test", {"takeOver": False}).status_code == 200
+
+
 def test_sorted_by_any_column(client: Client, hub: str) -> None:
     for name, text in (("Beta", "z"), ("alpha", "Y"), ("Gamma", None)):
         body: bodies.Body = {"connectorType": "None", "connectorProperties": {}, "description": text}

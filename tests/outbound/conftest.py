@@ -256,3 +256,12 @@ def make_hub(azurite: Endpoints, vault: KeyVault, tmp_path: Path) -> Callable[[]
 def hub(make_hub: Callable[[], AbstractContextManager[HubUnderTest]]) -> Iterator[HubUnderTest]:
     with make_hub() as made:
         yield made
+
+
+@pytest.fixture
+def second(hub: HubUnderTest, azurite: Endpoints) -> Iterator[Partner]:
+    """Another container, of another partner."""
+    container = f"{hub.services.prefix}-second"
+    with ContainerClient.from_connection_string(azurite.connection_string, container) as client:
+        client.create_container()
+        yield Partner(client)

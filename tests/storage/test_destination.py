@@ -17,6 +17,7 @@ from tests.fault_proxy import DamageBody, LoseAnswer, running_proxy
 from tests.local_services import container_sas
 
 CSV = "text/csv; charset=utf-8"
+ANY = "0x8D4BCC2E4835CD0"  # an ETag that no blob here has: rights are judged before conditions
 
 
 type Opening = Callable[[str], DestinationContainer]
@@ -101,8 +102,45 @@ def test_a_blob_that_is_there_is_left_alone(destination: DestinationContainer, c
         destination.upload_blocks("data.csv", [b"second"], {"runid": "2"}, CSV)
     assert refused.value.code == "BlobExists"
     assert container.read_bytes("data.csv") == b"first"
-    destination.upload_blocks("data.csv", [b"third"], {"runid": "3"}, CSV, if_none_match=False)
-    assert container.read_bytes("data.csv") == b"third"
+    with pytest.raises(PreconditionError):
+        destination.upload_bytes("data.csv", b"third", CSV)
+    assert container.read_bytes("data.csv") == b"first"
+
+
+def test_only_the_version_that_was_looked_at_is_changed(
+    destination: DestinationContainer, container: BlobContainer
+) -> None:
+    """A partner may replace a blob between our look and what we do about it."""
+    seen = destination.upload_bytes("x", b"1", CSV, {"k": "v"})
+    theirs = container.upload_bytes("x", b"theirs", {"their": "own"})
+    for attempt in (
+        lambda: destination.upload_bytes("x", b"2", CSV, etag=seen),
+        lambda: destination.set_metadata("x", {"k": "w"}, seen),
+    ):
+        with pytest.raises(PreconditionError):
+            attempt()
+    assert not destination.delete("x", seen)
+    entry = destination.find("x")
+    assert entry is not None
+    assert (container.read_bytes("x"), entry.etag, entry.metadata) == (b"theirs", theirs, {"their": "own"})
+    destination.set_metadata("x", {"k": "w"}, theirs)
+    marked = destination.find("x")
+    assert marked is not None
+    assert (container.read_bytes("x"), marked.metadata) == (b"theirs", {"k": "w"})
+    destination.upload_bytes("x", b"ours", CSV, {"k": "z"}, etag=marked.etag)
+    replaced = destination.find("x")
+    assert replaced is not None
+    assert (container.read_bytes("x"), replaced.metadata) == (b"ours", {"k": "z"})
+
+
+def test_a_blob_is_found_by_its_whole_path(destination: DestinationContainer) -> None:
+    for path in ("a/b.csv.old", "a/b.csv2"):
+        destination.upload_bytes(path, b"", CSV)
+    assert destination.find("a/b.csv") is None
+    destination.upload_bytes("a/b.csv", b"1", CSV, {"k": "v"})
+    found = destination.find("a/b.csv")
+    assert found is not None
+    assert (found.path, found.size, found.metadata) == ("a/b.csv", 1, {"k": "v"})
 
 
 def test_metadata_is_read_by_listing(destination: DestinationContainer) -> None:
@@ -110,12 +148,15 @@ def test_metadata_is_read_by_listing(destination: DestinationContainer) -> None:
     destination.upload_bytes("Metadata/Profile/c/metadata.json", b"{}", "application/json")
     [entry] = destination.list("Profile/")
     assert (entry.path, entry.metadata) == ("Profile/c/data.csv", {"runid": "1", "sha256": "ab"})
+    destination.upload_bytes("x", b"", CSV, {"empty": ""})
+    [entry] = destination.list("x")
+    assert entry.metadata == {"empty": ""}
 
 
 def test_deleting_says_whether_there_was_something(destination: DestinationContainer) -> None:
-    destination.upload_bytes("x", b"1", CSV)
-    assert destination.delete("x")
-    assert not destination.delete("x")
+    etag = destination.upload_bytes("x", b"1", CSV)
+    assert destination.delete("x", etag)
+    assert not destination.delete("x", etag)
 
 
 def test_a_lost_answer_of_the_commit_looks_like_a_foreign_blob(
@@ -140,7 +181,7 @@ def write(destination: DestinationContainer) -> object:
 
 
 def overwrite(destination: DestinationContainer) -> object:
-    return destination.upload_bytes("x", b"1", CSV)
+    return destination.upload_bytes("x", b"1", CSV, etag=ANY)
 
 
 def enumerate_blobs(destination: DestinationContainer) -> object:
@@ -148,7 +189,7 @@ def enumerate_blobs(destination: DestinationContainer) -> object:
 
 
 def delete(destination: DestinationContainer) -> object:
-    return destination.delete("x")
+    return destination.delete("x", ANY)
 
 
 @pytest.mark.parametrize(
