@@ -14,9 +14,10 @@ from shared.app import Services
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import ConflictError, NotFoundError
 from shared.domain.names import NAME_PATTERN, check_name
+from shared.domain.skip_token import read_key, write_token
 from shared.http.conditions import FromReading
 from shared.http.origin import Expand, wants_origin, with_origin
-from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top, answer_page, read_token, write_token
+from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top, answer_page
 from shared.http.routing import DefinedName, FromServices, HubName, new_router
 
 router = new_router("data")
@@ -50,7 +51,7 @@ def list_kpi_values(
     """The values of a KPI: the fields it is grouped by, `Timestamp`, `Value` and `CalculationTime`."""
     from shared.lake.read import kpi_values
 
-    start = read_token(skiptoken, str)
+    start = None if skiptoken is None else read_key(skiptoken)
     definition = services.definitions.kpi(hub, kpi).document
     page = kpi_values(services.lake, definition.tenant_id, definition, top, start)
     return answer_page(request, page.rows, None if page.next_key is None else write_token(page.next_key))
@@ -85,7 +86,7 @@ def list_instances(
     from shared.lake.filters import condition
     from shared.lake.read import instances
 
-    start = read_token(skiptoken, str)
+    start = None if skiptoken is None else read_key(skiptoken)
     entity_type = services.definitions.type_named(hub, type_name).document
     wanted = None if where is None else condition(where, entity_type)
     page = instances(services.lake, hub, entity_type, wanted, top, start)

@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.domain.errors import Fault, InvalidRequestError
-from shared.http.paging import answer_page, read_token, write_token
+from shared.domain.skip_token import read_place, write_token
+from shared.http.paging import answer_page
 
 type Row = dict[str, Any]
 
@@ -62,7 +63,7 @@ class Order:
         The token holds the sorted values of a page's last row: rows that come or go between two pages move
         no other row out of sight.
         """
-        last = read_token(token, dict)
+        last = None if token is None else read_place(token)
         ordered = self._sorted([*rows, last] if last is not None else rows)
         start = next(index for index, row in enumerate(ordered) if row is last) + 1 if last is not None else 0
         found = ordered[start : start + top]

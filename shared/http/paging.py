@@ -1,8 +1,5 @@
 """Lists: a page of `$top` items, and the URL of the next one where there is one."""
 
-import base64
-import binascii
-import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import unquote_plus
@@ -12,7 +9,6 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared.domain.errors import Fault, InvalidRequestError
 from shared.http.links import own_url
 
 DEFAULT_TOP = 30
@@ -41,26 +37,6 @@ def answer_page(request: Request, items: Sequence[Any], token: str | None = None
     if token is not None:
         body["nextLink"] = _next_link(request, token)
     return JSONResponse(body)
-
-
-def write_token(start: Any) -> str:
-    """An opaque token that holds `start`, a JSON value."""
-    text = json.dumps(start, ensure_ascii=False, separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def read_token[T](token: str | None, kind: type[T]) -> T | None:
-    """What the token holds; None without a token. Raises InvalidRequestError for one that is none of ours."""
-    if token is None:
-        return None
-    try:
-        start = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except (ValueError, binascii.Error):
-        start = None
-    if not isinstance(start, kind):
-        message = "the skip token is not one that this list gave out; start again without it"
-        raise InvalidRequestError([Fault("InvalidSkipToken", "$skiptoken", message)])
-    return start
 
 
 def _next_link(request: Request, token: str) -> str:

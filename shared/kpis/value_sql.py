@@ -15,6 +15,8 @@ from shared.lake.sql import literal, quoted, quoted_list
 
 # Doubles are added in the order in which they come, which is not always the same; so much may their sum differ.
 _SAME_DOUBLE = 1e-12
+# Doubles divided by it cannot add up to infinity, of 2**40 rows or fewer; it is a power of two, so no digit is lost.
+_SCALE = "1099511627776e0"
 
 
 def meaning(kpi: Kpi) -> str:
@@ -95,19 +97,23 @@ def _value(kpi: Kpi, entity_type: EntityType, time: str) -> str:
         KpiFunction.COUNT: f"CAST(count({name}) AS DOUBLE)",
         KpiFunction.COUNT_DISTINCT: f"CAST(count(DISTINCT {name}) AS DOUBLE)",
         KpiFunction.SUM: _sum(field, name),
-        KpiFunction.AVG: f"{_sum(field, name)} / count({name})",
+        KpiFunction.AVG: _sum(field, name, f" / count({name})"),
         KpiFunction.MIN: _double(field, f"min({name})"),
         KpiFunction.MAX: _double(field, f"max({name})"),
         KpiFunction.LAST: _double(field, f"arg_max({name}, {order}) FILTER (WHERE {name} IS NOT NULL)"),
     }[kpi.function]
 
 
-def _sum(field: Field, name: str) -> str:
-    """The exact sum, rounded once, when it becomes a double."""
+def _sum(field: Field, name: str, divided: str = "") -> str:
+    """The exact sum, rounded once, when it becomes a double; of doubles a compensated one. Then it is `divided`.
+
+    Doubles may leave the range of doubles midway and come back: such ones are added up once more, scaled.
+    """
     if field.field_type is FieldType.DOUBLE:
-        return f"fsum({name})"
+        scaled = f"fsum({name} / {_SCALE}){divided} * {_SCALE}"
+        return f"CASE WHEN isfinite(fsum({name})) THEN fsum({name}){divided} ELSE {scaled} END"
     if field.field_type is not FieldType.DECIMAL:
-        return _double(field, f"sum(CAST({name} AS BIGINT))")
+        return _double(field, f"sum(CAST({name} AS BIGINT))") + divided
     # 38 digits do not hold the sum of two numbers of 38 digits: what stands before the point is added up apart.
     after = f"sum({name} - trunc({name}))"
     before = f"sum(CAST(trunc({name}) AS HUGEINT)) + CAST(floor({after}) AS HUGEINT)"
@@ -117,7 +123,7 @@ def _sum(field: Field, name: str) -> str:
         f"CASE WHEN {rest} = 0 THEN CAST({before} AS VARCHAR) WHEN {before} < 0 THEN {below_zero}"
         f" ELSE CAST({before} AS VARCHAR) || substr(CAST({rest} AS VARCHAR), 2) END"
     )
-    return f"CAST({text} AS DOUBLE)"
+    return f"CAST({text} AS DOUBLE){divided}"
 
 
 def _double(field: Field, value: str) -> str:

@@ -11,6 +11,7 @@ from shared.lake.linked import change_rows, link_files
 from shared.lake.parts import PART_BYTES, Layout, UploadedPart
 from shared.lake.ranges import ranges
 from shared.lake.retry import until_won
+from shared.lake.row_sizes import may_be_wide, row_bytes
 from shared.lake.schema import KEY, ORDER
 from shared.lake.sorted_files import SortedFileWriter
 from shared.lake.sql import between, quoted, rows_of
@@ -82,7 +83,8 @@ def _merge(lake: Lake, work: Workspace, snapshot: Snapshot, group: Sequence[Data
     rows = change_rows(local, columns) if has_order else rows_of(local, columns)
     keys = f"SELECT {quoted(KEY)} FROM {rows}"
     with SortedFileWriter(lake, work, snapshot, columns, _LAYOUT) as writer:
-        for bounds in ranges(work.connection, lake.settings, keys, local):
+        sizes = f"SELECT {quoted(KEY)}, {row_bytes(columns)} AS size FROM {rows}" if may_be_wide(local) else None
+        for bounds in ranges(work.connection, lake.settings, keys, local, sizes=sizes):
             writer.write(f"SELECT * FROM {rows} WHERE {between(*bounds)} ORDER BY {quoted(KEY)}")
         return writer.close()
 

@@ -16,6 +16,7 @@ from shared.lake.engine import Workspace
 from shared.lake.linked import change_rows
 from shared.lake.parts import PartWriter, write_rows
 from shared.lake.ranges import ranges
+from shared.lake.row_sizes import may_be_wide, row_bytes
 from shared.lake.schema import DELETED, KEY, LINE, ORDER, RUN, SET, SYSTEM_COLUMNS
 from shared.lake.sql import (
     ALL_KEYS,
@@ -99,8 +100,9 @@ class Fold:
         They give `_key`, the fields and `_deleted`, in no order. Each is good until the next one is asked for.
         """
         keys = f"SELECT {_KEY} FROM {self._changes}"
-        found = ranges(self._connection, self._settings, keys, self._files, self._bounds)
-        if len(found) < _MANY_RANGES:
+        sizes = self._sizes()
+        found = ranges(self._connection, self._settings, keys, self._files, self._bounds, sizes)
+        if len(found) < _MANY_RANGES or sizes:
             yield from map(self._merge, found)
             return
         # Reading all changes for each range would take as often as long: each of some wider ranges is read out first.
@@ -111,6 +113,17 @@ class Fold:
             self._changes = self._read_out(everything, (some[0][0], some[-1][1]), folder)
             yield from map(self._merge, some)
             shutil.rmtree(folder)
+
+    def _sizes(self) -> str | None:
+        """A query for the bytes of changes and of the rows that they meet; None where no row is large."""
+        earlier = [] if self._earlier is None else self._earlier.files
+        if not may_be_wide([*self._files, *earlier]):
+            return None
+        changed = f"SELECT {_KEY}, {row_bytes(self._columns)} AS size FROM {self._changes}"
+        if self._earlier is None:
+            return changed
+        keys = f"SELECT {_KEY} FROM {self._changes} WHERE {between(*self._bounds)}"
+        return f"{changed} UNION ALL SELECT * FROM ({self._earlier.sizes}) WHERE {_KEY} IN ({keys})"
 
     def _read_out(self, changes: str, bounds: Bounds, folder: Path) -> str:
         """Name of a view of the changes in `bounds`, which are written to files of their own."""

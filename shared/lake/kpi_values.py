@@ -5,7 +5,7 @@ calculations at once cannot both land. A value that is no more is a row that is 
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,10 +20,11 @@ from shared.lake.faults import translated
 from shared.lake.linked import link_files
 from shared.lake.parts import Layout
 from shared.lake.retry import until_won
+from shared.lake.row_sizes import row_bytes
 from shared.lake.schema import DELETED, KEY, REFRESH, kpi_schema
-from shared.lake.slot_rows import Slot
+from shared.lake.slot_rows import Slot, export_ranges
 from shared.lake.sorted_files import SortedFileWriter
-from shared.lake.sql import quoted, quoted_list, rows_of
+from shared.lake.sql import ALL_KEYS, Bounds, between, quoted, quoted_list, rows_of
 from shared.lake.state_rows import APP_REFRESH
 from shared.lake.store import Lake, kpi_path
 from shared.lake.tables import Snapshot, ensure_table, open_snapshot
@@ -88,7 +89,7 @@ class KpiValues:
 
         snapshot = ensure_table(self._lake, self.table, self._schema)
         before = snapshot.transaction(APP_REFRESH) or 0
-        present = last_values(self._lake, work, snapshot, self._columns)
+        present = LastValues(self._lake, work, snapshot, self._columns).last()
         changed = changes(f"SELECT * EXCLUDE ({_REFRESH}) FROM ({present}) WHERE NOT {_DELETED}")
         names = quoted_list(name for name in self._schema.names if name != REFRESH)
         with SortedFileWriter(self._lake, work, snapshot, self._columns, Layout()) as writer:
@@ -122,12 +123,18 @@ class KpiValues:
         snapshot = self._snapshot(table_version)
         wanted = f"NOT {_DELETED}" if is_first else f"{_REFRESH} > {int(from_number)}"
         with workspace(self._lake.settings) as work:
-            rows = last_values(self._lake, work, snapshot, self._columns)
-            sql = f"""
-                SELECT * EXCLUDE ({_DELETED}, {_REFRESH}) FROM ({rows})
-                WHERE {wanted} AND {_REFRESH} <= {int(to_number)} ORDER BY {_KEY}
-                """
-            yield Slot(work.connection, work.folder, sql)
+            values = LastValues(self._lake, work, snapshot, self._columns)
+            yield Slot(
+                work.connection,
+                work.folder,
+                lambda bounds: (
+                    f"""
+                    SELECT * EXCLUDE ({_DELETED}, {_REFRESH}) FROM ({values.last(bounds)})
+                    WHERE {wanted} AND {_REFRESH} <= {int(to_number)} ORDER BY {_KEY}
+                    """
+                ),
+                export_ranges(work.connection, self._lake.settings, values.files, values.sizes),
+            )
 
     @property
     def _columns(self) -> list["pa.Field"]:
@@ -140,10 +147,28 @@ class KpiValues:
         return snapshot
 
 
-def last_values(lake: Lake, work: Workspace, snapshot: Snapshot, columns: list["pa.Field"]) -> str:
-    """A query, good in the workspace, for the last row of each key, with `columns`; deleted ones are marked."""
-    rows = rows_of(link_files(lake, work, snapshot.table, snapshot.files), columns)
-    names = quoted_list(column.name for column in columns)
-    return f"""
-        SELECT {names} FROM {rows} QUALIFY row_number() OVER (PARTITION BY {_KEY} ORDER BY {_REFRESH} DESC) = 1
-        """
+class LastValues:
+    """The last row of each key, with `columns`; the files are linked into the workspace, once."""
+
+    def __init__(self, lake: Lake, work: Workspace, snapshot: Snapshot, columns: Sequence["pa.Field"]) -> None:
+        self.files = link_files(lake, work, snapshot.table, snapshot.files)
+        self._rows = rows_of(self.files, columns)
+        self._columns = columns
+
+    @property
+    def keys(self) -> str:
+        """A query for the keys, some of them more than once."""
+        return f"SELECT {_KEY} FROM {self._rows}"
+
+    @property
+    def sizes(self) -> str:
+        """A query for the `size` of each row by its `_key`."""
+        return f"SELECT {_KEY}, {row_bytes(self._columns)} AS size FROM {self._rows}"
+
+    def last(self, bounds: Bounds = ALL_KEYS) -> str:
+        """A query for the last row of each key in `bounds`; deleted ones are marked."""
+        names = quoted_list(column.name for column in self._columns)
+        return f"""
+            SELECT {names} FROM {self._rows} WHERE {between(*bounds)}
+            QUALIFY row_number() OVER (PARTITION BY {_KEY} ORDER BY {_REFRESH} DESC) = 1
+            """

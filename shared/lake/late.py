@@ -12,6 +12,7 @@ from pathlib import Path
 from shared.lake.engine import Workspace
 from shared.lake.linked import change_rows, link_files
 from shared.lake.pending import PendingFile
+from shared.lake.row_sizes import WIDEST_ROW, widest_row
 from shared.lake.schema import KEY, ORDER
 from shared.lake.sql import first_row, literal, quoted, quoted_list, temporary
 from shared.lake.store import Lake
@@ -47,7 +48,9 @@ def link_changes(
     logger.info("%s keys of %s are merged anew: changes of earlier blobs came late", found[0], changes.table)
     first, last = found[1:]
     held = [file for file in changes.files if file.may_hold(None, last) and (file.high is None or file.high >= first)]
-    earlier = change_rows(link_files(lake, work, changes.table, held), columns)
+    local = link_files(lake, work, changes.table, held)
+    earlier, widest = change_rows(local, columns), widest_row(local)
+    noted = "" if widest is None else f", KV_METADATA {{{WIDEST_ROW}: '{widest}'}}"
     history = files[0].with_name(f"{'0' * 20}-history.parquet")
     names = quoted_list(column.name for column in columns)
     # Upkeep may have merged files that are pending: what stands in both counts once.
@@ -56,7 +59,7 @@ def link_changes(
         COPY (
             SELECT {names} FROM {earlier} held WHERE {_KEY} IN (FROM {keys})
             AND NOT EXISTS (FROM {new} new WHERE new.{_KEY} = held.{_KEY} AND new._at = held._at)
-        ) TO {literal(str(history))} (FORMAT parquet)
+        ) TO {literal(str(history))} (FORMAT parquet{noted})
         """
     )
     return [*files, history]

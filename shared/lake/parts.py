@@ -6,7 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.lake.row_sizes import WIDEST_ROW, widest_of
 from shared.lake.schema import INGESTED_AT, KEY, ORDER, PROCESSING_TIME, REFRESH, RUN, SET
+from shared.lake.sql import LAST_CHARACTER
 
 if TYPE_CHECKING:
     import duckdb
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 PART_BYTES = 64 * 1024**2
 _BOUND_CHARACTERS = 64
 _BATCH_ROWS = 2048  # the engine's own unit
-_LAST_CHARACTER = "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class _OpenPart:
         self._waiting: list[pa.Table] = []
         self._rows = 0
         self._bounds: dict[str, tuple[Any, Any]] = {}
+        self._widest = 0
 
     @property
     def size(self) -> int:
@@ -143,6 +145,7 @@ class _OpenPart:
             if name in self._schema.names:
                 self._widen(name, table.column(name))
         self._rows += table.num_rows
+        self._widest = max(self._widest, widest_of(table))
         self._waiting.append(table.select(self._schema.names).cast(self._schema))
         rows = sum(waiting.num_rows for waiting in self._waiting)
         size = sum(waiting.nbytes for waiting in self._waiting)
@@ -152,6 +155,7 @@ class _OpenPart:
     def close(self) -> Part:
         if self._waiting:
             self._write_row_groups()
+        self._writer.add_key_value_metadata({WIDEST_ROW: str(self._widest)})
         self._writer.close()
         low, high = self._bounds[KEY]
         return Part(
@@ -187,6 +191,6 @@ def lower_bound(key: str) -> str:
 
 def upper_bound(key: str) -> str:
     """Text that is not below `key`, and short where that is possible."""
-    if len(key) <= _BOUND_CHARACTERS or key[_BOUND_CHARACTERS] == _LAST_CHARACTER:
+    if len(key) <= _BOUND_CHARACTERS or key[_BOUND_CHARACTERS] == LAST_CHARACTER:
         return key
-    return key[:_BOUND_CHARACTERS] + _LAST_CHARACTER
+    return key[:_BOUND_CHARACTERS] + LAST_CHARACTER

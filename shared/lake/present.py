@@ -6,6 +6,7 @@ from shared.lake.fold import Fold
 from shared.lake.late import link_changes
 from shared.lake.linked import change_rows, link_files
 from shared.lake.pending import pending_files
+from shared.lake.row_sizes import row_bytes
 from shared.lake.schema import (
     DELETED,
     INGESTED_AT,
@@ -24,6 +25,7 @@ from shared.lake.tables import open_snapshot
 _KEY, _DELETED, _TIME = quoted(KEY), quoted(DELETED), quoted(PROCESSING_TIME)
 _ROW_COLUMNS = (KEY, DELETED, RUN, LINE, INGESTED_AT, ORDER)
 _NO_KEYS = f"SELECT NULL::VARCHAR AS {_KEY} WHERE false"
+_NO_SIZES = f"SELECT NULL::VARCHAR AS {_KEY}, 0::BIGINT AS size WHERE false"
 _NO_ROWS = f"SELECT NULL::VARCHAR AS {_KEY}, NULL AS {_TIME} WHERE false"
 
 
@@ -71,6 +73,7 @@ class PresentProfiles:
         pending = pending_files(lake, changes, watermark) if changes else []
         merged_to = (states.transaction(APP_ORDER) if states else None) or 0
         self._pending = link_changes(lake, work, changes, pending, merged_to) if changes else []
+        self.files = [*(self._states.files if self._states else []), *self._pending]
 
     @property
     def keys(self) -> str:
@@ -79,6 +82,15 @@ class PresentProfiles:
         if self._pending:
             found.append(f"SELECT {_KEY} FROM {change_rows(self._pending, self._columns)}")
         return " UNION ALL ".join(found) or _NO_KEYS
+
+    @property
+    def sizes(self) -> str:
+        """A query for `_key` and the `size` of all that a row is made of."""
+        found = [] if self._states is None else [self._states.sizes]
+        if self._pending:
+            size = row_bytes(self._columns)
+            found.append(f"SELECT {_KEY}, {size} AS size FROM {change_rows(self._pending, self._columns)}")
+        return " UNION ALL ".join(found) or _NO_SIZES
 
     def rows(self, bounds: Bounds | None = None) -> str:
         """A query for the rows in `bounds`; `present_relation` says which columns it gives."""
@@ -115,13 +127,19 @@ class PresentInteractions:
         self._fields = changes.fields if changes else []
         needed = [column for column in changes_schema(entity_type) if column.name in _ROW_COLUMNS]
         files = [file for file in changes.files if file.may_hold(*bounds)] if changes else []
-        local = link_files(lake, work, changes.table, files) if changes else []
-        self._rows = temporary(work.connection, "VIEW", f"SELECT * FROM {change_rows(local, [*needed, *self._fields])}")
+        self.files = link_files(lake, work, changes.table, files) if changes else []
+        self._columns = [*needed, *self._fields]
+        self._rows = temporary(work.connection, "VIEW", f"SELECT * FROM {change_rows(self.files, self._columns)}")
 
     @property
     def keys(self) -> str:
         """A query for all keys, some of them more than once or of deleted rows."""
         return f"SELECT {_KEY} FROM {self._rows}"
+
+    @property
+    def sizes(self) -> str:
+        """A query for `_key` and the `size` of all rows that it has."""
+        return f"SELECT {_KEY}, {row_bytes(self._columns)} AS size FROM {self._rows}"
 
     def rows(self, bounds: Bounds | None = None) -> str:
         """A query for the rows in `bounds`; `present_relation` says which columns it gives."""

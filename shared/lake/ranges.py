@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shared.lake.row_sizes import slices
 from shared.lake.schema import KEY
 from shared.lake.sql import ALL_KEYS, Bounds, between, first_row, literal, quoted
 from shared.settings import Settings
@@ -24,6 +25,7 @@ def ranges(
     keys: str,
     files: Sequence[Path],
     bounds: Bounds = ALL_KEYS,
+    sizes: str | None = None,
 ) -> list[Bounds]:
     """Divides `bounds` into ranges whose rows fit into memory.
 
@@ -33,14 +35,18 @@ def ranges(
         keys: a query for the keys of all rows, a key once for each row.
         files: where the rows are.
         bounds: the keys that count.
+        sizes: where rows may be large, a query for the `size` of all that belongs to a `_key`.
     """
+    limit = settings.engine_memory_mb * 1024**2 // _SHARE
+    if sizes is not None:
+        return [part.bounds for part in slices(connection, sizes, bounds, limit)]
     inside = f"SELECT {_KEY} FROM ({keys}) WHERE {between(*bounds)}"
     found = first_row(connection, f"SELECT count(*) FILTER (WHERE {between(*bounds)}), count(*) FROM ({keys})")
     rows, all_rows = found or (0, 0)
     if rows == 0:
         return []
     size = _bytes_in_memory(connection, files) * rows // all_rows
-    count = -(-size * _SHARE // (settings.engine_memory_mb * 1024**2))
+    count = -(-size // limit)
     if count <= 1:
         return [bounds]
     sample = connection.execute(

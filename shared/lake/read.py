@@ -10,22 +10,17 @@ from typing import Any
 from shared.clock import iso
 from shared.domain.entity_types import EntityType
 from shared.domain.kpis import Kpi
-from shared.lake.engine import Workspace, workspace
-from shared.lake.kpi_values import last_values
+from shared.lake.engine import workspace
+from shared.lake.filters import Condition
+from shared.lake.kpi_values import LastValues
+from shared.lake.pages import Source, read_page
 from shared.lake.present import present
-from shared.lake.schema import CALCULATION_TIME, DELETED, KEY, REFRESH, TIMESTAMP, VALUE
-from shared.lake.sql import between, first_row, quoted, quoted_list
+from shared.lake.schema import CALCULATION_TIME, DELETED, KEY, REFRESH, TIMESTAMP, VALUE, field_columns
+from shared.lake.sql import Bounds, first_row, key_below, quoted, quoted_list
 from shared.lake.store import Lake, kpi_path
 from shared.lake.tables import open_snapshot
 
 _KEY = quoted(KEY)
-# A page looks at so many keys at first, and at ever more while the condition holds for too few of them: what is pending
-# has to be merged before it can be compared, and that is to be paid for a page, not for the table.
-_KEYS_PER_ROW = 4
-_KEYS_AT_LEAST = 1_000
-_GROWTH = 8
-
-type Condition = tuple[str, Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,44 +45,25 @@ def instances(
         lake: the container.
         hub: name of the hub.
         entity_type: the type.
-        where: SQL condition over the fields and what it binds, as `filters.condition` makes it.
-        top: rows of a page.
+        where: which of them, as `filters.condition` makes it.
+        top: rows of a page; it has fewer where they are large, and even none where the filter had to look at many.
         after_key: `next_key` of the page before.
 
     Raises:
         FatalError: a table is damaged. UnavailableError: storage does not answer.
     """
-    condition, values = where or ("true", ())
-    columns = _columns(entity_type)
-    rows: list[tuple[Any, ...]] = []
-    low, keys = after_key, _KEYS_PER_ROW * top + _KEYS_AT_LEAST
     with workspace(lake.settings) as work:
-        tables = present(lake, work, hub, entity_type, (low, None))
-        while len(rows) <= top:
-            high = _key_after(work, tables.keys, low, keys)
-            relation = tables.rows((low, high))
-            rows += work.connection.execute(
-                f"SELECT {columns} FROM ({relation}) WHERE {condition} ORDER BY {_KEY} LIMIT {top + 1 - len(rows)}",
-                list(values),
-            ).fetchall()
-            if high is None:
-                break
-            low, keys = high, keys * _GROWTH
-    page = [_as_json(entity_type, row) for row in rows[:top]]
-    return Page(page, rows[top - 1][0] if len(rows) > top else None)
-
-
-def _key_after(work: Workspace, keys: str, low: str | None, number: int) -> str | None:
-    """The `number`-th key above `low`; None where there are not so many."""
-    sql = f"SELECT DISTINCT {_KEY} FROM ({keys}) WHERE {between(low, None)} ORDER BY {_KEY} LIMIT 1 OFFSET {number - 1}"
-    found = first_row(work.connection, sql)
-    return None if found is None else str(found[0])
+        tables = present(lake, work, hub, entity_type, (after_key, None))
+        columns = field_columns(entity_type.fields)
+        source = Source(tables.keys, tables.sizes, tables.files, tables.rows, columns)
+        found = read_page(work, source, where, top, after_key)
+    return Page([_as_json(entity_type, row) for row in found.rows], found.next_key)
 
 
 def instance(lake: Lake, hub: str, entity_type: EntityType, key: str) -> dict[str, Any] | None:
     """The present instance of a key as JSON values; None where there is none."""
     with workspace(lake.settings) as work:
-        relation = present(lake, work, hub, entity_type, (key[:-1] if key else None, key)).rows()
+        relation = present(lake, work, hub, entity_type, (key_below(key), key)).rows()
         columns = _columns(entity_type)
         row = first_row(work.connection, f"SELECT {columns} FROM ({relation}) WHERE {_KEY} = ?", [key])
         return None if row is None else _as_json(entity_type, row)
@@ -113,17 +89,17 @@ def kpi_values(lake: Lake, hub: str, kpi: Kpi, top: int = 30, after_key: str | N
         return Page([], None)
     groups = [column for name in kpi.group_by if (column := snapshot.columns.get(name.casefold())) is not None]
     shown = [*groups, *(snapshot.columns[name.casefold()] for name in (TIMESTAMP, VALUE, CALCULATION_TIME))]
-    columns = [*(snapshot.columns[name.casefold()] for name in (KEY, DELETED, REFRESH)), *shown]
-    names = [column.name for column in shown]
+    stamps = [snapshot.columns[name.casefold()] for name in (KEY, DELETED, REFRESH)]
     with workspace(lake.settings) as work:
-        rows = work.connection.execute(
-            f"""
-            SELECT {_KEY}, {quoted_list(names)} FROM ({last_values(lake, work, snapshot, columns)})
-            WHERE NOT {quoted(DELETED)} AND {between(after_key, None)} ORDER BY {_KEY} LIMIT {top + 1}
-            """
-        ).fetchall()
-    page = [dict(zip(names, map(json_value, row[1:]), strict=True)) for row in rows[:top]]
-    return Page(page, rows[top - 1][0] if len(rows) > top else None)
+        values = LastValues(lake, work, snapshot, [*stamps, *shown])
+
+        def rows(bounds: Bounds) -> str:
+            return f"SELECT * FROM ({values.last(bounds)}) WHERE NOT {quoted(DELETED)}"
+
+        found = read_page(work, Source(values.keys, values.sizes, values.files, rows, shown), None, top, after_key)
+    names = [column.name for column in shown]
+    page = [dict(zip(names, map(json_value, row[1:]), strict=True)) for row in found.rows]
+    return Page(page, found.next_key)
 
 
 def _columns(entity_type: EntityType) -> str:

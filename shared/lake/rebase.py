@@ -14,6 +14,7 @@ from shared.lake.faults import translated
 from shared.lake.parts import UploadedPart
 from shared.lake.ranges import ranges
 from shared.lake.retry import until_won
+from shared.lake.row_sizes import may_be_wide
 from shared.lake.schema import DELETED, KEY, KIND
 from shared.lake.sorted_files import SortedFileWriter
 from shared.lake.sql import quoted
@@ -72,7 +73,8 @@ def _write_anew(lake: Lake, snapshot: Snapshot) -> list[UploadedPart]:
         SortedFileWriter(lake, work, snapshot, columns, STATES_LAYOUT, BASE) as writer,
     ):
         rows = StateRows(lake, work, snapshot, snapshot.fields)
-        for bounds in ranges(work.connection, lake.settings, rows.keys, rows.files):
+        sizes = rows.sizes if may_be_wide(rows.files) else None
+        for bounds in ranges(work.connection, lake.settings, rows.keys, rows.files, sizes=sizes):
             writer.write(f"SELECT * FROM ({rows.last(bounds)}) WHERE NOT {_DELETED} ORDER BY {_KEY}")
         return writer.close()
 

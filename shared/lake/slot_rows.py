@@ -1,6 +1,6 @@
 """The rows of an export slot, for the engine to write: the same rows in the same order whenever they are asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,15 +11,19 @@ from shared.domain.entity_types import EntityType
 from shared.domain.errors import FatalError
 from shared.lake.engine import Workspace, workspace
 from shared.lake.linked import link_files
+from shared.lake.ranges import ranges
+from shared.lake.row_sizes import may_be_wide, row_bytes
 from shared.lake.schema import DELETED, KEY, PROCESSING_TIME, REFRESH
-from shared.lake.sql import chosen, quoted, rows_of
+from shared.lake.sql import ALL_KEYS, Bounds, between, chosen, quoted, rows_of
 from shared.lake.state_rows import APP_EXPIRE, APP_REFRESH, SLOT, StateRows, layers
 from shared.lake.store import Lake, states_path
 from shared.lake.tables import DataFile, Snapshot, open_snapshot
+from shared.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
 
+_STAMPS = (KEY, DELETED, PROCESSING_TIME, REFRESH)
 _KEY, _DELETED, _REFRESH, _TIME = quoted(KEY), quoted(DELETED), quoted(REFRESH), quoted(PROCESSING_TIME)
 
 
@@ -30,13 +34,20 @@ class Slot:
     Attributes:
         connection: for one thread; `COPY (SELECT ... FROM (sql)) TO 'folder/data.csv'` keeps the order of the rows.
         folder: the only folder that the connection may write to.
-        sql: a query for `_key`, the fields as the type spells them, and `System_ProcessingTime`, ordered by `_key`.
-            Each key stands there once; deleted ones do not.
+        within: makes a query for `_key`, the fields as the type spells them, and `System_ProcessingTime`, ordered by
+            `_key`, of the keys in bounds. Each key stands there once; deleted ones do not.
+        ranges: of all keys, one after the other; what is read range by range has room in memory.
     """
 
     connection: "duckdb.DuckDBPyConnection"
     folder: Path
-    sql: str
+    within: Callable[[Bounds], str]
+    ranges: Sequence[Bounds]
+
+    @property
+    def sql(self) -> str:
+        """A query for all rows at once."""
+        return self.within(ALL_KEYS)
 
 
 @contextmanager
@@ -72,7 +83,28 @@ def slot_rows(
         else:
             rows = _changed_rows(lake, work, snapshot, from_version, to_version)
         columns = f"{chosen(profile_type.fields, snapshot.fields)}, {_TIME}"
-        yield Slot(work.connection, work.folder, f"SELECT {_KEY}, {columns} FROM ({rows})")
+        yield Slot(
+            work.connection,
+            work.folder,
+            lambda bounds: f"SELECT {_KEY}, {columns} FROM ({rows.within(bounds)})",
+            export_ranges(work.connection, lake.settings, rows.files, rows.sizes),
+        )
+
+
+def export_ranges(
+    connection: "duckdb.DuckDBPyConnection", settings: Settings, files: Sequence[Path], sizes: str
+) -> list[Bounds]:
+    """Ranges of keys to be exported one after the other: one of all, where no row is large.
+
+    Args:
+        connection: of the workspace.
+        settings: say how much memory there is.
+        files: where the rows are.
+        sizes: a query for `_key` and `size` of them.
+    """
+    if not may_be_wide(files):
+        return [ALL_KEYS]
+    return ranges(connection, settings, sizes, files, sizes=sizes) or [ALL_KEYS]
 
 
 def changed_rows(
@@ -117,16 +149,33 @@ def _files_of(snapshot: Snapshot, from_version: int, to_version: int) -> list[Da
     ]
 
 
-def _changed_rows(lake: Lake, work: Workspace, snapshot: Snapshot, from_version: int, to_version: int) -> str:
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows in files; `within` makes a query for those of some keys, in order, `sizes` is one for `_key` and `size`."""
+
+    files: Sequence[Path]
+    sizes: str
+    within: Callable[[Bounds], str]
+
+
+def _changed_rows(lake: Lake, work: Workspace, snapshot: Snapshot, from_version: int, to_version: int) -> _Rows:
     files = _files_of(snapshot, from_version, to_version)
-    rows = f"SELECT * FROM {_linked_rows(lake, work, snapshot, files)}"
-    if len({file.refreshes for file in files}) > 1:
-        rows += f" QUALIFY row_number() OVER (PARTITION BY {_KEY} ORDER BY {_REFRESH} DESC) = 1"
-        return f"SELECT * FROM ({rows}) WHERE NOT {_DELETED} ORDER BY {_KEY}"
-    return _in_order(f"{rows} WHERE NOT {_DELETED}", files)
+    columns = [*(snapshot.columns[name.casefold()] for name in _STAMPS), *snapshot.fields]
+    local = link_files(lake, work, snapshot.table, files)
+    linked = rows_of(local, columns)
+    has_several = len({file.refreshes for file in files}) > 1
+
+    def within(bounds: Bounds) -> str:
+        rows = f"SELECT * FROM {linked} WHERE {between(*bounds)}"
+        if has_several:
+            rows += f" QUALIFY row_number() OVER (PARTITION BY {_KEY} ORDER BY {_REFRESH} DESC) = 1"
+            return f"SELECT * FROM ({rows}) WHERE NOT {_DELETED} ORDER BY {_KEY}"
+        return _in_order(f"{rows} AND NOT {_DELETED}", files)
+
+    return _Rows(local, f"SELECT {_KEY}, {row_bytes(columns)} AS size FROM {linked}", within)
 
 
-def _every_row(lake: Lake, work: Workspace, snapshot: Snapshot, to_version: int) -> str:
+def _every_row(lake: Lake, work: Workspace, snapshot: Snapshot, to_version: int) -> _Rows:
     if (snapshot.transaction(APP_REFRESH) or 0) != to_version:
         raise FatalError(
             "SlotMismatch",
@@ -134,17 +183,16 @@ def _every_row(lake: Lake, work: Workspace, snapshot: Snapshot, to_version: int)
             snapshot.table,
         )
     found = layers(snapshot)
-    last = StateRows(lake, work, snapshot, snapshot.fields).last()
-    rows = f"SELECT * FROM ({last}) WHERE NOT {_DELETED}"
-    return f"{rows} ORDER BY {_KEY}" if found.above else _in_order(rows, found.bottom)
+    states = StateRows(lake, work, snapshot, snapshot.fields)
+
+    def within(bounds: Bounds) -> str:
+        rows = f"SELECT * FROM ({states.last(bounds)}) WHERE NOT {_DELETED}"
+        return f"{rows} ORDER BY {_KEY}" if found.above else _in_order(rows, found.bottom)
+
+    return _Rows(states.files, states.sizes, within)
 
 
 def _in_order(rows: str, files: Sequence[DataFile]) -> str:
     """Rows of files that are each sorted by key; they are sorted again only if the files' bounds overlap."""
     is_sorted = all(left.high and right.low and left.high < right.low for left, right in pairwise(files))
     return rows if is_sorted else f"{rows} ORDER BY {_KEY}"
-
-
-def _linked_rows(lake: Lake, work: Workspace, snapshot: Snapshot, files: Sequence[DataFile]) -> str:
-    stamps = [snapshot.columns[name.casefold()] for name in (KEY, DELETED, PROCESSING_TIME, REFRESH)]
-    return rows_of(link_files(lake, work, snapshot.table, files), [*stamps, *snapshot.fields])

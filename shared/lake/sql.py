@@ -18,6 +18,9 @@ type Bounds = tuple[str | None, str | None]
 ALL_KEYS: Bounds = (None, None)
 
 
+LAST_CHARACTER = "\U0010ffff"
+
+
 def quoted(name: str) -> str:
     """A name as an identifier."""
     return '"' + name.replace('"', '""') + '"'
@@ -84,6 +87,17 @@ def between(low: str | None, high: str | None, source: str = "") -> str:
     key = f"{source}.{quoted('_key')}" if source else quoted("_key")
     above = f"{key} > ({literal(low)})" if low is not None else "true"
     return f"{above} AND {key} <= ({literal(high)})" if high is not None else above
+
+
+def key_below(key: str) -> str | None:
+    """A key below `key`, so near that hardly another can be between them; None below the empty one."""
+    if not key:
+        return None
+    before = ord(key[-1]) - 1
+    if before < 0:
+        return key[:-1]
+    # Surrogates are no characters.
+    return f"{key[:-1]}{chr(before if not 0xD800 <= before <= 0xDFFF else 0xD7FF)}{LAST_CHARACTER}"
 
 
 def temporary(connection: "duckdb.DuckDBPyConnection", what: str, query: str) -> str:

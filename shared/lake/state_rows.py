@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from shared.lake.engine import Workspace
 from shared.lake.linked import link_files
 from shared.lake.parts import Layout
+from shared.lake.row_sizes import row_bytes
 from shared.lake.schema import DELETED, KEY, PROCESSING_TIME, REFRESH
 from shared.lake.sql import ALL_KEYS, Bounds, between, quoted, quoted_list, rows_of, temporary
 from shared.lake.store import Lake
@@ -73,6 +74,7 @@ class StateRows:
         bottom = link_files(lake, work, snapshot.table, found.bottom)
         above = link_files(lake, work, snapshot.table, found.above)
         self.files = [*bottom, *above]
+        self._size = row_bytes(columns)
         self._bottom = temporary(work.connection, "VIEW", f"SELECT {names} FROM {rows_of(bottom, columns)}")
         self._above: str | None = None
         if above:
@@ -83,6 +85,12 @@ class StateRows:
         """A query for the keys, some of them more than once."""
         above = "" if self._above is None else f" UNION ALL SELECT {_KEY} FROM {self._above}"
         return f"SELECT {_KEY} FROM {self._bottom}{above}"
+
+    @property
+    def sizes(self) -> str:
+        """A query for the `size` of each row by its `_key`."""
+        above = "" if self._above is None else f" UNION ALL SELECT {_KEY}, {self._size} AS size FROM {self._above}"
+        return f"SELECT {_KEY}, {self._size} AS size FROM {self._bottom}{above}"
 
     def last(self, bounds: Bounds = ALL_KEYS, keys: str = "") -> str:
         """A query for the last row of each key; deleted ones are among them, marked.

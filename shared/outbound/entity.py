@@ -19,7 +19,7 @@ from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.kpis import Kpi
 from shared.kpis.value_sql import meaning
 from shared.lake.schema import KEY
-from shared.lake.sql import literal, quoted
+from shared.lake.sql import Bounds, literal, quoted
 from shared.ledger.slots import Plan, Series
 from shared.outbound.columns import Column, kpi_columns, profile_columns
 
@@ -147,7 +147,11 @@ class Values:
         )
         ours = literal(meaning(self.stored.document))
         with found as slot:
-            yield replace(slot, sql=f"SELECT * FROM ({slot.sql}) WHERE starts_with({quoted(KEY)}, {ours})")
+
+            def within(bounds: Bounds) -> str:
+                return f"SELECT * FROM ({slot.within(bounds)}) WHERE starts_with({quoted(KEY)}, {ours})"
+
+            yield replace(slot, within=within)
 
     def _table(self, lake: "Lake") -> "KpiValues":
         from shared.lake.kpi_values import KpiValues

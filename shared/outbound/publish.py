@@ -106,8 +106,9 @@ def _write(export: Export, plan: Plan, path: str) -> None:
         "toversion": str(plan.to_version),
     }
     with export.entity.rows(export.services.lake, plan) as slot:
-        query = csv_query(_columns(export, plan), slot.sql)
-        stream = CsvStream(Workspace(slot.connection, slot.folder), query)
+        columns = _columns(export, plan)
+        queries = [csv_query(columns, slot.within(bounds)) for bounds in slot.ranges]
+        stream = CsvStream(Workspace(slot.connection, slot.folder), *queries)
 
         def pieces(made: Iterator[bytes]) -> Iterator[bytes]:
             yield from made

@@ -19,11 +19,13 @@ from shared.storage.clients import BLOCK_BYTES
 
 _READ_BYTES = 1024**2
 # COMMENT '': else every cell with a `#` is quoted. USE_TMP_FILE false: the name is written to, none is renamed to it.
-_OPTIONS = "FORMAT csv, HEADER, DELIMITER ',', NULLSTR '', COMMENT '', USE_TMP_FILE false"
+_OPTIONS = "FORMAT csv, DELIMITER ',', NULLSTR '', COMMENT '', USE_TMP_FILE false"
 
 
 class CsvStream:
-    """The CSV of one query; its facts are known once `pieces` has come to its end.
+    """The CSV of one query, or of several with the same columns, one after the other.
+
+    Its facts are known once `pieces` has come to its end.
 
     Attributes:
         rows: rows written, without the header.
@@ -31,10 +33,11 @@ class CsvStream:
         sha256: hexadecimal digest of all bytes.
     """
 
-    def __init__(self, work: Workspace, query: str) -> None:
+    def __init__(self, work: Workspace, *queries: str) -> None:
         self._work = work
-        self._query = query
+        self._queries = queries
         self._failure: BaseException | None = None
+        self._is_stopped = False
         self.rows = 0
         self.size = 0
         self.sha256 = ""
@@ -80,6 +83,7 @@ class CsvStream:
             yield reader
         finally:
             if thread.is_alive():
+                self._is_stopped = True
                 self._work.connection.interrupt()
                 with suppress(OSError):
                     while os.read(reader, _READ_BYTES):
@@ -90,9 +94,12 @@ class CsvStream:
 
     def _copy(self, path: Path, writer: int) -> None:
         try:
-            statement = f"COPY ({self._query}) TO {literal(str(path))} ({_OPTIONS})"
-            copied = self._work.connection.execute(statement).fetchone()
-            self.rows = int(copied[0]) if copied else 0
+            for index, query in enumerate(self._queries):
+                if self._is_stopped:
+                    break
+                statement = f"COPY ({query}) TO {literal(str(path))} ({_OPTIONS}, HEADER {str(index == 0).lower()})"
+                copied = self._work.connection.execute(statement).fetchone()
+                self.rows += int(copied[0]) if copied else 0
         except BaseException as error:
             self._failure = error
         finally:

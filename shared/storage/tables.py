@@ -1,8 +1,5 @@
 """Table Storage: rows as plain dicts, conditional writes, pages, and transactions within a partition."""
 
-import base64
-import binascii
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +11,8 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.data.tables import EdmType, EntityProperty, TableClient, TableEntity, UpdateMode
 
-from shared.domain.errors import (
-    FatalError,
-    Fault,
-    InvalidRequestError,
-    NotFoundError,
-    PreconditionError,
-)
+from shared.domain.errors import FatalError, NotFoundError, PreconditionError
+from shared.domain.skip_token import read_key, refused_token, write_token
 from shared.storage.accounts import StorageAccount
 from shared.storage.clients import table_client
 from shared.storage.transactions import MOST_OPERATIONS, Transaction, Transactions
@@ -34,6 +26,7 @@ type Row = dict[str, Any]
 ETAG = "etag"
 # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 _NOT_IN_KEYS = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
+_MAX_KEY_CHARACTERS = 512  # 1 KiB of UTF-16, by the same page
 _PAGE_ROWS = 1000
 
 
@@ -168,11 +161,11 @@ class Table:
         values: dict[str, FilterValue] = dict(parameters or {})
         if continuation:
             where = f"( {where} ) and RowKey gt @after_key"
-            values["after_key"] = _read_token(continuation)
+            values["after_key"] = _key_of(continuation)
         found: list[Row] = []
         for row in self._rows(where, values, select, min(size + 1, _PAGE_ROWS)):
             if len(found) == size:
-                return found, _token(found[-1]["RowKey"])
+                return found, write_token(found[-1]["RowKey"])
             found.append(row)
         return found, None
 
@@ -298,17 +291,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _token(key: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
-
-
-def _read_token(text: str) -> str:
-    try:
-        padded = text + "=" * (-len(text) % 4)
-        key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError):
-        key = None
-    if not isinstance(key, str) or _NOT_IN_KEYS.search(key):
-        message = "the skip token is not one that this API gave out; start again without it"
-        raise InvalidRequestError([Fault("InvalidSkipToken", "$skiptoken", message)])
+def _key_of(token: str) -> str:
+    key = read_key(token)
+    if len(key) > _MAX_KEY_CHARACTERS or _NOT_IN_KEYS.search(key):
+        raise refused_token()
     return key

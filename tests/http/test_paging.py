@@ -1,5 +1,6 @@
 """Lists come in pages that link to the next one, until the last."""
 
+import base64
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -66,3 +67,67 @@ def test_hubs_are_paged_too(client: Client) -> None:
         url = page.get("nextLink", "")
     assert len(found) == len(set(found))
     assert {"paged0", "paged1", "paged2"} <= set(found)
+
+
+LISTS = (
+    "/hubs",
+    "{hub}/profiles",
+    "{hub}/interactions",
+    "{hub}/kpi",
+    "{hub}/connectors",
+    "{hub}/connectors/Files/mappings",
+    "{hub}/runs",
+    "{hub}/data/Contact",
+    "{hub}/data/KPIs/Visits",
+)
+TOKENS = {
+    "12,000 open lists": "[" * 12_000,
+    "9,000 open objects": '{"a":' * 9_000,
+    "half a surrogate pair": '"\\ud800"',
+    "half a pair in an object": '{"hubName": "\\udc00", "typeName": "\\udc00"}',
+    "NaN": "NaN",
+    "NaN in an object": '{"created": NaN}',
+    "a list": '["a"]',
+    "a list in an object": '{"created": ["a"]}',
+    "null": "null",
+    "a number of 5,000 digits": "9" * 5_000,
+    "a key of 20,000 letters": '"' + "k" * 20_000 + '"',
+    "a key of controls": '"\\u0000\\u001f\'"',
+    "a key": '"k"',
+    "values of other kinds": '{"created": true, "hubName": 1.5, "typeName": null, "other": "x"}',
+    "nothing": '""',
+}
+
+
+@pytest.fixture(scope="module")
+def listed(client: Client, storage_secret_url: str) -> str:
+    hub = "/hubs/listed"
+    for path, body in {
+        "": {},
+        "/profiles/Contact": bodies.profile_type(),
+        "/interactions/Visit": bodies.interaction_type(),
+        "/kpi/Visits": bodies.kpi(entityTypeName="Visit"),
+        "/connectors/Files": bodies.blob_connector(storage_secret_url),
+    }.items():
+        assert client.put(f"{hub}{path}", body).status_code in {200, 201}
+    return hub
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_made_up_token_is_a_place_in_the_list_or_is_refused_in_words(client: Client, listed: str, path: str) -> None:
+    refused = set()
+    for name, text in TOKENS.items():
+        token = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        answer = client.get(path.format(hub=listed), params={"$skiptoken": token})
+        assert answer.status_code in {200, 400}, (name, answer.text[:300])
+        if answer.status_code == 400:
+            refused.add(name)
+            assert [fault["code"] for fault in answer.json()["error"]["details"]] == ["InvalidSkipToken"], name
+            assert len(answer.text) < 1_000
+    assert refused >= set(TOKENS) - {
+        "a key of 20,000 letters",
+        "a key of controls",
+        "a key",
+        "values of other kinds",
+        "nothing",
+    }

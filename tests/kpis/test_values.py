@@ -1,9 +1,11 @@
 """The SQL of KPI values against plain Python, over invented rows."""
 
 import math
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import duckdb
@@ -154,10 +156,50 @@ def test_exact_where_doubles_would_lose(engine: duckdb.DuckDBPyConnection) -> No
     assert calculated(engine, kpi_of("Sum", "Amount", "Lifetime")) == {(None, ()): 0.3}
 
 
-def test_a_sum_beyond_all_doubles_is_no_value(engine: duckdb.DuckDBPyConnection) -> None:
+HUGE = 1.7e308
+
+
+@pytest.mark.parametrize(
+    ("weights", "total", "average"),
+    [
+        ([HUGE, HUGE], None, HUGE),
+        ([HUGE, HUGE, -HUGE], HUGE, HUGE / 3),
+        ([-HUGE, -HUGE, HUGE], -HUGE, -HUGE / 3),
+        ([HUGE, HUGE, -HUGE, -HUGE], 0.0, 0.0),
+        ([HUGE, HUGE, -HUGE, -HUGE, 1.5], 1.5, 0.3),
+        ([-HUGE] * 500 + [HUGE] * 500 + [2.0], 2.0, 2 / 1001),
+        ([HUGE] * 1000, None, HUGE),
+    ],
+)
+def test_doubles_that_leave_the_range_of_doubles_midway(
+    engine: duckdb.DuckDBPyConnection, weights: list[float], total: float | None, average: float
+) -> None:
     row = dict.fromkeys(("Country", "Shop", "Points", "Amount", "Ordered", "Billed"))
-    load(engine, [{**row, "Weight": 1.7e308}] * 2)
-    assert calculated(engine, kpi_of("Sum", "Weight", "Lifetime")) == {}
+    load(engine, [{**row, "Weight": weight} for weight in weights])
+    found = calculated(engine, kpi_of("Sum", "Weight", "Lifetime"))
+    assert found == ({} if total is None else {(None, ()): pytest.approx(total, rel=1e-12)})
+    found = calculated(engine, kpi_of("Avg", "Weight", "Lifetime"))
+    assert found == {(None, ()): pytest.approx(average, rel=1e-12)}
+
+
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    weights=st.lists(
+        st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([HUGE, -HUGE, 9e307, -9e307]), min_size=1
+    )
+)
+def test_sums_of_any_doubles_are_near_the_exact_ones(engine: duckdb.DuckDBPyConnection, weights: list[float]) -> None:
+    row = dict.fromkeys(("Country", "Shop", "Points", "Amount", "Ordered", "Billed"))
+    load(engine, [{**row, "Weight": weight} for weight in weights])
+    exact = sum(map(Fraction, weights), Fraction(0))
+    error = sum(abs(Fraction(weight)) for weight in weights) / 2**50 + Fraction(5e-324)
+    sums = list(calculated(engine, kpi_of("Sum", "Weight", "Lifetime")).values())
+    if abs(exact) + error < Fraction(sys.float_info.max):
+        assert abs(Fraction(sums[0]) - exact) <= error
+    elif abs(exact) - error > Fraction(sys.float_info.max):
+        assert sums == []
+    (average,) = calculated(engine, kpi_of("Avg", "Weight", "Lifetime")).values()
+    assert abs(Fraction(average) - exact / len(weights)) <= error / len(weights) + Fraction(5e-324)
 
 
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.domain.errors import FatalError
+from shared.lake.filters import condition
 from shared.lake.maintain import maintain
 from shared.lake.read import instance, instances
 from shared.lake.slot_rows import changed_rows, slot_rows
@@ -269,7 +270,7 @@ def test_pages_and_conditions_see_pending_and_merged_rows_alike(lake: Lake, tmp_
 
     found, after, pages = [], None, 0
     while True:
-        page = instances(lake, HUB, CUSTOMER, ('"Age" = ?', [99]), 1, after)
+        page = instances(lake, HUB, CUSTOMER, condition("Age eq 99", CUSTOMER), 1, after)
         found += [row["CustomerId"] for row in page.rows]
         pages += 1
         if page.next_key is None:

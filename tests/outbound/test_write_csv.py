@@ -192,3 +192,19 @@ def test_a_failure_of_the_engine_ends_the_bytes_with_an_error() -> None:
     with pytest.raises(FatalError, match="EngineFailed"):
         read_on()
     assert seen > 0
+
+
+def test_several_queries_are_one_file_with_one_header(work: Workspace) -> None:
+    queries = ["SELECT 1 AS one", "SELECT 1 AS one WHERE false", "SELECT range AS one FROM range(2, 4)"]
+    stream = CsvStream(work, *queries)
+    data = b"".join(stream.pieces())
+    assert data == b"one\n1\n2\n3\n"
+    assert (stream.rows, stream.sha256) == (3, hashlib.sha256(data).hexdigest())
+
+
+def test_whoever_stops_early_stops_the_queries_to_come(work: Workspace) -> None:
+    endless = "SELECT range FROM range(10_000_000_000)"
+    pieces = CsvStream(work, *[endless] * 100).pieces()
+    assert next(pieces).startswith(b"range\n0\n1\n")
+    pieces.close()
+    assert "csv" not in {thread.name for thread in threading.enumerate()}

@@ -1,0 +1,162 @@
+"""Rows with cells of megabytes are read page by page, filtered, refreshed, folded and exported in bounded memory."""
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from infra.local.azurite import Endpoints
+from shared.lake.engine import workspace
+from shared.lake.filters import condition
+from shared.lake.maintain import maintain
+from shared.lake.pages import LOOKED_AT_BYTES, PAGE_BYTES
+from shared.lake.parts import PartWriter
+from shared.lake.read import instance, instances
+from shared.lake.row_sizes import row_bytes, widest_row
+from shared.lake.slot_rows import slot_rows
+from shared.lake.states import refresh
+from shared.lake.store import Lake
+from shared.settings import Settings
+from tests.lake.given import HUB, ingest
+from tests.lake.large_rows import CUSTOMER, VISIT, Reading, bring, command, key, note
+
+NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
+CELL = 4 * 1024**2
+ROWS = 40
+MOST_MB = 600
+
+
+def in_a_process(reading: Reading) -> dict[str, Any]:
+    done = subprocess.run(command(reading), capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def filled(account: Any, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Profiles, half of them merged and half pending, and interactions."""
+    lake = Lake(account, settings, container="lake-of-large-rows")
+    folder = tmp_path_factory.mktemp("large")
+    bring(lake, folder, CUSTOMER, range(ROWS), CELL)
+    refresh(lake, HUB, CUSTOMER, NOW)
+    bring(lake, folder, CUSTOMER, range(0, ROWS, 2), CELL, Age=7)
+    bring(lake, folder, VISIT, range(ROWS), CELL)
+    return lake
+
+
+MAKES_TEXT = {
+    "Customer": "contains(tolower(concat(concat(Note, Note), concat(Note, Note))), 'no such thing')",
+    "Visit": " or ".join(f"contains(toupper(concat(Note, Name)), 'no such thing {n}')" for n in range(12)),
+}
+
+
+@pytest.mark.parametrize("type_name", ["Customer", "Visit"])
+@pytest.mark.parametrize("makes_text", [False, True])
+def test_four_pages_at_once_take_little_memory(
+    azurite: Endpoints, filled: Lake, type_name: str, makes_text: bool
+) -> None:
+    where = MAKES_TEXT[type_name] if makes_text else None
+    done = in_a_process(Reading(azurite.connection_string, filled._container, type_name, where, top=1000, pages=4))
+    assert len(done["pages"]) == 4
+    for rows, next_key in done["pages"]:
+        assert next_key is not None
+        assert (rows == 0) if makes_text else (1 < rows <= PAGE_BYTES // CELL)
+    assert done["peak_mb"] < MOST_MB
+
+
+@pytest.mark.parametrize("entity_type", [CUSTOMER, VISIT], ids=["profiles", "interactions"])
+def test_pages_that_end_early_hold_every_row_once(filled: Lake, entity_type: Any) -> None:
+    found, after = [], None
+    while True:
+        page = instances(filled, HUB, entity_type, condition("length(Note) gt 9", entity_type), 1000, after)
+        found += [(row["CustomerId"], row["Note"][:20], row["Age"]) for row in page.rows]
+        after = page.next_key
+        if after is None:
+            break
+    merged = [7 if entity_type is CUSTOMER and number % 2 == 0 else None for number in range(ROWS)]
+    assert found == [(key(number), note(number, 20), merged[number]) for number in range(ROWS)]
+
+
+def test_one_row_is_always_given_however_large(lake: Lake, tmp_path: Path) -> None:
+    large = "x" * 24 * 1024**2  # more than a page has
+    ingest(lake, CUSTOMER, [{"_key": "k", "CustomerId": "k", "Note": large}], tmp_path)
+    ingest(lake, CUSTOMER, [{"_key": "l", "CustomerId": "l", "Note": "small"}], tmp_path)
+    for _ in range(2):
+        for top in (1, 1000):
+            page = instances(lake, HUB, CUSTOMER, None, top)
+            assert ([row["Note"] == large for row in page.rows], page.next_key) == ([True], "k")
+        assert [row["Note"] for row in instances(lake, HUB, CUSTOMER, None, 1, "k").rows] == ["small"]
+        found = instance(lake, HUB, CUSTOMER, "k")
+        assert found is not None
+        assert found["Note"] == large
+        refresh(lake, HUB, CUSTOMER, NOW)
+
+
+def test_a_filter_that_finds_nothing_does_not_look_for_ever(filled: Lake) -> None:
+    where = condition(MAKES_TEXT["Customer"], CUSTOMER)
+    page = instances(filled, HUB, CUSTOMER, where, 30)
+    assert page.rows == []
+    assert page.next_key is not None
+    looked_at = next(number for number in range(ROWS) if key(number) == page.next_key) + 1
+    assert looked_at * CELL * where.cells <= 2 * LOOKED_AT_BYTES
+
+
+def test_slots_of_large_rows_come_out(account: Any, settings: Settings, tmp_path: Path) -> None:
+    small = settings.model_copy(update={"engine_memory_mb": 64})
+    lake = Lake(account, small, container="lake-of-large-slots")
+    size, rows = 1024**2, 80
+    bring(lake, tmp_path, CUSTOMER, range(rows), size)
+    first = refresh(lake, HUB, CUSTOMER, NOW)
+    # A small change of large rows meets all of them.
+    people = [{"_key": key(number), "CustomerId": key(number), "Age": number} for number in range(rows)]
+    ingest(lake, CUSTOMER, people, tmp_path)
+    second = refresh(lake, HUB, CUSTOMER, NOW)
+    bring(lake, tmp_path, CUSTOMER, range(0, rows, 3), size + 1)
+    third = refresh(lake, HUB, CUSTOMER, NOW)
+    maintain(lake, HUB, CUSTOMER, NOW, 21)
+    assert (first.rows, second.rows) == (rows, rows)
+    for after, is_first, expected in (
+        (0, True, {key(number): size + (number % 3 == 0) for number in range(rows)}),
+        (first.to_version, False, {key(number): size + (number % 3 == 0) for number in range(rows)}),
+        (second.to_version, False, {key(number): size + 1 for number in range(0, rows, 3)}),
+    ):
+        found = {}
+        with slot_rows(lake, HUB, CUSTOMER, after, third.to_version, third.table_version, is_first=is_first) as slot:
+            for bounds in slot.ranges:
+                query = f"SELECT _key, strlen(Note), Age FROM ({slot.within(bounds)})"
+                for name, length, age in slot.connection.execute(query).fetchall():
+                    assert name == key(age)
+                    found[name] = length
+            assert len(slot.ranges) > 1
+        assert list(found.items()) == sorted(expected.items())
+
+
+TABLES = {
+    "texts": {"a": pa.array(["x", None, "ü" * 10]), "n": pa.array([1, 2, 3])},
+    "lists of texts": {"a": pa.array([["xx", "y"], None, [], ["z" * 50, None]])},
+    "a slice": {"a": pa.array([["x" * 99], ["y"], ["z", "zz"]]).slice(1)},
+    "lists of numbers": {"a": pa.array([[1, 2, 3], [], None], pa.list_(pa.int64()))},
+    "no rows": {"a": pa.array([], pa.list_(pa.string())), "b": pa.array([], pa.string())},
+    "nothing but null": {"a": pa.array([None, None], pa.string())},
+}
+
+
+@pytest.mark.parametrize("columns", TABLES.values(), ids=TABLES)
+def test_a_file_says_how_large_its_widest_row_is(tmp_path: Path, columns: dict[str, Any]) -> None:
+    rows = len(next(iter(columns.values())))
+    table = pa.table({"_key": pa.array([f"k{n}" for n in range(rows)], pa.string()), **columns})
+    writer = PartWriter(table.schema, tmp_path)
+    writer.write(table)
+    parts = writer.close()
+    with workspace(Settings()) as work:
+        work.connection.register("rows_given", table)
+        sizes = work.connection.execute(f"SELECT {row_bytes(table.schema)} FROM rows_given").fetchall()
+    widest = max((size for (size,) in sizes), default=None)
+    for part in parts:
+        noted = widest_row([part.path])
+        assert noted is not None
+        assert widest is not None
+        assert widest <= noted <= widest + 100
