@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from shared.domain.errors import FatalError, Fault, InvalidRequestError
+from shared.domain.names import LOOPBACK, same_name
 from shared.settings import DEVELOPMENT_STORAGE, Settings
-
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 # Public and sovereign clouds, and accounts with DNS zone endpoints:
 # https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-endpoints
+_ACCOUNT = "[a-z0-9]{3,24}"
 _BLOB_HOST = re.compile(
-    r"(?P<account>[a-z0-9]{3,24})(?:\.blob\.core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"
+    rf"(?P<account>{_ACCOUNT})(?:\.blob\.core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"
     r"|\.z\d{1,2}\.blob\.storage\.azure\.net)"
 )
 
@@ -28,6 +28,7 @@ class StorageAccount:
     """An account and its endpoints; without a connection string it is reached by identity.
 
     Attributes:
+        name: of a connector's account, the one in its endpoint, whatever else its connection string says.
         client_id: of the user-assigned identity; None leaves the choice to the default chain.
         is_hurried: whether somebody waits for the answer; see `hurried`.
     """
@@ -43,6 +44,10 @@ class StorageAccount:
     def hurried(self) -> Self:
         """The same account for whoever waits for its answer: its blob service is given up after about 10 s."""
         return replace(self, is_hurried=True)
+
+    def is_same_as(self, other: Self) -> bool:
+        """Whether both are one account, however it is spelt and reached: names are unique in Azure."""
+        return same_name(self.name, other.name)
 
     @cached_property
     def key(self) -> SecretStr | None:
@@ -92,6 +97,8 @@ def read_blob_url(text: str, settings: Settings) -> BlobUrl:
         raise ValueError("its port is not a number") from None
     if settings.is_development and host in LOOPBACK and "@" not in parts.netloc:
         account, _, path = parts.path.strip("/").partition("/")
+        if not re.fullmatch(_ACCOUNT, account, re.IGNORECASE):
+            raise ValueError("a URL of the emulator must have the account first in its path")
         return BlobUrl(account, f"{parts.scheme}://{parts.netloc}/{account}", path, parts.query)
     found = _BLOB_HOST.fullmatch(host)
     if found is None or "@" in parts.netloc or port not in {None, 443}:
@@ -123,9 +130,8 @@ def hub_account(settings: Settings) -> StorageAccount:
             "set HUB_STORAGE, or HUB_STORAGE__blobServiceUri, HUB_STORAGE__queueServiceUri and "
             "HUB_STORAGE__tableServiceUri",
         )
-    name = (urlsplit(blob).hostname or "").split(".", maxsplit=1)[0]
     return StorageAccount(
-        name,
+        _account_at(blob),
         blob.rstrip("/"),
         queue.rstrip("/"),
         table.rstrip("/"),
@@ -163,7 +169,7 @@ def account_from_secret(text: str, settings: Settings) -> StorageAccount:
         target = "connectorProperties.connectionKeyVaultUrl"
         message = f"the secret is no usable storage connection: {error}"
         raise InvalidRequestError([Fault("InvalidConnection", target, message)]) from None
-    return StorageAccount(account.name, url.endpoint, connection_string=account.connection_string)
+    return StorageAccount(url.account, url.endpoint, connection_string=account.connection_string)
 
 
 def _from_connection_string(text: str) -> StorageAccount:
@@ -188,9 +194,14 @@ def _from_connection_string(text: str) -> StorageAccount:
     blob = endpoint("blob")
     if blob is None:
         raise ValueError("it names neither AccountName nor BlobEndpoint")
-    if not name:
-        name = (urlsplit(blob).hostname or "").split(".", maxsplit=1)[0]
-    return StorageAccount(name, blob, endpoint("queue"), endpoint("table"), SecretStr(text))
+    return StorageAccount(name or _account_at(blob), blob, endpoint("queue"), endpoint("table"), SecretStr(text))
+
+
+def _account_at(endpoint: str) -> str:
+    """The account that an endpoint is of; the emulator's has it in its path."""
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
+    return parts.path.strip("/").partition("/")[0] if host in LOOPBACK else host.partition(".")[0]
 
 
 def _parts(text: str) -> dict[str, str]:
