@@ -1,5 +1,6 @@
 """The tables' life beside their rows: upkeep, and their end when a definition is deleted."""
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -10,14 +11,20 @@ from shared.domain.errors import NotFoundError
 from shared.domain.kpis import Kpi
 from shared.telemetry import failing_alone
 
+logger = logging.getLogger(__name__)
+
 
 def maintain_all(services: Services) -> None:
-    """Compacts, checkpoints and vacuums every table; one that fails does not hold up the others."""
+    """Compacts, checkpoints and vacuums every table, and tidies the vault; what fails does not hold up the rest."""
     for hub in services.definitions.hub_names():
         with failing_alone("maintenance", hub=hub):
             for name, upkeep in _upkeep_of(services, hub):
                 with failing_alone("maintenance", hub=hub, table=name):
                     upkeep()
+    if services.settings.key_vault_url:
+        with failing_alone("maintenance", vault=services.settings.key_vault_url):
+            removed = services.definitions.remove_unnamed_secrets(services.clock.machine_now())
+            logger.info("secrets removed that no connector names: %d", removed)
 
 
 def put_type[T: EntityType](

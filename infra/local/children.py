@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from infra.local.redact import redact
+from shared.redact import without_secrets
 
 _TAIL_LINES = 60
 
@@ -90,7 +90,7 @@ class Child:
         if self.process.stdout is None:
             return
         for raw in self.process.stdout:
-            line = redact(raw.decode(errors="replace").rstrip())
+            line = without_secrets(raw.decode(errors="replace").rstrip())
             self._tail.append(line)
             if self._on_line is not None:
                 self._on_line(line)

@@ -23,13 +23,12 @@ from azure.storage.blob import BlobServiceClient
 
 from infra.local.azurite import ACCOUNT, Endpoints
 from infra.local.event_store import BlobVersion, EventStore
+from shared.domain.places import is_own_container
 
 logger = logging.getLogger(__name__)
 
 # As the deployed subscription filters: `infra/azure`.
 _SUFFIXES = (".csv", ".csv.gz")
-_OWN_CONTAINERS = frozenset({"lake", "runs"})
-_OWN_PREFIXES = ("azure-webjobs-", "$")
 _FUNCTION = "blob_created"
 _TOPIC = (
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local"
@@ -86,9 +85,7 @@ def read_commit(line: bytes, blob_port: int) -> Commit | None:
 
 def is_announced(container: str, path: str) -> bool:
     """Whether the subscription's filter lets a blob through."""
-    if container in _OWN_CONTAINERS or container.startswith(_OWN_PREFIXES):
-        return False
-    return path.lower().endswith(_SUFFIXES)
+    return not is_own_container(container, is_own_account=True) and path.lower().endswith(_SUFFIXES)
 
 
 class EventGrid:

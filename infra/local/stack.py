@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from infra.local.azurite import Azurite, Endpoints, StartError
-from infra.local.redact import redact
 from infra.local.settings import REPOSITORY
 from infra.local.state_dir import Stack, StateDir
+from shared.redact import without_secrets
 
 _STARTS_WITHIN_S = 90
 _STOPS_WITHIN_S = 40
@@ -143,4 +143,4 @@ def _last_words(state: StateDir) -> str:
         if path.is_file():
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-30:]
             text += f"--- {path}\n" + "\n".join(lines) + "\n"
-    return redact(text)
+    return without_secrets(text)

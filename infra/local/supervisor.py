@@ -20,9 +20,9 @@ from infra.local.azurite import Azurite, StartError
 from infra.local.children import Child
 from infra.local.event_grid import EventGrid
 from infra.local.key_vault import KeyVault, SecretStore
-from infra.local.redact import redact
 from infra.local.settings import REPOSITORY, Ports, app_settings, host_environment, listen, state_dir_path
 from infra.local.state_dir import Stack, StateDir, usable
+from shared.redact import without_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Supervisor:
             return 0
         except StartError as error:
             logger.error("%s", error)
-            print(f"error: {redact(str(error))}", file=sys.stderr, flush=True)
+            print(f"error: {without_secrets(str(error))}", file=sys.stderr, flush=True)
             return 1
         finally:
             self._state.stack_json.unlink(missing_ok=True)
@@ -214,4 +214,4 @@ def _log_to(path: Path) -> None:
 
 class _Redacting(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record)).replace("\n", "\\n")
+        return without_secrets(super().format(record)).replace("\n", "\\n")

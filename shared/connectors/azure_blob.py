@@ -1,6 +1,6 @@
 """AzureBlob connectors: is the secret there, does the account let us in, can its containers be listed?"""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from shared.connectors.check import Check
 from shared.domain.errors import HubError, RefusedError, TransientError
@@ -21,7 +21,11 @@ def open_account(secret_url: str, vaults: Vaults, settings: Settings) -> Storage
 
 
 def check(
-    secret_url: str, containers: Iterable[str], vaults: Vaults, settings: Settings
+    secret_url: str,
+    containers: Iterable[str],
+    vaults: Vaults,
+    settings: Settings,
+    check_use: Callable[[StorageAccount, str], None],
 ) -> tuple[list[Check], StorageAccount | None]:
     """Tries a connection.
 
@@ -30,6 +34,7 @@ def check(
         containers: those that the connector's mappings name.
         vaults: the vaults of the allow-list.
         settings: of the process.
+        check_use: raises HubError for a container of the account that is not for the connector.
 
     Returns:
         What was tried, and the account where the secret names one.
@@ -45,7 +50,7 @@ def check(
         return [*checks, Check("account", False, error.message)], None
     checks.append(_check_account(account.hurried()))
     if checks[-1].ok:
-        checks += _check_containers(account.hurried(), sorted(set(containers)))
+        checks += _check_containers(account.hurried(), sorted(set(containers)), check_use)
     return checks, account
 
 
@@ -67,11 +72,14 @@ def _check_account(account: StorageAccount) -> Check:
     return Check(name, True, f"the account {account.name!r} lets us in")
 
 
-def _check_containers(account: StorageAccount, containers: Iterable[str]) -> list[Check]:
+def _check_containers(
+    account: StorageAccount, containers: Iterable[str], check_use: Callable[[StorageAccount, str], None]
+) -> list[Check]:
     checks = []
     for container in containers:
         name = f"container {container}"
         try:
+            check_use(account, container)
             next(BlobContainer(account, container).list(), None)
         except HubError as error:
             checks.append(Check(name, False, error.message))

@@ -1,12 +1,14 @@
 """Keeping connectors: `Creating`, then the check of the connection, then `Ready` or `Failed`; `Deleting` at the end.
 
-A secret goes to the vault before the document that refers to it goes to the table, so a connector never lacks
-the secret it needs; a secret that no document refers to does no harm.
+A secret goes to the vault when all else is checked, and before the document that refers to it goes to the table, so a
+connector never lacks the secret it needs. What was stored in vain is removed, by the PUT itself or by upkeep.
 """
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pydantic import SecretStr
@@ -14,12 +16,25 @@ from pydantic import SecretStr
 from shared.clock import Clock
 from shared.connectors import azure_blob, outbound
 from shared.connectors.check import Check, failures
+from shared.definitions.containers import ACCOUNT, Containers, facts_of_claim
 from shared.definitions.entity_list import check_entity_list
 from shared.definitions.hubs import open_hub
-from shared.definitions.kinds import CONNECTOR, HUB, MAPPING
-from shared.definitions.mappings import ACCOUNT, BLOB_ENDPOINT
-from shared.definitions.secrets import Secrets, SplitProperties, faults_of_secrets, references, split, with_references
-from shared.definitions.store import HUBS, Change, Conditions, DefinitionStore, Stored
+from shared.definitions.kinds import CONNECTOR, CONNECTOR_AS_STORED, HUB, MAPPING
+from shared.definitions.secrets import (
+    PROPERTIES,
+    UNNAMED_FOR,
+    Secrets,
+    SplitProperties,
+    expected_references,
+    faults_of_secrets,
+    names_in_use,
+    new_names,
+    references,
+    secret_names,
+    split,
+    with_references,
+)
+from shared.definitions.store import HUBS, Change, Conditions, DefinitionStore, Stored, check_size
 from shared.domain.connectors import (
     AzureBlobConnector,
     Connector,
@@ -27,7 +42,15 @@ from shared.domain.connectors import (
     OutboundConnector,
     connector_from_json,
 )
-from shared.domain.errors import ConflictError, Fault, HubError, InvalidRequestError, RefusedError
+from shared.domain.errors import (
+    CommitConflictError,
+    ConflictError,
+    Fault,
+    HubError,
+    InvalidRequestError,
+    RefusedError,
+    RequestError,
+)
 from shared.domain.hubs import Hub
 from shared.domain.names import check_name
 from shared.domain.schema_mark import Writer
@@ -40,7 +63,7 @@ from shared.storage.sas import read_container_sas
 logger = logging.getLogger(__name__)
 
 OUTPUT_SAS = "/outputBlobSASUri"
-_PROPERTIES = "connectorProperties"
+_BLOB_ENDPOINT = "blob_endpoint"
 _NOT_RUN = "this release keeps {} connectors, but does not run them yet"
 # A transaction takes 100 operations.
 _MAPPINGS_AT_ONCE = 90
@@ -49,10 +72,13 @@ _MAPPINGS_AT_ONCE = 90
 class Connectors:
     """The life of connectors."""
 
-    def __init__(self, store: DefinitionStore, vaults: Vaults, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self, store: DefinitionStore, vaults: Vaults, containers: Containers, clock: Clock, settings: Settings
+    ) -> None:
         self._store = store
         self._vaults = vaults
-        self._secrets = Secrets(vaults)
+        self._containers = containers
+        self._secrets = Secrets(vaults, settings)
         self._clock = clock
         self._settings = settings
 
@@ -60,36 +86,42 @@ class Connectors:
         """Creates or replaces a connector and checks its connection; see `Definitions.put_connector`."""
         check_name(name, "connectorName")
         body = connector.to_json()
-        given = split(body[_PROPERTIES])
+        given = split(body[PROPERTIES])
         faults = [*given.faults, *self._faults_of_secrets_given(body, given)]
-        kept_secrets: dict[str, str] = {}
+        new = _NewSecrets()
 
         def make(change: Change) -> tuple[Stored[Connector], bool]:
             stored_hub = open_hub(self._store, change, hub)
             hub_name = stored_hub.document.hub_name
-            old = self._store.get(CONNECTOR, hub, name)
+            old = self._store.get(CONNECTOR_AS_STORED, hub, name)
             conditions.check(old)
             if old is not None:
                 _refuse_replacing(old.document, connector)
             listed, found = check_entity_list(self._store, hub, connector)
-            earlier = references(old.internal) if old else {}
-            found += [_nothing_to_keep(place) for place in given.kept if place not in earlier]
+            kept, in_plain = _earlier_secrets(old, given.kept)
+            found += [_nothing_to_keep(place) for place in given.kept if place not in {*kept, *in_plain}]
             if faults or found:
                 raise InvalidRequestError([*faults, *found])
             if old is None:
                 change.connectors += 1
             instance_id = old.instance_id if old else _new_instance(stored_hub, name, change.connectors)
-            if not kept_secrets:
-                kept_secrets.update(self._secrets.keep(hub_name, instance_id, given.secrets))
-                failpoint(FailPoint.SECRETS_KEPT)
-            document = connector_from_json({**body, _PROPERTIES: {**given.masked, **listed}})
+            document = connector_from_json({**body, PROPERTIES: {**given.masked, **listed}})
             document = document.model_copy(update=self._stamps(hub_name, name, old, change, document))
-            internal = with_references(
-                _facts_to_keep(old, document), {place: earlier[place] for place in given.kept} | kept_secrets
-            )
-            return change.put(CONNECTOR, (name,), document, instance_id, internal), old is None
+            facts = _facts_to_keep(old, document)
+            secrets = {**given.secrets, **in_plain}
+            names = new.names_for(hub_name, instance_id, secrets)
+            check_size(document, with_references(facts, kept | new.references | expected_references(names)))
+            new.references.update(self._secrets.keep(names, secrets))
+            failpoint(FailPoint.SECRETS_KEPT)
+            internal = with_references(facts, kept | {place: new.references[place] for place in secrets})
+            return change.put(CONNECTOR_AS_STORED, (name,), document, instance_id, internal), old is None
 
-        stored, created = self._store.change(hub, make)
+        try:
+            stored, created = self._store.change(hub, make)
+        except (RequestError, RefusedError, CommitConflictError):
+            # After any other error the document may be stored all the same.
+            self._secrets.take_back(new.names)
+            raise
         failpoint(FailPoint.CONNECTOR_STORED)
         if stored.document.state is ConnectorState.CREATING:
             stored, _ = self._settle(hub, stored)
@@ -114,14 +146,14 @@ class Connectors:
         """Deletes a connector with its mappings and secrets; one that stopped midway goes on when repeated."""
 
         def begin(change: Change) -> Stored[Connector] | None:
-            old = self._store.get(CONNECTOR, hub, name)
+            old = self._store.get(CONNECTOR_AS_STORED, hub, name)
             conditions.check(old)
             if old is None or old.document.state is ConnectorState.DELETING:
                 return old
             document = old.document.model_copy(
                 update={"state": ConnectorState.DELETING, "state_detail": "being deleted"}
             )
-            return change.put(CONNECTOR, (name,), document, old.instance_id, old.internal)
+            return change.put(CONNECTOR_AS_STORED, (name,), document, old.instance_id, old.internal)
 
         stored = self._store.change(hub, begin)
         if stored is None:
@@ -138,6 +170,20 @@ class Connectors:
 
         self._store.change(hub, end)
         logger.info("connector deleted: hub %s connector %s", hub, name)
+
+    def remove_unnamed_secrets(self, now: datetime) -> int:
+        """Removes secrets that no connector names; see `Definitions.remove_unnamed_secrets`."""
+        return self._secrets.remove_unnamed(self._names_in_use, now)
+
+    def _names_in_use(self) -> set[str]:
+        """Names in the vault that connectors refer to, or did until a short time ago: a run may still read them."""
+        names: list[str] = []
+        for hub in self._store.all(HUB, HUBS):
+            for stored in self._store.all(CONNECTOR, hub.document.hub_name):
+                changed = stored.document.last_modified
+                is_new = changed is None or changed > self._clock.now() - UNNAMED_FOR
+                names += secret_names(stored.internal) if is_new else names_in_use(stored.internal)
+        return {name.lower() for name in names}
 
     def outbound_sas(self, stored: Stored[Connector]) -> SecretStr:
         """The container SAS of an Outbound connector."""
@@ -175,11 +221,11 @@ class Connectors:
         }
 
     def _faults_of_secrets_given(self, body: Mapping[str, Any], given: SplitProperties) -> list[Fault]:
-        faults = faults_of_secrets({name: value for name, value in body.items() if name != _PROPERTIES})
+        faults = faults_of_secrets({name: value for name, value in body.items() if name != PROPERTIES})
         if body["connectorType"] == "Outbound" and (sas := given.secrets.get(OUTPUT_SAS)) is not None:
             faults += _details_of(lambda: read_container_sas(sas, self._settings))
         if body["connectorType"] == "AzureBlob":
-            url = body[_PROPERTIES]["connectionKeyVaultUrl"]
+            url = body[PROPERTIES]["connectionKeyVaultUrl"]
             faults += _details_of(lambda: self._vaults.check_url(url))
         return faults
 
@@ -206,11 +252,13 @@ class Connectors:
                     [mapping.document.container for mapping in mappings],
                     self._vaults,
                     self._settings,
+                    lambda account, container: self._containers.check_use(hub, account, container),
                 )
                 if account is None:
                     return checks, stored.internal
-                known = {ACCOUNT: account.name, BLOB_ENDPOINT: account.blob_endpoint}
-                return checks, {**stored.internal, **known}
+                known = {ACCOUNT: account.name, _BLOB_ENDPOINT: account.blob_endpoint}
+                claim = self._containers.facts_of_account(stored, account.name)
+                return checks, {**stored.internal, **known, **claim}
             case OutboundConnector() as document:
                 try:
                     sas = self.outbound_sas(stored)
@@ -236,13 +284,13 @@ class Connectors:
         name = stored.document.connector_name
 
         def make(change: Change) -> Stored[Connector]:
-            present = self._store.get(CONNECTOR, hub, name)
+            present = self._store.get(CONNECTOR_AS_STORED, hub, name)
             if present is None or present.etag != stored.etag:
                 return present or stored
             document = present.document.model_copy(update={"state": state, "state_detail": detail})
             if document == present.document and dict(internal) == present.internal:
                 return present
-            return change.put(CONNECTOR, (name,), document, present.instance_id, internal)
+            return change.put(CONNECTOR_AS_STORED, (name,), document, present.instance_id, internal)
 
         return self._store.change(hub, make)
 
@@ -256,6 +304,37 @@ class Connectors:
             return len(found) > _MAPPINGS_AT_ONCE
 
         return self._store.change(hub, make)
+
+
+@dataclass(frozen=True)
+class _NewSecrets:
+    """What one PUT stores in the vault, however often its change is made anew.
+
+    Attributes:
+        names: every name it has asked the vault to take.
+        references: what the vault gave for them, by place.
+    """
+
+    names: list[str] = field(default_factory=list)
+    references: dict[str, str] = field(default_factory=dict)
+
+    def names_for(self, hub: str, instance_id: str, secrets: Mapping[str, SecretStr]) -> dict[str, str]:
+        """New names for those secrets that are not stored yet, by place."""
+        found = new_names(hub, instance_id, [place for place in secrets if place not in self.references])
+        self.names.extend(found.values())
+        return found
+
+
+def _earlier_secrets(old: Stored[Connector] | None, kept: Sequence[str]) -> tuple[dict[str, str], dict[str, SecretStr]]:
+    """What `***` stands for, by place: references, and what an earlier release left in the document."""
+    if old is None:
+        return {}, {}
+    known = references(old.internal)
+    in_plain = split(old.document.to_json()[PROPERTIES]).secrets
+    return (
+        {place: known[place] for place in kept if place in known},
+        {place: in_plain[place] for place in kept if place in in_plain and place not in known},
+    )
 
 
 def _new_instance(hub: Stored[Hub], name: str, number: int) -> str:
@@ -283,7 +362,9 @@ def _facts_to_keep(old: Stored[Connector] | None, new: Connector) -> Mapping[str
         and before.connector_properties.connection_key_vault_url == after.connector_properties.connection_key_vault_url
     ):
         return old.internal
-    return {name: value for name, value in old.internal.items() if name not in {ACCOUNT, BLOB_ENDPOINT}}
+    # What its mappings claim stays theirs: the new URL may lead to the same account.
+    kept = {name: value for name, value in old.internal.items() if name not in {ACCOUNT, _BLOB_ENDPOINT}}
+    return {**kept, **facts_of_claim(old)}
 
 
 def _remark(connector: Connector) -> str | None:
@@ -294,7 +375,7 @@ def _remark(connector: Connector) -> str | None:
 
 
 def _nothing_to_keep(place: str) -> Fault:
-    target = _PROPERTIES + "".join(f".{part}" for part in place.split("/")[1:])
+    target = PROPERTIES + "".join(f".{part}" for part in place.split("/")[1:])
     return Fault("NoSecretToKeep", target, "there is no earlier secret that *** could stand for; send the secret")
 
 

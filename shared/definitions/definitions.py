@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property
+from datetime import datetime
 
 from pydantic import SecretStr
 
@@ -10,6 +10,7 @@ from shared.clock import Clock
 from shared.connectors.check import Check
 from shared.definitions import hubs, kpis, mappings, types
 from shared.definitions.connectors import Connectors
+from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR, HUB, INTERACTION, KPI, MAPPING, PROFILE, kind_of_type
 from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, Stored
 from shared.domain.connectors import Connector, ConnectorState
@@ -22,7 +23,7 @@ from shared.domain.mappings import Mapping
 from shared.domain.names import same_name
 from shared.domain.schema_mark import Writer
 from shared.settings import Settings
-from shared.storage.accounts import StorageAccount, hub_account
+from shared.storage.accounts import StorageAccount
 from shared.storage.key_vault import Vaults
 from shared.storage.tables import Table
 
@@ -46,8 +47,8 @@ class Definitions:
     def __init__(self, table: Table, vaults: Vaults, clock: Clock, settings: Settings) -> None:
         self._store = DefinitionStore(table)
         self._clock = clock
-        self._settings = settings
-        self._connectors = Connectors(self._store, vaults, clock, settings)
+        self._containers = Containers(self._store, clock, settings)
+        self._connectors = Connectors(self._store, vaults, self._containers, clock, settings)
 
     def one_look(self) -> AbstractContextManager[None]:
         """Within it, this thread reads what is here now, with one request for each hub while nothing changes."""
@@ -191,6 +192,44 @@ class Definitions:
         """
         return self._connectors.source_account(connector)
 
+    def account_of_mapping(self, connector: Stored[Connector], mapping: Stored[Mapping]) -> StorageAccount:
+        """The account that a mapping reads, once its containers are found to be for its hub.
+
+        What was allowed when the mapping was stored may not be so any more: its connector may name another account.
+
+        Raises:
+            RequestError, ConflictError: as `check_container`. Others as `source_account`.
+        """
+        account, document = self.source_account(connector), mapping.document
+        self.check_container(document.tenant_id, account, document.container)
+        if document.destination is not None:
+            self.check_container(document.tenant_id, account, document.destination)
+        return account
+
+    def check_container(self, hub: str, account: StorageAccount, container: str, target: str = "") -> None:
+        """Refuses a container of an account that a hub may not use.
+
+        Raises:
+            RequestError: it is the app's own (`ContainerNotAllowed`).
+            ConflictError: it is another hub's (`ContainerOfAnotherHub`).
+        """
+        self._containers.check_use(hub, account, container, target)
+
+    def is_own_account(self, account: StorageAccount) -> bool:
+        """Whether it is the hub's own, which has containers that no mapping may name."""
+        return self._containers.is_own_account(account.name)
+
+    def remove_unnamed_secrets(self, now: datetime) -> int:
+        """Removes secrets from the vault that the app made and that no connector names; how many there were.
+
+        Args:
+            now: a request of less than a day ago may still be about to name what it has stored.
+
+        Raises:
+            RefusedError, UnavailableError: the vault refuses, or does not answer.
+        """
+        return self._connectors.remove_unnamed_secrets(now)
+
     def mappings(self, hub: str, connector: str) -> list[Stored[Mapping]]:
         """The mappings of a connector, by name."""
         return self._store.all(MAPPING, hub, connector)
@@ -206,9 +245,13 @@ class Definitions:
     def put_mapping(
         self, hub: str, connector: str, name: str, mapping: Mapping, conditions: Conditions = _ANY
     ) -> tuple[Stored[Mapping], bool]:
-        """Creates or replaces a mapping of an AzureBlob connector."""
+        """Creates or replaces a mapping of an AzureBlob connector.
+
+        Raises:
+            ConflictError: it names a container of another hub (`ContainerOfAnotherHub`).
+        """
         return mappings.put_mapping(
-            self._store, self._clock, hub, connector, name, mapping, conditions, self._own_endpoint
+            self._store, self._clock, hub, connector, name, mapping, conditions, self._containers
         )
 
     def pause_mapping(
@@ -221,10 +264,6 @@ class Definitions:
     def delete_mapping(self, hub: str, connector: str, name: str, conditions: Conditions = _ANY) -> None:
         """Deletes a mapping."""
         mappings.delete_mapping(self._store, hub, connector, name, conditions)
-
-    @cached_property
-    def _own_endpoint(self) -> str:
-        return hub_account(self._settings).blob_endpoint
 
     def _find[T: Document](self, kind: Kind[T], hub: str, *names: str) -> Stored[T]:
         stored = self._store.get(kind, hub, *names)

@@ -9,13 +9,13 @@ from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.fields import TIMES
 from shared.domain.mappings import ColumnMapping, CompletionOperationType, Mapping, is_container_name, split_folder
-from shared.domain.places import OWN_CONTAINERS
-from shared.storage.accounts import LOOPBACK
+from shared.domain.names import CONTAINER_PATTERN, LOOPBACK
+from shared.domain.places import is_own_container
 
 _STRUCTURE = "mappingProperties.structure"
-_BLOB = "blob"
-_FOLDER = "mappingProperties.folderPath"
-_DESTINATION = "mappingProperties.completeOperation.destinationFolder"
+BLOB = "blob"
+FOLDER = "mappingProperties.folderPath"
+DESTINATION = "mappingProperties.completeOperation.destinationFolder"
 
 
 def type_faults(mapping: Mapping, entity_type: EntityType) -> list[Fault]:
@@ -52,26 +52,26 @@ def place_faults(mapping: Mapping, account: str | None, *, is_own_account: bool)
         is_own_account: whether that is the hub's own, which has containers that nobody else may use.
     """
     properties = mapping.mapping_properties
-    faults = [*_url_faults(properties.folder_path, _FOLDER, account)]
+    faults = [*_url_faults(properties.folder_path, FOLDER, account)]
     if leaves_its_container(mapping.prefix):
-        faults.append(dotted(_FOLDER))
-    if is_own_account and mapping.container in OWN_CONTAINERS:
-        faults.append(_own_container(mapping.container, _FOLDER))
+        faults.append(dotted(FOLDER))
+    if is_own_container(mapping.container, is_own_account=is_own_account):
+        faults.append(own_container(mapping.container, FOLDER))
     operation = properties.complete_operation
     if operation.completion_operation_type is not CompletionOperationType.MOVE_FILE:
         return faults
     folder = operation.destination_folder or ""
-    faults += _url_faults(folder, _DESTINATION, account)
+    faults += _url_faults(folder, DESTINATION, account)
     container, prefix = split_folder(folder)
-    if not re.fullmatch(r"[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]", container):
-        faults.append(Fault("InvalidValue", _DESTINATION, "must be container[/prefix]"))
+    if is_own_container(container, is_own_account=is_own_account):
+        faults.append(own_container(container, DESTINATION))
+    elif not re.fullmatch(CONTAINER_PATTERN, container):
+        faults.append(Fault("InvalidValue", DESTINATION, "must be container[/prefix]"))
     elif leaves_its_container(prefix):
-        faults.append(dotted(_DESTINATION))
-    elif is_own_account and container in OWN_CONTAINERS:
-        faults.append(_own_container(container, _DESTINATION))
+        faults.append(dotted(DESTINATION))
     elif _holds_the_folder(mapping, container, prefix):
         message = "the mapping's own folder lies there, so no file would ever be new; use another folder"
-        faults.append(Fault("InvalidValue", _DESTINATION, message))
+        faults.append(Fault("InvalidValue", DESTINATION, message))
     return faults
 
 
@@ -87,14 +87,16 @@ def place_of_blob(blob: str, account: str, *, is_own_account: bool) -> tuple[str
         InvalidRequestError: it names none, or one that no mapping may read.
     """
     is_url = bool(re.match("[a-z]+://", blob, re.IGNORECASE))
-    faults = _url_faults(blob, _BLOB, account) if is_url else []
+    faults = _url_faults(blob, BLOB, account) if is_url else []
+    if faults:
+        raise InvalidRequestError(faults)
     container, path = split_folder(blob) if is_url else _halves(blob)
-    if not faults and not (is_container_name(container) and path):
-        faults = [Fault("InvalidValue", _BLOB, "must be container/path, or the URL of a blob")]
-    elif not faults and leaves_its_container(path):
-        faults = [dotted(_BLOB)]
-    elif is_own_account and container in OWN_CONTAINERS:
-        faults.append(_own_container(container, _BLOB))
+    if not (is_container_name(container) and path):
+        faults = [Fault("InvalidValue", BLOB, "must be container/path, or the URL of a blob")]
+    elif leaves_its_container(path):
+        faults = [dotted(BLOB)]
+    elif is_own_container(container, is_own_account=is_own_account):
+        faults = [own_container(container, BLOB)]
     if faults:
         raise InvalidRequestError(faults)
     return container, path
@@ -126,7 +128,10 @@ def _column_faults(column: ColumnMapping, target: str, entity_type: EntityType) 
 def _url_faults(folder: str, target: str, account: str | None) -> list[Fault]:
     if "://" not in folder:
         return []
-    parts = urlsplit(folder)
+    try:
+        parts = urlsplit(folder)
+    except ValueError:
+        return [Fault("InvalidValue", target, "it is no URL that can be read; use container[/prefix]")]
     if parts.scheme.lower() not in {"http", "https"} or parts.query or parts.fragment or "@" in parts.netloc:
         message = "a URL must be that of a container or folder alone, without a query"
         return [Fault("InvalidValue", target, message)]
@@ -143,9 +148,10 @@ def dotted(target: str) -> Fault:
     return Fault("InvalidValue", target, "must not hold `.` or `..` between slashes")
 
 
-def _own_container(container: str, target: str) -> Fault:
-    message = f"the container {container!r} of this account belongs to the hub itself; use another"
-    return Fault("InvalidValue", target, message)
+def own_container(container: str, target: str) -> Fault:
+    """The fault of a container that the app or its host keeps for itself."""
+    message = f"the container {container!r} belongs to the app itself or to its host; use another"
+    return Fault("ContainerNotAllowed", target, message)
 
 
 def _holds_the_folder(mapping: Mapping, container: str, prefix: str) -> bool:

@@ -1,6 +1,7 @@
 """Keeping mappings: each belongs to an AzureBlob connector and fits the type that its rows become."""
 
 from shared.clock import Clock
+from shared.definitions.containers import ACCOUNT, Containers
 from shared.definitions.hubs import open_hub
 from shared.definitions.kinds import CONNECTOR, MAPPING, kind_of_type
 from shared.definitions.mapping_rules import place_faults, type_faults
@@ -12,10 +13,6 @@ from shared.domain.errors import ConflictError, Fault, InvalidRequestError
 from shared.domain.mappings import Mapping, MappingState
 from shared.domain.names import check_name
 
-# Names of the account's facts among the internal ones of a connector.
-ACCOUNT = "account"
-BLOB_ENDPOINT = "blob_endpoint"
-
 
 def put_mapping(
     store: DefinitionStore,
@@ -25,7 +22,7 @@ def put_mapping(
     name: str,
     mapping: Mapping,
     conditions: Conditions,
-    own_endpoint: str,
+    containers: Containers,
 ) -> tuple[Stored[Mapping], bool]:
     """Creates or replaces a mapping; see `Definitions.put_mapping`."""
     check_name(name, "connectorMappingName")
@@ -36,9 +33,14 @@ def put_mapping(
         _refuse_deleting(connector.document)
         old = store.get(MAPPING, hub, connector_name, name)
         conditions.check(old)
-        entity_type, faults = _check(store, hub, connector, mapping, own_endpoint)
+        account = connector.internal.get(ACCOUNT)
+        is_own_account = containers.is_own_account(account)
+        entity_type, faults = _check(store, hub, connector, mapping, is_own_account=is_own_account)
         if faults or entity_type is None:
             raise InvalidRequestError(faults)
+        with store.one_look():
+            containers.check_new(connector, hub, mapping)
+            internal = containers.facts_of_mapping(connector, mapping, old)
         now = clock.now()
         document = _in_spelling_of(entity_type, mapping).model_copy(
             update={
@@ -52,7 +54,7 @@ def put_mapping(
             }
         )
         instance_id = old.instance_id if old else ""
-        return change.put(MAPPING, (connector_name, name), document, instance_id), old is None
+        return change.put(MAPPING, (connector_name, name), document, instance_id, internal), old is None
 
     return store.change(hub, make)
 
@@ -87,13 +89,12 @@ def delete_mapping(store: DefinitionStore, hub: str, connector_name: str, name: 
 
 
 def _check(
-    store: DefinitionStore, hub: str, connector: Stored[Connector], mapping: Mapping, own_endpoint: str
+    store: DefinitionStore, hub: str, connector: Stored[Connector], mapping: Mapping, *, is_own_account: bool
 ) -> tuple[EntityType | None, list[Fault]]:
     faults = faults_of_secrets(mapping.to_json())
     if not isinstance(connector.document, AzureBlobConnector):
         message = f"only AzureBlob connectors have mappings; this one is {connector.document.connector_type.value}"
         faults.append(Fault("InvalidConnectorType", "connectorName", message))
-    is_own_account = connector.internal.get(BLOB_ENDPOINT) == own_endpoint
     faults += place_faults(mapping, connector.internal.get(ACCOUNT), is_own_account=is_own_account)
     kind = kind_of_type(mapping.entity_type)
     stored = store.get(kind, hub, mapping.entity_type_name)

@@ -1,24 +1,45 @@
-"""The secrets of connectors: taken out of the document, kept in Key Vault, and found again."""
+"""The secrets of connectors: taken out of the document, kept in Key Vault, and found again.
 
-import hashlib
+Every PUT that brings secrets stores them under names of their own. So what a PUT has stored in vain is removed without
+harm to another PUT of the same connector, and a name that was deleted, which the vault does not take again for as long
+as it can be recovered, is never asked for.
+"""
+
 import json
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from pydantic import SecretStr
 
-from shared.domain.connectors import MASK, is_secret
-from shared.domain.errors import FatalError, Fault, RefusedError
-from shared.domain.names import name_key
+from shared.domain.connectors import MASK, Connector, connector_from_json, is_secret_name, is_secret_value
+from shared.domain.errors import FatalError, Fault, HubError, RefusedError
+from shared.domain.places import is_own_secret, new_secret_name
+from shared.redact import carries_secret
+from shared.settings import Settings
+from shared.storage.accounts import hub_account
 from shared.storage.key_vault import Vaults
 
-# Among the internal facts of a connector: its references by place, and every name it ever used in the vault.
+logger = logging.getLogger(__name__)
+
+PROPERTIES = "connectorProperties"
+MOST_SECRETS = 16
+"""How many secrets a definition may have; each is a request to the vault."""
+
+# Among the internal facts of a connector: its references by place, and the names that it used in the vault lately.
 _REFERENCES = "secrets"
 _NAMES = "secretNames"
-# https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers
-_NAME_LIMIT = 127
+_NAMES_KNOWN = 4 * MOST_SECRETS
+# Tells the app's secrets from those of another installation in the same vault.
+_TAG = "connectorsOf"
+# A request or a run that began with an earlier document is long over.
+UNNAMED_FOR = timedelta(days=1)
+_ANY_VERSION = "0" * 32
 
 type Pointer = str
 
@@ -44,13 +65,24 @@ def split(properties: Mapping[str, Any]) -> SplitProperties:
     """Takes the secrets out of connector properties, at any depth."""
     found = SplitProperties({}, {}, [], [])
     found.masked.update(_masked_object(properties, "", False, found))
+    if (number := len(found.secrets) + len(found.kept)) > MOST_SECRETS:
+        message = f"these are {number} secrets, and a definition may have {MOST_SECRETS}; make several connectors of it"
+        found.faults.append(Fault("TooManySecrets", PROPERTIES, message))
     return found
+
+
+def masked_connector(stored: object) -> Connector:
+    """Reads a stored connector; what is a secret by today's rules, and was none when it was stored, is `***`."""
+    document = connector_from_json(stored)
+    body = document.to_json()
+    masked = split(body[PROPERTIES]).masked
+    return document if masked == body[PROPERTIES] else connector_from_json({**body, PROPERTIES: masked})
 
 
 def faults_of_secrets(document: Any, target: str = "") -> list[Fault]:
     """Faults for every text, outside connector properties, that carries a secret."""
     if isinstance(document, str):
-        if not is_secret("", document):
+        if not carries_secret(document):
             return []
         message = "this text carries a signature, key or password, which is kept in connectorProperties only; remove it"
         return [Fault("SecretNotAllowed", target, message)]
@@ -67,19 +99,26 @@ def faults_of_secrets(document: Any, target: str = "") -> list[Fault]:
 class Secrets:
     """The secrets of all connectors, in the hub's own vault."""
 
-    def __init__(self, vaults: Vaults) -> None:
+    def __init__(self, vaults: Vaults, settings: Settings) -> None:
         self._vaults = vaults
+        self._settings = settings
 
-    def keep(self, hub: str, instance_id: str, secrets: Mapping[Pointer, SecretStr]) -> dict[Pointer, str]:
-        """Stores secrets of a connector; the names repeat with a repeated request, so nothing piles up.
+    def keep(self, names: Mapping[Pointer, str], secrets: Mapping[Pointer, SecretStr]) -> dict[Pointer, str]:
+        """Stores secrets of a connector, each under its name.
 
         Returns:
             A reference, which is no secret, for each place.
         """
-        return {
-            place: self._vaults.set(_vault_name(hub, instance_id, place), secret.get_secret_value())
-            for place, secret in secrets.items()
-        }
+        tags = {_TAG: self._installation}
+        return {place: self._vaults.set(name, secrets[place].get_secret_value(), tags) for place, name in names.items()}
+
+    def take_back(self, names: Sequence[str]) -> None:
+        """Removes what was stored in vain, as far as the vault lets us; upkeep removes the rest."""
+        try:
+            for name in names:
+                self._vaults.delete(name)
+        except HubError as error:
+            logger.warning("secrets stored in vain are left to upkeep: %s", error)
 
     def read(self, internal: Mapping[str, str], place: Pointer) -> SecretStr:
         """The secret at a place of a stored connector; raises RefusedError where the vault has it no more."""
@@ -89,9 +128,42 @@ class Secrets:
         return SecretStr(self._vaults.get_own(reference))
 
     def forget(self, internal: Mapping[str, str]) -> None:
-        """Deletes all secrets that a stored connector ever had."""
-        for name in _names(internal):
+        """Deletes the secrets that a stored connector has or had lately; older ones are left to upkeep."""
+        for name in secret_names(internal):
             self._vaults.delete(name)
+
+    def remove_unnamed(self, named: Callable[[], AbstractSet[str]], now: datetime) -> int:
+        """Deletes secrets that this installation made and no document names.
+
+        Args:
+            named: the names that are in use, in lower case; asked after the vault, so that it knows all that was there.
+            now: what is younger than a day is left alone.
+
+        Returns:
+            How many were deleted.
+        """
+        old = [
+            secret.name.lower()
+            for secret in self._vaults.kept()
+            if is_own_secret(secret.name)
+            and secret.tags.get(_TAG) == self._installation
+            and secret.created < now - UNNAMED_FOR
+        ]
+        unnamed = set(old) - named() if old else set()
+        for name in sorted(unnamed):
+            self._vaults.delete(name)
+        return len(unnamed)
+
+    @cached_property
+    def _installation(self) -> str:
+        return hub_account(self._settings).name
+
+
+def new_names(hub: str, instance_id: str, places: Sequence[Pointer]) -> dict[Pointer, str]:
+    """Names in the vault for secrets at places of a connector, which nothing had before."""
+    if not re.fullmatch(r"[0-9a-f]{32}", instance_id):
+        raise FatalError("InvalidInstance", "a connector's instance id must be 32 hexadecimal digits")
+    return {place: new_secret_name(hub, instance_id, place) for place in places}
 
 
 def references(internal: Mapping[str, str]) -> dict[Pointer, str]:
@@ -100,28 +172,43 @@ def references(internal: Mapping[str, str]) -> dict[Pointer, str]:
     return found
 
 
+def expected_references(names: Mapping[Pointer, str]) -> dict[Pointer, str]:
+    """References as long as those that the vault will give for these names."""
+    return {place: f"{name}/{_ANY_VERSION}" for place, name in names.items()}
+
+
 def with_references(internal: Mapping[str, str], found: Mapping[Pointer, str]) -> dict[str, str]:
     """Internal facts of a connector with other references."""
-    names = sorted({*_names(internal), *(reference.split("/", maxsplit=1)[0] for reference in found.values())})
+    # What was used lately is known, so that it goes with the connector: a run may still read it until then.
+    earlier = [name for name in secret_names(internal) if name not in _names_in(found)]
+    names = [*earlier, *_names_in(found)][-_NAMES_KNOWN:]
     return {**internal, _REFERENCES: json.dumps(dict(found)), _NAMES: json.dumps(names)}
 
 
-def _names(internal: Mapping[str, str]) -> list[str]:
-    # A name that is not used any more is kept until the connector is deleted: a vault does not take a deleted
-    # name again until it is purged, and the property may come back.
+def secret_names(internal: Mapping[str, str]) -> list[str]:
+    """The names in the vault that a connector uses, behind those that it used before."""
     found: list[str] = json.loads(internal.get(_NAMES, "[]"))
     return found
+
+
+def names_in_use(internal: Mapping[str, str]) -> list[str]:
+    """The names in the vault that a connector refers to."""
+    return _names_in(references(internal))
+
+
+def _names_in(found: Mapping[Pointer, str]) -> list[str]:
+    return [reference.split("/", maxsplit=1)[0] for reference in found.values()]
 
 
 def _masked_object(value: Mapping[str, Any], place: Pointer, inside: bool, found: SplitProperties) -> dict[str, Any]:
     masked = {}
     for name, item in value.items():
-        if is_secret("", name):
+        if carries_secret(name):
             message = "a property's name carries a signature, key or password; remove it"
-            found.faults.append(Fault("SecretNotAllowed", "connectorProperties", message))
+            found.faults.append(Fault("SecretNotAllowed", PROPERTIES, message))
             continue
         below = f"{place}/{name.replace('~', '~0').replace('/', '~1')}"
-        masked[name] = _masked(item, below, inside or _is_secret_name(name), found)
+        masked[name] = _masked(item, below, inside or is_secret_name(name), found)
     return masked
 
 
@@ -134,20 +221,7 @@ def _masked(value: Any, place: Pointer, inside: bool, found: SplitProperties) ->
     if value == MASK:
         found.kept.append(place)
         return MASK
-    if value is None or not (inside or is_secret("", value)):
+    if value is None or not (inside or is_secret_value(value)):
         return value
     found.secrets[place] = SecretStr(value if isinstance(value, str) else json.dumps(value))
     return MASK
-
-
-def _is_secret_name(name: str) -> bool:
-    return is_secret(name, "any value")
-
-
-def _vault_name(hub: str, instance_id: str, place: Pointer) -> str:
-    """At most 64 + 32 characters of hub and connector, a digest of the place, and as much of it as fits."""
-    if not re.fullmatch(r"[0-9a-f]{32}", instance_id):
-        raise FatalError("InvalidInstance", "a connector's instance id must be 32 hexadecimal digits")
-    digest = hashlib.sha256(place.encode()).hexdigest()[:10]
-    readable = re.sub(r"[^0-9A-Za-z]+", "-", place).strip("-")
-    return f"{name_key(hub)}-{instance_id}-{digest}-{readable}"[:_NAME_LIMIT].rstrip("-")

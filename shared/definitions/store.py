@@ -35,6 +35,7 @@ _GUARD = "guard"
 # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 _CHUNK = 16_000
 _LIMIT_BYTES = 900_000
+_INTERNAL_LIMIT = 30_000
 _ATTEMPTS = 40
 
 
@@ -118,6 +119,7 @@ class Change:
     ) -> Stored[T]:
         """Writes a document, whether it exists or not."""
         stored = Stored(document, uuid.uuid4().hex, instance_id or uuid.uuid4().hex, dict(internal or {}))
+        check_size(document, stored.internal)
         row = {"PartitionKey": self._partition, "RowKey": _key(kind, names), **_columns(stored)}
         self.operations.append(Upsert(row))
         return stored
@@ -145,9 +147,14 @@ class Change:
 
 
 class DefinitionStore:
-    """All documents of all hubs."""
+    """All documents of all hubs.
+
+    Attributes:
+        commits: how many changes this process has made; another number says that what was read may be out of date.
+    """
 
     def __init__(self, table: Table) -> None:
+        self.commits = 0
         self._table = table
         self._looks = Looks(table, _GUARD)
 
@@ -202,8 +209,13 @@ class DefinitionStore:
         for attempt in range(_ATTEMPTS):
             change = Change(partition, self._table.get(partition, _GUARD))
             result = make(change)
-            if change.is_empty or self._commit(partition, change):
+            if change.is_empty:
                 return result
+            try:
+                if self._commit(partition, change):
+                    return result
+            finally:
+                self.commits += 1
             time.sleep(random.uniform(0, 0.02) * min(attempt + 1, 10))  # noqa: S311 - jitter is no secret
         raise CommitConflictError("DefinitionsBusy", f"the definitions of {hub!r} are being changed; try again")
 
@@ -228,10 +240,23 @@ def _key(kind: Kind[Any], names: tuple[str, ...]) -> str:
     return "|".join((kind.prefix, *(name_key(name) for name in names)))
 
 
-def _columns(stored: Stored[Any]) -> Row:
-    text = json.dumps(stored.document.to_json(), ensure_ascii=False, separators=(",", ":"))
-    if len(text.encode("utf-16-le")) > _LIMIT_BYTES:
+def check_size(document: Document, internal: Mapping[str, str]) -> None:
+    """Raises RequestTooLargeError for what does not fit into a row."""
+    if len(_text(document).encode("utf-16-le")) > _LIMIT_BYTES:
         raise RequestTooLargeError("DefinitionTooLarge", "the definition is too large to be stored; make it smaller")
+    if len(json.dumps(dict(internal))) > _INTERNAL_LIMIT:
+        message = (
+            "what is kept about the definition is too large to be stored; use fewer or shorter names of properties"
+        )
+        raise RequestTooLargeError("DefinitionTooLarge", message)
+
+
+def _text(document: Document) -> str:
+    return json.dumps(document.to_json(), ensure_ascii=False, separators=(",", ":"))
+
+
+def _columns(stored: Stored[Any]) -> Row:
+    text = _text(stored.document)
     chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
     return {
         "revision": stored.etag,

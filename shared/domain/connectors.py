@@ -1,5 +1,7 @@
 """Connectors: links to outside systems, one property set per type (the 2017 API and its documentation)."""
 
+import re
+import unicodedata
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -18,11 +20,13 @@ from pydantic.alias_generators import to_camel
 from shared.domain.document import AnyCaseEnum, Document, faults
 from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.names import NAME_PATTERN
+from shared.redact import carries_secret
 
 MASK = "***"
 UNKNOWN_TYPE = "unknown_connector_type"
-SECRET_PROPERTIES = frozenset({"outputblobsasuri", "connectionstring", "accesstoken"})
-_SECRET_MARKS = ("sig=", "accountkey=", "password=", "sharedaccesskey=")
+# A property is a secret whose name holds one of these or ends in `key`; letters and digits alone count.
+_IN_SECRET_NAMES = re.compile(r"secret|password|pwd|token|apikey|sas|connectionstring|key\Z")
+_BEARER = re.compile(r"\s*bearer\s+\S+\s*", re.IGNORECASE)
 
 
 class ConnectorType(AnyCaseEnum):
@@ -289,8 +293,12 @@ def connector_from_json(stored: object) -> Connector:
     return _ADAPTER.validate_python(stored, context="stored")
 
 
-def is_secret(name: str, value: object) -> bool:
-    """Whether a connector property belongs into Key Vault, by its name or by what it carries."""
-    if name.casefold() in SECRET_PROPERTIES:
-        return value is not None
-    return isinstance(value, str) and any(mark in value.casefold().replace(" ", "") for mark in _SECRET_MARKS)
+def is_secret_name(name: str) -> bool:
+    """Whether what stands in a connector property of this name belongs into Key Vault, whatever it is."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return bool(_IN_SECRET_NAMES.search("".join(filter(str.isalnum, plain))))
+
+
+def is_secret_value(value: object) -> bool:
+    """Whether the value of a connector property belongs into Key Vault by what it carries."""
+    return isinstance(value, str) and bool(_BEARER.fullmatch(value) or carries_secret(value))

@@ -1,12 +1,14 @@
 """Hubs: the tenants; everything else belongs to one."""
 
+import re
 from datetime import datetime
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field as Property
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from shared.domain.document import Document
+from shared.domain.names import CONTAINER_PATTERN
 
 
 class HubBilling(Document):
@@ -23,8 +25,15 @@ class HubBilling(Document):
         return self
 
 
+_CONTAINERS = 100
+
+
 class Hub(Document):
-    """A hub; its request body may be empty."""
+    """A hub; its request body may be empty.
+
+    `sharedContainers` names containers that mappings of this hub read or move files to, and that other hubs may name
+    too.
+    """
 
     read_only: ClassVar[frozenset[str]] = frozenset(
         {
@@ -45,7 +54,23 @@ class Hub(Document):
     description: str | None = None
     tenant_features: Annotated[int, Property(ge=0)] | None = None
     hub_billing_info: HubBilling | None = None
+    shared_containers: list[str] = Property(default_factory=list, max_length=_CONTAINERS)
     provisioning_state: str = "Succeeded"
     tenant_id: str = ""
     created: datetime | None = None
     last_modified: datetime | None = None
+
+    @field_validator("shared_containers", mode="before")
+    @classmethod
+    def _none_for_null(cls, value: Any) -> Any:
+        return [] if value is None else value
+
+    @field_validator("shared_containers")
+    @classmethod
+    def _each_a_container_once(cls, value: list[str]) -> list[str]:
+        for at, name in enumerate(value):
+            if not re.fullmatch(CONTAINER_PATTERN, name):
+                raise ValueError(
+                    f"number {at + 1} is no container: use 3 to 63 small letters, digits and single hyphens"
+                )
+        return list(dict.fromkeys(value))

@@ -16,7 +16,7 @@ from shared.domain.csv_format import MappingFormat
 from shared.domain.document import AnyCaseEnum, Document
 from shared.domain.entity_types import EntityKind
 from shared.domain.fields import doubled_names
-from shared.domain.names import CONTAINER_PATTERN
+from shared.domain.names import CONTAINER_PATTERN, LOOPBACK
 
 
 class MappingState(AnyCaseEnum):
@@ -96,6 +96,7 @@ class CompleteOperation(Document):
     def _has_its_folder(self) -> Self:
         if self.completion_operation_type is CompletionOperationType.MOVE_FILE and not self.destination_folder:
             raise ValueError("MoveFile needs destinationFolder, as container[/prefix]")
+        split_folder(self.destination_folder or "")
         return self
 
 
@@ -187,6 +188,14 @@ class Mapping(Document):
         prefix = folder.split("/", maxsplit=1)[1] if "/" in folder else ""
         return f"{prefix}/" if prefix else ""
 
+    @cached_property
+    def destination(self) -> str | None:
+        """The container that MoveFile moves files to; None without it."""
+        operation = self.mapping_properties.complete_operation
+        if operation.completion_operation_type is not CompletionOperationType.MOVE_FILE:
+            return None
+        return split_folder(operation.destination_folder or "")[0]
+
     @property
     def is_paused(self) -> bool:
         """Whether nothing is to be ingested for the time being."""
@@ -218,7 +227,7 @@ def is_container_name(name: str) -> bool:
 
 
 def split_folder(folder: str) -> tuple[str, str]:
-    """`container[/prefix]` as (container, prefix without slashes at its ends)."""
+    """`container[/prefix]` as (container, prefix without slashes at its ends); ValueError where it is a broken URL."""
     container, _, prefix = _folder_of(folder).partition("/")
     return container, prefix
 
@@ -227,9 +236,12 @@ def _folder_of(folder_path: str) -> str:
     """`container[/prefix]` of a path or blob URL; an emulator's URL has the account first in its path."""
     if "://" not in folder_path:
         return folder_path.strip("/")
-    parts = urlsplit(folder_path)
+    try:
+        parts = urlsplit(folder_path)
+    except ValueError:
+        raise ValueError("it is no URL that can be read; use container[/prefix]") from None
     path = unquote(parts.path).strip("/")
-    is_emulator = parts.hostname in {"127.0.0.1", "localhost"}
+    is_emulator = parts.hostname in LOOPBACK
     return path.split("/", maxsplit=1)[1] if is_emulator and "/" in path else path
 
 

@@ -13,6 +13,9 @@ NAME_PATTERN = r"^[a-zA-Z][a-zA-Z0-9_]{1,127}$"
 # https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
 CONTAINER_PATTERN = r"[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]"
 
+# Hosts of the local stack, as `urlsplit` gives them.
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
 DefinitionName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 # Columns that the exports and KPI values add themselves; a field of that name would stand there twice.

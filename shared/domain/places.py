@@ -1,8 +1,23 @@
-"""Names of the containers, queues and tables of the hub's account: one place for code and infrastructure."""
+"""Names of what is the app's own: containers, queues and tables of the hub's account, and secrets of its vault.
+
+One place for code and infrastructure.
+"""
+
+import re
+import secrets
+
+from shared.domain.names import name_key
 
 CONTAINER_LAKE = "lake"
 CONTAINER_RUNS = "runs"
-OWN_CONTAINERS = frozenset({CONTAINER_LAKE, CONTAINER_RUNS})
+CONTAINER_DEPLOYMENTS = "deployments"
+CONTAINER_DEAD_LETTERS = "deadletter"
+OWN_CONTAINERS = frozenset({CONTAINER_LAKE, CONTAINER_RUNS, CONTAINER_DEPLOYMENTS, CONTAINER_DEAD_LETTERS})
+# Where the Functions host keeps the app's keys, leases and events; wherever such a container is, no files land in it.
+_HOST_PREFIX = "azure-webjobs-"
+# Containers of the service itself (`$logs`, `$root`, `$web`), and those into which tools publish an app's code:
+# https://learn.microsoft.com/azure/azure-functions/flex-consumption-how-to#configure-deployment-settings
+_OWN_PREFIXES = ("$", "app-package-", "function-releases", "scm-releases")
 
 QUEUE_INGEST = "ingest"
 QUEUE_EXPORT = "export"
@@ -14,6 +29,37 @@ TABLE_SLOTS = "slots"
 TABLE_BAD_EVENTS = "badevents"
 
 HUB_STORAGE = "HUB_STORAGE"
+
+# https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers
+_SECRET_NAME_LIMIT = 127
+_OWN_SECRET = re.compile(r"[a-z][a-z0-9]{1,63}-[0-9a-f]{32}-[0-9a-f]{10}(?:-[0-9a-z-]*)?", re.IGNORECASE)
+
+
+def is_own_container(container: str, *, is_own_account: bool) -> bool:
+    """Whether a container is the app's or the host's, so that no mapping may name it.
+
+    Args:
+        container: its name.
+        is_own_account: whether it lies in the hub's own account; elsewhere only the host's containers are refused.
+    """
+    if container.startswith(_HOST_PREFIX):
+        return True
+    return is_own_account and (container in OWN_CONTAINERS or container.startswith(_OWN_PREFIXES))
+
+
+def new_secret_name(hub: str, instance_id: str, place: str) -> str:
+    """A name in the vault that nothing else has or ever had, for the secret at a place of a connector.
+
+    At most 64 + 32 characters of hub and connector, ten random digits, and as much of the place as fits.
+    """
+    readable = re.sub(r"[^0-9A-Za-z]+", "-", place).strip("-")
+    name = f"{name_key(hub)}-{instance_id}-{secrets.token_hex(5)}-{readable}"
+    return name[:_SECRET_NAME_LIMIT].rstrip("-")
+
+
+def is_own_secret(name: str) -> bool:
+    """Whether a secret's name is one that the app makes for a connector, of any hub; in any case."""
+    return bool(_OWN_SECRET.fullmatch(name))
 
 
 def rejects_path(hub: str, run_id: str, attempt: str) -> str:

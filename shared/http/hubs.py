@@ -14,7 +14,7 @@ from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top
 from shared.http.routing import FromServices, HubName, new_router
 
 _COLUMNS = ("hubName", "location", "displayName", "description", "provisioningState", "created", "lastModified")
-_EXAMPLE = {"displayName": "Contoso", "tags": {"costCenter": "42"}}
+_EXAMPLE = {"displayName": "Contoso", "tags": {"costCenter": "42"}, "sharedContainers": ["inbox"]}
 
 router = new_router("hubs")
 

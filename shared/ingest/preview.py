@@ -31,6 +31,7 @@ def preview(
 
     Raises:
         NotFoundError: the mapping or the blob. DataError: the file is refused as a whole.
+        RequestError: the mapping's containers are not for its hub.
     """
     stored = services.definitions.mapping(hub, connector, mapping)
     container = _container(services, hub, stored)
@@ -88,7 +89,8 @@ def _first_rows(
 
 def _container(services: Services, hub: str, mapping: Stored[Mapping]) -> BlobContainer:
     connector = services.definitions.connector(hub, mapping.document.connector_name)
-    return BlobContainer(services.definitions.source_account(connector).hurried(), mapping.document.container)
+    account = services.definitions.account_of_mapping(connector, mapping)
+    return BlobContainer(account.hurried(), mapping.document.container)
 
 
 def _version(container: BlobContainer, mapping: Mapping, path: str | None) -> BlobVersion:

@@ -174,8 +174,12 @@ def complete(services: Services, mapping: Stored[Mapping], version: BlobVersion)
 
 
 def open_source(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> Source:
-    """Opens the container that the mapping reads, with the connector's own credentials."""
+    """Opens the container that the mapping reads, with the connector's own credentials.
+
+    Raises:
+        RequestError: `ContainerNotAllowed`, `ContainerOfAnotherHub`. Others as `Definitions.source_account`.
+    """
     connector = services.definitions.connector(mapping.document.tenant_id, mapping.document.connector_name)
-    account = services.definitions.source_account(connector)
+    account = services.definitions.account_of_mapping(connector, mapping)
     services.source_turns.learn(mapping.document.tenant_id, mapping.document.connector_name, account.blob_endpoint)
     return Source(BlobContainer(account, version.container), version, services.source_turns.turn(account.blob_endpoint))

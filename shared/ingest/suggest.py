@@ -65,7 +65,8 @@ def suggest(services: Services, hub: str, connector: str, blob: str, wish: Wish)
         `blob`, `rowsRead`, `type` and `mapping` {name, body} for PUT, `columns`, `rejects`, `notes`.
 
     Raises:
-        InvalidRequestError: `blob` names none that may be read. NotFoundError: hub, connector or blob.
+        InvalidRequestError: `blob` names none that may be read. ConflictError: its container is another hub's.
+        NotFoundError: hub, connector or blob.
         RefusedError: the connector reads no blobs, or its storage refuses. DataError: the file is refused as a whole.
     """
     source = _open(services, hub, connector, blob)
@@ -101,8 +102,9 @@ def suggest(services: Services, hub: str, connector: str, blob: str, wish: Wish)
 
 def _open(services: Services, hub: str, connector: str, blob: str) -> Source:
     account = services.definitions.source_account(services.definitions.connector(hub, connector))
-    is_own = account.blob_endpoint == services.account.blob_endpoint
+    is_own = services.definitions.is_own_account(account)
     name, path = place_of_blob(blob, account.name, is_own_account=is_own)
+    services.definitions.check_container(hub, account, name, "blob")
     container = BlobContainer(account.hurried(), name)
     try:
         entry = container.properties(path)

@@ -208,7 +208,7 @@ def _place(services: Services, hub: str, connector: str, mapping: str) -> Place 
 
 def _entries(services: Services, place: Place) -> Iterator[BlobEntry]:
     document = place.mapping.document
-    account = services.definitions.source_account(place.connector)
+    account = services.definitions.account_of_mapping(place.connector, place.mapping)
     services.source_turns.learn(place.hub, document.connector_name, account.blob_endpoint)
     turn = services.source_turns.turn(account.blob_endpoint)
     try:

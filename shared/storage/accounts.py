@@ -11,9 +11,8 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import SecretStr
 
 from shared.domain.errors import FatalError, Fault, InvalidRequestError
+from shared.domain.names import LOOPBACK, same_name
 from shared.settings import DEVELOPMENT_STORAGE, Settings
-
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 # Public and sovereign clouds, and accounts with DNS zone endpoints:
 # https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-endpoints
@@ -29,6 +28,7 @@ class StorageAccount:
     """An account and its endpoints; without a connection string it is reached by identity.
 
     Attributes:
+        name: of a connector's account, the one in its endpoint, whatever else its connection string says.
         client_id: of the user-assigned identity; None leaves the choice to the default chain.
         is_hurried: whether somebody waits for the answer; see `hurried`.
     """
@@ -44,6 +44,10 @@ class StorageAccount:
     def hurried(self) -> Self:
         """The same account for whoever waits for its answer: its blob service is given up after about 10 s."""
         return replace(self, is_hurried=True)
+
+    def is_same_as(self, other: Self) -> bool:
+        """Whether both are one account, however it is spelt and reached: names are unique in Azure."""
+        return same_name(self.name, other.name)
 
     @cached_property
     def key(self) -> SecretStr | None:
@@ -149,9 +153,8 @@ def hub_account(settings: Settings) -> StorageAccount:
         )
     if not all(uri.lower().startswith("https://") for uri in (blob, queue, table)):
         raise FatalError("InvalidSetting", "HUB_STORAGE__*ServiceUri must start with https://, as an identity is used")
-    name = (urlsplit(blob).hostname or "").split(".", maxsplit=1)[0]
     return StorageAccount(
-        name,
+        _account_at(blob),
         blob.rstrip("/"),
         queue.rstrip("/"),
         table.rstrip("/"),
@@ -193,7 +196,7 @@ def account_from_secret(text: str, settings: Settings) -> StorageAccount:
         target = "connectorProperties.connectionKeyVaultUrl"
         message = f"the secret is no usable storage connection: {error}"
         raise InvalidRequestError([Fault("InvalidConnection", target, message)]) from None
-    return StorageAccount(account.name, url.endpoint, connection_string=account.connection_string)
+    return StorageAccount(url.account, url.endpoint, connection_string=account.connection_string)
 
 
 def _from_connection_string(text: str) -> StorageAccount:
@@ -218,9 +221,14 @@ def _from_connection_string(text: str) -> StorageAccount:
     blob = endpoint("blob")
     if blob is None:
         raise ValueError("it names neither AccountName nor BlobEndpoint")
-    if not name:
-        name = (urlsplit(blob).hostname or "").split(".", maxsplit=1)[0]
-    return StorageAccount(name, blob, endpoint("queue"), endpoint("table"), SecretStr(text))
+    return StorageAccount(name or _account_at(blob), blob, endpoint("queue"), endpoint("table"), SecretStr(text))
+
+
+def _account_at(endpoint: str) -> str:
+    """The account that an endpoint is of; the emulator's has it in its path."""
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
+    return parts.path.strip("/").partition("/")[0] if host in LOOPBACK else host.partition(".")[0]
 
 
 def _parts(text: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from azure.eventgrid import SystemEventNames
 
 from shared.domain.blob_version import bare_etag
 from shared.domain.errors import Fault, InvalidRequestError
-from shared.storage.accounts import LOOPBACK
+from shared.domain.names import LOOPBACK
 
 _TYPE = SystemEventNames.StorageBlobCreatedEventName.value
 _SUBJECT = "/blobServices/default/containers/"

@@ -4,9 +4,10 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,8 +26,9 @@ from shared.domain.errors import (
     TransientError,
     UnavailableError,
 )
+from shared.domain.names import LOOPBACK
+from shared.domain.places import is_own_secret
 from shared.settings import Settings
-from shared.storage.accounts import LOOPBACK
 from shared.storage.clients import HURRIED_TRANSPORT, hurried_retries, token_credential
 from shared.storage.retries import RETRIES, asked_by
 
@@ -42,6 +44,20 @@ _SECRET_URL = re.compile(
 _FRESH_S = 60
 # A vault that does not answer for a while must not stop what was running.
 _STALE_S = 15 * 60
+
+
+@dataclass(frozen=True)
+class KeptSecret:
+    """A secret of the hub's own vault, as a list of them tells it: without its value.
+
+    Attributes:
+        created: when its newest version was set.
+        tags: as they were given to `set`.
+    """
+
+    name: str
+    created: datetime
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -63,18 +79,23 @@ class Vaults:
         self._lock = threading.Lock()
 
     def check_url(self, secret_url: str, target: str = "connectorProperties.connectionKeyVaultUrl") -> None:
-        """Raises InvalidRequestError unless the URL names a secret of a vault on the allow-list."""
-        self._parse(secret_url, target)
+        """Raises InvalidRequestError unless the URL names a secret of a vault on the allow-list, made by somebody else.
+
+        What the app keeps for one connector is for no other, of whatever hub.
+        """
+        self._parse_foreign(secret_url, target)
 
     def get(self, secret_url: str) -> str:
         """The value of a secret, at most a minute old; older only while its vault does not answer.
 
         Raises:
-            InvalidRequestError: the URL names no secret of a vault on the allow-list.
+            InvalidRequestError: as `check_url`.
             RefusedError: there is no such secret (`SecretNotFound`), or it is not for us (`VaultRefused`).
             UnavailableError: the vault does not answer.
         """
-        vault, name, version = self._parse(secret_url, "connectorProperties.connectionKeyVaultUrl")
+        return self._read(*self._parse_foreign(secret_url, "connectorProperties.connectionKeyVaultUrl"))
+
+    def _read(self, vault: str, name: str, version: str) -> str:
         key = f"{vault}/{name.lower()}/{version.lower()}"
         known = self._known.get(key)
         age = time.monotonic() - known.read_at if known else None
@@ -93,9 +114,10 @@ class Vaults:
 
     def get_own(self, reference: str) -> str:
         """The value behind a reference that `set` returned; errors as in `get`."""
-        return self.get(f"{self._own_vault()}/secrets/{reference}")
+        name, _, version = reference.partition("/")
+        return self._read(self._own_vault(), name, version)
 
-    def set(self, name: str, value: str) -> str:
+    def set(self, name: str, value: str, tags: Mapping[str, str] | None = None) -> str:
         """Stores a new version of a secret in the hub's own vault.
 
         Returns:
@@ -106,7 +128,7 @@ class Vaults:
         """
         vault = self._own_vault()
         with _translated(f"the secret {name!r} of the vault {vault}"):
-            stored = self._client(vault).set_secret(name, value)
+            stored = self._client(vault).set_secret(name, value, tags=dict(tags or {}))
         return f"{name}/{stored.properties.version}"
 
     def delete(self, name: str) -> None:
@@ -120,10 +142,27 @@ class Vaults:
             if error.code != "SecretNotFound":
                 raise
 
+    def kept(self) -> Iterator[KeptSecret]:
+        """The secrets of the hub's own vault; errors as in `set`."""
+        vault = self._own_vault()
+        with _translated(f"the list of secrets of the vault {vault}"):
+            for item in self._client(vault).list_properties_of_secrets():
+                if item.name and item.created_on:
+                    yield KeptSecret(item.name, item.created_on, item.tags or {})
+
     def _own_vault(self) -> str:
         if not self._own:
             raise UnavailableError("VaultMissing", "no vault is configured; set KEY_VAULT_URL")
         return self._own
+
+    def _parse_foreign(self, secret_url: str, target: str) -> tuple[str, str, str]:
+        vault, name, version = self._parse(secret_url, target)
+        if is_own_secret(name):
+            message = (
+                "this secret is the app's own, kept for a connector; store the connection in another and name that"
+            )
+            raise InvalidRequestError([Fault("SecretNotAllowed", target, message)])
+        return vault, name, version
 
     def _parse(self, secret_url: str, target: str) -> tuple[str, str, str]:
         found = _SECRET_URL.fullmatch(secret_url.strip())

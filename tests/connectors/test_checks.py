@@ -242,7 +242,9 @@ def test_a_url_that_is_no_sas(settings: Settings) -> None:
 def source(vault: KeyVault, settings: Settings, text: str, containers: list[str] | None = None) -> Any:
     name = f"s{uuid.uuid4().hex}"
     Vaults(settings).set(name, text)
-    checks, account = azure_blob.check(f"{vault.url}/secrets/{name}", containers or [], Vaults(settings), settings)
+    checks, account = azure_blob.check(
+        f"{vault.url}/secrets/{name}", containers or [], Vaults(settings), settings, lambda _account, _container: None
+    )
     assert "AccountKey=" not in repr((checks, account))
     assert "sig=" not in repr((checks, account))
     return checks, account
@@ -307,7 +309,9 @@ def test_a_secret_that_is_no_connection(vault: KeyVault, settings: Settings, tex
 
 
 def test_a_secret_that_is_not_there(vault: KeyVault, settings: Settings) -> None:
-    checks, account = azure_blob.check(f"{vault.url}/secrets/nothing", [], Vaults(settings), settings)
+    checks, account = azure_blob.check(
+        f"{vault.url}/secrets/nothing", [], Vaults(settings), settings, lambda _account, _container: None
+    )
     assert outcome(checks) == {"secret": False}
     assert account is None
 

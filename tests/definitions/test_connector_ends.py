@@ -23,8 +23,7 @@ from shared.settings import Settings
 from shared.storage.key_vault import Vaults
 from shared.storage.tables import Table
 from tests.definitions.samples import crm, files, kpi, mapping, profile
-from tests.fault_proxy import Answer, running_proxy
-from tests.local_services import account_of, development, running_vault
+from tests.local_services import development, running_vault
 
 
 @pytest.fixture
@@ -120,25 +119,3 @@ def test_without_its_vault_nothing_is_half_stored(
     again.delete_connector("Contoso", "Kept")
     assert again.connectors("Contoso") == []
     stop()
-
-
-def test_a_failed_put_is_repeated_into_the_same_secret(
-    azurite: Endpoints, table: Table, definitions: Definitions, hub: str, settings: Settings, vault: KeyVault
-) -> None:
-    """The vault was written, the table not."""
-    with running_proxy(azurite.table) as proxy:
-        broken = Definitions(
-            Table(account_of(azurite, table=proxy.endpoint), table.name), Vaults(settings), Clock(settings), settings
-        )
-        proxy.plan = lambda request: Answer(503, "ServerBusy") if "$batch" in request.target else None
-        with pytest.raises(UnavailableError):
-            broken.put_connector(hub, "Crm", crm(accessToken="orphan"))
-    assert definitions.connectors(hub) == []
-    stored, created = definitions.put_connector(hub, "Crm", crm(accessToken="kept"))
-    assert created
-    [reference] = references(stored.internal).values()
-    name, version = reference.split("/")
-    vaults = Vaults(settings)
-    assert vaults.get_own(f"{name}/{version}") == "kept"
-    versions = vaults._client(vault.url).list_properties_of_secret_versions(name)
-    assert len(list(versions)) == 2

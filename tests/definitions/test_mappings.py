@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from shared.definitions.definitions import Definitions
 from shared.definitions.store import Conditions
@@ -103,7 +102,11 @@ def test_only_azure_blob_connectors_have_mappings(typed: Definitions, hub: str) 
         ),
         (
             mapping(columns={"Nothing": "x"}, folderPath="lake/x"),
-            [("InvalidValue", FOLDER), ("UnknownField", f"{STRUCTURE}[0].propertyName"), ("MissingKey", STRUCTURE)],
+            [
+                ("ContainerNotAllowed", FOLDER),
+                ("UnknownField", f"{STRUCTURE}[0].propertyName"),
+                ("MissingKey", STRUCTURE),
+            ],
         ),
     ],
 )
@@ -142,8 +145,23 @@ def test_folders_of_the_connectors_account(typed: Definitions, hub: str, folder:
         ("https://devstoreaccount1.blob.core.windows.net/inbox?x=1", "InvalidValue"),
         ("https://me@devstoreaccount1.blob.core.windows.net/inbox", "InvalidValue"),
         ("ftp://devstoreaccount1.blob.core.windows.net/inbox", "InvalidValue"),
-        ("lake", "InvalidValue"),
-        ("runs/contoso", "InvalidValue"),
+        ("lake", "ContainerNotAllowed"),
+        ("runs/contoso", "ContainerNotAllowed"),
+        ("deployments", "ContainerNotAllowed"),
+        ("deadletter/x", "ContainerNotAllowed"),
+        ("azure-webjobs-secrets", "ContainerNotAllowed"),
+        ("azure-webjobs-hosts/locks", "ContainerNotAllowed"),
+        ("app-package-shop-1a2b3c4", "ContainerNotAllowed"),
+        ("function-releases", "ContainerNotAllowed"),
+        ("$logs/blob", "ContainerNotAllowed"),
+        ("$root", "ContainerNotAllowed"),
+        ("$web", "ContainerNotAllowed"),
+        ("$blobchangefeed", "ContainerNotAllowed"),
+        ("/lake/x", "ContainerNotAllowed"),
+        ("https://devstoreaccount1.blob.core.windows.net/%6Cake/x", "ContainerNotAllowed"),
+        ("https://DEVSTOREACCOUNT1.blob.core.windows.net//lake", "ContainerNotAllowed"),
+        ("http://127.0.0.1:10000/devstoreaccount1/azure-webjobs-secrets", "ContainerNotAllowed"),
+        ("http://[::1]:10000/devstoreaccount1/lake/x", "ContainerNotAllowed"),
         ("inbox/../x", "InvalidValue"),
         ("inbox/a/./b/", "InvalidValue"),
         ("inbox/..", "InvalidValue"),
@@ -192,8 +210,6 @@ def test_files_may_be_moved(typed: Definitions, hub: str, wanted: Mapping) -> No
         moved("inbox", folderPath="inbox"),
         moved("inbox/a", folderPath="inbox/a/b/c"),
         moved("https://devstoreaccount1.blob.core.windows.net/inbox/customers"),
-        moved("lake/done"),
-        moved("runs"),
         moved("In Valid"),
         moved("https://other.blob.core.windows.net/done"),
         moved("done/../x"),
@@ -203,6 +219,33 @@ def test_files_may_be_moved(typed: Definitions, hub: str, wanted: Mapping) -> No
 )
 def test_places_that_no_file_may_be_moved_to(typed: Definitions, hub: str, wanted: Mapping) -> None:
     assert faults(typed, hub, wanted) == [("InvalidValue", DESTINATION)]
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "lake/done",
+        "runs",
+        "deployments/code",
+        "deadletter",
+        "azure-webjobs-secrets/host",
+        "scm-releases",
+        "$web/done",
+        "$logs",
+        "$root",
+        "http://127.0.0.1:10000/devstoreaccount1/%24web/done",
+    ],
+)
+def test_no_file_is_moved_to_what_is_the_apps_own(typed: Definitions, hub: str, folder: str) -> None:
+    assert faults(typed, hub, moved(folder)) == [("ContainerNotAllowed", DESTINATION)]
+
+
+@pytest.mark.parametrize("folder", ["http://[", "https://a]b/x"])
+def test_a_url_that_cannot_be_read_is_a_fault_of_the_request(folder: str) -> None:
+    for act in (lambda: mapping(folderPath=folder), lambda: moved(folder)):
+        with pytest.raises(InvalidRequestError) as refused:
+            act()
+        assert [fault.code for fault in refused.value.details] == ["InvalidValue"]
 
 
 def test_conditions_are_honoured(typed: Definitions, hub: str) -> None:
@@ -217,10 +260,13 @@ def test_conditions_are_honoured(typed: Definitions, hub: str) -> None:
             act()
 
 
-def test_containers_of_another_account_may_have_any_name(
-    definitions: Definitions, hub: str, vault: KeyVault, azurite: Endpoints
-) -> None:
+def test_containers_of_another_account_may_have_any_name(definitions: Definitions, hub: str, vault: KeyVault) -> None:
     """The names `lake` and `runs` are ours in our own account alone; a connector that never answered has none yet."""
     definitions.put_entity_type(hub, "Customer", profile())
     definitions.put_connector(hub, "Files", files(vault, "no-such-secret"))
     assert definitions.put_mapping(hub, "Files", "Customers", mapping(folderPath="lake/x"))[1]
+    # Wherever it lies, a host keeps an app's keys there.
+    hosts = mapping(folderPath="azure-webjobs-secrets")
+    with pytest.raises(InvalidRequestError) as refused:
+        definitions.put_mapping(hub, "Files", "Keys", hosts)
+    assert [fault.code for fault in refused.value.details] == ["ContainerNotAllowed"]

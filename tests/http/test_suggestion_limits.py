@@ -186,7 +186,11 @@ def test_what_may_be_asked(landing: Landing) -> None:
         ({"blob": "a.csv", "rows": 100_001}, {("InvalidValue", "rows")}),
         ({"blob": container}, {("InvalidValue", "blob")}),
         ({"blob": f"{container}/../lake/a.csv"}, {("InvalidValue", "blob")}),
-        ({"blob": "lake/a.csv"}, {("InvalidValue", "blob")}),
+        ({"blob": "lake/a.csv"}, {("ContainerNotAllowed", "blob")}),
+        ({"blob": "azure-webjobs-secrets/host.csv"}, {("ContainerNotAllowed", "blob")}),
+        ({"blob": "$logs/a.csv"}, {("ContainerNotAllowed", "blob")}),
+        ({"blob": f"{landing.container.url.rpartition('/')[0]}/deployments/a.csv"}, {("ContainerNotAllowed", "blob")}),
+        ({"blob": "http://[/a.csv"}, {("InvalidValue", "blob")}),
         ({"blob": "https://elsewhere.example/c/a.csv"}, {("InvalidValue", "blob")}),
         ({"blob": f"{landing.container.url}/in/a.csv?sig=x"}, {("InvalidValue", "blob")}),
     ):

@@ -15,7 +15,6 @@ from infra.local.functions_host.host_json import (
     seconds,
     worker_count,
 )
-from infra.local.redact import redact
 from infra.local.settings import REPOSITORY, SettingError, app_settings
 
 
@@ -103,18 +102,3 @@ def test_the_apps_own_files_are_readable() -> None:
     options = read_host_options(REPOSITORY, values)
     assert options.route_prefix == ""
     assert options.queues == QueueOptions(8, 4, 5, 5.0, base64=True)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("https://x/c?sv=1&sig=ab%2Bc%3D&se=2", "https://x/c?sv=1&sig=***&se=2"),
-        ("AccountName=a;AccountKey=abc==;EndpointSuffix=x", "AccountName=a;AccountKey=***;EndpointSuffix=x"),
-        ("{'Authorization': 'Bearer ey.J0.x'}", "{'Authorization': 'Bearer ***'}"),
-        ("authorization: SharedKey account:abc=", "authorization: SharedKey account:***"),
-        ("Server=s;Password=p w;User=u", "Server=s;Password=*** w;User=u"),
-        ("design=good", "design=good"),
-    ],
-)
-def test_redaction(text: str, expected: str) -> None:
-    assert redact(text) == expected

@@ -8,7 +8,8 @@ param appPrincipalId string
 param operatorPrincipalId string
 param operatorPrincipalType string
 
-// Officer, not User: a PUT of a connector moves its secrets out of the definition and into this vault.
+// Officer, not User: a PUT of a connector moves its secrets out of the definition and into this vault, and upkeep lists
+// the vault and deletes what no connector names.
 var secretsOfficer = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 
 resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {

@@ -18,7 +18,7 @@ from infra.local.functions_host import messages
 from infra.local.functions_host.http_routes import read_body
 from infra.local.functions_host.invocations import Invocations
 from infra.local.functions_host.worker import Function, InvocationFailedError
-from infra.local.redact import redact
+from shared.redact import without_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ async def _notify(events: list[str], function: Function, invocations: Invocation
         if not isinstance(failure, InvocationFailedError):
             logger.error("Event not delivered", exc_info=failure)
     if failures:
-        return Response(redact(str(failures[0])).split("\n", 1)[0], 500)
+        return Response(without_secrets(str(failures[0])).split("\n", 1)[0], 500)
     return Response(status_code=202)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from infra.local.functions_host.current_run import describe_current_run
-from infra.local.redact import redact
+from shared.redact import without_secrets
 
 _BYTES_PER_FILE = 10_000_000
 _OLD_FILES = 2
@@ -21,7 +21,7 @@ class _OneLine(logging.Formatter):
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         line = f"{time} {record.levelname} [{describe_current_run()}] {record.name}: {text}"
-        return redact(line).replace("\r", "\\r").replace("\n", "\\n")
+        return without_secrets(line).replace("\r", "\\r").replace("\n", "\\n")
 
 
 def write_log(path: Path, level: int) -> None:

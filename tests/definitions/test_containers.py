@@ -1,0 +1,270 @@
+"""Whose a container is: the app's own, one hub's, or shared; when a mapping is PUT, and when it is used."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from infra.local.azurite import Endpoints
+from infra.local.key_vault import KeyVault
+from shared.clock import Clock
+from shared.definitions.definitions import Definitions
+from shared.domain.connectors import ConnectorState
+from shared.domain.errors import ConflictError, HubError, InvalidRequestError, RequestError
+from shared.domain.hubs import Hub
+from shared.domain.mappings import Mapping
+from shared.settings import Settings
+from shared.storage.accounts import account_from_secret
+from shared.storage.key_vault import Vaults
+from shared.storage.tables import Table
+from tests.definitions.samples import files, mapping, profile
+from tests.fault_proxy import running_proxy
+from tests.local_services import account_of
+
+FOLDER = "mappingProperties.folderPath"
+DESTINATION = "mappingProperties.completeOperation.destinationFolder"
+KEY = "TUFSS0VS"
+
+
+@pytest.fixture
+def hubs(definitions: Definitions, vault: KeyVault) -> Definitions:
+    """`Zeta`, which comes first, and `Alpha`, each with a connector to the same account."""
+    for hub in ("Zeta", "Alpha"):
+        definitions.put_hub(hub, Hub())
+        definitions.put_entity_type(hub, "Customer", profile())
+        definitions.put_connector(hub, "Files", files(vault))
+    return definitions
+
+
+def reads(folder: str, moves_to: str | None = None) -> Mapping:
+    operation: Any = {"completionOperationType": "MoveFile", "destinationFolder": moves_to} if moves_to else None
+    return mapping(folderPath=folder, completeOperation=operation)
+
+
+def share(definitions: Definitions, hub: str, *containers: str) -> None:
+    definitions.put_hub(hub, Hub.from_request({"sharedContainers": list(containers)}))
+
+
+def refusal(act: Callable[[], object]) -> str | None:
+    try:
+        act()
+    except HubError as error:
+        return error.code
+    return None
+
+
+def use(definitions: Definitions, hub: str, name: str = "Customers", via: str = "Files") -> str | None:
+    """How the use of a mapping's containers ends."""
+    connector, stored = definitions.connector(hub, via), definitions.mapping(hub, via, name)
+    return refusal(lambda: definitions.account_of_mapping(connector, stored))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "targets"),
+    [
+        (reads("inbox"), [FOLDER]),
+        (reads("inbox/other"), [FOLDER]),
+        (reads("http://127.0.0.1:1/devstoreaccount1/inbox/x"), [FOLDER]),
+        (reads("done/x"), [FOLDER]),
+        (reads("mine", "inbox/x"), [DESTINATION]),
+        (reads("mine", "done"), [DESTINATION]),
+        (reads("inbox", "done"), [FOLDER, DESTINATION]),
+        (reads("mine", "mine/done"), []),
+    ],
+)
+def test_a_container_of_another_hub_is_refused_until_it_is_shared(
+    hubs: Definitions, wanted: Mapping, targets: list[str]
+) -> None:
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox/a", "done"))
+    if targets:
+        with pytest.raises(ConflictError) as refused:
+            hubs.put_mapping("Alpha", "Files", "Customers", wanted)
+        assert refused.value.code == "ContainerOfAnotherHub"
+        assert [fault.target for fault in refused.value.details] == targets
+        assert "Zeta" not in str(refused.value), "hubs do not learn of each other's names"
+        assert hubs.mappings("Alpha", "Files") == []
+        share(hubs, "zeta", "inbox", "done")
+    hubs.put_mapping("Alpha", "Files", "Customers", wanted)
+    assert (use(hubs, "Alpha"), use(hubs, "Zeta")) == (None, None)
+
+
+def test_only_what_is_listed_is_shared(hubs: Definitions) -> None:
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done"))
+    share(hubs, "Zeta", "done", "inb")
+    share(hubs, "Alpha", "inbox")
+    assert refusal(lambda: hubs.put_mapping("Alpha", "Files", "Mm", reads("inbox"))) == "ContainerOfAnotherHub"
+    assert refusal(lambda: hubs.put_mapping("Alpha", "Files", "Mm", reads("mine", "done"))) is None
+
+
+def test_the_first_owner_decides_who_else_comes_in(hubs: Definitions, vault: KeyVault) -> None:
+    hubs.put_hub("Beta", Hub())
+    hubs.put_entity_type("Beta", "Customer", profile())
+    hubs.put_connector("Beta", "Files", files(vault))
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
+    share(hubs, "Zeta", "inbox")
+    for hub in ("Beta", "Alpha"):
+        hubs.put_mapping(hub, "Files", "Customers", reads("inbox"))
+    hubs.put_mapping("Zeta", "Files", "Others", reads("inbox/others"))
+    share(hubs, "Zeta")
+    fresh = again(hubs, vault)
+    assert [use(fresh, hub) for hub in ("Zeta", "Beta", "Alpha")] == [None, *["ContainerOfAnotherHub"] * 2]
+    hubs.delete_connector("Zeta", "Files")
+    fresh = again(hubs, vault)
+    assert [use(fresh, hub) for hub in ("Beta", "Alpha")] == [None, "ContainerOfAnotherHub"]
+
+
+def again(definitions: Definitions, vault: KeyVault) -> Definitions:
+    """The same definitions, as another process sees them that has not looked yet."""
+    settings: Settings = definitions._connectors._settings
+    return Definitions(definitions._store._table, Vaults(settings), Clock(settings), settings)
+
+
+@pytest.mark.parametrize("leave", ["mapping", "connector", "container"])
+def test_a_container_that_is_given_up_is_free(hubs: Definitions, leave: str) -> None:
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
+    assert use(hubs, "Zeta") is None  # so that it is known as Zeta's
+    match leave:
+        case "mapping":
+            hubs.delete_mapping("Zeta", "Files", "Customers")
+        case "connector":
+            hubs.delete_connector("Zeta", "Files")
+        case _:
+            hubs.put_mapping("Zeta", "Files", "Customers", reads("elsewhere"))
+    hubs.put_mapping("Alpha", "Files", "Customers", reads("inbox"))
+    assert use(hubs, "Alpha") is None
+
+
+def test_the_same_name_in_another_account_is_another_container(
+    hubs: Definitions, vault: KeyVault, settings: Settings, azurite: Endpoints
+) -> None:
+    endpoint = azurite.blob.replace("devstoreaccount1", "otheraccount")
+    Vaults(settings).set("other-account", f"AccountName=otheraccount;AccountKey={KEY};BlobEndpoint={endpoint}")
+    hubs.put_connector("Alpha", "Files", files(vault, "other-account"))
+    assert hubs.connector("Alpha", "Files").internal["account"] == "otheraccount"
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
+    hubs.put_mapping("Alpha", "Files", "Customers", reads("inbox"))
+    hubs.put_mapping("Alpha", "Files", "Lake", reads("lake"))
+    assert use(hubs, "Alpha") is None
+
+
+@pytest.mark.parametrize(
+    ("folder", "code"), [("inbox", "ContainerOfAnotherHub"), ("lake", "ContainerNotAllowed"), ("free", None)]
+)
+def test_what_was_stored_before_the_account_was_known_is_found_out(
+    hubs: Definitions, vault: KeyVault, settings: Settings, azurite: Endpoints, folder: str, code: str | None
+) -> None:
+    """Nobody comes first by having asked before it could be told for what."""
+    secret = f"late-{folder}"
+    hubs.put_connector("Alpha", "Late", files(vault, secret))
+    hubs.put_mapping("Alpha", "Late", "Customers", reads(folder))
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
+    Vaults(settings).set(secret, azurite.connection_string)
+    assert use(hubs, "Alpha", via="Late") == code, "before any check"
+    checks = {check.name: check.ok for check in hubs.test_connector("Alpha", "Late")}
+    assert checks["account"]
+    assert not checks[f"container {folder}"], "refused, or not there"
+    assert hubs.connector("Alpha", "Late").document.state is ConnectorState.FAILED
+    assert use(hubs, "Alpha", via="Late") == code
+    assert use(hubs, "Zeta") is None
+
+
+def test_a_connector_out_of_order_is_no_way_round(hubs: Definitions, vault: KeyVault) -> None:
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
+    hubs.put_connector("Alpha", "Files", files(vault, "not-there"))
+    assert refusal(lambda: hubs.put_mapping("Alpha", "Files", "Mm", reads("inbox"))) == "ContainerOfAnotherHub"
+
+
+def test_a_container_stays_its_hubs_while_its_connector_is_out_of_order(
+    hubs: Definitions, vault: KeyVault, settings: Settings, azurite: Endpoints
+) -> None:
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
+    hubs.put_connector("Zeta", "Files", files(vault, "not-there-yet"))
+    assert "account" not in hubs.connector("Zeta", "Files").internal
+    assert refusal(lambda: hubs.put_mapping("Alpha", "Files", "Mm", reads("inbox"))) == "ContainerOfAnotherHub"
+    Vaults(settings).set("not-there-yet", azurite.connection_string)
+    hubs.test_connector("Zeta", "Files")
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox/b"))
+    assert use(again(hubs, vault), "Zeta") is None
+
+
+def test_what_two_hubs_put_at_once_is_one_hubs(hubs: Definitions, vault: KeyVault) -> None:
+    for number in range(4):
+        container = f"race{number}"
+
+        def put(hub: str, container: str = container) -> str | None:
+            return refusal(lambda: hubs.put_mapping(hub, "Files", f"M{container}", reads(container)))
+
+        with ThreadPoolExecutor(2) as pool:
+            codes = dict(zip(("Zeta", "Alpha"), pool.map(put, ("Zeta", "Alpha")), strict=True))
+        assert set(codes.values()) <= {None, "ContainerOfAnotherHub"}
+        stored = [hub for hub, code in codes.items() if code is None]
+        outcomes = [[use(again(hubs, vault), hub, f"M{container}") for hub in stored] for _ in range(2)]
+        assert outcomes[0] == outcomes[1]
+        assert outcomes[0].count(None) == 1
+
+
+def test_the_claims_are_not_asked_for_with_every_blob(
+    azurite: Endpoints, table: Table, hubs: Definitions, settings: Settings
+) -> None:
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done"))
+    with running_proxy(azurite.table) as proxy:
+        far = Definitions(
+            Table(account_of(azurite, table=proxy.endpoint), table.name), Vaults(settings), Clock(settings), settings
+        )
+        connector, stored = far.connector("Zeta", "Files"), far.mapping("Zeta", "Files", "Customers")
+        far.account_of_mapping(connector, stored)
+        before = len(proxy.requests)
+        for _ in range(20):
+            far.account_of_mapping(connector, stored)
+        assert len(proxy.requests) == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "UseDevelopmentStorage=true",
+        "http://127.0.0.1:10000/devstoreaccount1",
+        "http://localhost:10000/DEVSTOREACCOUNT1/",
+        "http://[::1]:99/devstoreaccount1",
+        f"AccountName=other;AccountKey={KEY};BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1",
+        "AccountName=other;SharedAccessSignature=sv=1;BlobEndpoint=http://LOCALHOST:10000/DevStoreAccount1",
+    ],
+)
+def test_the_apps_own_account_is_known_however_it_is_spelt(hubs: Definitions, settings: Settings, text: str) -> None:
+    account = account_from_secret(text, settings)
+    assert hubs.is_own_account(account)
+    with pytest.raises(RequestError) as refused:
+        hubs.check_container("Zeta", account, "azure-webjobs-secrets")
+    assert refused.value.code == "ContainerNotAllowed"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_own"),
+    [
+        ("https://contoso.blob.core.windows.net", True),
+        ("https://CONTOSO.blob.core.windows.net:443/", True),
+        ("https://contoso.z12.blob.storage.azure.net", True),
+        (f"AccountName=contoso;AccountKey={KEY}", True),
+        (f"AccountName=CONTOSO;AccountKey={KEY};EndpointSuffix=core.windows.net", True),
+        ("AccountName=other;SharedAccessSignature=sv=1;BlobEndpoint=https://contoso.blob.core.windows.net", True),
+        (f"AccountName=contoso;AccountKey={KEY};BlobEndpoint=https://other.blob.core.windows.net", False),
+        ("https://contoso1.blob.core.windows.net", False),
+    ],
+)
+def test_the_apps_own_account_in_azure(table: Table, text: str, is_own: bool) -> None:
+    settings = Settings.model_validate(
+        {
+            "HUB_STORAGE__blobServiceUri": "https://Contoso.blob.core.windows.net/",
+            "HUB_STORAGE__queueServiceUri": "https://contoso.queue.core.windows.net/",
+            "HUB_STORAGE__tableServiceUri": "https://contoso.table.core.windows.net/",
+        }
+    )
+    definitions = Definitions(table, Vaults(settings), Clock(settings), settings)
+    assert definitions.is_own_account(account_from_secret(text, settings)) is is_own
+
+
+@pytest.mark.parametrize("host", ["contoso-secondary.blob.core.windows.net", "contoso.dfs.core.windows.net"])
+def test_other_doors_to_an_account_are_closed(host: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        account_from_secret(f"https://{host}", Settings())
