@@ -31,6 +31,10 @@ from enum import Enum
 from typing import Self
 
 
+FAULTS_LIMIT = 1000  # a request that is wrong everywhere would have an answer many times its own size
+_TOLD = 20  # that the message itself tells
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong: `target` is a JSON path such as `fields[2].fieldType`."""
@@ -55,7 +59,7 @@ class HubError(Exception):
         self.code = code
         self.message = message
         self.target = target
-        self.details = tuple(details)
+        self.details = tuple(details[:FAULTS_LIMIT])
 
     def __copy__(self) -> Self:
         """The same error for another thread to raise."""
@@ -70,13 +74,13 @@ class RequestError(HubError):
 
 
 class InvalidRequestError(RequestError):
-    """The request's content is invalid; `details` names every fault found."""
+    """The request's content is invalid; `details` names every fault found, up to FAULTS_LIMIT of them."""
 
     def __init__(self, details: Sequence[Fault], message: str = "") -> None:
-        text = message or "; ".join(
-            f"{fault.target}: {fault.message}" if fault.target else fault.message for fault in details
-        )
-        super().__init__("InvalidRequest", text, details[0].target if details else "", details)
+        told = [f"{fault.target}: {fault.message}" if fault.target else fault.message for fault in details[:_TOLD]]
+        if len(details) > len(told):
+            told.append(f"{len(details) - len(told)} faults more")
+        super().__init__("InvalidRequest", message or "; ".join(told), details[0].target if details else "", details)
 
 
 class NotFoundError(RequestError):
