@@ -30,7 +30,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Self
 
-
 FAULTS_LIMIT = 1000  # a request that is wrong everywhere would have an answer many times its own size
 _TOLD = 20  # that the message itself tells
 

@@ -1,9 +1,8 @@
 """Mappings: which blobs of a connector become which entity type, column by column (2017 ConnectorMapping)."""
 
-import fnmatch
 import re
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import unquote, urlsplit
 
@@ -16,6 +15,7 @@ from shared.domain.csv_format import MappingFormat
 from shared.domain.document import AnyCaseEnum, Document
 from shared.domain.entity_types import EntityKind
 from shared.domain.fields import doubled_names
+from shared.domain.glob import compiled
 
 
 class MappingState(AnyCaseEnum):
@@ -195,7 +195,7 @@ class Mapping(Document):
         """Whether a blob belongs to this mapping; names compare with their case."""
         if container != self.container or not path.startswith(self.prefix) or self._is_done(container, path):
             return False
-        return bool(_glob(self.mapping_properties.file_filter).fullmatch(path[len(self.prefix) :]))
+        return compiled(self.mapping_properties.file_filter).matches(path[len(self.prefix) :])
 
     def _is_done(self, container: str, path: str) -> bool:
         """Whether the blob lies where MoveFile puts what was ingested: it would go round for ever."""
@@ -230,31 +230,3 @@ def _folder_of(folder_path: str) -> str:
     path = unquote(parts.path).strip("/")
     is_emulator = parts.hostname in {"127.0.0.1", "localhost"}
     return path.split("/", maxsplit=1)[1] if is_emulator and "/" in path else path
-
-
-# What `fnmatch.translate` wraps round a single set.
-_SET = re.compile(r"\(\?s:(?P<set>.*)\)\\[zZ]", re.DOTALL)
-
-
-@lru_cache(maxsize=1024)
-def _glob(pattern: str) -> re.Pattern[str]:
-    """`*` and `?` stay within a folder, `**/` crosses folders or none, `[...]` is a set.
-
-    Each `*` is followed by an atomic rest (`fnmatch.translate`), so that matching stays linear in practice.
-    """
-    out = ""
-    for part in re.findall(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", pattern, re.DOTALL):
-        match part:
-            case "**/":
-                out += "(?:.*/)?"
-            case "**":
-                out += ".*"
-            case "*":
-                out += "[^/]*"
-            case "?":
-                out += "[^/]"
-            case _ if len(part) > 1:
-                out += "(?!/)" + fnmatch.translate(part).removeprefix("(?s:").removesuffix(r")\z").removesuffix(r")\Z")
-            case _:
-                out += re.escape(part)
-    return re.compile(out, re.DOTALL)

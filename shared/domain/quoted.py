@@ -1,4 +1,4 @@
-"""How a text from outside is shown within a message of ours: between quotes, and never more of it than tells it apart."""
+"""How a text from outside is shown in a message of ours: between quotes, and no more of it than tells it apart."""
 
 SHOWN_CHARACTERS = 128  # as long as the longest name that is allowed
 
