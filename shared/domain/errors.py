@@ -30,6 +30,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Self
 
+from shared.domain.shown import shortened
+
 FAULTS_LIMIT = 1000  # a request that is wrong everywhere would have an answer many times its own size
 _TOLD = 20  # that the message itself tells
 
@@ -41,6 +43,10 @@ class Fault:
     code: str
     target: str
     message: str
+
+    def __post_init__(self) -> None:
+        # A property that nobody knows is a target too, and its name can be anything.
+        object.__setattr__(self, "target", shortened(self.target))
 
 
 class HubError(Exception):
@@ -57,7 +63,7 @@ class HubError(Exception):
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
-        self.target = target
+        self.target = shortened(target)
         self.details = tuple(details[:FAULTS_LIMIT])
 
     def __copy__(self) -> Self:

@@ -1,10 +1,10 @@
 """Globs over the paths of blobs: `*` and `?` stay within a folder, `**` crosses folders, `[...]` is a set.
 
-No expression with backtracking: whoever names blobs and whoever writes patterns would decide together how long it takes.
-A pattern is a row of signs, with a gap before each and behind the last one that lets nothing, the rest of a folder's
-name, whole folders or anything pass. All places of the pattern that a path can have reached are the bits of one number,
-and each character of the path moves them together. So a path costs a few operations a character, on numbers of as many
-bits as the pattern has signs; 1,024 characters against 256 take about 0.2 ms.
+No expression with backtracking: whoever names blobs and whoever writes patterns would decide together how long it
+takes. A pattern is a row of signs, with a gap before each and behind the last one that lets nothing, the rest of a
+folder's name, whole folders or anything pass. All places of the pattern that a path can have reached are the bits of
+one number, and each character of the path moves them together. So a path costs a few operations a character, on numbers
+of as many bits as the pattern has signs; 1,024 characters against 256 take about 0.2 ms.
 """
 
 from bisect import bisect_right

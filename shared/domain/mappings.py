@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field as Property
-from pydantic import field_validator, model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from shared.domain.availability import Availability
 from shared.domain.connectors import ConnectorType
@@ -16,6 +16,10 @@ from shared.domain.document import AnyCaseEnum, Document
 from shared.domain.entity_types import EntityKind
 from shared.domain.fields import doubled_names
 from shared.domain.glob import compiled
+from shared.domain.names import DefinitionName
+from shared.domain.shown import listed
+
+_LONGEST_FORMAT = 128
 
 
 class MappingState(AnyCaseEnum):
@@ -69,6 +73,14 @@ class ColumnMapping(Document):
     column_name: str
     custom_format_specifier: str | None = None
     is_encrypted: bool = False
+
+    @field_validator("custom_format_specifier")
+    @classmethod
+    def _is_short(cls, value: str | None, info: ValidationInfo) -> str | None:
+        # What was stored before there was this limit is read on.
+        if info.context == "request" and value is not None and len(value) > _LONGEST_FORMAT:
+            raise ValueError(f"a format has at most {_LONGEST_FORMAT} characters")
+        return value
 
     @model_validator(mode="after")
     def _is_readable(self) -> Self:
@@ -134,7 +146,7 @@ class MappingProperties(Document):
     def _each_field_once(self) -> Self:
         doubled = doubled_names([column.property_name for column in self.structure])
         if doubled:
-            raise ValueError(f"structure fills {', '.join(map(repr, doubled))} from more than one column")
+            raise ValueError(f"structure fills {listed(doubled)} from more than one column")
         return self
 
 
@@ -164,7 +176,7 @@ class Mapping(Document):
     last_modified: datetime | None = None
     next_run_time: datetime | None = None
     entity_type: EntityKind
-    entity_type_name: str
+    entity_type_name: DefinitionName
     display_name: str | None = None
     description: str | None = None
     data_format_id: str | None = None

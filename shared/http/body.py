@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from shared.domain.errors import Fault, InvalidRequestError, MediaTypeError, RequestTooLargeError
 from shared.domain.names import same_name
-from shared.domain.quoted import quoted, shortened
+from shared.domain.shown import shortened, shown
 from shared.http.json_body import invalid_json, read_json
 
 BODY_LIMIT_BYTES = 256 * 1024
@@ -53,7 +53,7 @@ def require_same_name(body: Mapping[str, Any], property_name: str, name: str) ->
     """Refuses a body that names itself otherwise than its path does."""
     for key, value in body.items():
         if same_name(key, property_name) and value is not None and not same_name(str(value), name):
-            message = f"the path names {quoted(name)}; leave {property_name} out, or let it say the same"
+            message = f"the path names {shown(name)}; leave {property_name} out, or let it say the same"
             raise InvalidRequestError([Fault("NameMismatch", property_name, message)])
 
 

@@ -6,12 +6,13 @@ from itertools import accumulate
 from typing import Any
 
 from shared.domain.errors import RequestError, RequestTooLargeError
-from shared.domain.quoted import quoted
+from shared.domain.shown import shown
 
 DEPTH_LIMIT = 32
 # A definition of 3,500 fields has about 15,000. Each value costs some microseconds to check, and a text of nothing but
 # small ones would have ten times as many.
 VALUES_LIMIT = 25_000
+NAME_LIMIT = 512  # characters; each fault of what is below one repeats it in its target
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
@@ -21,7 +22,8 @@ def read_json(content: bytes) -> Any:
     Raises:
         RequestTooLargeError: it holds more than VALUES_LIMIT values.
         RequestError: it is no JSON, is nested deeper than DEPTH_LIMIT, holds a number that is no finite double or half
-            of a surrogate pair, or names a property of an object twice; names compare without regard to case.
+            of a surrogate pair, or has a property whose name is longer than NAME_LIMIT or
+            stands in its object twice; names compare without regard to case.
     """
     try:
         text = content.decode(json.detect_encoding(content)).removeprefix("\ufeff")
@@ -71,11 +73,12 @@ def _check_shape(outside: str) -> None:
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     seen: set[str] = set()
     for name, _ in pairs:
+        if len(name) > NAME_LIMIT:
+            message = f"the name {shown(name)} of a property has more than {NAME_LIMIT} characters; shorten it"
+            raise invalid_json(message)
         folded = name.casefold()
         if folded in seen:
-            message = (
-                f"an object of the body names {quoted(name)} twice, be it in another case; name each property once"
-            )
+            message = f"an object of the body names {shown(name)} twice, be it in another case; name each property once"
             raise invalid_json(message)
         seen.add(folded)
     return dict(pairs)
@@ -96,7 +99,7 @@ def _whole(digits: str) -> int:
 
 
 def _too_large(digits: str) -> RequestError:
-    return invalid_json(f"the body holds the number {quoted(digits)}; the largest that can be kept is about 1.8e308")
+    return invalid_json(f"the body holds the number {shown(digits)}; the largest that can be kept is about 1.8e308")
 
 
 def _refuse_constant(name: str) -> Any:

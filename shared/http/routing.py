@@ -11,6 +11,7 @@ from starlette.requests import Request
 from shared.app import Services
 from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.names import HUB_PATTERN, NAME_PATTERN
+from shared.domain.shown import shown
 from shared.http.error_answers import ErrorBody
 
 
@@ -28,7 +29,7 @@ def _check_options(request: Request) -> None:
     known = {field.alias for field in request.scope["route"].dependant.query_params}
     given = [name for name, _ in request.query_params.multi_items()]
     faults = [
-        Fault("UnknownOption", name, f"this route does not know the option {name[:64]!r}; remove it")
+        Fault("UnknownOption", name, f"this route does not know the option {shown(name)}; remove it")
         for name in dict.fromkeys(given)
         if name.startswith("$") and name not in known
     ]

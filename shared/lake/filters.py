@@ -18,12 +18,12 @@ from odata_query.grammar import ODataLexer, ODataParser
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.fields import NUMBERS, Field, FieldType
+from shared.domain.shown import shown
 from shared.lake.schema import DECIMAL_PRECISION, DECIMAL_SCALE
-from shared.lake.sql import quoted
 
 _MAX_LENGTH = 8_192
 _UNSUPPORTED = "it uses something that is not supported; use fields, literals, comparisons and functions"
-_ITEM = quoted("_item")
+_ITEM = shown("_item")
 # Text, ids and names: what is looked at for names must not be a part of the others.
 _WORDS = re.compile(r"'(?:[^']|'')*'|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b[a-zA-Z_]\w*\b")
 _COMPARATORS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
@@ -137,7 +137,7 @@ class _Reading:
             return self._items[node.name]
         if not node.namespace and node.name in self._names:
             return _column(self._names[node.name])
-        raise _invalid(f"the type has no field {'.'.join((*node.namespace, node.name))!r}")
+        raise _invalid(f"the type has no field {shown('.'.join((*node.namespace, node.name)))}")
 
     def _negated(self, node: ast.UnaryOp) -> _Term:
         if not isinstance(node.op, ast.Not):
@@ -156,7 +156,7 @@ class _Reading:
 
     def _called(self, node: ast.Call) -> _Term:
         if node.func.namespace or node.func.name not in _FUNCTIONS:
-            raise _invalid(f"the function {node.func.name!r} is not supported")
+            raise _invalid(f"the function {shown(node.func.name)} is not supported")
         return _call(node.func.name, [self.read(argument) for argument in node.args])
 
     def _condition(self, node: Any) -> _Term:
@@ -198,8 +198,8 @@ class _Reading:
 def _column(field: Field) -> _Term:
     kind = _KINDS[field.field_type]
     if field.is_array:
-        return _Term(quoted(field.field_name), (), _Kind.ARRAY, kind)
-    return _Term(quoted(field.field_name), (), kind)
+        return _Term(shown(field.field_name), (), _Kind.ARRAY, kind)
+    return _Term(shown(field.field_name), (), kind)
 
 
 def _literal(node: Any) -> _Term:
@@ -295,7 +295,7 @@ _LITERALS: dict[type, Callable[[Any], _Term]] = {
 
 def _reason(error: ODataException) -> str:
     if name := getattr(error, "function_name", None):
-        return f"the function {name!r} is not known, or has another number of arguments"
+        return f"the function {shown(name)} is not known, or has another number of arguments"
     return "it cannot be read; write it as in Name eq 'Ann' and (Age gt 17 or contains(City, 'burg'))"
 
 

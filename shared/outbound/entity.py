@@ -17,9 +17,10 @@ from shared.domain.connectors import (
 )
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.kpis import Kpi
+from shared.domain.shown import shown
 from shared.kpis.value_sql import meaning
 from shared.lake.schema import KEY
-from shared.lake.sql import literal, quoted
+from shared.lake.sql import literal
 from shared.ledger.slots import Plan, Series
 from shared.outbound.columns import Column, kpi_columns, profile_columns
 
@@ -147,7 +148,7 @@ class Values:
         )
         ours = literal(meaning(self.stored.document))
         with found as slot:
-            yield replace(slot, sql=f"SELECT * FROM ({slot.sql}) WHERE starts_with({quoted(KEY)}, {ours})")
+            yield replace(slot, sql=f"SELECT * FROM ({slot.sql}) WHERE starts_with({shown(KEY)}, {ours})")
 
     def _table(self, lake: "Lake") -> "KpiValues":
         from shared.lake.kpi_values import KpiValues

@@ -38,6 +38,7 @@ def nested(depth: int) -> bytes:
         (b'{"tags": {"a": -1e999}}', "the number '-1e999'"),
         (b'{"fields": 1, "fields": 2}', "'fields' twice"),
         (b'{"connectorProperties": {"a": 1, "b": [{"Url": 1, "uRL": 2}]}}', "'uRL' twice"),
+        (b'{"tags": {"' + b"t" * 513 + b'": ""}}', "more than 512 characters"),
         (b'{"tags": {"Team": "a", "team": "b"}}', "'team' twice"),
         (nested(33), "deeper than 32"),
         (b"[" * 100_000, "deeper than 32"),

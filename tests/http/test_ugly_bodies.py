@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from shared.http.body import BODY_LIMIT_BYTES
-from shared.http.json_body import VALUES_LIMIT
+from shared.http.json_body import NAME_LIMIT, VALUES_LIMIT
 from tests.http import bodies
 from tests.http.conftest import Client
 
@@ -51,6 +51,12 @@ SHAPES = {
     "as many empty fields as are read": '{"fields":[' + "{}," * (VALUES_LIMIT // 2 - 1) + "1]}",
     "as many wrong columns as are read": '{"mappingProperties":{"structure":[' + "1," * (VALUES_LIMIT - 3) + "1]}}",
     "as many fields in one text as fit": filled(EXPORT, "a,", '"}]}}'),
+    "a long name above many values": numbered(
+        '{"localizedAttributes":{"' + "k" * 100_000 + '":{', '"#":1,', '"a":1}}}'
+    ),
+    "a name as long as allowed above many values": numbered(
+        '{"localizedAttributes":{"' + "k" * NAME_LIMIT + '":{', '"#":1,', '"a":1}}}'
+    ),
     "escapes": filled('{"tags":"', "\\u00e4", '"}'),
     "halves of pairs, far behind": filled('{"tags":["', "\\ud83d\\ude00", '\\ud83d"]}'),
     "blanks": filled("{", " ", "}"),
