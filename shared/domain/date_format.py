@@ -232,7 +232,7 @@ def _of_dotnet(text: str) -> str:
         return _DOTNET_STANDARD[text]
     out = ""
     end = 0
-    for found in re.finditer(r"'([^']*)'|\"([^\"]*)\"|\\(.)|(([A-Za-z])\5*)|([^A-Za-z'\"\\])", text, re.DOTALL):
+    for found in re.finditer(r"'([^']*)'|\"([^\"]*)\"|\\(.)|(([A-Za-z])\5*+)|([^A-Za-z'\"\\])", text, re.DOTALL):
         if found.start() != end:
             break
         end = found.end()

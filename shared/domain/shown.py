@@ -6,7 +6,7 @@ more than SHOWN_CHARACTERS of it.
 
 from collections.abc import Iterable
 
-SHOWN_CHARACTERS = 128  # as long as the longest name that is allowed
+SHOWN_CHARACTERS = 192  # the longest name that is allowed, in the longest path that an export makes of it
 _NAMES_SHOWN = 8
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path
 from fastapi.routing import APIRoute
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 
 from shared.app import Services
@@ -40,6 +41,18 @@ def _check_options(request: Request) -> None:
     ]
     if faults:
         raise InvalidRequestError(faults)
+
+
+class _BeforeKey(StringConvertor):
+    """The name of a type before `('`: it ends at the first bracket, wherever else the id that follows has one.
+
+    Any other text would let the expression try each of them in turn, for a time that grows with their square.
+    """
+
+    regex = "[^/(]+"
+
+
+register_url_convertor("before_key", _BeforeKey())
 
 
 class AnyCaseRoute(APIRoute):

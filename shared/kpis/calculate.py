@@ -11,11 +11,10 @@ from shared.domain.entity_types import EntityType
 from shared.domain.errors import HubError, NotFoundError, Recovery, recovery
 from shared.domain.kpis import CalculationWindow, Kpi
 from shared.domain.run import Run, RunError, RunKind, RunState, kpi_run_id
-from shared.domain.shown import shown
 from shared.failpoints import FailPoint, failpoint
 from shared.kpis.value_sql import changes_sql, values_sql
 from shared.kpis.windows import time_column
-from shared.lake.sql import temporary
+from shared.lake.sql import quoted, temporary
 from shared.ledger.stored_run import StoredRun
 from shared.telemetry import log_finished
 
@@ -90,7 +89,7 @@ def _calculate(services: Services, hub: str, kpi: Kpi, entity_type: EntityType, 
 
     table = KpiValues(services.lake, hub, kpi, entity_type)
     with kpi_rows(services.lake, hub, entity_type, now) as (work, rows):
-        time = shown(time_column(kpi, entity_type))
+        time = quoted(time_column(kpi, entity_type))
         counted = work.connection.execute(f"SELECT count(*), count({time}) FROM {rows}").fetchone() or (0, 0)
         values = temporary(work.connection, "TABLE", values_sql(kpi, entity_type, rows))
         failpoint(FailPoint.KPI_CALCULATED)

@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from shared.domain.entity_types import EntityKind, EntityType
-from shared.domain.shown import shown
 from shared.lake.engine import Workspace, workspace
 from shared.lake.linked import change_rows, link_files
 from shared.lake.schema import DELETED, INGESTED_AT, KEY, LINE, ORDER, RUN, changes_schema
 from shared.lake.slot_rows import slot_rows
-from shared.lake.sql import chosen, temporary
+from shared.lake.sql import chosen, quoted, temporary
 from shared.lake.states import refresh
 from shared.lake.store import Lake, changes_path
 from shared.lake.tables import open_snapshot
@@ -18,7 +17,7 @@ from shared.lake.tables import open_snapshot
 POSITION = "_at"
 """Column of interactions: greater for a row that came in later."""
 
-_KEY, _DELETED = shown(KEY), shown(DELETED)
+_KEY, _DELETED = quoted(KEY), quoted(DELETED)
 _NEEDED = (KEY, DELETED, RUN, LINE, INGESTED_AT, ORDER)
 
 
@@ -56,7 +55,7 @@ def _interactions(lake: Lake, work: Workspace, hub: str, entity_type: EntityType
         f"SELECT {_KEY}, max({POSITION}) AS last FROM {rows} GROUP BY {_KEY} HAVING count(*) > 1",
     )
     return f"""
-        SELECT {rows}.{_KEY}, {chosen(entity_type.fields, fields)}, {shown(INGESTED_AT)}, {POSITION}
+        SELECT {rows}.{_KEY}, {chosen(entity_type.fields, fields)}, {quoted(INGESTED_AT)}, {POSITION}
         FROM {rows} LEFT JOIN {repeated} ON {rows}.{_KEY} = {repeated}.{_KEY}
         WHERE ({repeated}.{_KEY} IS NULL OR {POSITION} = last) AND NOT {_DELETED}
         """

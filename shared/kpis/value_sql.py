@@ -8,11 +8,10 @@ from shared.clock import iso
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.fields import Field, FieldType
 from shared.domain.kpis import CalculationWindow, Kpi, KpiFunction
-from shared.domain.shown import shown
 from shared.kpis.rows import POSITION
 from shared.kpis.windows import moment, time_column, window_start
 from shared.lake.schema import CALCULATION_TIME, DELETED, KEY, PROCESSING_TIME, TIMESTAMP, VALUE
-from shared.lake.sql import literal, quoted_list
+from shared.lake.sql import literal, quoted, quoted_list
 
 # Doubles are added in the order in which they come, which is not always the same; so much may their sum differ.
 _SAME_DOUBLE = 1e-12
@@ -50,7 +49,7 @@ def values_sql(kpi: Kpi, entity_type: EntityType, rows: str) -> str:
     time = moment(time_column(kpi, entity_type))
     start = window_start(kpi.calculation_window, time)
     wanted = "true" if kpi.calculation_window is CalculationWindow.LIFETIME else f"{time} IS NOT NULL"
-    parts = ", ".join(f"CAST({shown(name)} AS VARCHAR)" for name in (TIMESTAMP, *groups))
+    parts = ", ".join(f"CAST({quoted(name)} AS VARCHAR)" for name in (TIMESTAMP, *groups))
     return (
         f"SELECT {literal(meaning(kpi))} || CAST(to_json([{parts}]) AS VARCHAR) AS {KEY}, *"
         f" FROM (SELECT {_list(groups)} {start} AS {TIMESTAMP}, {_value(kpi, entity_type, time)} AS {VALUE}"
@@ -71,7 +70,7 @@ def changes_sql(kpi: Kpi, entity_type: EntityType, values: str, present: str, no
         now: becomes `CalculationTime`.
     """
     columns = ", ".join(
-        f"CASE WHEN new.{KEY} IS NULL THEN old.{shown(name)} ELSE new.{shown(name)} END AS {shown(name)}"
+        f"CASE WHEN new.{KEY} IS NULL THEN old.{quoted(name)} ELSE new.{quoted(name)} END AS {quoted(name)}"
         for name in (KEY, *group_columns(kpi, entity_type), TIMESTAMP)
     )
     return (
@@ -90,7 +89,7 @@ def _value(kpi: Kpi, entity_type: EntityType, time: str) -> str:
     field = entity_type.field(kpi.expression.strip())
     if field is None:
         return "CAST(count(*) AS DOUBLE)"
-    name = shown(field.field_name)
+    name = quoted(field.field_name)
     order = _order(entity_type, time)
     return {
         KpiFunction.COUNT: f"CAST(count({name}) AS DOUBLE)",

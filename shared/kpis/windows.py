@@ -2,8 +2,8 @@
 
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.kpis import CalculationWindow, Kpi
-from shared.domain.shown import shown
 from shared.lake.schema import INGESTED_AT, PROCESSING_TIME
+from shared.lake.sql import quoted
 
 
 def time_column(kpi: Kpi, entity_type: EntityType) -> str:
@@ -17,7 +17,7 @@ def time_column(kpi: Kpi, entity_type: EntityType) -> str:
 
 def moment(column: str) -> str:
     """SQL of the column as a time; a date is its midnight, UTC."""
-    return f"CAST({shown(column)} AS TIMESTAMPTZ)"
+    return f"CAST({quoted(column)} AS TIMESTAMPTZ)"
 
 
 def window_start(window: CalculationWindow, time: str) -> str:

@@ -20,12 +20,13 @@ from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.fields import NUMBERS, Field, FieldType
 from shared.domain.shown import shown
 from shared.lake.schema import DECIMAL_PRECISION, DECIMAL_SCALE
+from shared.lake.sql import quoted
 
 _MAX_LENGTH = 8_192
 _UNSUPPORTED = "it uses something that is not supported; use fields, literals, comparisons and functions"
-_ITEM = shown("_item")
+_ITEM = quoted("_item")
 # Text, ids and names: what is looked at for names must not be a part of the others.
-_WORDS = re.compile(r"'(?:[^']|'')*'|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b[a-zA-Z_]\w*\b")
+_WORDS = re.compile(r"'[^']*+(?:''[^']*+)*'|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b[a-zA-Z_]\w*\b")
 _COMPARATORS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 
 
@@ -198,8 +199,8 @@ class _Reading:
 def _column(field: Field) -> _Term:
     kind = _KINDS[field.field_type]
     if field.is_array:
-        return _Term(shown(field.field_name), (), _Kind.ARRAY, kind)
-    return _Term(shown(field.field_name), (), kind)
+        return _Term(quoted(field.field_name), (), _Kind.ARRAY, kind)
+    return _Term(quoted(field.field_name), (), kind)
 
 
 def _literal(node: Any) -> _Term:

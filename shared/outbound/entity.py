@@ -17,10 +17,9 @@ from shared.domain.connectors import (
 )
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.kpis import Kpi
-from shared.domain.shown import shown
 from shared.kpis.value_sql import meaning
 from shared.lake.schema import KEY
-from shared.lake.sql import literal
+from shared.lake.sql import literal, quoted
 from shared.ledger.slots import Plan, Series
 from shared.outbound.columns import Column, kpi_columns, profile_columns
 
@@ -148,7 +147,7 @@ class Values:
         )
         ours = literal(meaning(self.stored.document))
         with found as slot:
-            yield replace(slot, sql=f"SELECT * FROM ({slot.sql}) WHERE starts_with({shown(KEY)}, {ours})")
+            yield replace(slot, sql=f"SELECT * FROM ({slot.sql}) WHERE starts_with({quoted(KEY)}, {ours})")
 
     def _table(self, lake: "Lake") -> "KpiValues":
         from shared.lake.kpi_values import KpiValues

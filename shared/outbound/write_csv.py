@@ -12,9 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shared.domain.fields import FieldType
-from shared.domain.shown import shown
 from shared.lake.engine import Workspace
-from shared.lake.sql import literal
+from shared.lake.sql import literal, quoted
 from shared.outbound.columns import Column
 from shared.storage.clients import BLOCK_BYTES
 
@@ -107,12 +106,12 @@ def csv_query(columns: Sequence[Column], source: str) -> str:
         columns: of the file.
         source: a query with these columns, in a total order, or the bytes would differ from time to time.
     """
-    items = ", ".join(f"{_cell(column)} AS {shown(column.name)}" for column in columns)
+    items = ", ".join(f"{_cell(column)} AS {quoted(column.name)}" for column in columns)
     return f"SELECT {items} FROM ({source})"
 
 
 def _cell(column: Column) -> str:
-    name = shown(column.name)
+    name = quoted(column.name)
     if not column.is_array:
         return _text(column.field_type, name)
     item = _text(column.field_type, "item")
