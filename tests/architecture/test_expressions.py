@@ -1,4 +1,4 @@
-"""Every regular expression of the app meets the ugliest texts that we know for it, in a time that grows with them alone.
+"""Every regular expression of the app meets the ugliest texts that we know for it, in time that grows with them alone.
 
 Those in SQL are not here: the engine's own (RE2) knows no backtracking. Neither are those that pydantic compiles.
 """
