@@ -7,6 +7,7 @@ from shared.definitions.store import DefinitionStore
 from shared.domain.connectors import Connector, ExportedEntity, ExportedEntityType, OutboundConnector
 from shared.domain.errors import Fault
 from shared.domain.fields import doubled_names
+from shared.domain.shown import shown
 
 # Columns of a KPI beside those that it is grouped by; they are exported anyway.
 _KPI_COLUMNS = ("Timestamp", "Value", "CalculationTime")
@@ -35,10 +36,10 @@ def check_entity_list(store: DefinitionStore, hub: str, connector: Connector) ->
         known = {field.casefold(): field for field in fields}
         for number, field in enumerate(entity.field_names):
             if field.casefold() not in known:
-                message = f"{name!r} has no field {field!r}"
+                message = f"{name!r} has no field {shown(field)}"
                 faults.append(Fault("UnknownField", f"{target}.fieldNames[{number}]", message))
         faults += [
-            Fault("DuplicateField", f"{target}.fieldNames", f"{field!r} stands there more than once")
+            Fault("DuplicateField", f"{target}.fieldNames", f"{shown(field)} stands there more than once")
             for field in doubled_names(entity.field_names)
         ]
         chosen = [known.get(field.casefold(), field) for field in entity.field_names]

@@ -10,6 +10,7 @@ from shared.domain.entity_types import EntityType
 from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.kpis import Kpi
 from shared.domain.names import check_name
+from shared.domain.shown import shown
 
 
 def put_kpi(
@@ -26,7 +27,7 @@ def put_kpi(
         kind = kind_of_type(kpi.entity_type)
         entity_type = store.get(kind, hub, kpi.entity_type_name)
         if entity_type is None:
-            message = f"there is no {kind.label} {kpi.entity_type_name!r}; create it first"
+            message = f"there is no {kind.label} {shown(kpi.entity_type_name)}; create it first"
             faults.append(Fault("UnknownType", "entityTypeName", message))
         else:
             problems = kpi.problems_with(entity_type.document)

@@ -11,6 +11,7 @@ from shared.domain.fields import TIMES
 from shared.domain.mappings import ColumnMapping, CompletionOperationType, Mapping, is_container_name, split_folder
 from shared.domain.names import CONTAINER_PATTERN, LOOPBACK
 from shared.domain.places import is_own_container
+from shared.domain.shown import shown
 
 _STRUCTURE = "mappingProperties.structure"
 BLOB = "blob"
@@ -110,7 +111,7 @@ def _halves(blob: str) -> tuple[str, str]:
 def _column_faults(column: ColumnMapping, target: str, entity_type: EntityType) -> list[Fault]:
     field = entity_type.field(column.property_name)
     if field is None:
-        message = f"the type {entity_type.type_name!r} has no field {column.property_name!r}"
+        message = f"the type {entity_type.type_name!r} has no field {shown(column.property_name)}"
         return [Fault("UnknownField", f"{target}.propertyName", message)]
     if not column.custom_format_specifier:
         return []

@@ -12,6 +12,7 @@ from shared.domain.entity_types import EntityType
 from shared.domain.errors import ConflictError, Fault, InvalidRequestError
 from shared.domain.mappings import Mapping, MappingState
 from shared.domain.names import check_name
+from shared.domain.shown import shown
 
 
 def put_mapping(
@@ -99,7 +100,7 @@ def _check(
     kind = kind_of_type(mapping.entity_type)
     stored = store.get(kind, hub, mapping.entity_type_name)
     if stored is None:
-        message = f"there is no {kind.label} {mapping.entity_type_name!r}; create it first"
+        message = f"there is no {kind.label} {shown(mapping.entity_type_name)}; create it first"
         return None, [*faults, Fault("UnknownType", "entityTypeName", message)]
     return stored.document, faults + type_faults(mapping, stored.document)
 

@@ -12,6 +12,7 @@ from shared.domain.errors import ConflictError, Fault
 from shared.domain.kpis import Kpi
 from shared.domain.mappings import Mapping
 from shared.domain.names import same_name
+from shared.domain.shown import shown
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Use:
                     and same_name(entity.entity_name, entity_type.type_name)
                     for name in entity.field_names
                 ]
-                return [f"it exports the field {name!r}" for name in chosen if entity_type.field(name) is None]
+                return [f"it exports the field {shown(name)}" for name in chosen if entity_type.field(name) is None]
 
 
 def uses_of_type(store: DefinitionStore, hub: str, kind: EntityKind, name: str) -> list[Use]:

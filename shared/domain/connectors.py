@@ -131,7 +131,8 @@ class ExportedEntity(Document):
 
     entity_type: ExportedEntityType
     entity_name: Annotated[str, Property(pattern=NAME_PATTERN)]
-    field_names: list[str] = Property(default_factory=list)
+    # A type that can be stored has fewer fields.
+    field_names: list[str] = Property(default_factory=list, max_length=5000)
 
     @field_validator("field_names", mode="before")
     @classmethod
@@ -268,7 +269,7 @@ _TAGS = frozenset(kind.value for kind in ConnectorType)
 def connector_from_request(body: object) -> Connector:
     """Reads a request body; raises InvalidRequestError naming every fault."""
     try:
-        return _ADAPTER.validate_python(body, context="request")
+        return _ADAPTER.validate_python(body, context="request", by_alias=True, by_name=False)
     except ValidationError as error:
         if error.errors()[0]["type"] == UNKNOWN_TYPE:
             fault = Fault("UnknownValue", "connectorType", error.errors()[0]["msg"])
@@ -282,7 +283,9 @@ def _other_faults(body: object) -> list[Fault]:
         return []
     typed = {key: value for key, value in body.items() if str(key).casefold() != "connectortype"}
     try:
-        NoneConnector.model_validate({**typed, "connectorType": "None"}, context="request")
+        NoneConnector.model_validate(
+            {**typed, "connectorType": "None"}, context="request", by_alias=True, by_name=False
+        )
     except ValidationError as error:
         return faults(error)
     return []

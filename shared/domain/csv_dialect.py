@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.domain.shown import shown
+
 # Python calls these text encodings, but they interpret what they read or cannot be read in pieces.
 _NO_FILE_ENCODINGS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
 
@@ -19,7 +21,7 @@ def check_encoding(name: str) -> None:
         known = False
     if not known:
         raise ValueError(
-            f"the encoding {name!r} is not known; use the name of a text encoding, such as utf-8, cp1252 or utf-16"
+            f"the encoding {shown(name)} is not known; use the name of a text encoding, such as utf-8, cp1252 or utf-16"
         )
 
 

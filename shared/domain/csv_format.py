@@ -8,6 +8,7 @@ from pydantic import field_validator, model_validator
 
 from shared.domain.csv_dialect import CsvDialect, check_encoding
 from shared.domain.document import AnyCaseEnum, Document
+from shared.domain.shown import shown
 
 
 class FormatType(AnyCaseEnum):
@@ -104,7 +105,9 @@ class MappingFormat(Document):
     @classmethod
     def _is_known_culture(cls, value: str) -> str:
         if value and value.split("-", maxsplit=1)[0].casefold() not in _POINT | _COMMA:
-            raise ValueError(f"how numbers are written in {value!r} is not known; use a culture such as en-US or de-DE")
+            raise ValueError(
+                f"how numbers are written in {shown(value)} is not known; use a culture such as en-US or de-DE"
+            )
         return value
 
     @model_validator(mode="after")

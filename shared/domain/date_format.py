@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from shared.domain.shown import shown
+
 _MONTHS = (
     "january",
     "february",
@@ -217,18 +219,20 @@ def _of_strptime(text: str) -> str:
             out += f"%{letter}"
         else:
             known = " ".join(f"%{name}" for name in _DIRECTIVES)
-            raise ValueError(f"{element!r} is not understood in a date format; known are {known} %%")
+            raise ValueError(f"{shown(element)} is not understood in a date format; known are {known} %%")
     return out
 
 
 def _of_dotnet(text: str) -> str:
     if len(text) == 1:
         if text not in _DOTNET_STANDARD:
-            raise ValueError(f"the standard format {text!r} depends on a culture; write it out, such as yyyy-MM-dd")
+            raise ValueError(
+                f"the standard format {shown(text)} depends on a culture; write it out, such as yyyy-MM-dd"
+            )
         return _DOTNET_STANDARD[text]
     out = ""
     end = 0
-    for found in re.finditer(r"'([^']*)'|\"([^\"]*)\"|\\(.)|(([A-Za-z])\5*)|([^A-Za-z'\"\\])", text, re.DOTALL):
+    for found in re.finditer(r"'([^']*)'|\"([^\"]*)\"|\\(.)|(([A-Za-z])\5*+)|([^A-Za-z'\"\\])", text, re.DOTALL):
         if found.start() != end:
             break
         end = found.end()
@@ -242,8 +246,8 @@ def _of_dotnet(text: str) -> str:
         elif run in {"T", "Z"}:
             out += run
         else:
-            hint = _HINTS.get(run[0], f"put text between quotes, such as '{run}'")
-            raise ValueError(f"{run!r} is not understood in a date format: {hint}")
+            hint = _HINTS.get(run[0], f"put text between quotes, such as {shown(run)}")
+            raise ValueError(f"{shown(run)} is not understood in a date format: {hint}")
     if end != len(text):
         raise ValueError("a quote or a backslash of the date format is not closed")
     return out
@@ -254,7 +258,7 @@ def _check_width(text: str, start: int, end: int, run: str) -> None:
     digits = "yMdHhmsf"
     beside = text[max(start - 1, 0) : start] + text[end : end + 1]
     if run in {"d", "M", "H", "h", "m", "s"} and any(letter in digits for letter in beside):
-        raise ValueError(f"{run!r} stands right beside another number; write {run * 2!r}")
+        raise ValueError(f"{shown(run)} stands right beside another number; write {shown(run * 2)}")
 
 
 def _check(pattern: str) -> None:

@@ -6,6 +6,7 @@ properties refused, read-only ones ignored.
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
@@ -48,7 +49,7 @@ class Document(BaseModel):
     def _read_names_in_any_case(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, dict):
             return value
-        known = {field.alias.casefold(): field.alias for field in cls.model_fields.values() if field.alias}
+        known = _aliases(cls)
         named = {known.get(str(key).casefold(), str(key)): item for key, item in value.items()}
         if info.context == "request":
             ignored = {name.casefold() for name in cls.read_only}
@@ -61,7 +62,7 @@ class Document(BaseModel):
     def from_request(cls, body: object) -> Self:
         """Reads a request body; raises InvalidRequestError naming every fault."""
         try:
-            return cls.model_validate(body, context="request")
+            return cls.model_validate(body, context="request", by_alias=True, by_name=False)
         except ValidationError as error:
             raise InvalidRequestError(faults(error)) from None
 
@@ -73,6 +74,12 @@ class Document(BaseModel):
     def to_json(self) -> dict[str, Any]:
         """The document as JSON values with camelCase names, absent ones left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+@cache
+def _aliases(document: type[Document]) -> dict[str, str]:
+    """The names of the properties as they are written, by the same without case."""
+    return {field.alias.casefold(): field.alias for field in document.model_fields.values() if field.alias}
 
 
 _CODES = {"missing": "MissingProperty", "extra_forbidden": "UnknownProperty", "enum": "UnknownValue"}

@@ -9,6 +9,7 @@ from pydantic import model_validator
 from shared.domain.document import AnyCaseEnum, Document, InconsistentError
 from shared.domain.fields import TIMES, Field, doubled_names, field_named
 from shared.domain.names import DefinitionName
+from shared.domain.shown import shown
 
 
 class EntityKind(AnyCaseEnum):
@@ -76,13 +77,13 @@ class EntityType(Document):
     @model_validator(mode="after")
     def _fields_are_consistent(self) -> Self:
         problems = [
-            ("fields", f"the field {name!r} stands there more than once")
+            ("fields", f"the field {shown(name)} stands there more than once")
             for name in doubled_names([f.field_name for f in self.fields])
         ]
         if self.timestamp_field_name is not None:
             stamp = field_named(self.fields, self.timestamp_field_name)
             if stamp is None or stamp.field_type not in TIMES or stamp.is_array:
-                message = f"{self.timestamp_field_name!r} must be a date or time field of this type, and no array"
+                message = f"{shown(self.timestamp_field_name)} must be a date or time field of this type, and no array"
                 problems.append(("timestampFieldName", message))
         problems += self._key_problems()
         if problems:
@@ -96,8 +97,8 @@ class EntityType(Document):
     def _problems_of_key_field(self, name: str) -> list[str]:
         field = field_named(self.fields, name)
         if field is None:
-            return [f"the key names the field {name!r}, which this type does not have"]
-        return [f"the key field {name!r} must not be an array"] if field.is_array else []
+            return [f"the key names the field {shown(name)}, which this type does not have"]
+        return [f"the key field {shown(name)} must not be an array"] if field.is_array else []
 
     @property
     def key_fields(self) -> list[str]:
@@ -127,7 +128,9 @@ class ProfileType(EntityType):
             for problem in self._problems_of_key_field(name)
         ]
         doubled = doubled_names([strong_id.strong_id_name for strong_id in self.strong_ids])
-        return problems + [("strongIds", f"the strong id {name!r} stands there more than once") for name in doubled]
+        return problems + [
+            ("strongIds", f"the strong id {shown(name)} stands there more than once") for name in doubled
+        ]
 
     @property
     def key_fields(self) -> list[str]:

@@ -30,6 +30,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Self
 
+from shared.domain.shown import shortened
+
+FAULTS_LIMIT = 1000  # a request that is wrong everywhere would have an answer many times its own size
+_TOLD = 20  # that the message itself tells
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -38,6 +43,10 @@ class Fault:
     code: str
     target: str
     message: str
+
+    def __post_init__(self) -> None:
+        # A property that nobody knows is a target too, and its name can be anything.
+        object.__setattr__(self, "target", shortened(self.target))
 
 
 class HubError(Exception):
@@ -54,8 +63,8 @@ class HubError(Exception):
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
-        self.target = target
-        self.details = tuple(details)
+        self.target = shortened(target)
+        self.details = tuple(details[:FAULTS_LIMIT])
 
     def __copy__(self) -> Self:
         """The same error for another thread to raise."""
@@ -70,13 +79,13 @@ class RequestError(HubError):
 
 
 class InvalidRequestError(RequestError):
-    """The request's content is invalid; `details` names every fault found."""
+    """The request's content is invalid; `details` names every fault found, up to FAULTS_LIMIT of them."""
 
     def __init__(self, details: Sequence[Fault], message: str = "") -> None:
-        text = message or "; ".join(
-            f"{fault.target}: {fault.message}" if fault.target else fault.message for fault in details
-        )
-        super().__init__("InvalidRequest", text, details[0].target if details else "", details)
+        told = [f"{fault.target}: {fault.message}" if fault.target else fault.message for fault in details[:_TOLD]]
+        if len(details) > len(told):
+            told.append(f"{len(details) - len(told)} faults more")
+        super().__init__("InvalidRequest", message or "; ".join(told), details[0].target if details else "", details)
 
 
 class NotFoundError(RequestError):

@@ -10,6 +10,8 @@ from pydantic import model_validator
 from shared.domain.document import AnyCaseEnum, Document, InconsistentError
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.fields import NUMBERS, TIMES
+from shared.domain.names import DefinitionName
+from shared.domain.shown import shown
 
 
 class KpiFunction(AnyCaseEnum):
@@ -62,7 +64,7 @@ class Kpi(Document):
 
     kpi_name: str = ""
     entity_type: EntityKind
-    entity_type_name: str
+    entity_type_name: DefinitionName
     calculation_window: CalculationWindow
     calculation_window_field_name: str | None = None
     function: KpiFunction
@@ -103,11 +105,11 @@ class Kpi(Document):
         if expression != "*":
             field = entity_type.field(expression)
             if field is None:
-                found.append(("expression", f"the type {entity_type.type_name!r} has no field {expression!r}"))
+                found.append(("expression", f"the type {entity_type.type_name!r} has no field {shown(expression)}"))
             elif field.is_array and self.function is not KpiFunction.COUNT:
-                found.append(("expression", f"the field {expression!r} is an array; only Count takes one"))
+                found.append(("expression", f"the field {shown(expression)} is an array; only Count takes one"))
             elif self.function not in _COUNTS and field.field_type not in NUMBERS:
-                message = f"{self.function.value} needs a number; {expression!r} is {field.field_type.value}"
+                message = f"{self.function.value} needs a number; {shown(expression)} is {field.field_type.value}"
                 found.append(("expression", message))
         for index, name in enumerate(self.group_by):
             field = entity_type.field(name)
@@ -115,7 +117,7 @@ class Kpi(Document):
                 found.append(
                     (
                         f"groupBy[{index}]",
-                        f"{name!r} must be a field of {entity_type.type_name!r} that is no array",
+                        f"{shown(name)} must be a field of {entity_type.type_name!r} that is no array",
                     )
                 )
         window_field = self.calculation_window_field_name
@@ -125,7 +127,7 @@ class Kpi(Document):
                 found.append(
                     (
                         "calculationWindowFieldName",
-                        f"{window_field!r} must be a date or time field of the type",
+                        f"{shown(window_field)} must be a date or time field of the type",
                     )
                 )
         return found

@@ -1,14 +1,13 @@
 """Mappings: which blobs of a connector become which entity type, column by column (2017 ConnectorMapping)."""
 
-import fnmatch
 import re
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field as Property
-from pydantic import field_validator, model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from shared.domain.availability import Availability
 from shared.domain.connectors import ConnectorType
@@ -16,7 +15,11 @@ from shared.domain.csv_format import MappingFormat
 from shared.domain.document import AnyCaseEnum, Document
 from shared.domain.entity_types import EntityKind
 from shared.domain.fields import doubled_names
-from shared.domain.names import CONTAINER_PATTERN, LOOPBACK
+from shared.domain.glob import compiled
+from shared.domain.names import CONTAINER_PATTERN, LOOPBACK, DefinitionName
+from shared.domain.shown import listed
+
+_LONGEST_FORMAT = 128
 
 
 class MappingState(AnyCaseEnum):
@@ -70,6 +73,14 @@ class ColumnMapping(Document):
     column_name: str
     custom_format_specifier: str | None = None
     is_encrypted: bool = False
+
+    @field_validator("custom_format_specifier")
+    @classmethod
+    def _is_short(cls, value: str | None, info: ValidationInfo) -> str | None:
+        # What was stored before there was this limit is read on.
+        if info.context == "request" and value is not None and len(value) > _LONGEST_FORMAT:
+            raise ValueError(f"a format has at most {_LONGEST_FORMAT} characters")
+        return value
 
     @model_validator(mode="after")
     def _is_readable(self) -> Self:
@@ -136,7 +147,7 @@ class MappingProperties(Document):
     def _each_field_once(self) -> Self:
         doubled = doubled_names([column.property_name for column in self.structure])
         if doubled:
-            raise ValueError(f"structure fills {', '.join(map(repr, doubled))} from more than one column")
+            raise ValueError(f"structure fills {listed(doubled)} from more than one column")
         return self
 
 
@@ -166,7 +177,7 @@ class Mapping(Document):
     last_modified: datetime | None = None
     next_run_time: datetime | None = None
     entity_type: EntityKind
-    entity_type_name: str
+    entity_type_name: DefinitionName
     display_name: str | None = None
     description: str | None = None
     data_format_id: str | None = None
@@ -205,7 +216,7 @@ class Mapping(Document):
         """Whether a blob belongs to this mapping; names compare with their case."""
         if container != self.container or not path.startswith(self.prefix) or self._is_done(container, path):
             return False
-        return bool(_glob(self.mapping_properties.file_filter).fullmatch(path[len(self.prefix) :]))
+        return compiled(self.mapping_properties.file_filter).matches(path[len(self.prefix) :])
 
     def _is_done(self, container: str, path: str) -> bool:
         """Whether the blob lies where MoveFile puts what was ingested: it would go round for ever."""
@@ -243,31 +254,3 @@ def _folder_of(folder_path: str) -> str:
     path = unquote(parts.path).strip("/")
     is_emulator = parts.hostname in LOOPBACK
     return path.split("/", maxsplit=1)[1] if is_emulator and "/" in path else path
-
-
-# What `fnmatch.translate` wraps round a single set.
-_SET = re.compile(r"\(\?s:(?P<set>.*)\)\\[zZ]", re.DOTALL)
-
-
-@lru_cache(maxsize=1024)
-def _glob(pattern: str) -> re.Pattern[str]:
-    """`*` and `?` stay within a folder, `**/` crosses folders or none, `[...]` is a set.
-
-    Each `*` is followed by an atomic rest (`fnmatch.translate`), so that matching stays linear in practice.
-    """
-    out = ""
-    for part in re.findall(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", pattern, re.DOTALL):
-        match part:
-            case "**/":
-                out += "(?:.*/)?"
-            case "**":
-                out += ".*"
-            case "*":
-                out += "[^/]*"
-            case "?":
-                out += "[^/]"
-            case _ if len(part) > 1:
-                out += "(?!/)" + fnmatch.translate(part).removeprefix("(?s:").removesuffix(r")\z").removesuffix(r")\Z")
-            case _:
-                out += re.escape(part)
-    return re.compile(out, re.DOTALL)

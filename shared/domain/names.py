@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import StringConstraints
 
 from shared.domain.errors import Fault, InvalidRequestError
+from shared.domain.shown import shown
 
 HUB_PATTERN = r"^[a-zA-Z][a-zA-Z0-9]{1,63}$"
 NAME_PATTERN = r"^[a-zA-Z][a-zA-Z0-9_]{1,127}$"
@@ -44,6 +45,5 @@ def check_name(name: str, target: str) -> str:
 
 def _check(name: str, pattern: str, target: str, rule: str) -> str:
     if not re.fullmatch(pattern.strip("^$"), name):
-        shown = name if len(name) <= 128 else f"{name[:128]}..."
-        raise InvalidRequestError([Fault("InvalidName", target, f"the name {shown!r} is not allowed: use {rule}")])
+        raise InvalidRequestError([Fault("InvalidName", target, f"the name {shown(name)} is not allowed: use {rule}")])
     return name

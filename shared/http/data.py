@@ -57,7 +57,7 @@ def list_kpi_values(
     return answer_page(request, page.rows, None if page.next_key is None else write_token(page.next_key))
 
 
-@router.get("/hubs/{hub}/data/{type}('{key:path}')", response_model=Instance, responses=_INSTANCE)
+@router.get("/hubs/{hub}/data/{type:before_key}('{key:path}')", response_model=Instance, responses=_INSTANCE)
 def get_instance_by_odata_key(
     reading: FromReading,
     services: FromServices,
@@ -67,8 +67,6 @@ def get_instance_by_odata_key(
     expand: Expand = None,
 ) -> Response:
     """One instance by its id; a quote in the id is doubled."""
-    # The id may hold `('` itself; the type's name ends at the first one.
-    type_name, _, key = f"{type_name}('{key}".partition("('")
     return _answer_instance(reading, services, hub, check_name(type_name, "type"), key.replace("''", "'"), expand)
 
 

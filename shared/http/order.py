@@ -45,17 +45,19 @@ class Order:
             InvalidRequestError: a column or direction is not known.
         """
         known = {column.casefold(): column for column in columns}
-        self._keys: list[tuple[str, bool]] = []
+        keys: dict[str, bool] = {}
         for item in text.split(",") if text is not None else []:
             match item.casefold().split():
+                # Once sorted by, a column orders nothing more: each takes one pass, however often it is named.
                 case [name] if name in known:
-                    self._keys.append((known[name], False))
+                    keys.setdefault(known[name], False)
                 case [name, "asc" | "desc" as direction] if name in known:
-                    self._keys.append((known[name], direction == "desc"))
+                    keys.setdefault(known[name], direction == "desc")
                 case _:
                     message = f"say a column and asc or desc, as in 'created desc'; columns: {', '.join(columns)}"
                     raise InvalidRequestError([Fault("InvalidValue", "$orderby", message)])
-        self._keys.append((columns[0], False))
+        keys.setdefault(columns[0], False)
+        self._keys = list(keys.items())
 
     def page(self, rows: Sequence[Row], top: int, token: str | None) -> tuple[list[Row], str | None]:
         """The page that starts at `token`, and the token of the next one.

@@ -8,6 +8,7 @@ from fastapi import Query
 from shared.app import Services
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import Fault, InvalidRequestError
+from shared.domain.shown import listed
 
 ORIGIN = "origin"
 
@@ -24,8 +25,7 @@ def wants_origin(expand: str | None) -> bool:
     names = [name.strip() for name in expand.split(",")]
     unknown = [name for name in names if name.casefold() != ORIGIN]
     if unknown:
-        listed = ", ".join(repr(name[:64]) for name in unknown)
-        message = f"{listed} cannot be expanded; the only thing that can is {ORIGIN!r}"
+        message = f"{listed(unknown)} cannot be expanded; the only thing that can is {ORIGIN!r}"
         raise InvalidRequestError([Fault("UnknownExpansion", "$expand", message)])
     return True
 

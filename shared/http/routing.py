@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path
 from fastapi.routing import APIRoute
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 
 from shared.app import Services
 from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.names import HUB_PATTERN, NAME_PATTERN
+from shared.domain.shown import shown
 from shared.http.error_answers import ErrorBody
 
 
@@ -28,7 +30,7 @@ def _check_options(request: Request) -> None:
     known = {field.alias for field in request.scope["route"].dependant.query_params}
     given = [name for name, _ in request.query_params.multi_items()]
     faults = [
-        Fault("UnknownOption", name, f"this route does not know the option {name[:64]!r}; remove it")
+        Fault("UnknownOption", name, f"this route does not know the option {shown(name)}; remove it")
         for name in dict.fromkeys(given)
         if name.startswith("$") and name not in known
     ]
@@ -39,6 +41,18 @@ def _check_options(request: Request) -> None:
     ]
     if faults:
         raise InvalidRequestError(faults)
+
+
+class _BeforeKey(StringConvertor):
+    """The name of a type before `('`: it ends at the first bracket, wherever else the id that follows has one.
+
+    Any other text would let the expression try each of them in turn, for a time that grows with their square.
+    """
+
+    regex = "[^/(]+"
+
+
+register_url_convertor("before_key", _BeforeKey())
 
 
 class AnyCaseRoute(APIRoute):

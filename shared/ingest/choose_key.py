@@ -6,8 +6,9 @@ from itertools import combinations
 
 from shared.domain.entity_types import EntityKind
 from shared.domain.fields import INTEGERS, TIMES, FieldType
+from shared.domain.shown import listed
 from shared.ingest.name_fields import id_rank, words
-from shared.ingest.propose_columns import Column, listed
+from shared.ingest.propose_columns import Column
 from shared.ingest.row_sql import MAX_KEY_CHARACTERS
 
 type CountPair = Callable[[Column, Column], tuple[int, int]]

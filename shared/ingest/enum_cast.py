@@ -6,6 +6,7 @@ Names are compared with their case, as nothing is guessed. A name that stands fo
 import math
 
 from shared.domain.fields import EnumValue, Field
+from shared.domain.shown import shortened
 from shared.ingest.cast_sql import BLANKS, RANGES, Cast, Refusal, Sql, trimmed
 from shared.lake.sql import literal
 
@@ -84,12 +85,12 @@ def _listed(values: "list[int] | list[str] | dict[str, int]") -> Sql:
 
 
 def _not_a_member(field: Field) -> Refusal:
-    shown = [
-        f"{valid.value} ({', '.join(dict.fromkeys(valid.localized_value_names.values()))})"
+    told = [
+        f"{valid.value} ({shortened(', '.join(dict.fromkeys(valid.localized_value_names.values())))})"
         if valid.localized_value_names
         else str(valid.value)
         for valid in field.enum_valid_values[:_SHOWN]
     ]
     more = f" and {len(field.enum_valid_values) - _SHOWN} more" if len(field.enum_valid_values) > _SHOWN else ""
     combined = ", or several with commas between" if field.is_flag_enum else ""
-    return Refusal("NotInEnum", f"expected one of {', '.join(shown)}{more}{combined}")
+    return Refusal("NotInEnum", f"expected one of {', '.join(told)}{more}{combined}")

@@ -11,6 +11,9 @@ from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.errors import DataError
 from shared.domain.fields import TIMES, Field
 from shared.domain.mappings import ColumnMapping, Mapping
+from shared.domain.shown import listed, shown
+
+_TOLD = 20  # of the columns that a file lacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def _fields(structure: list[ColumnMapping], entity_type: EntityType) -> list[Fie
     for column in structure:
         field = entity_type.field(column.property_name)
         if field is None:
-            problems.append(f"the type has no field {column.property_name!r}")
+            problems.append(f"the type has no field {shown(column.property_name)}")
             continue
         fields.append(field)
         if column.custom_format_specifier:
@@ -101,18 +104,20 @@ def _check_names(header: list[str], used: list[str]) -> None:
     standing = Counter(header)
     missing = [name for name in dict.fromkeys(used) if not standing[name]]
     if missing:
-        listed = "; ".join(f"{name!r}{_near_miss(name, header)}" for name in missing)
+        told = "; ".join(f"{shown(name)}{_near_miss(name, header)}" for name in missing[:_TOLD])
+        if len(missing) > _TOLD:
+            told += f"; and {len(missing) - _TOLD} more"
         hint = "; the file has one column only: format.columnDelimiter may differ" if len(header) == 1 else ""
         raise DataError(
             "MissingColumns",
-            f"the file lacks {len(missing)} of the columns that the mapping names: {listed}{hint}; "
+            f"the file lacks {len(missing)} of the columns that the mapping names: {told}{hint}; "
             "correct the file or the mapping's structure",
         )
     doubled = [name for name in dict.fromkeys(used) if standing[name] > 1]
     if doubled:
         raise DataError(
             "DuplicateColumn",
-            f"the file has more than one column {', '.join(map(repr, doubled))}, and the mapping names it; "
+            f"the file has more than one column {listed(doubled)}, and the mapping names it; "
             "give each column its own name",
         )
 
@@ -120,7 +125,7 @@ def _check_names(header: list[str], used: list[str]) -> None:
 def _near_miss(name: str, header: list[str]) -> str:
     """The names of the header that differ in case or blanks only; others may be data of a file without header."""
     near = [other for other in dict.fromkeys(header) if _plain(other) == _plain(name)]
-    return f" (the file has {', '.join(map(repr, near))})" if near and _plain(name) else ""
+    return f" (the file has {listed(near)})" if near and _plain(name) else ""
 
 
 def _plain(name: str) -> str:

@@ -10,6 +10,7 @@ from shared.domain.entity_types import EntityType
 from shared.domain.errors import InvalidRequestError, NotFoundError
 from shared.domain.mappings import Mapping
 from shared.domain.reject import Reject
+from shared.domain.shown import shown
 from shared.ingest.source import Source
 from shared.ingest.stage import open_rows
 from shared.storage.blobs import BlobContainer
@@ -106,8 +107,7 @@ def _version(container: BlobContainer, mapping: Mapping, path: str | None) -> Bl
     )
     newest = max(matching, key=lambda entry: entry.last_modified, default=None)
     if newest is None:
-        message = (
-            f"no blob in {mapping.mapping_properties.folder_path!r} matches {mapping.mapping_properties.file_filter!r}"
-        )
+        properties = mapping.mapping_properties
+        message = f"no blob in {shown(properties.folder_path)} matches {shown(properties.file_filter)}"
         raise NotFoundError("BlobNotFound", f"{message}; upload one, or name one as `blob`")
     return BlobVersion(mapping.container, newest.path, newest.etag, newest.size)

@@ -2,12 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from shared.definitions.secrets import faults_of_secrets
 from shared.domain.csv_format import MappingFormat
 from shared.domain.fields import FieldType
+from shared.domain.shown import listed
 from shared.ingest.name_fields import LONGEST, field_names, id_rank, words
 from shared.ingest.scan_columns import Counted, Scan
 from shared.ingest.type_candidates import CULTURES, Candidate, candidates, digits, numbers
@@ -19,8 +19,6 @@ _STORED_CHARACTERS = 30_000
 _SENT_BYTES = 200_000
 _SENT_PER_COLUMN = 100
 _FRACTIONS = frozenset({FieldType.DECIMAL, FieldType.DOUBLE})
-_NAMES_SHOWN = 8
-_SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +92,6 @@ def propose_columns(
         Column(at, name, field, types[at], counted[at]) for (at, name), field in zip(usable.items(), names, strict=True)
     ]
     return columns, form, notes
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names for a note: the first of them, each cut to what can be read."""
-    given = list(names)
-    shown = [repr(name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}...") for name in given]
-    more = len(shown) - _NAMES_SHOWN
-    return ", ".join(shown[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _unusable(name: str, standing: Counter[str]) -> str | None:

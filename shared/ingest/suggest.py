@@ -33,7 +33,7 @@ _NUMBERS = re.compile(r"[0-9]+(?:[-_.T][0-9]+)*")
 _ENDINGS = re.compile(r"(?:\.[A-Za-z][A-Za-z0-9]{0,7}){1,2}$")
 _GLOB_SIGNS = re.compile(r"[*?\[]")
 # A header row of names has none of these: a number, or a date.
-_DATA = re.compile(r"\s*(?:[-+]?[0-9][0-9.,]*|[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9]{1,2}[./][0-9]{1,2}[./][0-9]{4}.*)\s*")
+_DATA = re.compile(r"[-+]?[0-9][0-9.,]*|[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9]{1,2}[./][0-9]{1,2}[./][0-9]{4}.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,7 @@ def _notes_on_sample(sample: "Sample", *, has_header: bool) -> list[str]:
         )
     if not sample.rows:
         notes.append("types: no row to go by, so every field is text")
-    if has_header and any(_DATA.fullmatch(name) for name in sample.header):
+    if has_header and any(_DATA.fullmatch(name.strip()) for name in sample.header):
         notes.append("hasHeader: the first row holds numbers or dates; if it is data, ask with hasHeader false")
     return notes
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from shared.domain.date_format import Zone, cell_pattern, elements, pieces, to_strptime
+from shared.domain.shown import shortened
 from shared.ingest.cast_sql import Cast, Refusal, Sql, matches
 from shared.lake.sql import literal
 
@@ -95,7 +96,7 @@ def _declared_time(specifier: str) -> Cast:
         lambda text: _cases(text, pattern, _in_years),
         (
             Refusal("OutOfRange", _OUT_OF_YEARS, lambda text: _is_read(_cases(text, pattern, _as_it_is))),
-            Refusal("NotADateTime", f"expected a date and time that exist, in the format {specifier}"),
+            Refusal("NotADateTime", f"expected a date and time that exist, in the format {shortened(specifier)}"),
         ),
         _key_text,
     )
@@ -113,7 +114,7 @@ def _declared_date(specifier: str) -> Cast:
         (
             Refusal(
                 "NotADate",
-                f"expected a date that exists, in the format {specifier}",
+                f"expected a date that exists, in the format {shortened(specifier)}",
                 lambda text: f"NOT {_is_read(_cases(text, pattern, _in_years))}",
             ),
             Refusal("TooPrecise", "expected midnight UTC: a field of type Edm.Date keeps no time of day"),

@@ -16,6 +16,7 @@ from odata_query.grammar import ODataLexer, ODataParser
 
 from shared.domain.entity_types import EntityType
 from shared.domain.fields import Field
+from shared.domain.shown import shown
 from shared.lake.filter_terms import (
     FUNCTIONS,
     NO_TEXT,
@@ -40,11 +41,10 @@ MOST_CELLS = 64
 _MAX_LENGTH = 8_192
 _MOST_BYTES = 16 * 1024  # that a filter may make beside them, of what is written in it; times 2,048 rows at once
 _COPIED_ITEMS = Text(cells=4)  # short items take a multiple of their text
-_SHOWN_CHARACTERS = 128
 _UNSUPPORTED = "it uses something that is not supported; use fields, literals, comparisons and functions"
 _ITEM = quoted("_item")
 # Text, ids and names: what is looked at for names must not be a part of the others.
-_WORDS = re.compile(r"'(?:[^']|'')*'|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b[a-zA-Z_]\w*\b")
+_WORDS = re.compile(r"'[^']*+(?:''[^']*+)*'|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b[a-zA-Z_]\w*\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class _Reading:
             return self._items[node.name]
         if not node.namespace and node.name in self._names:
             return stored(self._names[node.name])
-        raise invalid(f"the type has no field {_shown('.'.join((*node.namespace, node.name)))}")
+        raise invalid(f"the type has no field {shown('.'.join((*node.namespace, node.name)))}")
 
     def _negated(self, node: ast.UnaryOp) -> Term:
         if not isinstance(node.op, ast.Not):
@@ -136,7 +136,7 @@ class _Reading:
 
     def _called(self, node: ast.Call) -> Term:
         if node.func.namespace or node.func.name not in FUNCTIONS:
-            raise invalid(f"the function {_shown(node.func.name)} is not supported")
+            raise invalid(f"the function {shown(node.func.name)} is not supported")
         if self._items and node.func.name == "concat":
             raise invalid("concat cannot stand within any or all")
         return self._alone(call(node.func.name, [self.read(argument) for argument in node.args]))
@@ -217,9 +217,5 @@ _LITERALS: dict[type, Callable[[Any], Term]] = {
 
 def _reason(error: ODataException) -> str:
     if name := getattr(error, "function_name", None):
-        return f"the function {_shown(name)} is not known, or has another number of arguments"
+        return f"the function {shown(name)} is not known, or has another number of arguments"
     return "it cannot be read; write it as in Name eq 'Ann' and (Age gt 17 or contains(City, 'burg'))"
-
-
-def _shown(name: str) -> str:
-    return repr(name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}...")

@@ -9,6 +9,7 @@ from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.fields import Field, FieldType, field_named
 from shared.domain.kpis import Kpi
 from shared.domain.names import same_name
+from shared.domain.shown import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,6 @@ def _chosen(fields: list[Field], names: Iterable[str], always: tuple[Column, ...
 def _existing(fields: list[Field], name: str) -> Field:
     field = field_named(fields, name)
     if field is None:
-        message = f"the field {name!r} does not exist any more; correct fieldNames of the connector"
+        message = f"the field {shown(name)} does not exist any more; correct fieldNames of the connector"
         raise InvalidRequestError([Fault("FieldNotFound", "fieldNames", message)])
     return field

@@ -26,6 +26,7 @@ from shared.domain.errors import (
     SupersededError,
     UnavailableError,
 )
+from shared.domain.shown import shown
 from shared.storage.accounts import StorageAccount
 from shared.storage.clients import BLOCK_BYTES, CHECKSUM, blob_service
 from shared.storage.object_store import knows_path, object_store
@@ -328,7 +329,7 @@ class BlobContainer:
         return self._client.get_blob_client(path)
 
     def _blob(self, path: str) -> str:
-        return f"the blob {path!r} in {self._what}"
+        return f"the blob {shown(path)} in {self._what}"
 
 
 def _ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:

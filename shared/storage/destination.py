@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from shared.deadline import pool_of_threads
 from shared.domain.blob_version import bare_etag
 from shared.domain.errors import NotFoundError, PreconditionError, RefusedError
+from shared.domain.shown import shown
 from shared.failpoints import FailPoint, failpoint
 from shared.settings import Settings
 from shared.storage.blobs import BlobEntry, list_entries, only_version
@@ -165,7 +166,7 @@ class DestinationContainer:
             raise
 
     def _blob(self, path: str) -> str:
-        return f"the blob {path!r} in {self.sas.name}"
+        return f"the blob {shown(path)} in {self.sas.name}"
 
 
 def _in_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,8 +1,24 @@
 """Which blobs belong to a mapping."""
 
+from typing import Any
+
 import pytest
 
+from shared.domain.errors import InvalidRequestError
 from shared.domain.mappings import Mapping
+
+
+def document(**properties: Any) -> dict[str, Any]:
+    return {
+        "entityType": "Profile",
+        "entityTypeName": "Person",
+        "mappingProperties": {
+            "folderPath": "inbox/people",
+            "errorManagement": {"errorManagementType": "RejectAndContinue"},
+            "structure": [{"propertyName": "Id", "columnName": "id"}],
+            **properties,
+        },
+    }
 
 
 @pytest.mark.parametrize(
@@ -26,17 +42,21 @@ from shared.domain.mappings import Mapping
     ],
 )
 def test_the_file_filter(file_filter: str, path: str, is_taken: bool) -> None:
-    mapping = Mapping.from_request(
-        {
-            "entityType": "Profile",
-            "entityTypeName": "Person",
-            "mappingProperties": {
-                "folderPath": "inbox/people",
-                "fileFilter": file_filter,
-                "errorManagement": {"errorManagementType": "RejectAndContinue"},
-                "structure": [{"propertyName": "Id", "columnName": "id"}],
-            },
-        }
-    )
+    mapping = Mapping.from_request(document(fileFilter=file_filter))
     assert mapping.matches("inbox", f"people/{path}") is is_taken
     assert not mapping.matches("outbox", f"people/{path}")
+
+
+def test_a_format_is_short_unless_it_is_stored_already() -> None:
+    def with_format(specifier: str) -> dict[str, Any]:
+        column = {"propertyName": "Born", "columnName": "born", "customFormatSpecifier": specifier}
+        return document(structure=[column])
+
+    longest = f"yyyy-MM-dd'{'x' * 116}'"
+    assert len(longest) == 128
+    Mapping.from_request(with_format(longest))
+    with pytest.raises(InvalidRequestError) as caught:
+        Mapping.from_request(with_format(f"{longest} "))
+    assert caught.value.target == "mappingProperties.structure[0].customFormatSpecifier"
+    stored = Mapping.from_stored(with_format(longest * 9))
+    assert stored.mapping_properties.structure[0].custom_format_specifier == longest * 9

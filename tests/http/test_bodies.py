@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from shared.http.json_body import VALUES_LIMIT
 from tests.http import bodies
 from tests.http.conftest import Client
 
@@ -31,8 +32,14 @@ def nested(depth: int) -> bytes:
         (b'{"\\udfff": 1}', "surrogate"),
         (b'{"tenantFeatures": NaN}', "NaN"),
         (b'{"tenantFeatures": -Infinity}', "-Infinity"),
-        (b'{"tenantFeatures": ' + b"9" * 5000 + b"}", "more digits"),
-        (b'{"fields": 1, "fields": 2}', "twice"),
+        (b'{"tenantFeatures": ' + b"9" * 5000 + b"}", "the number '99"),
+        (b'{"tenantFeatures": -' + b"9" * 309 + b"}", "the number '-99"),
+        (b'{"tags": [[1e999]]}', "the number '1e999'"),
+        (b'{"tags": {"a": -1e999}}', "the number '-1e999'"),
+        (b'{"fields": 1, "fields": 2}', "'fields' twice"),
+        (b'{"connectorProperties": {"a": 1, "b": [{"Url": 1, "uRL": 2}]}}', "'uRL' twice"),
+        (b'{"tags": {"' + b"t" * 513 + b'": ""}}', "more than 512 characters"),
+        (b'{"tags": {"Team": "a", "team": "b"}}', "'team' twice"),
         (nested(33), "deeper than 32"),
         (b"[" * 100_000, "deeper than 32"),
         (b'{"a":' * 40_000, "deeper than 32"),
@@ -121,3 +128,28 @@ def test_actions_take_no_properties(client: Client, hub: str, route: str) -> Non
 def test_a_hub_may_have_no_body(client: Client, hub: str) -> None:
     assert client.send("PUT", hub).status_code == 200
     assert client.send("PUT", hub, content=b" ", headers={"content-type": "text/plain"}).status_code == 200
+
+
+def test_a_read_only_property_is_not_set_by_its_name_in_python(client: Client, hub: str) -> None:
+    answer = client.put(hub, {"tenant_id": "other", "display_name": "H"})
+    assert answer.status_code == 400
+    assert [detail["target"] for detail in answer.json()["error"]["details"]] == ["tenant_id", "display_name"]
+
+
+@pytest.mark.parametrize(("values", "status"), [(VALUES_LIMIT - 1, 400), (VALUES_LIMIT, 413)])
+def test_a_body_holds_so_many_values(client: Client, hub: str, values: int, status: int) -> None:
+    content = f'{{"tags": [{",".join("1" * values)}]}}'
+    answer = client.send("PUT", hub, content=content.encode(), headers=JSON)
+    assert answer.status_code == status
+
+
+def test_the_faults_of_an_answer_are_counted_and_not_all_told(client: Client, hub: str) -> None:
+    error = client.put(hub, {f"p{number}": 1 for number in range(1100)}).json()["error"]
+    assert len(error["details"]) == 1000
+    assert error["message"].endswith("; 1080 faults more")
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "\u00b2", "-1"])
+def test_an_announced_length_that_is_none(client: Client, hub: str, length: str) -> None:
+    headers = [(b"content-length", length.encode("latin-1"))]
+    assert client.send("PUT", hub, content=b"{}", headers=headers).status_code in {200, 413}

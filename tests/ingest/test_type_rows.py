@@ -123,6 +123,19 @@ def test_a_mapping_that_does_not_fit_the_type_is_refused(entity_type: EntityType
     assert part in error.message
 
 
+def test_a_reject_does_not_repeat_a_long_format() -> None:
+    entity_type = profile_type(ID, SEEN)
+    short = mapping_of(entity_type, formats={"seen": "yyyy-MM-dd"}).to_json()
+    short["mappingProperties"]["structure"][1]["customFormatSpecifier"] += "''" * 10_000
+    # As it was stored before formats had a limit.
+    with typer_of(entity_type, Mapping.from_stored(short), ["id", "seen"]) as typer:
+        typed, rejects = type_file(typer, ["id", "seen"], [["1", "2026-01-31"], ["2", "31.01.2026"]])
+    assert [row["_key"] for row in typed] == ["1"]
+    assert [reject.code for reject in rejects] == ["NotADateTime"]
+    assert "in the format yyyy-MM-dd''" in rejects[0].message
+    assert len(rejects[0].message) < 300
+
+
 def test_a_typed_row_has_every_column_of_the_lake() -> None:
     entity_type = profile_type(ID, NAME, AGE, SEEN, {"fieldName": "tags", "fieldType": "Edm.Int64", "isArray": True})
     mapping = mapping_of(entity_type, {"Years": "AGE", "Tags": "tags", "Key": "id"})
