@@ -9,8 +9,12 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+import pyarrow as pa
+
 from shared.domain.csv_dialect import CsvLimits, check_encoding
 from shared.domain.errors import DataError
+from shared.ingest.bit_masks import Flags, Offsets
 
 _PIECE = 1 << 20
 _PART = 1 << 16
@@ -141,6 +145,33 @@ class TextStream:
             shown = text.decode("utf-8", "backslashreplace")
         shown = shown.replace("\0", "\\x00")
         return shown if len(shown) * 4 <= limit else shown.encode()[:limit].decode("utf-8", "ignore")
+
+    def show_all(self, text: bytes, starts: Offsets, ends: Offsets, limit: int, bad: Flags | None = None) -> pa.Array:
+        """What `show` makes of each piece of a text, as large strings.
+
+        Args:
+            starts, ends: offsets of the pieces, one behind the other.
+            bad: which of them hold bad bytes or NUL; none where it is not given.
+        """
+        if not starts.size:
+            return pa.array([], pa.large_string())
+        # Every other string is one between the pieces.
+        offsets = np.stack((starts, ends), axis=1).reshape(-1)
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
+        whole = pa.Array.from_buffers(pa.large_string(), offsets.size - 1, buffers)
+        alone = ends - starts > limit
+        if bad is not None:
+            alone |= bad
+        if not alone.any():
+            return whole.take(pa.array(np.arange(0, offsets.size, 2)))
+        # One byte over the limit and the four of a character: enough to cut the text where a character ends.
+        cuts = zip(starts[alone].tolist(), np.minimum(ends[alone], starts[alone] + limit + 5).tolist(), strict=True)
+        shown = pa.array([self.show(text[start:end], limit) for start, end in cuts], pa.large_string())
+        # The bad ones are behind the others, and then each goes where it belongs.
+        order = np.empty(starts.size, np.int64)
+        order[~alone] = np.arange(starts.size - len(shown))
+        order[alone] = np.arange(starts.size - len(shown), starts.size)
+        return pa.concat_arrays([whole.take(pa.array(2 * np.flatnonzero(~alone))), shown]).take(pa.array(order))
 
 
 def _followed(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:

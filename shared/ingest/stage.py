@@ -16,7 +16,6 @@ from shared.domain.csv_dialect import CsvLimits
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import AccountingError, SkippedError
 from shared.domain.mappings import Mapping
-from shared.domain.reject import Reject
 from shared.failpoints import FailPoint, failpoint
 from shared.ingest.ahead import ahead
 from shared.ingest.match_columns import columns_digest
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from shared.ingest.csv_rows import Rows
     from shared.ingest.lines_apart import LinesApart
     from shared.ingest.read_csv import CsvReader
+    from shared.ingest.rejects import Rejects
     from shared.lake.changes import Changes, UploadedPart
     from shared.lake.parts import Part
 
@@ -179,7 +179,7 @@ def header_of(reader: "CsvReader") -> list[str]:
 
 
 @contextmanager
-def typed_rows(batches: "Iterator[Rows]", apart: "LinesApart") -> "Iterator[Iterator[tuple[pa.Table, list[Reject]]]]":
+def typed_rows(batches: "Iterator[Rows]", apart: "LinesApart") -> "Iterator[Iterator[tuple[pa.Table, Rejects]]]":
     """Reads and types side by side; gives the typed rows of each batch, and the rows refused in it."""
     with ahead(batches) as read, ahead(map(apart.type, read)) as typed:
         yield typed
