@@ -6,13 +6,14 @@ reader refuses the row it stands in and nothing else, and `TextStream.show` writ
 
 import codecs
 import re
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 
-from shared.domain.csv_dialect import CsvLimits, check_encoding
+from shared.domain.csv_dialect import TOO_SLOW, CsvLimits, check_encoding
 from shared.domain.errors import DataError
 from shared.ingest.bit_masks import Flags, Offsets
 
@@ -69,7 +70,7 @@ class TextStream:
         encoding: what the file is written in; where it has a byte order mark, known once reading has begun.
 
     Raises:
-        DataError: `BadEncoding`; and while it is read `NotGzip`, `BadGzip` or `TooLarge`.
+        DataError: `BadEncoding`; and while it is read `NotGzip`, `BadGzip`, `TooLarge` or `TooSlow`.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class TextStream:
             raise DataError("BadEncoding", str(error)) from None
         limits = limits or CsvLimits()
         plain = _gunzip(chunks, limits.max_gzip_ratio) if gzipped else chunks
-        self._chunks = _limited(plain, limits.max_blob_bytes)
+        self._chunks = _limited(plain, limits.max_blob_bytes, limits.max_seconds)
         name = codecs.lookup(encoding).name
         self.encoding = _WITHOUT_MARK.get(name, name)
 
@@ -180,9 +181,16 @@ def _followed(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
     yield from others
 
 
-def _limited(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
+def _limited(chunks: Iterable[bytes], most: int, max_seconds: float | None) -> Iterator[bytes]:
     size = 0
+    began = time.monotonic()
     for chunk in chunks:
+        if max_seconds is not None and time.monotonic() - began >= max_seconds:
+            raise DataError(
+                TOO_SLOW,
+                f"The file was not read within {max_seconds:g} seconds, but up to its byte {size} (unpacked). "
+                "Split it. (A run has MAX_READ_MINUTES, and the function's timeout must be above that.)",
+            )
         size += len(chunk)
         if size > most:
             raise DataError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from shared.app import Services
 from shared.definitions.store import Stored
+from shared.domain.csv_dialect import TOO_SLOW
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.errors import (
     ClaimLostError,
@@ -185,7 +186,8 @@ def _stage_and_commit(
     modified = source.open()
     place = attempt.place(services.arrivals.place(modified, source.version.sequencer))
     with work_folder() as folder:
-        with RejectFile(folder / "rejects.csv", mapping.document.mapping_properties.error_management) as rejects:
+        rule, most = mapping.document.mapping_properties.error_management, services.settings.max_rejects_per_run
+        with RejectFile(folder / "rejects.csv", rule, most) as rejects:
             try:
                 staged = stage_rows(
                     source,
@@ -254,4 +256,6 @@ def _entity_type(services: Services, attempt: Attempt, mapping: Stored[Mapping] 
 
 def _may_be_mended(error: HubError) -> bool:
     """Whether the owner of a source or an administrator can make the same attempt succeed."""
+    if error.code == TOO_SLOW:
+        return True  # a storage account may have been slow
     return isinstance(error, RefusedError | RequestError) and error.code != "BlobArchived"

@@ -1,6 +1,7 @@
 """Rejects as lines of CSV, byte for byte what `csv.writer` makes of them."""
 
 import re
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +32,13 @@ def reject_text(rejects: Rejects) -> pa.Buffer | bytes:
 
 
 def _cells(reason: Reason) -> str:
-    return ",".join(map(_cell, (reason.column or "", reason.code, reason.message)))
+    return f"{_place(reason.column, reason.code)},{_cell(reason.message)}"
+
+
+@lru_cache(1024)
+def _place(column: str | None, code: str) -> str:
+    """The cells that are the same for many reasons: a message may name a line."""
+    return f"{_cell(column or '')},{_cell(code)}"
 
 
 def _cell(text: str) -> str:
