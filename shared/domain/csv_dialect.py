@@ -6,9 +6,6 @@ from typing import Literal
 # Python calls these text encodings, but they interpret what they read or cannot be read in pieces.
 _NO_FILE_ENCODINGS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
 
-TOO_SLOW = "TooSlow"
-"""Code of the fault that a file takes longer than `CsvLimits.max_seconds`."""
-
 
 def check_encoding(name: str) -> None:
     """Refuses an encoding that no file is written in.

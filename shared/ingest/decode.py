@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from shared.domain.csv_dialect import TOO_SLOW, CsvLimits, check_encoding
+from shared.domain.csv_dialect import CsvLimits, check_encoding
 from shared.domain.errors import DataError
 from shared.ingest.bit_masks import Flags, Offsets
 
@@ -187,7 +187,7 @@ def _limited(chunks: Iterable[bytes], most: int, max_seconds: float | None) -> I
     for chunk in chunks:
         if max_seconds is not None and time.monotonic() - began >= max_seconds:
             raise DataError(
-                TOO_SLOW,
+                "TooSlow",
                 f"The file was not read within {max_seconds:g} seconds, but up to its byte {size} (unpacked). "
                 "Split it. (A run has MAX_READ_MINUTES, and the function's timeout must be above that.)",
             )

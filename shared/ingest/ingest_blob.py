@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from shared.app import Services
 from shared.definitions.store import Stored
-from shared.domain.csv_dialect import TOO_SLOW
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.errors import (
     ClaimLostError,
@@ -256,6 +255,4 @@ def _entity_type(services: Services, attempt: Attempt, mapping: Stored[Mapping] 
 
 def _may_be_mended(error: HubError) -> bool:
     """Whether the owner of a source or an administrator can make the same attempt succeed."""
-    if error.code == TOO_SLOW:
-        return True  # a storage account may have been slow
     return isinstance(error, RefusedError | RequestError) and error.code != "BlobArchived"
