@@ -14,6 +14,7 @@ from benchmarks.blobs import measure_blobs
 from benchmarks.export import measure_export
 from benchmarks.ingest import measure_ingest
 from benchmarks.peers import measure_peers
+from benchmarks.rejects import measure_rejects
 from benchmarks.report import Bar
 from benchmarks.scan import measure_scan
 from benchmarks.start import measure_start
@@ -21,6 +22,7 @@ from benchmarks.start import measure_start
 MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Bar]]] = {
     "start": measure_start,
     "scan": measure_scan,
+    "rejects": measure_rejects,
     "blobs": measure_blobs,
     "peers": measure_peers,
     "ingest": measure_ingest,

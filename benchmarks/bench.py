@@ -20,6 +20,7 @@ class Sizes:
         reader_rows: rows of the files that are read with and without faults.
         broken_rows: rows of the file of which every one is broken.
         scan_bytes: bytes that are scanned.
+        rejects: rows of a file of nothing but rejects; five times as many for the memory.
     """
 
     runs: int = 3
@@ -34,6 +35,7 @@ class Sizes:
     reader_rows: int = 1_000_000
     broken_rows: int = 50_000
     scan_bytes: int = 64 * 1024**2
+    rejects: int = 200_000
 
 
 @dataclass(frozen=True, slots=True)

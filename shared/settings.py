@@ -74,6 +74,15 @@ class Settings(BaseSettings):
     max_gzip_ratio: int = Field(
         500, ge=2, description="A gzip blob that unpacks to more than this many times its size fails its run."
     )
+    max_rejects_per_run: int = Field(
+        1_000_000, ge=1, description="A run with more rejects fails, whatever its mapping accepts; nothing is ingested."
+    )
+    max_read_minutes: int = Field(
+        25,
+        ge=1,
+        description="A blob that takes longer to read and type fails its run. "
+        "Stay below `functionTimeout` in `host.json`, with minutes left to commit.",
+    )
     max_correction_bytes: int = Field(
         16 * 1024**2, ge=1024, description="Corrected rows over this many bytes are refused; post them in pieces."
     )

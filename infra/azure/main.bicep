@@ -107,6 +107,14 @@ param maxBlobBytes int = 10737418240
 @minValue(2)
 param maxGzipRatio int = 500
 
+@description('A run with more rejects fails, whatever its mapping accepts; nothing is ingested.')
+@minValue(1)
+param maxRejectsPerRun int = 1000000
+
+@description('A blob that takes longer to read and type fails its run. Stay below functionTimeout in host.json.')
+@minValue(1)
+param maxReadMinutes int = 25
+
 @description('Corrected rows over this many bytes are refused; post them in pieces.')
 @minValue(1024)
 param maxCorrectionBytes int = 16777216
@@ -234,6 +242,8 @@ module functionApp 'modules/function-app.bicep' = {
       MAX_COLUMNS: string(maxColumns)
       MAX_BLOB_BYTES: string(maxBlobBytes)
       MAX_GZIP_RATIO: string(maxGzipRatio)
+      MAX_REJECTS_PER_RUN: string(maxRejectsPerRun)
+      MAX_READ_MINUTES: string(maxReadMinutes)
       MAX_CORRECTION_BYTES: string(maxCorrectionBytes)
       ENGINE_MEMORY_MB: string(engineMemoryMB)
       ENGINE_THREADS: string(engineThreads)

@@ -80,6 +80,8 @@ class CsvLimits:
         max_columns: cells of the header.
         max_blob_bytes: the whole file, unpacked.
         max_gzip_ratio: unpacked to packed size of a gzip file.
+        max_seconds: from when the first byte is asked for until the last one is taken, with all that is done to the
+            rows meanwhile; without limit where it is None.
     """
 
     max_field_bytes: int = 4 * 1024**2
@@ -88,3 +90,4 @@ class CsvLimits:
     max_columns: int = 4096
     max_blob_bytes: int = 10 * 1024**3
     max_gzip_ratio: int = 500
+    max_seconds: float | None = None

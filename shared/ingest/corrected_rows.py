@@ -5,8 +5,9 @@ order. A correction must be readable as a whole: of a row that cannot be read no
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress, islice
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +15,12 @@ import pyarrow as pa
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import DataError, Fault, InvalidRequestError
 from shared.domain.mappings import Mapping
+from shared.domain.reject import Reject
 from shared.domain.run import Run
 from shared.ingest.csv_rows import Rows
 from shared.ingest.match_columns import columns_digest, match_columns
 from shared.ingest.open_rejects import Lines
-from shared.ingest.read_csv import read_csv
+from shared.ingest.read_csv import CsvReader, read_csv
 from shared.ingest.stage import COLUMN_COUNT, COLUMNS_DIGEST, HAS_LINE_COLUMN, LINE_COLUMN, limits_of
 from shared.settings import Settings
 
@@ -86,15 +88,12 @@ def read_corrected(
         match_columns(names, mapping, entity_type)
         if not entity_type.key_fields:
             _check_whole_rows(names, run)
-        batches = list(reader)
+        batches, refused = _all_rows(reader, settings.max_rejects_per_run)
     except DataError as error:
         if error.code == "MappingOutdated":
             raise
         raise InvalidRequestError([Fault(error.code, "body", error.message)]) from error
-    faults = [
-        Fault(reject.code, f"line {reject.line}", reject.message) for batch in batches for reject in batch.rejects
-    ]
-    _refuse(faults)
+    _refuse((Fault(reject.code, f"line {reject.line}", reject.message) for reject in refused), reader.rejected)
     if not sum(len(batch.lines) for batch in batches):
         raise InvalidRequestError([Fault("EmptyCorrection", "body", "the body holds no row; send the corrected rows")])
     if at is None:
@@ -124,27 +123,51 @@ def replaced_lines(corrected: Corrected, opened: Lines) -> Lines:
     lines = [_line(cell) for cell in corrected.named]
     known = set(opened[np.isin(opened, np.array([line for line in lines if line is not None], np.int64))].tolist())
     times = Counter(lines)
-    faults: list[Fault] = []
     at = np.concatenate([batch.lines for batch in corrected.batches]).tolist()
-    for line, where in zip(lines, at, strict=True):
-        if line is None:
-            message = f"the column {LINE_COLUMN!r} must hold the line of the reject, as the run's rejects give it"
-            faults.append(Fault("NotALine", f"line {where}", message))
-        elif line not in known:
-            message = f"the run has no open reject of line {line}; see its rejects for the lines"
-            faults.append(Fault("UnknownLine", f"line {where}", message))
-        elif times[line] > 1:
-            faults.append(Fault("RepeatedLine", f"line {where}", f"line {line} is corrected more than once"))
-    _refuse(faults)
+    wrong = [line is None or line not in known or times[line] > 1 for line in lines]
+
+    def faults() -> Iterator[Fault]:
+        for line, where in compress(zip(lines, at, strict=True), wrong):
+            if line is None:
+                message = f"the column {LINE_COLUMN!r} must hold the line of the reject, as the run's rejects give it"
+                yield Fault("NotALine", f"line {where}", message)
+            elif line not in known:
+                message = f"the run has no open reject of line {line}; see its rejects for the lines"
+                yield Fault("UnknownLine", f"line {where}", message)
+            else:
+                yield Fault("RepeatedLine", f"line {where}", f"line {line} is corrected more than once")
+
+    _refuse(faults(), sum(wrong))
     return np.array(lines, np.int64)
 
 
-def _refuse(faults: Sequence[Fault]) -> None:
-    if not faults:
+def _all_rows(reader: CsvReader, most: int) -> tuple[list[Rows], list[Reject]]:
+    """The batches, or the first rejects where there are some.
+
+    Raises:
+        DataError: `TooManyRows`, there are more than a run has rejects.
+    """
+    batches: list[Rows] = []
+    refused: list[Reject] = []
+    for batch in reader:
+        if reader.rows + reader.rejected > most:
+            message = f"the body holds more rows than the {most} rejects that a run has at most; post them in pieces"
+            raise DataError("TooManyRows", message)
+        if not reader.rejected:
+            batches.append(batch)
+            continue
+        batches.clear()
+        refused += batch.rejects[: _MOST_FAULTS - len(refused)]
+    return batches, refused
+
+
+def _refuse(faults: Iterable[Fault], count: int) -> None:
+    """Refuses the correction for `count` faults, of which the first are told."""
+    told = list(islice(faults, _MOST_FAULTS))
+    if not told:
         return
-    message = f"{len(faults)} rows of the correction cannot be taken, so nothing was; the first: " if faults[1:] else ""
-    first = f"{faults[0].target}: {faults[0].message}"
-    raise InvalidRequestError(faults[:_MOST_FAULTS], f"{message}{first}")
+    message = f"{count} rows of the correction cannot be taken, so nothing was; the first: " if count > 1 else ""
+    raise InvalidRequestError(told, f"{message}{told[0].target}: {told[0].message}")
 
 
 def _line_column(header: Sequence[str], mapping: Mapping, run: Run) -> int | None:

@@ -13,9 +13,10 @@ import pyarrow.csv
 
 from shared.domain.csv_dialect import CsvDialect
 from shared.domain.errors import AccountingError
-from shared.domain.reject import RAW_LIMIT_BYTES, Reject
+from shared.domain.reject import RAW_LIMIT_BYTES
+from shared.ingest.bit_masks import Offsets
 from shared.ingest.decode import TextStream
-from shared.ingest.structure import Offsets
+from shared.ingest.rejects import Rejects
 
 _BOM = "\ufeff".encode()
 
@@ -33,7 +34,7 @@ class Rows:
 
     cells: pa.Table
     lines: Offsets
-    rejects: list[Reject]
+    rejects: Rejects
     _source: bytes
     _starts: Offsets
     _ends: Offsets
@@ -47,10 +48,22 @@ class Rows:
         """The same for a `Reject`."""
         return self._text.show(self.text(row), RAW_LIMIT_BYTES)
 
+    def raws(self, rows: Offsets) -> pa.Array:
+        """The same of several rows, whose numbers ascend; large strings."""
+        return self._text.show_all(self._source, self._starts[rows], self._ends[rows], RAW_LIMIT_BYTES)
+
+    def further_lines(self, rows: Offsets) -> Offsets:
+        """How many line ends each of these rows has in its quotes; a CRLF is one."""
+        octets = np.frombuffer(self._source, np.uint8)
+        line_ends = (octets == 10) | (octets == 13)
+        line_ends[:-1] &= ~((octets[:-1] == 13) & (octets[1:] == 10))
+        where = np.flatnonzero(line_ends)
+        found: Offsets = np.searchsorted(where, self._ends[rows]) - np.searchsorted(where, self._starts[rows])
+        return found
+
     def moved(self, lines: int) -> "Rows":
         """The same rows so many lines further down."""
-        rejects = [replace(reject, line=reject.line + lines) for reject in self.rejects]
-        return replace(self, lines=self.lines + lines, rejects=rejects)
+        return replace(self, lines=self.lines + lines, rejects=self.rejects.moved(lines))
 
 
 class CellSplitter:
@@ -138,8 +151,8 @@ class RowCollector:
         self._starts: list[Offsets] = []
         self._ends: list[Offsets] = []
         self._lines: list[Offsets] = []
-        self.rejects: list[Reject] = []
-        self.rows = 0
+        self._rejects: list[Rejects] = []
+        self.rows = self.rejects = 0
         self.weight = 0
         self._size = 0
 
@@ -172,10 +185,11 @@ class RowCollector:
         self._size += len(source)
         self.weight += len(source)
 
-    def refuse(self, reject: Reject) -> None:
-        """Adds a reject."""
-        self.rejects.append(reject)
-        self.weight += len(reject.raw)
+    def refuse(self, rejects: Rejects) -> None:
+        """Adds rejects."""
+        self._rejects.append(rejects)
+        self.rejects += len(rejects)
+        self.weight += rejects.raw.nbytes
 
     def take(self, header: Sequence[str]) -> Rows:
         """Makes a batch of what is collected, and begins the next."""
@@ -187,7 +201,7 @@ class RowCollector:
         batch = Rows(
             cells,
             _joined(self._lines),
-            self.rejects,
+            Rejects.joined(self._rejects),
             source,
             _joined(self._starts),
             _joined(self._ends),

@@ -6,11 +6,16 @@ reader refuses the row it stands in and nothing else, and `TextStream.show` writ
 
 import codecs
 import re
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+import pyarrow as pa
+
 from shared.domain.csv_dialect import CsvLimits, check_encoding
 from shared.domain.errors import DataError
+from shared.ingest.bit_masks import Flags, Offsets
 
 _PIECE = 1 << 20
 _PART = 1 << 16
@@ -65,7 +70,7 @@ class TextStream:
         encoding: what the file is written in; where it has a byte order mark, known once reading has begun.
 
     Raises:
-        DataError: `BadEncoding`; and while it is read `NotGzip`, `BadGzip` or `TooLarge`.
+        DataError: `BadEncoding`; and while it is read `NotGzip`, `BadGzip`, `TooLarge` or `TooSlow`.
     """
 
     def __init__(
@@ -82,7 +87,7 @@ class TextStream:
             raise DataError("BadEncoding", str(error)) from None
         limits = limits or CsvLimits()
         plain = _gunzip(chunks, limits.max_gzip_ratio) if gzipped else chunks
-        self._chunks = _limited(plain, limits.max_blob_bytes)
+        self._chunks = _limited(plain, limits.max_blob_bytes, limits.max_seconds)
         name = codecs.lookup(encoding).name
         self.encoding = _WITHOUT_MARK.get(name, name)
 
@@ -142,6 +147,33 @@ class TextStream:
         shown = shown.replace("\0", "\\x00")
         return shown if len(shown) * 4 <= limit else shown.encode()[:limit].decode("utf-8", "ignore")
 
+    def show_all(self, text: bytes, starts: Offsets, ends: Offsets, limit: int, bad: Flags | None = None) -> pa.Array:
+        """What `show` makes of each piece of a text, as large strings.
+
+        Args:
+            starts, ends: offsets of the pieces, one behind the other.
+            bad: which of them hold bad bytes or NUL; none where it is not given.
+        """
+        if not starts.size:
+            return pa.array([], pa.large_string())
+        # Every other string is one between the pieces.
+        offsets = np.stack((starts, ends), axis=1).reshape(-1)
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
+        whole = pa.Array.from_buffers(pa.large_string(), offsets.size - 1, buffers)
+        alone = ends - starts > limit
+        if bad is not None:
+            alone |= bad
+        if not alone.any():
+            return whole.take(pa.array(np.arange(0, offsets.size, 2)))
+        # One byte over the limit and the four of a character: enough to cut the text where a character ends.
+        cuts = zip(starts[alone].tolist(), np.minimum(ends[alone], starts[alone] + limit + 5).tolist(), strict=True)
+        shown = pa.array([self.show(text[start:end], limit) for start, end in cuts], pa.large_string())
+        # The bad ones are behind the others, and then each goes where it belongs.
+        order = np.empty(starts.size, np.int64)
+        order[~alone] = np.arange(starts.size - len(shown))
+        order[alone] = np.arange(starts.size - len(shown), starts.size)
+        return pa.concat_arrays([whole.take(pa.array(2 * np.flatnonzero(~alone))), shown]).take(pa.array(order))
+
 
 def _followed(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
     yield first
@@ -149,9 +181,16 @@ def _followed(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
     yield from others
 
 
-def _limited(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
+def _limited(chunks: Iterable[bytes], most: int, max_seconds: float | None) -> Iterator[bytes]:
     size = 0
+    began = time.monotonic()
     for chunk in chunks:
+        if max_seconds is not None and time.monotonic() - began >= max_seconds:
+            raise DataError(
+                "TooSlow",
+                f"The file was not read within {max_seconds:g} seconds, but up to its byte {size} (unpacked). "
+                "Split it. (A run has MAX_READ_MINUTES, and the function's timeout must be above that.)",
+            )
         size += len(chunk)
         if size > most:
             raise DataError(

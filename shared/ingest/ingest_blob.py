@@ -185,7 +185,8 @@ def _stage_and_commit(
     modified = source.open()
     place = attempt.place(services.arrivals.place(modified, source.version.sequencer))
     with work_folder() as folder:
-        with RejectFile(folder / "rejects.csv", mapping.document.mapping_properties.error_management) as rejects:
+        rule, most = mapping.document.mapping_properties.error_management, services.settings.max_rejects_per_run
+        with RejectFile(folder / "rejects.csv", rule, most) as rejects:
             try:
                 staged = stage_rows(
                     source,

@@ -5,15 +5,17 @@ reader can tell. Where one does not, the row is refused anyway: then its lines a
 are good rows for the better part, they count as such.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
-from shared.domain.reject import Reject
 from shared.ingest.bad_bytes import bad_bytes
+from shared.ingest.bit_masks import Offsets
 from shared.ingest.csv_rows import Rows
 from shared.ingest.explain_row import LINE_END
 from shared.ingest.read_csv import CsvReader
+from shared.ingest.rejects import Reason, Rejects
 from shared.ingest.type_rows import RowTyper
 from shared.lake.schema import LINE
 
@@ -35,22 +37,26 @@ class LinesApart:
         self._typer = typer
         self._left = _MOST_IN_A_FILE
 
-    def type(self, rows: Rows) -> tuple[pa.Table, list[Reject]]:
-        """The good rows of a batch, in the order of the file, and all that are refused in its part of the file."""
+    def type(self, rows: Rows) -> tuple[pa.Table, Rejects]:
+        """The good rows of a batch, in the order of the file, and all that are refused in its part, by line."""
         typed = self._typer.type(rows)
-        tables = [typed.table]
-        rejects = list(rows.rejects)
-        for row, reject in zip(typed.refused, typed.rejects, strict=True):
-            apart = self._take_apart(rows, row) if self._left else None
-            if apart is None:
-                rejects.append(_with_lines(reject, rows.text(row)))
-                continue
-            self._left -= 1
-            self.more += apart.rows + len(apart.rejects) - 1
-            tables += apart.tables
-            rejects += apart.rejects
+        if not typed.refused.size:
+            return typed.table, rows.rejects
+        further = rows.further_lines(typed.refused)
+        if not further.any():
+            return typed.table, Rejects.joined([rows.rejects, typed.rejects]).by_line()
+        tables, rejects = [typed.table], [rows.rejects]
+        whole = np.ones(further.size, np.bool_)
+        for number in np.flatnonzero(further > 1).tolist():
+            apart = self._take_apart(rows, int(typed.refused[number])) if self._left else None
+            if apart is not None:
+                whole[number] = False
+                self.more += apart.rows + len(apart.rejects) - 1
+                tables += apart.tables
+                rejects.append(apart.rejects)
+        rejects.append(_with_lines(typed.rejects, further).take(np.flatnonzero(whole)))
         table = typed.table if len(tables) == 1 else pa.concat_tables(tables).sort_by(LINE)
-        return table, rejects
+        return table, Rejects.joined(rejects).by_line()
 
     def _take_apart(self, rows: Rows, row: int) -> "_Apart | None":
         """What the lines of a row are by themselves; None where they are no rows for the better part."""
@@ -61,21 +67,22 @@ class LinesApart:
             return None
         if _BOM in text or bad_bytes(text).size:
             return None
+        self._left -= 1
         line = int(rows.lines[row])
         first = self._read(text[: opening.start()], line - 1)
         others = self._read(text[opening.end() :], line)
         if first.rows or len(first.rejects) != 1 or others.rows < max(1, len(others.rejects)):
             return None
-        return _Apart(others.tables, first.rejects + others.rejects)
+        return _Apart(others.tables, Rejects.joined([first.rejects, others.rejects]))
 
     def _read(self, text: bytes, lines_before: int) -> "_Apart":
-        found = _Apart([], [])
+        tables, rejects = [], []
         for batch in self._reader.of_part(text):
             moved = batch.moved(lines_before)
             typed = self._typer.type(moved)
-            found.tables.append(typed.table)
-            found.rejects.extend(sorted(moved.rejects + typed.rejects, key=lambda reject: reject.line))
-        return found
+            tables.append(typed.table)
+            rejects.append(Rejects.joined([moved.rejects, typed.rejects]).by_line())
+        return _Apart(tables, Rejects.joined(rejects))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +90,21 @@ class _Apart:
     """What some lines are by themselves."""
 
     tables: list[pa.Table]
-    rejects: list[Reject]
+    rejects: Rejects
 
     @property
     def rows(self) -> int:
         return sum(table.num_rows for table in self.tables)
 
 
-def _with_lines(reject: Reject, text: bytes) -> Reject:
-    """The reject, telling so where its row has more lines than the one that it names."""
-    further = len(LINE_END.findall(text))
-    if not further:
-        return reject
-    return replace(reject, message=f"{reject.message}; by its quotes, the row goes on to line {reject.line + further}")
+def _with_lines(rejects: Rejects, further: Offsets) -> Rejects:
+    """The rejects, telling so where a row has more lines than the one that it names."""
+    reasons = list(rejects.reasons)
+    numbers = rejects.numbers.copy()
+    several = np.flatnonzero(further)
+    lasts = (rejects.lines + further)[several].tolist()
+    for last, number in zip(lasts, numbers[several].tolist(), strict=True):
+        column, code, message = reasons[number]
+        reasons.append(Reason(column, code, f"{message}; by its quotes, the row goes on to line {last}"))
+    numbers[several] = np.arange(len(rejects.reasons), len(reasons))
+    return Rejects(rejects.lines, numbers, reasons, rejects.raw)

@@ -66,12 +66,13 @@ def _first_rows(
     services: Services, source: Source, mapping: Mapping, entity_type: EntityType, wanted: int
 ) -> tuple[list[dict[str, Any]], list[Reject]]:
     from shared.ingest.lines_apart import LinesApart
+    from shared.ingest.take_sample import SAMPLE_BYTES, SAMPLE_SECONDS
     from shared.ingest.type_rows import RowTyper
     from shared.lake.read import json_value
 
     good: list[dict[str, Any]] = []
     rejects: list[Reject] = []
-    reader = open_rows(source, mapping, services.settings)
+    reader = open_rows(source, mapping, services.settings, max_seconds=SAMPLE_SECONDS)
     header = reader.read_header()
     if header is None:
         return good, rejects
@@ -82,10 +83,10 @@ def _first_rows(
             table, refused = apart.type(batch)
             rows = table.slice(0, wanted - len(good)).to_pylist()
             good += [{name: json_value(value) for name, value in row.items()} for row in rows]
-            rejects += refused
-            if len(good) >= wanted or len(rejects) >= wanted:
+            rejects += refused[: wanted - len(rejects)]
+            if len(good) >= wanted or len(rejects) >= wanted or reader.bytes_read >= SAMPLE_BYTES:
                 break
-    return good, sorted(rejects, key=lambda reject: reject.line)[:wanted]
+    return good, rejects
 
 
 def _container(services: Services, hub: str, mapping: Stored[Mapping]) -> BlobContainer:

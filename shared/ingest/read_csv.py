@@ -1,30 +1,29 @@
 """The CSV reader: batches of rows out of a stream of bytes, and every row that is refused, with its physical
 line.
 
-The structural scan reads a window at a time and owns rows, widths and lines. Where it meets a row that it
-cannot prove, the careful reader takes over, says what is wrong, and reads on from the next physical line for
-a stretch, because faults come in company. Nothing is padded, trimmed, truncated or guessed, and nothing is
-lost: the physical lines are counted twice.
+The structural scan reads a window at a time and owns rows, widths and lines; it also says what is wrong with the
+others, all at once, since a file may hold nothing else. Where it meets a row that it can neither prove nor refuse,
+the careful reader takes over, and reads on for a stretch, because such rows come in company. Nothing is padded,
+trimmed, truncated or guessed, and nothing is lost: the physical lines are counted twice.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from shared.domain.csv_dialect import CsvDialect, CsvLimits
-from shared.domain.errors import AccountingError, DataError
+from shared.domain.errors import DataError
 from shared.domain.reject import RAW_LIMIT_BYTES, Reject
-from shared.ingest.bad_bytes import bad_bytes
 from shared.ingest.csv_rows import CellSplitter, RowCollector, Rows
 from shared.ingest.decode import TextStream
 from shared.ingest.explain_row import CarefulReader, RowRead
+from shared.ingest.refused_rows import refused_rows
+from shared.ingest.rejects import Reason, Rejects
 from shared.ingest.row_fault import RowFault
+from shared.ingest.row_starts import Expected
 from shared.ingest.structure import Structure, scan
 from shared.ingest.text_cursor import TextCursor
-
-type Flags = npt.NDArray[np.bool_]
 
 WINDOW_BYTES = 1 << 20
 BATCH_ROWS = 1 << 16
@@ -34,8 +33,6 @@ _SMALL_WINDOW = 1 << 14
 # Rows that the careful reader reads after a fault: few at first, more as long as the scan does not get far.
 _SHORT_STRETCH = 2
 _LONG_STRETCH = 1 << 12
-# Passing over a faulty row costs the scan as much as so many bytes; where there are more, the careful reader is faster.
-_FAULT_COSTS_BYTES = 1 << 10
 # The careful reader reads so many rows in the time of one small window.
 _WORTH_SCANNING = 16
 
@@ -157,7 +154,7 @@ class CsvReader:
                 self._read_stretch(len(header))
             else:
                 self._read_window(len(header))
-            if batch.rows + len(batch.rejects) >= self._batch_rows or batch.weight >= self._batch_bytes:
+            if batch.rows + batch.rejects >= self._batch_rows or batch.weight >= self._batch_bytes:
                 yield self._give_out(header)
         if batch.rows or batch.rejects:
             yield self._give_out(header)
@@ -178,7 +175,7 @@ class CsvReader:
 
     def _give_out(self, header: list[str]) -> Rows:
         self.rows += self._batch.rows
-        self.rejected += len(self._batch.rejects)
+        self.rejected += self._batch.rejects
         return self._batch.take(header)
 
     def _read_names(self) -> list[str] | None:
@@ -210,26 +207,27 @@ class CsvReader:
         cursor = self._cursor
         cursor.fill(self._size)
         stop = min(cursor.at + self._size, len(cursor.data))
+        dialect, limits = self._dialect, self._limits
+        literal = dialect.bare_quotes == "Literal"
         found = scan(
             cursor.data,
             cursor.at,
             stop,
             at_end=cursor.at_end and stop == len(cursor.data),
-            delimiter=ord(self._dialect.delimiter),
-            quote=ord(self._dialect.quote) if self._dialect.quote else None,
-            max_row_lines=self._limits.max_row_lines,
-            max_faulty=0 if self._dialect.bare_quotes == "Literal" else 1 + self._size // _FAULT_COSTS_BYTES,
+            delimiter=ord(dialect.delimiter),
+            quote=ord(dialect.quote) if dialect.quote else None,
+            max_row_lines=limits.max_row_lines,
+            max_faulty=0 if literal else self._size,
+            expected=Expected(width, ord(dialect.comment) if dialect.comment else None, limits.max_row_bytes),
         )
-        if not found.starts.size and not found.broken and self._size < self._careful.sight:
+        rows = found.starts.size
+        if not rows and not found.broken and self._size < self._careful.sight:
             self._size *= 2  # not one whole row
             return
-        comments = self._comments(found)
-        refused = self._read_faulty(found, width)
-        found = self._provable(found, width, comments, refused)
-        if found.starts.size:
-            self._take(found, width, comments[: found.starts.size], refused)
-        self._scanned += found.starts.size - int(np.count_nonzero(found.faulty))
-        if found.broken or not found.starts.size:
+        if rows:
+            self._take(found, width)
+        self._scanned += rows - int(np.count_nonzero(found.faulty))
+        if not rows or (literal and found.broken):
             few = self._scanned < _WORTH_SCANNING
             self._stretch = min(2 * self._stretch, _LONG_STRETCH) if few else _SHORT_STRETCH
             self._careful_rows = self._stretch
@@ -238,62 +236,29 @@ class CsvReader:
         else:
             self._size = min(2 * self._size, self._window)
 
-    def _comments(self, found: Structure) -> Flags:
-        """Which rows are comments."""
-        if not self._dialect.comment:
-            return np.zeros(found.starts.size, np.bool_)
-        octets = np.frombuffer(self._cursor.data, np.uint8)
-        comments: Flags = octets[self._cursor.at + found.starts] == ord(self._dialect.comment)
-        return comments
-
-    def _read_faulty(self, found: Structure, width: int) -> dict[int, RowRead]:
-        """What the careful reader says of the faulty rows, by their number, up to one that is none to it."""
-        refused: dict[int, RowRead] = {}
-        at = self._cursor.at
-        for row in np.flatnonzero(found.faulty).tolist():
-            read = self._careful.read(self._cursor.data, at + int(found.starts[row]), self._cursor.at_end, width)
-            if read is None or read.fault is None or (read.lines, read.end) != (1, at + int(found.ends[row])):
-                break
-            refused[row] = read
-        return refused
-
-    def _provable(self, found: Structure, width: int, comments: Flags, refused: dict[int, RowRead]) -> Structure:
-        """The rows before the first one of which more than a single line is in doubt.
-
-        In a comment quotes mean nothing: where one seems to lead to the next line, the scan was led astray.
-        """
-        doubtful = (found.lines > 1) & ((found.widths != width) | comments)
-        doubtful |= found.lines > self._limits.max_row_lines
-        doubtful |= found.ends - found.starts > self._limits.max_row_bytes
-        doubtful[[row for row in np.flatnonzero(found.faulty).tolist() if row not in refused]] = True
-        first = int(doubtful.argmax()) if doubtful.size else 0
-        return found.before(first) if doubtful.size and doubtful[first] else found
-
-    def _take(self, rows: Structure, width: int, comments: Flags, refused: dict[int, RowRead]) -> None:
-        """Takes over the good rows of a window, leaves out comments, and refuses the others one by one."""
+    def _take(self, rows: Structure, width: int) -> None:
+        """Takes over the good rows of a window, leaves out comments, and refuses the others."""
         cursor = self._cursor
         source = cursor.data[cursor.at : cursor.at + rows.used]
         lines = np.cumsum(np.concatenate(([cursor.line], rows.lines)))
         blank = rows.ends == rows.starts
-        good = (rows.widths == width) & ~blank & ~comments & ~rows.faulty
-        doubtful = ~good & ~blank
-        doubtful |= rows.ends - rows.starts > self._limits.max_field_bytes
-        doubtful[np.searchsorted(rows.starts, bad_bytes(source), "right") - 1] = True
-        doubtful &= ~comments
-        left_out: list[int] = np.flatnonzero(comments).tolist()
-        for row in np.flatnonzero(doubtful).tolist():
-            start = cursor.at + int(rows.starts[row])
-            read = refused.get(row) or self._careful.read(cursor.data, start, cursor.at_end, width)
-            if read is not None and read.fault is not None:
-                self._refuse(read.fault, start, read.end, int(lines[row]))
-                good[row] = False
-                left_out.append(row)
-            elif not good[row]:
-                raise AccountingError("RowFault", f"line {lines[row]} is refused without a reason")
-        proven = rows.without(sorted(left_out), source) if left_out else None
+        comments = np.zeros(rows.starts.size, np.bool_)
+        if self._dialect.comment:
+            octets = np.frombuffer(source, np.uint8)
+            comments = octets[np.minimum(rows.starts, octets.size - 1)] == ord(self._dialect.comment)
+            cursor.comment_lines += int(np.count_nonzero(comments))
+        refused = refused_rows(rows, source, comments | blank, width, self._limits, self._read_at)
+        if refused.rows.size:
+            reasons = [self._reason(fault) for fault in refused.faults]
+            starts = rows.starts[refused.rows]
+            raw = self.text.show_all(source, starts, refused.ends, RAW_LIMIT_BYTES, refused.is_bad)
+            self._batch.refuse(Rejects(lines[refused.rows], refused.numbers, reasons, raw))
+        left_out = comments
+        left_out[refused.rows] = True
+        good = ~left_out & ~blank
+        proven = rows.without(np.flatnonzero(left_out), source) if left_out.any() else None
         self._batch.add(source, rows.starts[good], rows.ends[good], lines[:-1][good], proven)
         cursor.blank_lines += int(np.count_nonzero(blank))
-        cursor.comment_lines += int(np.count_nonzero(comments))
         cursor.move(cursor.at + rows.used, int(lines[-1]) - cursor.line)
 
     def _read_stretch(self, width: int) -> None:
@@ -339,16 +304,25 @@ class CsvReader:
         if row.unfinished:
             self._cursor.skip_rest_of_line()
 
+    def _read_at(self, offset: int) -> RowRead | None:
+        """What the careful reader makes of the row so many bytes further on; offsets in it count from here."""
+        cursor = self._cursor
+        read = self._careful.read(cursor.data, cursor.at + offset, cursor.at_end, len(self._header or []))
+        return read and replace(read, end=read.end - cursor.at, after=read.after - cursor.at)
+
     def _refuse(self, fault: RowFault, start: int, end: int, line: int) -> None:
+        # One byte over the limit and the four of a character: enough to cut the text where a character ends.
+        raw = self.text.show(self._cursor.data[start : min(end, start + RAW_LIMIT_BYTES + 5)], RAW_LIMIT_BYTES)
+        self._batch.refuse(Rejects.of([Reject(line, *self._reason(fault), raw)]))
+
+    def _reason(self, fault: RowFault) -> Reason:
         header = self._header
         column = None
         if fault.cell is not None and header is None:
             column = f"column{fault.cell + 1}"
         elif fault.cell is not None and header is not None and fault.cell < len(header):
             column = header[fault.cell]
-        # One byte over the limit and the four of a character: enough to cut the text where a character ends.
-        raw = self.text.show(self._cursor.data[start : min(end, start + RAW_LIMIT_BYTES + 5)], RAW_LIMIT_BYTES)
-        self._batch.refuse(Reject(line, column, fault.code, fault.message, raw))
+        return Reason(column, fault.code, fault.message)
 
 
 def _refuse_width(fault: RowFault) -> None:

@@ -1,6 +1,5 @@
 """The rejects of a run: counted against what the mapping accepts, and kept as CSV."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
@@ -15,18 +14,23 @@ HEADER = ("line", "column", "code", "message", "raw")
 class RejectFile:
     """Writes rejects to a local file, in the order of the source file's lines as far as they arrive so.
 
+    Args:
+        path: of the file, which is made.
+        rule: of the mapping.
+        most: rejects that no mapping may exceed; None where any number is taken.
+
     Attributes:
         count: rejects written so far.
     """
 
-    def __init__(self, path: Path, rule: ErrorManagement) -> None:
+    def __init__(self, path: Path, rule: ErrorManagement, most: int | None = None) -> None:
         self.path = path
         self.count = 0
         self._rule = rule
-        self._accepted = rule.accepted_rejects
-        self._file = path.open("w", encoding="utf-8", newline="", errors="backslashreplace")
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(HEADER)
+        self._most = most
+        self._accepted = min((limit for limit in (rule.accepted_rejects, most) if limit is not None), default=None)
+        self._file = path.open("wb")
+        self._file.write(f"{','.join(HEADER)}\n".encode())
 
     def __enter__(self) -> Self:
         return self
@@ -34,17 +38,23 @@ class RejectFile:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def add(self, rejects: Iterable[Reject]) -> None:
+    def add(self, rejects: "Iterable[Reject]") -> None:
         """Writes rejects down.
 
         Raises:
-            DataError: `ImportStopped` or `TooManyRejects`, as soon as there are more than the mapping accepts.
+            DataError: `ImportStopped` or `TooManyRejects`, as soon as there are more than the mapping or a run accepts.
         """
-        for reject in sorted(rejects, key=lambda reject: reject.line):
-            self._writer.writerow((reject.line, reject.column or "", reject.code, reject.message, reject.raw))
-            self.count += 1
-            if self._accepted is not None and self.count > self._accepted:
-                raise self._refusal(reject)
+        from shared.ingest.reject_text import reject_text
+        from shared.ingest.rejects import Rejects
+
+        found = (rejects if isinstance(rejects, Rejects) else Rejects.of(rejects)).by_line()
+        accepted = len(found) if self._accepted is None else self._accepted - self.count
+        # The one that is too many is kept as well.
+        kept = found[: accepted + 1]
+        self._file.write(reject_text(kept))
+        self.count += len(kept)
+        if len(kept) > accepted:
+            raise self._refusal(kept[accepted])
 
     def close(self) -> None:
         """Completes the file."""
@@ -57,6 +67,13 @@ class RejectFile:
                 "ImportStopped",
                 f"a row was refused ({where}) and the mapping says StopImport, so nothing of the file was ingested; "
                 "correct the row and upload the file again",
+            )
+        if self._accepted != self._rule.accepted_rejects:
+            return DataError(
+                "TooManyRejects",
+                f"more than {self._most} rows were refused (the last: {where}), and no run takes more "
+                "(MAX_REJECTS_PER_RUN), so nothing of the file was ingested; see in the run's rejects whether format "
+                "and columns are those of the file, correct it or split it, and upload it again",
             )
         return DataError(
             "TooManyRejects",

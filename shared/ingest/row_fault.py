@@ -1,6 +1,8 @@
 """What can be wrong with the text of a row, and how it is told. One wording for every way of reading."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 
 from shared.domain.csv_dialect import CsvLimits
 
@@ -21,6 +23,38 @@ class RowFault:
     cell: int | None
     message: str
     first_line_only: bool = True
+
+
+class FaultKind(IntEnum):
+    """The faults that are found in bulk."""
+
+    BARE_QUOTE = 0
+    TEXT_AFTER_QUOTE = 1
+    UNCLOSED_QUOTE = 2
+    QUOTED_CELL_TOO_LONG = 3
+    ROW_WIDTH = 4
+    NUL_BYTE = 5
+    BAD_BYTES = 6
+
+
+def fault_of(kind: FaultKind, cell: int, lines: int, width: int, limits: CsvLimits) -> RowFault:
+    """The fault of a kind.
+
+    Args:
+        cell: number of the cell, from 0; of `ROW_WIDTH` how many cells there are.
+        lines: physical lines from the start of the row to the fault.
+        width: columns of the file.
+    """
+    made: dict[FaultKind, Callable[[], RowFault]] = {
+        FaultKind.BARE_QUOTE: lambda: bare_quote(cell, lines),
+        FaultKind.TEXT_AFTER_QUOTE: lambda: text_after_quote(cell, lines),
+        FaultKind.UNCLOSED_QUOTE: lambda: unclosed_quote(cell),
+        FaultKind.QUOTED_CELL_TOO_LONG: lambda: quoted_cell_too_long(cell, limits),
+        FaultKind.ROW_WIDTH: lambda: row_width(cell, width, lines),
+        FaultKind.NUL_BYTE: lambda: nul_byte(cell),
+        FaultKind.BAD_BYTES: lambda: undecodable(cell),
+    }
+    return made[kind]()
 
 
 def row_width(found: int, wanted: int, lines: int) -> RowFault:

@@ -7,7 +7,7 @@ leaves the local disk as soon as it is full: an instance has less disk than a bl
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ from shared.domain.csv_dialect import CsvLimits
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import AccountingError, SkippedError
 from shared.domain.mappings import Mapping
-from shared.domain.reject import Reject
 from shared.failpoints import FailPoint, failpoint
 from shared.ingest.ahead import ahead
 from shared.ingest.match_columns import columns_digest
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from shared.ingest.csv_rows import Rows
     from shared.ingest.lines_apart import LinesApart
     from shared.ingest.read_csv import CsvReader
+    from shared.ingest.rejects import Rejects
     from shared.lake.changes import Changes, UploadedPart
     from shared.lake.parts import Part
 
@@ -153,18 +153,23 @@ def _outgoing(changes: "Changes", run_id: str, *, holds_back: bool) -> Iterator[
         yield _Outgoing(changes, run_id, sender, holds_back=holds_back)
 
 
-def open_rows(source: Source, mapping: Mapping, settings: Settings) -> "CsvReader":
-    """The CSV reader over the source's bytes, as the mapping's format says."""
-    return read_rows(source.chunks(), mapping, settings, gzipped=source.is_gzip)
+def open_rows(source: Source, mapping: Mapping, settings: Settings, *, max_seconds: float | None = None) -> "CsvReader":
+    """The CSV reader over the source's bytes, as the mapping's format says; a run's time is that of the settings."""
+    limits = limits_of(settings) if max_seconds is None else replace(limits_of(settings), max_seconds=max_seconds)
+    return _reader(source.chunks(), mapping, limits, gzipped=source.is_gzip)
 
 
 def read_rows(chunks: Iterable[bytes], mapping: Mapping, settings: Settings, *, gzipped: bool) -> "CsvReader":
     """The CSV reader over the bytes of a file of this mapping."""
+    return _reader(chunks, mapping, limits_of(settings), gzipped=gzipped)
+
+
+def _reader(chunks: Iterable[bytes], mapping: Mapping, limits: CsvLimits, *, gzipped: bool) -> "CsvReader":
     from shared.ingest.read_csv import read_csv
 
     properties = mapping.mapping_properties
     dialect = properties.format.dialect(has_header=properties.has_header)
-    return read_csv(chunks, dialect, limits_of(settings), gzipped=gzipped)
+    return read_csv(chunks, dialect, limits, gzipped=gzipped)
 
 
 def header_of(reader: "CsvReader") -> list[str]:
@@ -180,7 +185,7 @@ def header_of(reader: "CsvReader") -> list[str]:
 
 
 @contextmanager
-def typed_rows(batches: "Iterator[Rows]", apart: "LinesApart") -> "Iterator[Iterator[tuple[pa.Table, list[Reject]]]]":
+def typed_rows(batches: "Iterator[Rows]", apart: "LinesApart") -> "Iterator[Iterator[tuple[pa.Table, Rejects]]]":
     """Reads and types side by side; gives the typed rows of each batch, and the rows refused in it."""
     with ahead(batches) as read, ahead(map(apart.type, read)) as typed:
         yield typed
@@ -194,6 +199,7 @@ def limits_of(settings: Settings) -> CsvLimits:
         max_columns=settings.max_columns,
         max_blob_bytes=settings.max_blob_bytes,
         max_gzip_ratio=settings.max_gzip_ratio,
+        max_seconds=60 * settings.max_read_minutes,
     )
 
 

@@ -1,8 +1,9 @@
 """A sample of a file: its first rows by the reader that ingestion has, with whatever it refuses."""
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 
 from shared.domain.csv_format import MappingFormat
@@ -15,6 +16,8 @@ from shared.settings import Settings
 
 SAMPLE_BYTES = 16 << 20
 """How much text of a file is looked at, at most about that much and one row."""
+SAMPLE_SECONDS = 30
+"""How long a sample may take: somebody waits for it, and lines that are no rows have no end."""
 _BATCH_ROWS = 1 << 12
 _BATCH_BYTES = 1 << 20
 
@@ -51,7 +54,7 @@ def take_sample(source: Source, form: MappingFormat, settings: Settings, *, has_
         reader = read_csv(
             chunks,
             form.dialect(has_header=has_header),
-            limits_of(settings),
+            replace(limits_of(settings), max_seconds=SAMPLE_SECONDS),
             gzipped=source.is_gzip,
             batch_rows=min(rows, _BATCH_ROWS),
             batch_bytes=_BATCH_BYTES,
@@ -67,14 +70,14 @@ def take_sample(source: Source, form: MappingFormat, settings: Settings, *, has_
         rejects: list[Reject] = []
         left, is_whole = rows, True
         for batch in reader:
-            lines = sorted([*batch.lines.tolist(), *(reject.line for reject in batch.rejects)])
-            last = lines[left - 1] if len(lines) > left else lines[-1]
+            lines = np.sort(np.concatenate((batch.lines, batch.rejects.lines)))
+            last = lines[min(left, lines.size) - 1] if lines.size else 0
             good = int((batch.lines <= last).sum())
-            refused = [reject for reject in batch.rejects if reject.line <= last]
+            refused = batch.rejects.take(np.flatnonzero(batch.rejects.lines <= last))
             tables.append(batch.cells.slice(0, good).rename_columns(names))
             rejects += refused
             left -= good + len(refused)
-            if len(lines) > good + len(refused):
+            if lines.size > good + len(refused):
                 is_whole = False
                 break
             if left <= 0 or reader.bytes_read >= SAMPLE_BYTES:

@@ -1,11 +1,14 @@
 """A place in a stream of text: the bytes in sight, the physical line, and a second count of the lines."""
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
 
 from shared.domain.errors import AccountingError
 from shared.ingest.explain_row import LINE_END
+
+_LINE_ENDS = re.compile(rb"[\r\n]+")
 
 
 class TextCursor:
@@ -84,15 +87,24 @@ class TextCursor:
             self.fill(max(2, len(self._comment)))  # a CR may be half a CRLF
             if not self.left:
                 return False
-            found = LINE_END.match(self.data, self.at)
-            if found is not None:
-                self.move(found.end(), 1)
-                self.blank_lines += 1
+            blank = self._blank_lines()
+            if blank:
+                ends = blank.count(b"\n") + blank.count(b"\r") - blank.count(b"\r\n")
+                self.move(self.at + len(blank), ends)
+                self.blank_lines += ends
             elif self._comment and self.data.startswith(self._comment, self.at):
                 self.skip_lines(1)
                 self.comment_lines += 1
             else:
                 return True
+
+    def _blank_lines(self) -> bytes:
+        """The line ends that stand here, as far as they are in sight and whole: there may be millions."""
+        found = _LINE_ENDS.match(self.data, self.at)
+        if found is None:
+            return b""
+        half = found.end() == len(self.data) and not self.at_end and found.group().endswith(b"\r")
+        return found.group()[:-1] if half else found.group()
 
     def skip_rest_of_line(self) -> None:
         """Goes on behind the next line end, however far, and keeps nothing; the line is counted already."""

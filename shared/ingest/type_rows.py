@@ -17,13 +17,16 @@ import pyarrow as pa
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import AccountingError
 from shared.domain.mappings import Mapping
-from shared.domain.reject import Reject
+from shared.ingest.bit_masks import Offsets
 from shared.ingest.csv_rows import Rows
 from shared.ingest.match_columns import ignored_columns, match_columns
+from shared.ingest.rejects import Reason, Rejects, no_rejects
 from shared.ingest.row_sql import RowSql
 from shared.lake import schema
 from shared.lake.batches import batch_engine
 from shared.settings import Settings
+
+_NO_ROWS = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +36,12 @@ class Typed:
     Attributes:
         table: the good rows in the schema of `changes`, in the order of the file.
         rejects: the others, ascending by line.
-        refused: number of each of them in the batch.
+        refused: number of each of them in the batch, ascending.
     """
 
     table: pa.Table
-    rejects: list[Reject]
-    refused: list[int]
+    rejects: Rejects
+    refused: Offsets
 
 
 class RowTyper:
@@ -69,6 +72,7 @@ class RowTyper:
         """Names of the columns that fill no field; `column 6` where there is no name."""
         self._schema = schema.changes_schema(entity_type)
         self._sql = RowSql(self._columns, entity_type, mapping.mapping_properties.format, len(header), place)
+        self._reasons = [Reason(column, refusal.code, refusal.message) for column, refusal in self._sql.refusals]
         set_fields = {column.field.field_name for column in self._columns}
         self._constants: dict[str, Any] = {
             schema.SET: ",".join(f.field_name for f in entity_type.fields if f.field_name in set_fields),
@@ -94,7 +98,7 @@ class RowTyper:
         """Types a batch; each of its rows is in the table or among the rejects."""
         count = rows.cells.num_rows
         if not count:
-            return Typed(self._schema.empty_table(), [], [])
+            return Typed(self._schema.empty_table(), no_rejects(), _NO_ROWS)
         batch = pa.table({f"c{position}": rows.cells.column(position) for position in self._sql.positions})
         found = self._engine.run(batch)
         if found.num_rows != count:
@@ -105,12 +109,13 @@ class RowTyper:
             columns[column.field.field_name] = self._sql.value(number, rows.cells, found)
         refused = found.column("refused")
         if refused.null_count == count:
-            return Typed(self._table(columns, count), [], [])
+            return Typed(self._table(columns, count), no_rejects(), _NO_ROWS)
         good = refused.is_null()
         kept = pa.table(columns).filter(good)
         table = self._table({name: kept.column(name) for name in columns}, kept.num_rows)
-        at = np.flatnonzero(refused.is_valid().to_numpy()).tolist()
-        return Typed(table, self._rejects(rows, at, refused.drop_null()), at)
+        at = np.flatnonzero(refused.is_valid().to_numpy())
+        numbers = refused.drop_null().to_numpy().astype(np.int64)
+        return Typed(table, Rejects(rows.lines[at], numbers, self._reasons, rows.raws(at)), at)
 
     def _table(self, columns: dict[str, pa.ChunkedArray], count: int) -> pa.Table:
         arrays = [
@@ -126,10 +131,3 @@ class RowTyper:
             present = pa.repeat(pa.scalar(self._constants.get(field.name), field.type), count)
             self._repeated[field.name] = present
         return present.slice(0, count)
-
-    def _rejects(self, rows: Rows, at: list[int], refused: pa.ChunkedArray) -> list[Reject]:
-        rejects = []
-        for row, number in zip(at, refused.to_pylist(), strict=True):
-            column, refusal = self._sql.refusals[number]
-            rejects.append(Reject(int(rows.lines[row]), column, refusal.code, refusal.message, rows.raw(row)))
-        return rejects

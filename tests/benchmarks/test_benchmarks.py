@@ -23,8 +23,9 @@ TINY = Sizes(
     reader_rows=1_000,
     broken_rows=100,
     scan_bytes=1_000_000,
+    rejects=300,
 )
-BARS = {"start": 2, "scan": 7, "blobs": 1, "peers": 2, "ingest": 3, "export": 2}
+BARS = {"start": 2, "scan": 7, "rejects": 3, "blobs": 1, "peers": 2, "ingest": 3, "export": 2}
 
 
 @pytest.mark.parametrize(

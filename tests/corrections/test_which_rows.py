@@ -2,8 +2,10 @@
 
 import pytest
 
+from shared.app import Services
 from shared.domain.errors import ConflictError, InvalidRequestError
 from shared.domain.run import RunState
+from shared.ingest.request_correction import request_correction
 from tests.corrections.conftest import BAD, World, mapping
 
 
@@ -27,6 +29,27 @@ def test_corrections_that_are_refused_at_once(world: World, text: str, codes: li
         world.request(run, text)
     assert [fault.code for fault in refused.value.details] == codes
     assert world.run(run.run_id) == run
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("id,name,age\n" + "short\n" * 400, "RowWidth"), ("line,id,name,age\n" + "99,b,Bob,2\n" * 400, "UnknownLine")],
+)
+def test_the_first_hundred_faults_of_a_correction_are_told(world: World, text: str, code: str) -> None:
+    run = world.ingest("people/1.csv", BAD)
+    with pytest.raises(InvalidRequestError) as refused:
+        world.request(run, text)
+    assert [fault.code for fault in refused.value.details] == [code] * 100
+    assert refused.value.message.startswith("400 rows of the correction cannot be taken")
+
+
+@pytest.mark.parametrize("row", ["b,Bob,2\n", "short\n"])
+def test_a_correction_has_no_more_rows_than_a_run_has_rejects(world: World, row: str) -> None:
+    run = world.ingest("people/1.csv", BAD)
+    services = Services(world.services.settings.model_copy(update={"max_rejects_per_run": 9}))
+    with pytest.raises(InvalidRequestError) as refused:
+        request_correction(services, world.hub, run.run_id, f"id,name,age\n{row * 10}".encode(), None)
+    assert [fault.code for fault in refused.value.details] == ["TooManyRows"]
 
 
 def test_runs_that_have_nothing_to_correct(world: World) -> None:

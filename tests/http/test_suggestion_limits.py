@@ -25,6 +25,13 @@ def test_files_that_say_nothing(landing: Landing, content: bytes, code: str) -> 
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, code)
 
 
+@pytest.mark.parametrize("lines", [b"\n" * (3 << 20), b"\n" * (17 << 20), b"x\n" * (1 << 20)])
+def test_lines_that_are_no_rows_do_not_go_on_for_ever(landing: Landing, lines: bytes) -> None:
+    found = landing.suggest("a.csv", b"id,name\n1,a\n" + lines + b"2,b\n")
+    assert found["rowsRead"] in {1, 2}
+    assert len(found["rejects"]) <= 20
+
+
 def test_a_header_only(landing: Landing) -> None:
     found = landing.suggest("a.csv", "name;id;at\n")
     assert set(types(found).values()) == {"String"}

@@ -170,6 +170,16 @@ def test_sizes_over_the_limit_are_refused() -> None:
     assert code_of([gzip.compress(b"12345678901")], limits) == "TooLarge"
 
 
+@pytest.mark.parametrize("gzipped", [True, False])
+def test_reading_ends_when_its_time_is_up(gzipped: bool) -> None:
+    data = b"id\n" + b"1\n" * 1_000_000
+    chunks = [gzip.compress(data)] if gzipped else in_chunks(data, 1000)
+    with pytest.raises(DataError) as refused:
+        list(TextStream(chunks, "utf-8", gzipped=gzipped, limits=CsvLimits(max_seconds=0, max_gzip_ratio=2000)))
+    assert refused.value.code == "TooSlow"
+    assert "MAX_READ_MINUTES" in refused.value.message
+
+
 PACKED = gzip.compress(b"abc" * 100, mtime=0)
 
 

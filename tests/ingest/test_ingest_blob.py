@@ -106,6 +106,21 @@ def test_rows_that_come_in_while_the_blob_is_read_again_are_recorded(world: Worl
     assert world.committed_rows == 3
 
 
+@pytest.mark.parametrize(
+    ("limits", "code"), [({"max_rejects_per_run": 2}, "TooManyRejects"), ({"max_read_minutes": 0}, "TooSlow")]
+)
+def test_a_run_ends_at_its_limits_and_nothing_is_visible(world: World, limits: dict[str, int], code: str) -> None:
+    run_id = world.queue(world.upload("a.csv", f"{ROWS}a,b\nc,d\ne,f\n"))
+    services = Services(world.services.settings.model_copy(update=limits))
+    ingest_blob(services, world.hub, run_id, MESSAGE)
+    stored = world.stored(run_id)
+    assert stored.run.error is not None
+    assert (stored.run.state, stored.run.error.code, stored.run.rows_ingested) == (RunState.FAILED, code, 0)
+    assert not stored.is_retryable  # it would end the same way
+    assert (stored.rejects is None) is (code == "TooSlow")
+    assert world.committed_rows == 0
+
+
 def test_a_paused_worker_does_not_commit_under_the_counts_of_another(world: World) -> None:
     run_id = world.queue(world.upload("a.csv", ROWS))
     with paused_at(world, run_id, FailPoint.COUNTS_NOTED) as paused:
