@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +55,46 @@ DATE_FORMAT = (
     Text(" ", "yyyy-MM-dd", "x"),
 )
 
-# By file, then by expression as it stands there (a literal's value, else its source): texts that make it work hard.
+SECRETS = (
+    Text("sig"),
+    Text("sig "),
+    Text(" ", "sig"),
+    Text("sig="),
+    Text(" ", "sig="),
+    Text("sig = "),
+    Text("a", "sig="),
+    Text("=", "password"),
+    Text(" \n", "accountkey = "),
+    Text("pass "),
+    Text(" ", "pass"),
+    Text("%25", "sig"),
+    Text("25", "sig%"),
+    Text("bearer "),
+    Text(" ", "bearer"),
+    Text("a", "bearer "),
+    Text("authorization: "),
+    Text("sharedkey "),
+    Text("a", "sharedkey "),
+)
+
+# By file, then by expression (a literal's value, else the name that it has, else its source): texts that make it work
+# hard.
 EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
     "shared/definitions/mapping_rules.py": {
-        r"[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]": CONTAINER,
+        "CONTAINER_PATTERN": CONTAINER,
         "[a-z]+://": (Text("a"), Text("a:/")),
     },
     "shared/definitions/secrets.py": {
         r"[0-9a-f]{32}": (Text("a"),),
-        r"[^0-9A-Za-z]+": PLAIN,
+    },
+    "shared/domain/connectors.py": {
+        r"secret|password|pwd|token|apikey|sas|connectionstring|key\Z": (
+            Text("pass"),
+            Text("key"),
+            Text("sa"),
+            Text("p"),
+        ),
+        r"\s*bearer\s+\S+\s*": (Text(" "), Text(" ", "bearer"), Text("a", "bearer ", " a"), Text("a ", "bearer ")),
     },
     "shared/domain/csv_format.py": {r'[\r\n"\x00]': PLAIN},
     "shared/domain/date_format.py": {
@@ -72,11 +104,22 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
         r"'([^']*)'|\"([^\"]*)\"|\\(.)|(([A-Za-z])\5*+)|([^A-Za-z'\"\\])": DATE_FORMAT,
         r"f'(?<!%)((?:%%)*){short}'": DATE_FORMAT,
     },
+    "shared/domain/hubs.py": {"CONTAINER_PATTERN": CONTAINER},
     "shared/domain/kpis.py": {r"\*|[a-zA-Z][a-zA-Z0-9_]*": (Text("a", tail="-"), Text("*"))},
     "shared/domain/mappings.py": {
-        r"\$?[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]|\$root|\$web": (*CONTAINER, Text("$")),
+        r"f'\\$?{CONTAINER_PATTERN}|\\$root|\\$web'": (*CONTAINER, Text("$")),
     },
     "shared/domain/names.py": {"pattern.strip('^$')": (Text("a"), Text("a", tail="-"), Text("_", "a"))},
+    "shared/domain/places.py": {
+        "[a-z][a-z0-9]{1,63}-[0-9a-f]{32}-[0-9a-f]{10}(?:-[0-9a-z-]*)?": (
+            Text("a"),
+            Text("a-"),
+            Text("-", f"aa-{'0' * 32}-{'0' * 10}-", "_"),
+        ),
+        "[^0-9A-Za-z]+": PLAIN,
+    },
+    "shared/domain/run.py": {"[0-9a-f]{32}": (Text("a"),)},
+    "shared/domain/schema_mark.py": {"[0-9a-f]{64}": (Text("a"),)},
     "shared/domain/slot.py": {
         r"(?P<folder>Profile|KPI)/(?P<name>[^/]+)/year=(?P<year>\d{4})/month=(?P<month>\d{2})/day=(?P<day>\d{2})"
         r"/hour=(?P<hour>\d{2})/min=(?P<minute>00|15|30|45)/data\.csv": (
@@ -87,7 +130,7 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
     },
     "shared/http/data.py": {"%2F": (Text("%2"), Text("%2F"))},
     "shared/http/routing.py": {
-        r"self.path_regex.pattern.removesuffix('$') + '/?\\Z'": (
+        "self.path_regex": (
             Text("('", "/hubs/a/data/"),
             Text("('')", "/hubs/a/data/a"),
             Text("')", "/hubs/a/data/a('", "x"),
@@ -100,8 +143,8 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
     "shared/ingest/decode.py": {"[\udc00-\udcff]": PLAIN},
     "shared/ingest/explain_row.py": {
         r"\r\n|\r|\n": (Text("\r"), Text("\r\n"), Text("a")),
-        "b'|'.join(map(re.escape, {self._quote, self._escape}))": (Text('"'), Text("\\"), Text('\\"'), Text("a")),
-        "re.escape(self._escape) + b'(' + re.escape(self._quote) + b'|' + re.escape(self._escape) + b')'": (
+        "self._marks": (Text('"'), Text("\\"), Text('\\"'), Text("a")),
+        "self._escaped": (
             Text('"'),
             Text("\\"),
             Text('\\"'),
@@ -119,6 +162,7 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
             Text("0a"),
         ),
     },
+    "shared/ingest/reject_text.py": {'[",\r\n]': PLAIN},
     "shared/ingest/suggest.py": {
         r"[0-9]+(?:[-_.T][0-9]+)*": (Text("0"), Text("0-"), Text("0T0-")),
         r"(?:\.[A-Za-z][A-Za-z0-9]{0,7}){1,2}$": (Text("."), Text(".a"), Text(".abcdefgh"), Text("a", ".")),
@@ -130,6 +174,7 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
             Text("a", "1.1.2026", "\n"),
         ),
     },
+    "shared/ingest/text_cursor.py": {r"[\r\n]+": (Text("\n"), Text("\r\n"), Text("a"))},
     "shared/lake/faults.py": {
         r"\x1b\[[0-9;]*m": (Text("\x1b["), Text("0;", "\x1b["), Text("\x1b[0")),
         r"Error performing [A-Z]+ ": (Text("A", "Error performing "), Text("Error performing "), Text("Error ")),
@@ -150,26 +195,27 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
         ),
     },
     "shared/redact.py": {
-        r"(?i)\b(sig|accountkey|sharedaccesskey|password)\s*=\s*[^\s&;'\"]+": (
-            Text("sig"),
-            Text("sig "),
-            Text(" ", "sig"),
-            Text("sig="),
-            Text(" ", "sig="),
-            Text("sig = "),
-            Text("a", "sig="),
-            Text("=", "password"),
-            Text(" \n", "accountkey = "),
+        "_MARK": SECRETS,
+        "_MARKED": SECRETS,
+        r"(://[^\s/?#@:]*:)[^\s/?#@]+(?=@)": (
+            Text("://"),
+            Text("://a:"),
+            Text("a", "://"),
+            Text("a", "://a:"),
+            Text(":", "://"),
+            Text("://a:b@"),
         ),
+        "[\u00ad\u200b-\u200f\u2060\ufeff]": PLAIN,
     },
     "shared/storage/accounts.py": {
-        r"(?P<account>[a-z0-9]{3,24})(?:\.blob\.core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"
-        r"|\.z\d{1,2}\.blob\.storage\.azure\.net)": HOST,
+        "_BLOB_HOST": HOST,
+        "_ACCOUNT": (Text("a"), Text("a", tail="-")),
         r"https?://[!-~]+": (Text("/", "http:"), Text("a", "https://", " "), Text("http://")),
     },
     "shared/storage/clients.py": {
         r"(sig=)[^&\s\"']+": (Text("sig="), Text("sig"), Text("a", "sig="), Text("&", "sig="))
     },
+    "shared/storage/event_grid.py": {"_ETAG": (Text("a"), Text("a", tail=" "))},
     "shared/storage/key_vault.py": {
         r"(?P<vault>[a-z0-9][a-z0-9-]{1,22}[a-z0-9])\.vault\.(?:azure\.net|azure\.cn|usgovcloudapi\.net)": HOST,
         r"(?P<vault>https?://[a-z0-9.:\[\]-]+)/secrets/(?P<name>[a-z0-9-]{1,127})(?:/(?P<version>[a-z0-9]{1,64}))?/?": (
@@ -184,6 +230,7 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
     "shared/storage/object_store.py": {
         r"[\w=.-]+(/[\w=.-]+)*": (Text("a"), Text("a/"), Text("a/", tail="/"), Text("a=."))
     },
+    "shared/storage/sas.py": {"CONTAINER_PATTERN": CONTAINER},
     "shared/storage/tables.py": {r"[/\\#?\x00-\x1f\x7f-\x9f]": PLAIN},
 }
 
@@ -207,14 +254,10 @@ def _format(text: str) -> None:
 # Expressions that are put together where they are used are tried through what uses them.
 USES: dict[str, Callable[[str], object]] = {
     "pattern.strip('^$')": _name,
-    r"self.path_regex.pattern.removesuffix('$') + '/?\\Z'": lambda path: [
-        route.path_regex.match(path) for route in ROUTES if hasattr(route, "path_regex")
-    ],
+    "self.path_regex": lambda path: [route.path_regex.match(path) for route in ROUTES if hasattr(route, "path_regex")],
     r"f'(?<!%)((?:%%)*){short}'": _format,
-    "b'|'.join(map(re.escape, {self._quote, self._escape}))": lambda text: re.findall(rb'"|\\', text.encode()),
-    "re.escape(self._escape) + b'(' + re.escape(self._quote) + b'|' + re.escape(self._escape) + b')'": (
-        lambda text: re.findall(rb'\\("|\\)', text.encode())
-    ),
+    "self._marks": lambda text: re.findall(rb'"|\\', text.encode()),
+    "self._escaped": (lambda text: re.findall(rb'\\("|\\)', text.encode())),
 }
 
 
@@ -255,11 +298,22 @@ def _used(path: Path) -> Iterable[Used]:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr=method), args=[first, *others]):
                 if method == "escape":
                     continue
-                pattern = first.value if isinstance(first, ast.Constant) else None
+                pattern = first.value if isinstance(first, ast.Constant) else _value(path, first)
                 flags = [getattr(re, part.attr) for other in others for part in ast.walk(other) if _is_flag(part)]
-                source = pattern.decode() if isinstance(pattern, bytes) else pattern or ast.unparse(first)
+                named = names.get(id(node)) if method == "compile" else None
+                literal = first.value if isinstance(first, ast.Constant) else named or ast.unparse(first)
+                source = literal.decode() if isinstance(literal, bytes) else str(literal)
                 applied = methods.get(names.get(id(node), ""), "search") if method == "compile" else method
                 yield Used(str(path.relative_to(ROOT)), source, pattern, sum(flags), applied)
+
+
+def _value(path: Path, expression: ast.expr) -> str | bytes | None:
+    """What an expression of a module is, where it is made of the module's own names; else None."""
+    module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    try:
+        return eval(ast.unparse(expression), vars(module))  # type: ignore[no-any-return]
+    except NameError:
+        return None
 
 
 def _is_flag(node: ast.AST) -> bool:

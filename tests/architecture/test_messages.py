@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[2]
 
 # What `!r` may show: names that were checked before they could come here, and names of the app's own.
 CHECKED = {
-    "shared/connectors/": {"account.name", "container"},
+    "shared/connectors/": {"account.name", "container", "path"},
     "shared/definitions/": {
         "account",
         "connector.connector_name",
