@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _SCOPE = "https://storage.azure.com/.default"
 # What it reads as the SDK does; it takes `a//b` for `a/b`, and some signs for their percent-encoding.
-_KNOWN_PATH = re.compile(r"[\w=.-]+(/[\w=.-]+)*", re.ASCII)
+_KNOWN_PATH = re.compile(r"[\w=.-]++(?:/[\w=.-]++)*+", re.ASCII)
 
 
 def object_store(

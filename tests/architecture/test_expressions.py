@@ -228,7 +228,7 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
         r"[a-zA-Z0-9-]+": (Text("a", tail="_"), Text("-")),
     },
     "shared/storage/object_store.py": {
-        r"[\w=.-]+(/[\w=.-]+)*": (Text("a"), Text("a/"), Text("a/", tail="/"), Text("a=."))
+        r"[\w=.-]++(?:/[\w=.-]++)*+": (Text("a"), Text("a/"), Text("a/", tail="/"), Text("a=."))
     },
     "shared/storage/sas.py": {"CONTAINER_PATTERN": CONTAINER},
     "shared/storage/tables.py": {r"[/\\#?\x00-\x1f\x7f-\x9f]": PLAIN},
