@@ -1,9 +1,10 @@
 """Whose a container is: the app's own, or that of the hub whose mappings named it first.
 
 A mapping claims the container that it reads and the one that it moves files to. Of the hubs that claim a container the
-first owns it, and the others may use it while the owner lists it in its `sharedContainers`. A PUT is checked against
-what is stored at that moment; what two hubs PUT at the same moment, what was stored before a connector's account was
-known, and what has changed since, is found out when the container is used.
+first owns it, and the others may use it while the owner lists it in its `sharedContainers`; to move files there they
+need no leave as long as the owner reads none from it. A PUT is checked against what is stored at that moment; what two
+hubs PUT at the same moment, what was stored before a connector's account was known, and what has changed since, is
+found out when the container is used.
 """
 
 import json
@@ -11,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping as Facts
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
@@ -21,6 +22,7 @@ from shared.definitions.mapping_rules import DESTINATION, FOLDER, own_container
 from shared.definitions.store import HUBS, DefinitionStore, Stored
 from shared.domain.connectors import Connector
 from shared.domain.errors import ConflictError, Fault, RequestError
+from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
 from shared.domain.names import name_key, same_name
 from shared.domain.places import is_own_container
@@ -45,9 +47,12 @@ _MOMENT = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class _Claim:
+    """A hub's claim of a container; `is_read` where its mappings read it, and do not only move files to it."""
+
     since: datetime
     hub: str
     is_shared: bool
+    is_read: bool
 
 
 type _Claims = dict[tuple[str, str], _Claim]
@@ -69,8 +74,17 @@ class Containers:
         """Whether an account of this name is the hub's own, by whatever endpoint it is reached."""
         return account is not None and same_name(account, self._own_account)
 
-    def check_use(self, hub: str, account: StorageAccount, container: str, target: str = "") -> None:
+    def check_use(
+        self, hub: str, account: StorageAccount, container: str, target: str = "", *, is_destination: bool = False
+    ) -> None:
         """Refuses a container that the hub may not use.
+
+        Args:
+            hub: that wants to use it.
+            account: that has the container.
+            container: its name.
+            target: what names it, for the error.
+            is_destination: whether files are only moved to it.
 
         Raises:
             RequestError: it is the app's own (`ContainerNotAllowed`).
@@ -79,9 +93,8 @@ class Containers:
         if is_own_container(container, is_own_account=self.is_own_account(account.name)):
             fault = own_container(container, target)
             raise RequestError(fault.code, fault.message, target, [fault])
-        if self._owner(self._recent(), hub, account.name, container) and (
-            owner := self._owner(self._read(), hub, account.name, container)
-        ):
+        wanted = hub, account.name, container, is_destination
+        if _owner(self._recent(), *wanted) and (owner := _owner(self._read(), *wanted)):
             logger.warning("container refused: hub %s container %s is of the hub %s", hub, container, owner)
             raise _of_another([_of_another_fault(container, target)])
 
@@ -95,7 +108,7 @@ class Containers:
         found = [
             _of_another_fault(container, target)
             for container, target in _named(mapping)
-            if self._owner(claims, hub, account or "", container)
+            if _owner(claims, hub, account or "", container, target == DESTINATION)
         ]
         if found:
             raise _of_another(found)
@@ -125,13 +138,6 @@ class Containers:
         known = [claim.since for (name, _), claim in claims.items() if same_name(name, account or "")]
         return max([self._clock.machine_now(), *(since + _MOMENT for since in known)])
 
-    def _owner(self, claims: _Claims, hub: str, account: str, container: str) -> str | None:
-        """The other hub that alone may use a container."""
-        claim = claims.get((name_key(account), container))
-        if claim is None or claim.is_shared or same_name(claim.hub, hub):
-            return None
-        return claim.hub
-
     def _recent(self) -> _Claims:
         with self._lock:
             is_fresh = self._known_at is not None and time.monotonic() - self._known_at < _FRESH_S
@@ -148,25 +154,28 @@ class Containers:
         claims: _Claims = {}
         with self._store.one_look():
             for hub in self._store.all(HUB, HUBS):
-                for place, since in self._claims_of(hub.document.hub_name):
-                    claim = _Claim(since, hub.document.hub_name, place[1] in hub.document.shared_containers)
+                for place, claim in self._claims_of(hub.document).items():
                     first = claims.get(place)
-                    if first is None or (since, name_key(claim.hub)) < (first.since, name_key(first.hub)):
+                    if first is None or (claim.since, name_key(claim.hub)) < (first.since, name_key(first.hub)):
                         claims[place] = claim
         self._known, self._known_at, self._known_commits = claims, began, commits
         return claims
 
-    def _claims_of(self, hub: str) -> list[tuple[tuple[str, str], datetime]]:
-        found = []
-        for connector in self._store.all(CONNECTOR, hub):
+    def _claims_of(self, hub: Hub) -> _Claims:
+        """The claims of one hub: of each container since the first of its mappings named it."""
+        found: _Claims = {}
+        for connector in self._store.all(CONNECTOR, hub.hub_name):
             facts = facts_of_claim(connector)
             if CLAIMED_ACCOUNT not in facts:
                 continue
             account, account_since = name_key(facts[CLAIMED_ACCOUNT]), _moment_of(facts[CLAIMED_SINCE])
-            for mapping in self._store.all(MAPPING, hub, connector.document.connector_name):
-                for container, _ in _named(mapping.document):
-                    since = _since_named(mapping, container) or mapping.document.created or _EVER
-                    found.append(((account, container), max(account_since, since)))
+            for mapping in self._store.all(MAPPING, hub.hub_name, connector.document.connector_name):
+                for container, target in _named(mapping.document):
+                    since = max(account_since, _since_named(mapping, container) or mapping.document.created or _EVER)
+                    claim = _Claim(since, hub.hub_name, container in hub.shared_containers, target == FOLDER)
+                    other = found.get((account, container), claim)
+                    first, is_read = min(claim, other, key=lambda each: each.since), claim.is_read or other.is_read
+                    found[account, container] = replace(first, is_read=is_read)
         return found
 
 
@@ -180,6 +189,14 @@ def facts_of_claim(connector: Stored[Connector]) -> dict[str, str]:
     # Stored by an earlier release.
     since = connector.document.created or _EVER
     return {CLAIMED_ACCOUNT: facts[ACCOUNT], CLAIMED_SINCE: since.isoformat()}
+
+
+def _owner(claims: _Claims, hub: str, account: str, container: str, is_destination: bool) -> str | None:
+    """The other hub that keeps a hub from using a container."""
+    claim = claims.get((name_key(account), container))
+    if claim is None or claim.is_shared or same_name(claim.hub, hub) or (is_destination and not claim.is_read):
+        return None
+    return claim.hub
 
 
 def _named(mapping: Mapping) -> list[tuple[str, str]]:

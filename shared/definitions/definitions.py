@@ -203,7 +203,7 @@ class Definitions:
         account, document = self.source_account(connector), mapping.document
         self.check_container(document.tenant_id, account, document.container)
         if document.destination is not None:
-            self.check_container(document.tenant_id, account, document.destination)
+            self._containers.check_use(document.tenant_id, account, document.destination, is_destination=True)
         return account
 
     def check_container(self, hub: str, account: StorageAccount, container: str, target: str = "") -> None:

@@ -68,8 +68,8 @@ def use(definitions: Definitions, hub: str, name: str = "Customers", via: str = 
         (reads("http://127.0.0.1:1/devstoreaccount1/inbox/x"), [FOLDER]),
         (reads("done/x"), [FOLDER]),
         (reads("mine", "inbox/x"), [DESTINATION]),
-        (reads("mine", "done"), [DESTINATION]),
-        (reads("inbox", "done"), [FOLDER, DESTINATION]),
+        (reads("mine", "done"), []),
+        (reads("inbox", "inbox/done"), [FOLDER]),
         (reads("mine", "mine/done"), []),
     ],
 )
@@ -87,6 +87,16 @@ def test_a_container_of_another_hub_is_refused_until_it_is_shared(
         share(hubs, "zeta", "inbox", "done")
     hubs.put_mapping("Alpha", "Files", "Customers", wanted)
     assert (use(hubs, "Alpha"), use(hubs, "Zeta")) == (None, None)
+
+
+def test_an_archive_of_several_hubs_is_read_by_the_first_alone(hubs: Definitions, vault: KeyVault) -> None:
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done"))
+    hubs.put_mapping("Alpha", "Files", "Customers", reads("mine", "done"))
+    assert refusal(lambda: hubs.put_mapping("Alpha", "Files", "Archive", reads("done"))) == "ContainerOfAnotherHub"
+    assert use(hubs, "Alpha") is None
+    hubs.put_mapping("Zeta", "Files", "Archive", reads("done/again"))
+    fresh = again(hubs, vault)
+    assert (use(fresh, "Zeta"), use(fresh, "Alpha")) == (None, "ContainerOfAnotherHub")
 
 
 def test_only_what_is_listed_is_shared(hubs: Definitions) -> None:
@@ -223,16 +233,18 @@ def test_the_claims_are_not_asked_for_with_every_blob(
 @pytest.mark.parametrize(
     "text",
     [
-        "UseDevelopmentStorage=true",
-        "http://127.0.0.1:10000/devstoreaccount1",
-        "http://localhost:10000/DEVSTOREACCOUNT1/",
-        "http://[::1]:99/devstoreaccount1",
-        f"AccountName=other;AccountKey={KEY};BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1",
-        "AccountName=other;SharedAccessSignature=sv=1;BlobEndpoint=http://LOCALHOST:10000/DevStoreAccount1",
+        f"AccountName=other;AccountKey={KEY};BlobEndpoint={{own}}",
+        f"AccountName=other;AccountKey={KEY};BlobEndpoint={{named}}/",
+        "AccountName=other;SharedAccessSignature=sv=1;BlobEndpoint={shouted}",
+        "SharedAccessSignature=sv=1;BlobEndpoint={six}",
     ],
 )
-def test_the_apps_own_account_is_known_however_it_is_spelt(hubs: Definitions, settings: Settings, text: str) -> None:
-    account = account_from_secret(text, settings)
+def test_the_apps_own_account_is_known_however_it_is_spelt(
+    hubs: Definitions, settings: Settings, azurite: Endpoints, text: str
+) -> None:
+    hosts = {"own": "127.0.0.1", "named": "localhost", "shouted": "LOCALHOST", "six": "[::1]"}
+    endpoints = {name: azurite.blob.replace("127.0.0.1", host) for name, host in hosts.items()}
+    account = account_from_secret(text.format(**endpoints), settings)
     assert hubs.is_own_account(account)
     with pytest.raises(RequestError) as refused:
         hubs.check_container("Zeta", account, "azure-webjobs-secrets")
@@ -246,7 +258,7 @@ def test_the_apps_own_account_is_known_however_it_is_spelt(hubs: Definitions, se
         ("https://CONTOSO.blob.core.windows.net:443/", True),
         ("https://contoso.z12.blob.storage.azure.net", True),
         (f"AccountName=contoso;AccountKey={KEY}", True),
-        (f"AccountName=CONTOSO;AccountKey={KEY};EndpointSuffix=core.windows.net", True),
+        (f"AccountName=contoso;AccountKey={KEY};EndpointSuffix=core.windows.net", True),
         ("AccountName=other;SharedAccessSignature=sv=1;BlobEndpoint=https://contoso.blob.core.windows.net", True),
         (f"AccountName=contoso;AccountKey={KEY};BlobEndpoint=https://other.blob.core.windows.net", False),
         ("https://contoso1.blob.core.windows.net", False),
