@@ -20,6 +20,7 @@ from shared.definitions.containers import ACCOUNT, Containers, facts_of_claim
 from shared.definitions.entity_list import check_entity_list
 from shared.definitions.hubs import open_hub
 from shared.definitions.kinds import CONNECTOR, CONNECTOR_AS_STORED, HUB, MAPPING
+from shared.definitions.mapping_rules import own_container
 from shared.definitions.secrets import (
     PROPERTIES,
     UNNAMED_FOR,
@@ -53,6 +54,7 @@ from shared.domain.errors import (
 )
 from shared.domain.hubs import Hub
 from shared.domain.names import check_name
+from shared.domain.places import is_own_container
 from shared.domain.schema_mark import Writer
 from shared.failpoints import FailPoint, failpoint
 from shared.settings import Settings
@@ -223,11 +225,16 @@ class Connectors:
     def _faults_of_secrets_given(self, body: Mapping[str, Any], given: SplitProperties) -> list[Fault]:
         faults = faults_of_secrets({name: value for name, value in body.items() if name != PROPERTIES})
         if body["connectorType"] == "Outbound" and (sas := given.secrets.get(OUTPUT_SAS)) is not None:
-            faults += _details_of(lambda: read_container_sas(sas, self._settings))
+            faults += _details_of(lambda: self._check_destination(sas))
         if body["connectorType"] == "AzureBlob":
             url = body[PROPERTIES]["connectionKeyVaultUrl"]
             faults += _details_of(lambda: self._vaults.check_url(url))
         return faults
+
+    def _check_destination(self, sas_uri: SecretStr) -> None:
+        sas = read_container_sas(sas_uri, self._settings)
+        if is_own_container(sas.container, is_own_account=self._containers.is_own_account(sas.account)):
+            raise InvalidRequestError([own_container(sas.container, "connectorProperties.outputBlobSASUri")])
 
     def _settle(
         self, hub: str, stored: Stored[Connector], *, take_over: bool = False

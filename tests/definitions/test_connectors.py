@@ -79,6 +79,13 @@ def test_an_outbound_connector_becomes_ready(typed: Definitions, hub: str, partn
     assert partner_sas not in repr(stored)
 
 
+@pytest.mark.parametrize("name", ["lake", "runs", "deployments", "deadletter", "azure-webjobs-secrets"])
+def test_nothing_is_exported_to_a_container_of_the_app(
+    typed: Definitions, hub: str, azurite: Endpoints, name: str
+) -> None:
+    assert faults(typed, hub, outbound(container_sas(azurite, name))) == [("ContainerNotAllowed", SAS)]
+
+
 @pytest.mark.parametrize("given", [{}, {"entityList": []}, {"entityList": None}, {"ENTITYLIST": []}])
 def test_an_outbound_connector_without_entities_exports_nothing_and_says_so(
     typed: Definitions, hub: str, partner_sas: str, given: dict[str, Any]
