@@ -1,0 +1,84 @@
+"""What meets text from outside, and how its cost grows: twice the text may cost twice the time, not more.
+
+A text is a beginning, a piece that is repeated, and an end. The pieces come from the signs and words that mean
+something to the reader in question, so that chance finds the ugly ones.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from tests.growth import LINEAR, seconds
+
+# What takes less cannot be told from what the app does for every request.
+_FLOOR_S = 0.02
+_ROUNDS = 5
+_DOUBLINGS = 2**5
+
+
+@dataclass(frozen=True)
+class Ugly:
+    """A text of any length."""
+
+    beginning: str
+    piece: str
+    end: str
+
+    def of(self, length: int) -> str:
+        """The text, of about so many characters."""
+        rest = length - len(self.beginning) - len(self.end)
+        return self.beginning + self.piece * max(rest // len(self.piece), 1) + self.end
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that reads.
+
+    Attributes:
+        name: for people.
+        words: of what its texts are made.
+        longest: the length up to which it reads at all.
+        read: reads a text; refuses it only by answers and errors that are meant for the caller.
+        beginnings, ends: what often stands at either side.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    longest: int
+    read: Callable[[str], None]
+    beginnings: tuple[str, ...] = ("",)
+    ends: tuple[str, ...] = ("",)
+
+
+def texts(target: Target) -> st.SearchStrategy[Ugly]:
+    """Texts for a target."""
+    some = st.lists(st.sampled_from(target.words), max_size=3).map("".join)
+    piece = st.lists(st.sampled_from(target.words), min_size=1, max_size=5).map("".join)
+    beginning = st.one_of(st.sampled_from(target.beginnings), some)
+    return st.builds(Ugly, beginning, piece, st.one_of(st.sampled_from(target.ends), some))
+
+
+def worst_growth(target: Target, text: Ugly) -> float:
+    """The worst that doubling a text does to the time it takes, up to the longest that is read.
+
+    It begins with a short text: one whose cost grows with its square would take minutes at full length.
+    """
+    worst = 1.0
+    length = max(target.longest // _DOUBLINGS, 16)
+    while length <= target.longest and worst <= LINEAR:
+        if seconds(target.read, text.of(length), rounds=1) >= _FLOOR_S:
+            worst = max(worst, _ratio(target, text, length))
+        length *= 2
+    return worst
+
+
+def _ratio(target: Target, text: Ugly, length: int) -> float:
+    """The least of a few tries: whatever else the machine does only ever adds, and adds to either."""
+    ratio = float("inf")
+    for rounds in (1, _ROUNDS, _ROUNDS):
+        whole, half = (seconds(target.read, text.of(size), rounds) for size in (length, length // 2))
+        ratio = min(ratio, whole / max(half, _FLOOR_S / 2))
+        if ratio <= LINEAR:
+            break
+    return ratio

@@ -1,0 +1,138 @@
+"""Everything of ours that reads text from outside, as the growth of its cost is tried."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import ValidationError
+
+from infra.local.stack import running_azurite
+from shared.app import Services
+from shared.domain.mappings import Mapping
+from shared.http.app import create_http_app
+from shared.ingest.match import take_event
+from shared.storage.event_grid import read_event
+from tests.abuse.growth import Target
+from tests.http import bodies
+from tests.http.conftest import Client
+from tests.ingest.typing_cases import mapping_of, profile_type, type_file, typer_of
+from tests.local_services import development, running_vault
+
+_HUB = "/hubs/Growth"
+_ROWS = 4_000
+_DAY = {"fieldName": "day", "fieldType": "Edm.Date"}
+_ID = {"fieldName": "id", "fieldType": "Edm.String"}
+
+
+@contextmanager
+def readers(folder: Path) -> Iterator[dict[str, Target]]:
+    """The targets, over the real app on a storage of its own."""
+    with running_azurite(folder / "storage") as endpoints, running_vault(folder / "vault", endpoints) as vault:
+        services = Services(development(endpoints, vault.url))
+        client = Client(create_http_app(services))
+        assert client.put(_HUB, {}).status_code == 201
+        assert client.put(f"{_HUB}/profiles/Contact", bodies.profile_type()).status_code == 201
+        yield {target.name: target for target in (*_requests(client), *_definitions(), _events(services))}
+
+
+def _requests(client: Client) -> list[Target]:
+    def asks(path: str) -> Callable[[str], None]:
+        def read(text: str) -> None:
+            answer = client.get(f"{_HUB}{path}{quote(text, safe='')}")
+            assert answer.status_code in {200, 400}, f"{answer.status_code}: {answer.text[:500]}"
+
+        return read
+
+    def sends(text: str) -> None:
+        content = text.encode("utf-8", "surrogatepass")
+        for path in ("/profiles/Spoilt", "/connectors/Spoilt"):
+            answer = client.send("PUT", f"{_HUB}{path}", content=content)
+            assert answer.status_code in {201, 400, 413}, f"{answer.status_code}: {answer.text[:500]}"
+
+    fields = ("Name", "Age", "Tags", "ContactId")
+    joints = (
+        " and ",
+        " or ",
+        " eq ",
+        " gt ",
+        "not ",
+        "(",
+        ")",
+        ",",
+        "'",
+        "''",
+        " in (",
+        "/any(x: x eq ",
+        "/",
+        " ",
+        "-",
+    )
+    values = ("1", "1.5", "'a'", "null", "true", "2026-01-31", "2026-01-31T00:00:00Z", "tolower(", "concat(", "length(")
+    return [
+        Target("$filter", (*fields, *joints, *values), 8_000, asks("/data/Contact?$filter="),
+               ("", "Age eq 1", "not ", "(", "Name eq '"), ("", " and Age eq 1", ")", "'", " eq 1")),
+        Target("$skiptoken of data", ("a", "A", "=", "-", "_", "9", "W1", "Ilx1", " "), 8_000,
+               asks("/data/Contact?$skiptoken=")),
+        Target("$skiptoken of definitions", ("a", "A", "=", "-", "_", "9", "W1", "eyJh", " "), 8_000,
+               asks("/connectors?$skiptoken=")),
+        Target("JSON body", ('"', "\\", "{", "}", "[", "]", ":", ",", '"a":', "1", "e9", "\\u0041", "\\ud800", " ",
+                             "\n", "null", "é", '"fields"', "-", "."), 250_000, sends,
+               ("", "{", '{"fields":[', '{"description":"', '{"connectorProperties":{"a":', "["),
+               ("", "}", '"}', "]}", "}}")),
+    ]  # fmt: skip
+
+
+def _definitions() -> list[Target]:
+    def globs(text: str) -> None:
+        pattern, _, path = text.partition("\n")
+        made = _mapping(fileFilter=pattern[:256] or "*")
+        for _ in range(20):
+            made.matches("inbox", path)
+
+    def formats(text: str) -> None:
+        try:
+            entity_type = profile_type(_ID, _DAY)
+            mapping = mapping_of(entity_type, formats={"day": text})
+            typer = typer_of(entity_type, mapping, ["id", "day"])
+        except (ValidationError, ValueError):
+            return
+        with typer:
+            type_file(typer, ["id", "day"], [[str(number), "2026-01-31"] for number in range(_ROWS)])
+
+    globs_of = ("*a", "**/", "*", "?", "[ab]", "a", "/")
+    patterns = [
+        "*a" * 20 + "b",
+        "**/a" * 20 + "b",
+        "**" * 60 + "b",
+        "*" * 200 + "b",
+        "[ab]*" * 20 + "c",
+        "?*" * 40 + "b",
+    ]
+    signs = ("yyyy", "MM", "dd", "-", "'", "''", "%%", "%", "%d", "%Y", "\\", " ", '"', "a", ".", "HH", "tt")
+    return [
+        Target("path for fileFilter", ("a", "b", "/", "aa/", "ab", ".", "*"), 1_024, globs,
+               tuple(f"{pattern}\n" for pattern in patterns)),
+        Target("fileFilter", globs_of, 256, lambda text: globs(f"{text}\n{'a' * 512}{'/a' * 256}")),
+        Target("customFormatSpecifier", signs, 128, formats, ("yyyy-MM-dd", "%Y-%m-%d", "")),
+    ]  # fmt: skip
+
+
+def _mapping(**properties: Any) -> Mapping:
+    body = bodies.mapping("inbox")
+    body["mappingProperties"].update(properties)
+    return Mapping.model_validate(body, context="request")
+
+
+def _events(services: Services) -> Target:
+    def announces(text: str) -> None:
+        take_event(services, read_event(text))
+
+    kind = '{"eventType":"Microsoft.Storage.BlobCreated"'
+    return Target(
+        "event", ("a", "/", "%2F", "%", "..", "blobs", "é", "\\\\", "\\u0000", "\\ud800", "sig=", "=", "?", "@"),
+        60_000, announces,
+        (f'{kind},"subject":"', f'{kind},"topic":"', f'{kind},"id":"', f'{kind},"data":{{"api":"PutBlob","url":"http://a/'),
+        ('"}', '"}}', '","data":{"eTag":"1"}}'),
+    )  # fmt: skip

@@ -1,0 +1,73 @@
+"""No file, however it is made, costs much more than its bytes, and its neighbours come in beside it."""
+
+import gzip
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from infra.local.state_dir import Stack
+from tests.abuse.spending import Spending
+from tests.acceptance.hub import Hub
+
+HEADER = b"id,city,points\n"
+MB = 1024**2
+# A plain file of a megabyte costs about 0.3 s with all that belongs to a run; the rest is the machine's other work.
+CPU_S_PER_MB = 3.0
+CPU_S = 3.0
+MEMORY_MB = 250.0
+
+
+def rows(count: int) -> bytes:
+    return b"".join(b"I%d,Utrecht,%d\n" % (number, number) for number in range(count))
+
+
+def packable(size: int) -> bytes:
+    """Rows that gzip makes some 400 times smaller."""
+    block = b"a,b,1\n" * 750
+    return b"".join(block + b"I%d,b,1\n" % number for number in range(size // len(block)))
+
+
+FILES: dict[str, tuple[str, Callable[[], bytes], str, str | None]] = {
+    "a hundred thousand columns": ("a.csv", lambda: b"c," * 100_000 + b"\n1\n", "Failed", "TooManyColumns"),
+    "a header of a megabyte": ("a.csv", lambda: b"id,city,points," + b"x" * MB + b"\nA,Lima,1,\n", "Succeeded", None),
+    "empty lines": ("a.csv", lambda: HEADER + b"\n" * MB + rows(3), "Succeeded", None),
+    "lone quotes": ("a.csv", lambda: HEADER + b'"\n' * (MB // 4) + rows(3), "PartiallySucceeded", None),
+    "short rows": ("a.csv", lambda: HEADER + b"x\n" * (MB // 4) + rows(3), "PartiallySucceeded", None),
+    "long rows": ("a.csv", lambda: HEADER + b",,,,\n" * (MB // 8) + rows(3), "PartiallySucceeded", None),
+    "numbers that are none": ("a.csv", lambda: HEADER + b"a,b,c\n" * (MB // 8) + rows(3), "PartiallySucceeded", None),
+    "an open quote": ("a.csv", lambda: HEADER + rows(3) + b'"' + b"x" * (2 * MB), "PartiallySucceeded", None),
+    "an open quote before lines": ("a.csv", lambda: HEADER + b'"x\n' + rows(50_000), "PartiallySucceeded", None),
+    "no line end": ("a.csv", lambda: b"x" * (2 * MB), "Failed", None),
+    "NULs": ("a.csv", lambda: HEADER + b"\0" * MB, "PartiallySucceeded", None),
+    "a packed nothing": ("a.csv.gz", lambda: gzip.compress(HEADER + b"\n" * (20 * MB)), "Failed", "TooLarge"),
+    "packed at the permitted ratio": ("a.csv.gz", lambda: gzip.compress(HEADER + packable(8 * MB)), "Succeeded", None),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def neighbour(stack: Stack) -> Iterator[Hub]:
+    with Hub.created(stack, "Neighbour") as neighbour:
+        neighbour.profile_type()
+        neighbour.mapping("Customers", {"Id": "id", "City": "city", "Points": "points"})
+        yield neighbour
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_file(hub: Hub, neighbour: Hub, spending: Spending, kind: str) -> None:
+    name, make, state, code = FILES[kind]
+    path = f"{kind.replace(' ', '-')}/{name}"
+    content = make()
+    if name.endswith(".gz"):
+        hub.mapping("Customers", {"Id": "id", "City": "city", "Points": "points"}, fileFilter="**/*")
+    with spending.watched() as spent:
+        etag = hub.upload(path, content)
+        beside = neighbour.upload(path + ".csv", b"id,city,points\nN,Oslo,1\n")
+        assert neighbour.run_of(path + ".csv", beside)["state"] == "Succeeded"
+        run = hub.run_of(path, etag)
+    assert run["state"] == state, run
+    if code is not None:
+        assert run["error"]["code"] == code
+    else:
+        assert run["rowsRead"] == run["rowsIngested"] + run["rowsRejected"]
+    unpacked_mb = (run["bytesRead"] if name.endswith(".gz") else len(content)) / MB
+    assert (spent.cpu_s, spent.memory_mb) < (CPU_S + CPU_S_PER_MB * unpacked_mb, MEMORY_MB)

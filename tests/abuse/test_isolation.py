@@ -1,0 +1,70 @@
+"""Two hubs of one app: neither reads, changes or delays what is the other's."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from infra.local.state_dir import Stack
+from tests.acceptance.hub import Hub, mapping_body, wait_for
+
+
+@pytest.fixture(scope="module")
+def other(stack: Stack) -> Iterator[Hub]:
+    with Hub.created(stack, "Stranger") as other:
+        other.profile_type()
+        yield other
+
+
+def test_nothing_of_a_hub_is_there_for_another(hub: Hub, other: Hub) -> None:
+    (run, *_) = hub.runs(kind="Ingest")
+    for path in (
+        f"/runs/{run['runId']}",
+        f"/runs/{run['runId']}/rejects",
+        "/connectors/Landing/mappings/Customers",
+        "/data/Customer('A')",
+        "/data/Customer/A",
+    ):
+        assert other.request("GET", path).status_code == 404, path
+    assert other.data("Customer") == []
+    assert [item["blob"]["path"] for item in other.runs()] == []
+    assert other.request("POST", "/connectors/Landing/mappings/Customers/run").status_code == 404
+
+
+def test_tags_and_tokens_of_a_hub_are_worth_nothing_in_another(hub: Hub, other: Hub) -> None:
+    tag = hub.request("GET", "/profiles/Customer").headers["ETag"]
+    assert other.request("DELETE", "/profiles/Customer", headers={"If-Match": tag}).status_code == 412
+    first = hub.request("GET", "/data/Customer?$top=1").json()
+    assert [row["Id"] for row in first["value"]] == ["A"]
+    rest = first["nextLink"].partition("$skiptoken=")[2]
+    assert other.get(f"/data/Customer?$skiptoken={rest}")["value"] == []
+
+
+@pytest.mark.parametrize("spelling", [str.upper, str.lower, lambda name: "%" + f"{ord(name[0]):02X}" + name[1:]])
+def test_a_hub_in_another_spelling_is_the_same_hub(hub: Hub, spelling) -> None:  # type: ignore[no-untyped-def]
+    answer = hub.http.get(f"/hubs/{spelling(hub.name)}/data/Customer")
+    assert [row["Id"] for row in answer.json()["value"]] == ["A", "B", "C"]
+
+
+def test_a_container_that_another_hub_reads(hub: Hub, other: Hub) -> None:
+    body = mapping_body(hub.inbox.container_name, {"Id": "id"})
+    answer = other.request("PUT", "/connectors/Landing/mappings/Theirs", json=body)
+    assert answer.status_code == 409, answer.text
+    assert answer.json()["error"]["code"] == "ContainerOfAnotherHub"
+    for place in ("preview", "suggest"):
+        path = "/connectors/Landing/suggest" if place == "suggest" else "/connectors/Landing/mappings/Own/preview"
+        other.mapping("Own", {"Id": "id"})
+        seen = other.request("POST", path, json={"blob": f"{hub.inbox.container_name}/first.csv"})
+        assert seen.status_code in {400, 404, 409}, seen.text
+        assert "Utrecht" not in seen.text
+
+
+def test_a_container_that_is_shared(hub: Hub, other: Hub) -> None:
+    shared = hub.container(f"{hub.name.lower()}-shared")
+    hub.put("", {"sharedContainers": [shared.container_name]})
+    body = mapping_body(shared.container_name, {"Id": "id", "City": "city", "Points": "points"})
+    hub.put("/connectors/Landing/mappings/Shared", body)
+    other.put("/connectors/Landing/mappings/Shared", body)
+    shared.upload_blob("both.csv", "id,city,points\nS,Oslo,9\n")
+    for each in (hub, other):
+        each.run_of("both.csv", mapping="Shared")
+        wait_for(lambda each=each: "S" in {row["Id"] for row in each.data("Customer")}, f"the row in {each.name}")
