@@ -10,6 +10,7 @@ from pydantic import model_validator
 from shared.domain.document import AnyCaseEnum, Document, InconsistentError
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.fields import NUMBERS, TIMES
+from shared.domain.places import LAKE_KPIS, plain_lake_path
 
 
 class KpiFunction(AnyCaseEnum):
@@ -46,7 +47,11 @@ class Thresholds(Document):
 
 
 class Kpi(Document):
-    """A KPI over one profile or interaction type."""
+    """A KPI over one profile or interaction type.
+
+    Attributes:
+        lake_path: of its table in the container `lake`; no other KPI ever had or will have it.
+    """
 
     read_only: ClassVar[frozenset[str]] = frozenset(
         {
@@ -57,6 +62,7 @@ class Kpi(Document):
             "participantProfilesMetadata",
             "created",
             "lastModified",
+            "lakePath",
         }
     )
 
@@ -76,6 +82,7 @@ class Kpi(Document):
     aliases: list[dict[str, Any]] = Property(default_factory=list)
     extracts: list[dict[str, Any]] = Property(default_factory=list)
     tenant_id: str = ""
+    lake_path: str = ""
     created: datetime | None = None
     last_modified: datetime | None = None
 
@@ -95,6 +102,11 @@ class Kpi(Document):
         if problems:
             raise InconsistentError(problems)
         return self
+
+    @property
+    def plain_lake_path(self) -> str:
+        """`lake_path` of the first KPI of its name."""
+        return plain_lake_path(self.tenant_id, LAKE_KPIS, self.kpi_name)
 
     def problems_with(self, entity_type: EntityType) -> list[tuple[str, str]]:
         """What does not fit the type that this KPI reads: (property, message) pairs."""

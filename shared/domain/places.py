@@ -15,6 +15,15 @@ TABLE_BAD_EVENTS = "badevents"
 
 HUB_STORAGE = "HUB_STORAGE"
 
+LAKE_PROFILES = "profiles"
+LAKE_INTERACTIONS = "interactions"
+LAKE_KPIS = "kpis"
+
+
+def plain_lake_path(hub: str, folder: str, name: str) -> str:
+    """Where the tables of the first type or KPI of a name lie in the container `lake`; later ones have other places."""
+    return f"{hub.lower()}/{folder}/{name.lower()}"
+
 
 def rejects_path(hub: str, run_id: str, attempt: str) -> str:
     """Path of the rejects of a run, as an attempt at it or at a correction leaves them, in the container `runs`."""

@@ -38,7 +38,6 @@ class Page:
 
 def instances(
     lake: Lake,
-    hub: str,
     entity_type: EntityType,
     where: Condition | None = None,
     top: int = 30,
@@ -48,7 +47,6 @@ def instances(
 
     Args:
         lake: the container.
-        hub: name of the hub.
         entity_type: the type.
         where: SQL condition over the fields and what it binds, as `filters.condition` makes it.
         top: rows of a page.
@@ -62,7 +60,7 @@ def instances(
     rows: list[tuple[Any, ...]] = []
     low, keys = after_key, _KEYS_PER_ROW * top + _KEYS_AT_LEAST
     with workspace(lake.settings) as work:
-        tables = present(lake, work, hub, entity_type, (low, None))
+        tables = present(lake, work, entity_type, (low, None))
         while len(rows) <= top:
             high = _key_after(work, tables.keys, low, keys)
             relation = tables.rows((low, high))
@@ -84,31 +82,31 @@ def _key_after(work: Workspace, keys: str, low: str | None, number: int) -> str 
     return None if found is None else str(found[0])
 
 
-def instance(lake: Lake, hub: str, entity_type: EntityType, key: str) -> dict[str, Any] | None:
+def instance(lake: Lake, entity_type: EntityType, key: str) -> dict[str, Any] | None:
     """The present instance of a key as JSON values; None where there is none."""
     with workspace(lake.settings) as work:
-        relation = present(lake, work, hub, entity_type, (key[:-1] if key else None, key)).rows()
+        relation = present(lake, work, entity_type, (key[:-1] if key else None, key)).rows()
         columns = _columns(entity_type)
         row = first_row(work.connection, f"SELECT {columns} FROM ({relation}) WHERE {_KEY} = ?", [key])
         return None if row is None else _as_json(entity_type, row)
 
 
-def present_keys(lake: Lake, hub: str, entity_type: EntityType, keys: Sequence[str]) -> list[str]:
+def present_keys(lake: Lake, entity_type: EntityType, keys: Sequence[str]) -> list[str]:
     """Those of the keys that have a present instance."""
     with workspace(lake.settings) as work:
-        relation = present(lake, work, hub, entity_type, (min(keys)[:-1] or None, max(keys))).rows()
+        relation = present(lake, work, entity_type, (min(keys)[:-1] or None, max(keys))).rows()
         marks = ", ".join("?" * len(keys))
         found = work.connection.execute(f"SELECT {_KEY} FROM ({relation}) WHERE {_KEY} IN ({marks})", list(keys))
         return [key for (key,) in found.fetchall()]
 
 
-def kpi_values(lake: Lake, hub: str, kpi: Kpi, top: int = 30, after_key: str | None = None) -> Page:
+def kpi_values(lake: Lake, kpi: Kpi, top: int = 30, after_key: str | None = None) -> Page:
     """Present values of a KPI by their keys: the fields of `groupBy`, `Timestamp`, `Value` and `CalculationTime`.
 
     Raises:
         FatalError: the table is damaged. UnavailableError: storage does not answer.
     """
-    snapshot = open_snapshot(lake, kpi_path(hub, kpi.kpi_name))
+    snapshot = open_snapshot(lake, kpi_path(kpi))
     if snapshot is None:
         return Page([], None)
     groups = [column for name in kpi.group_by if (column := snapshot.columns.get(name.casefold())) is not None]

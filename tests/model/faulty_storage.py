@@ -1,5 +1,6 @@
 """Storage as the app sees it: Azurite behind a proxy for each service, all of which can be told to fail."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -35,6 +36,19 @@ class FaultyStorage:
         broken = Broken(fault, matches, times)
         self.proxies[service].plan = broken
         return broken
+
+    def before_request(self, number: int, act: Callable[[], None]) -> Callable[[], bool]:
+        """Has something done before the request of that number, from 0, goes on; tells whether it was."""
+        counted, done = itertools.count(), threading.Event()
+
+        def plan(_: Request) -> None:
+            if next(counted) == number:
+                act()
+                done.set()
+
+        for proxy in self.proxies.values():
+            proxy.plan = plan
+        return done.is_set
 
     def heal(self) -> None:
         """From now on everything passes."""
