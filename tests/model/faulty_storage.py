@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from infra.local.azurite import Endpoints
 from tests.fault_proxy import Answer, CutAnswer, Drip, Fault, FaultProxy, Hang, LoseAnswer, Request, running_proxy
 
+ACT_TAKES_AT_MOST_S = 60
 WRITES = frozenset({"PUT", "POST", "MERGE", "PATCH", "DELETE"})
 
 KINDS: dict[str, Fault] = {
@@ -38,17 +39,21 @@ class FaultyStorage:
         return broken
 
     def before_request(self, number: int, act: Callable[[], None]) -> Callable[[], bool]:
-        """Has something done before the request of that number, from 0, goes on; tells whether it was."""
-        counted, done = itertools.count(), threading.Event()
+        """Has something done before the request of that number, from 0, goes on; tells whether it was.
+
+        Whoever sent the request may not wait for its answer, so it is waited for here.
+        """
+        counted, begun, done = itertools.count(), threading.Event(), threading.Event()
 
         def plan(_: Request) -> None:
             if next(counted) == number:
+                begun.set()
                 act()
                 done.set()
 
         for proxy in self.proxies.values():
             proxy.plan = plan
-        return done.is_set
+        return lambda: begun.is_set() and done.wait(ACT_TAKES_AT_MOST_S)
 
     def heal(self) -> None:
         """From now on everything passes."""

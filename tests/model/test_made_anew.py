@@ -3,15 +3,18 @@
 Afterwards there is what came to the new ones, and nothing else; everything works; and nobody was told of an error.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from infra.local.azurite import Endpoints
+from shared.http.app import create_http_app
 from shared.lake.store import changes_path, kpi_path, states_path
 from tests.lake.given import ingest
 from tests.local_services import running_vault
@@ -82,6 +85,16 @@ def calculate(hub: ModelHub) -> None:
     work_off(hub, "export")
 
 
+def read(hub: ModelHub) -> None:
+    async def get() -> list[int]:
+        transport = httpx.ASGITransport(create_http_app(hub.services))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            paths = ("Customer", "Customer/old-1?$expand=origin", f"KPIs/{KPI}")
+            return [(await client.get(f"/hubs/{NAME}/data/{path}")).status_code for path in paths]
+
+    assert set(asyncio.run(get())) <= {200, 404}
+
+
 def pile_up(hub: ModelHub, folder: Path) -> None:
     """Enough small files for them to be merged, and enough refreshes for them to be folded."""
     for index in range(9):
@@ -101,6 +114,11 @@ def give_old(hub: ModelHub, folder: Path) -> None:
     give(hub, OLD, folder)
 
 
+def give_and_calculate(hub: ModelHub, folder: Path) -> None:
+    give(hub, OLD, folder)
+    calculate(hub)
+
+
 WORKS: dict[str, tuple[Callable[[ModelHub, Path], None], Callable[[ModelHub], None]]] = {
     "a refresh": (give_old, refresh),
     "a blob is taken in": (give_old, take_in),
@@ -108,6 +126,7 @@ WORKS: dict[str, tuple[Callable[[ModelHub, Path], None], Callable[[ModelHub], No
     "refreshes expire": (fold_and_age, maintain),
     "a KPI is calculated and exported": (give_old, calculate),
     "a slot is exported": (give_old, export),
+    "instances and values are read": (give_and_calculate, read),
 }
 
 
