@@ -151,14 +151,15 @@ def _ingest_one(lake: "Lake", hub: str, version: BlobVersion, number: int) -> in
     from shared.storage.accounts import hub_account
     from shared.storage.blobs import BlobContainer
 
-    changes = lake.changes(hub, PROFILE)
+    profile = PROFILE.model_copy(update={"lake_path": f"{hub.lower()}/profiles/{PROFILE.type_name.lower()}"})
+    changes = lake.changes(profile)
     source = Source(BlobContainer(hub_account(lake.settings), CONTAINER), version)
     with TemporaryDirectory(prefix="bench-") as folder:
         rejects = RejectFile(Path(folder, "rejects.csv"), MAPPING.mapping_properties.error_management)
         staged = stage_rows(
             source,
             MAPPING,
-            PROFILE,
+            profile,
             changes,
             rejects,
             Path(folder),

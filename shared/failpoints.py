@@ -50,6 +50,7 @@ class FailPoint(StrEnum):
     CONNECTOR_STORED = "connector stored"
     CONNECTOR_DELETING = "connector deleting"
     SECRETS_FORGOTTEN = "secrets forgotten"
+    TYPE_DELETED = "type deleted"
 
 
 _armed: dict[FailPoint, Callable[[], None]] = {}

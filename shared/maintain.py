@@ -3,97 +3,83 @@
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 from shared.app import Services
 from shared.definitions.store import Conditions, Stored
-from shared.domain.entity_types import EntityKind, EntityType
-from shared.domain.errors import NotFoundError
-from shared.domain.kpis import Kpi
+from shared.domain.entity_types import EntityKind
+from shared.domain.errors import GoneError
+from shared.failpoints import FailPoint, failpoint
 from shared.telemetry import failing_alone
 
 logger = logging.getLogger(__name__)
 
 
 def maintain_all(services: Services) -> None:
-    """Compacts, checkpoints and vacuums every table, and tidies the vault; what fails does not hold up the rest."""
+    """Compacts, checkpoints and vacuums every table, and tidies up; what fails does not hold up the rest.
+
+    What is left of tables that were deleted goes: their deletion may have been interrupted, or somebody who was at work
+    then may have written behind it. So do secrets that no connector names.
+    """
     for hub in services.definitions.hub_names():
         with failing_alone("maintenance", hub=hub):
-            for name, upkeep in _upkeep_of(services, hub):
+            for name, upkeep in upkeep_of(services, hub):
                 with failing_alone("maintenance", hub=hub, table=name):
                     upkeep()
+    with failing_alone("removing what deleted types left"):
+        delete_remains(services)
     if services.settings.key_vault_url:
         with failing_alone("maintenance", vault=services.settings.key_vault_url):
             removed = services.definitions.remove_unnamed_secrets(services.clock.machine_now())
             logger.info("secrets removed that no connector names: %d", removed)
 
 
-def put_type[T: EntityType](
-    services: Services, hub: str, name: str, entity_type: T, conditions: Conditions
-) -> tuple[Stored[T], bool]:
-    """Creates or replaces a type; a new one starts empty.
-
-    What an earlier type of the name has left behind goes first: its deletion may have been interrupted, or a run that
-    was at work then may have written behind it.
-
-    Returns:
-        The stored type, and whether it was created.
-    """
-    _delete_tables(services, hub, entity_type.kind, name)
-    return services.definitions.put_entity_type(hub, name, entity_type, conditions)
-
-
 def delete_type(services: Services, hub: str, kind: EntityKind, name: str, conditions: Conditions) -> None:
     """Deletes a type that nothing uses, and then its instances; repeated, it goes on where it was interrupted."""
-    services.definitions.delete_entity_type(hub, kind, name, conditions)
-    _delete_tables(services, hub, kind, name)
+    from shared.lake.delete_tables import delete_tables
 
-
-def put_kpi(services: Services, hub: str, name: str, kpi: Kpi, conditions: Conditions) -> tuple[Stored[Kpi], bool]:
-    """Creates or replaces a KPI; a new one starts without values, whatever an earlier one has left behind.
-
-    Returns:
-        The stored KPI, and whether it was created.
-    """
-    _delete_kpi_table(services, hub, name)
-    return services.definitions.put_kpi(hub, name, kpi, conditions)
+    paths = services.definitions.delete_entity_type(hub, kind, name, conditions)
+    failpoint(FailPoint.TYPE_DELETED)
+    delete_tables(services.lake, paths)
 
 
 def delete_kpi(services: Services, hub: str, name: str, conditions: Conditions) -> None:
     """Deletes a KPI that no connector exports, and then its values; repeated, it goes on where it was interrupted."""
-    services.definitions.delete_kpi(hub, name, conditions)
-    _delete_kpi_table(services, hub, name)
-
-
-def _delete_tables(services: Services, hub: str, kind: EntityKind, name: str) -> None:
     from shared.lake.delete_tables import delete_tables
 
-    find = partial(services.definitions.entity_type, hub, kind, name)
-    delete_tables(services.lake, hub, kind, name, may_go=partial(_is_gone, find))
+    delete_tables(services.lake, services.definitions.delete_kpi(hub, name, conditions))
 
 
-def _delete_kpi_table(services: Services, hub: str, name: str) -> None:
-    from shared.lake.delete_tables import delete_kpi_table
+def delete_remains(services: Services) -> None:
+    """Deletes what lies at paths in the lake that no type and no KPI has any more, nor ever will.
 
-    find = partial(services.definitions.kpi, hub, name)
-    delete_kpi_table(services.lake, hub, name, may_go=partial(_is_gone, find))
+    Raises:
+        UnavailableError: storage does not answer.
+    """
+    from shared.lake.delete_tables import delete_tables, remaining
 
-
-def _is_gone(find: Callable[[], object]) -> bool:
-    try:
-        find()
-    except NotFoundError:
-        return True
-    return False
+    for path in remaining(services.lake, services.definitions.retired_paths()):
+        with failing_alone("removing what a deleted type left", path=path):
+            delete_tables(services.lake, [path])
 
 
-def _upkeep_of(services: Services, hub: str) -> Iterator[tuple[str, Callable[[], None]]]:
+def upkeep_of(services: Services, hub: str) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The names of a hub's types and KPIs, and what is to be done for each; nothing where it is deleted meanwhile."""
     from shared.lake.maintain import maintain, maintain_kpi
 
-    now = services.clock.now()
-    days = services.settings.export_retention_days
+    now, days = services.clock.now(), services.settings.export_retention_days
     for stored in services.definitions.entity_types(hub):
         entity_type = stored.document
-        yield entity_type.type_name, lambda kind=entity_type: maintain(services.lake, hub, kind, now, days)  # type: ignore[misc]
+        upkeep = partial(maintain, services.lake, entity_type, now, days)
+        yield entity_type.type_name, partial(_while_there, services, hub, stored, upkeep)
     for kpi in services.definitions.kpis(hub):
-        name = kpi.document.kpi_name
-        yield name, lambda name=name: maintain_kpi(services.lake, hub, name)  # type: ignore[misc]
+        upkeep = partial(maintain_kpi, services.lake, kpi.document)
+        yield kpi.document.kpi_name, partial(_while_there, services, hub, kpi, upkeep)
+
+
+def _while_there(services: Services, hub: str, stored: Stored[Any], upkeep: Callable[[], None]) -> None:
+    try:
+        with services.definitions.while_there(hub, stored):
+            upkeep()
+    except GoneError as error:
+        logger.info("maintenance was left off: %s", error)

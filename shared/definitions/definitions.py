@@ -1,8 +1,9 @@
 """All definitions of all hubs: the one door to them."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -12,11 +13,12 @@ from shared.definitions import hubs, kpis, mappings, types
 from shared.definitions.connectors import Connectors
 from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR, HUB, INTERACTION, KPI, MAPPING, PROFILE, kind_of_type
+from shared.definitions.lake_paths import retired_paths
 from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, Stored
 from shared.domain.connectors import Connector, ConnectorState
 from shared.domain.document import Document
 from shared.domain.entity_types import EntityKind, EntityType
-from shared.domain.errors import NotFoundError
+from shared.domain.errors import FatalError, GoneError, NotFoundError, TransientError
 from shared.domain.hubs import Hub
 from shared.domain.kpis import Kpi
 from shared.domain.mappings import Mapping
@@ -107,9 +109,13 @@ class Definitions:
         """
         return types.put_type(self._store, self._clock, hub, name, entity_type, conditions)
 
-    def delete_entity_type(self, hub: str, kind: EntityKind, name: str, conditions: Conditions = _ANY) -> None:
-        """Deletes a type; ConflictError `InUse` names who uses it."""
-        types.delete_type(self._store, hub, kind, name, conditions)
+    def delete_entity_type(self, hub: str, kind: EntityKind, name: str, conditions: Conditions = _ANY) -> list[str]:
+        """Deletes a type; ConflictError `InUse` names who uses it.
+
+        Returns:
+            Its path in the lake, at which nothing is needed any more; those of earlier ones where there is no type.
+        """
+        return types.delete_type(self._store, hub, kind, name, conditions)
 
     def kpis(self, hub: str) -> list[Stored[Kpi]]:
         """The KPIs of a hub, by name."""
@@ -123,9 +129,31 @@ class Definitions:
         """Creates or replaces a KPI."""
         return kpis.put_kpi(self._store, self._clock, hub, name, kpi, conditions)
 
-    def delete_kpi(self, hub: str, name: str, conditions: Conditions = _ANY) -> None:
-        """Deletes a KPI; ConflictError `InUse` names who uses it."""
-        kpis.delete_kpi(self._store, hub, name, conditions)
+    def delete_kpi(self, hub: str, name: str, conditions: Conditions = _ANY) -> list[str]:
+        """Deletes a KPI; ConflictError `InUse` names who uses it. Returns paths as `delete_entity_type`."""
+        return kpis.delete_kpi(self._store, hub, name, conditions)
+
+    def retired_paths(self) -> Iterator[str]:
+        """Paths in the lake of all types and KPIs that were ever deleted; none of them is given away again."""
+        return retired_paths(self._store)
+
+    @contextmanager
+    def while_there(self, hub: str, *needed: Stored[Any]) -> Iterator[None]:
+        """Work on the tables of types and KPIs; not to be begun within a look.
+
+        Raises:
+            GoneError: one of them was deleted meanwhile, and for that or any other reason the work failed.
+        """
+        try:
+            yield
+        except (FatalError, TransientError) as error:
+            for stored in needed:
+                kind, name = _kind_and_name(stored.document)
+                present = self._store.get(kind, hub, name)
+                if present is None or present.instance_id != stored.instance_id:
+                    message = f"the {kind.label} {name!r} was deleted while it was worked with"
+                    raise GoneError(kind.missing, message, name) from error
+            raise
 
     def connectors(self, hub: str) -> list[Stored[Connector]]:
         """The connectors of a hub, by name."""
@@ -271,3 +299,9 @@ class Definitions:
             self.hub(hub)
             return self._store.require(kind, hub, *names)
         return stored
+
+
+def _kind_and_name(document: EntityType | Kpi) -> tuple[Kind[Any], str]:
+    if isinstance(document, Kpi):
+        return KPI, document.kpi_name
+    return kind_of_type(document.kind), document.type_name

@@ -1,5 +1,8 @@
 """The kinds of documents that are kept."""
 
+from collections.abc import Callable
+from typing import Any
+
 from shared.definitions.secrets import masked_connector
 from shared.definitions.store import Kind
 from shared.domain.connectors import Connector, connector_from_json
@@ -8,12 +11,23 @@ from shared.domain.hubs import Hub
 from shared.domain.kpis import Kpi
 from shared.domain.mappings import Mapping
 
+
+def _with_path[T: (ProfileType, InteractionType, Kpi)](model: type[T]) -> Callable[[Any], T]:
+    """Reads a stored definition; one of before a name had several paths has the plain one."""
+
+    def read(document: Any) -> T:
+        found = model.from_stored(document)
+        return found if found.lake_path else found.model_copy(update={"lake_path": found.plain_lake_path})
+
+    return read
+
+
 HUB = Kind[Hub]("hub", Hub.from_stored, "HubNotFound", "hub")
-PROFILE = Kind[ProfileType]("profile", ProfileType.from_stored, "ProfileTypeNotFound", "profile type")
+PROFILE = Kind[ProfileType]("profile", _with_path(ProfileType), "ProfileTypeNotFound", "profile type")
 INTERACTION = Kind[InteractionType](
-    "interaction", InteractionType.from_stored, "InteractionTypeNotFound", "interaction type"
+    "interaction", _with_path(InteractionType), "InteractionTypeNotFound", "interaction type"
 )
-KPI = Kind[Kpi]("kpi", Kpi.from_stored, "KpiNotFound", "KPI")
+KPI = Kind[Kpi]("kpi", _with_path(Kpi), "KpiNotFound", "KPI")
 CONNECTOR = Kind[Connector]("connector", masked_connector, "ConnectorNotFound", "connector")
 # For whoever writes the document anew: an earlier release left in it what is a secret by today's rules.
 CONNECTOR_AS_STORED = Kind[Connector]("connector", connector_from_json, CONNECTOR.missing, CONNECTOR.label)

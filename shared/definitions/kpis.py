@@ -3,6 +3,7 @@
 from shared.clock import Clock
 from shared.definitions.hubs import open_hub
 from shared.definitions.kinds import KPI, kind_of_type
+from shared.definitions.lake_paths import paths_retired_before, retire_path, take_path
 from shared.definitions.secrets import faults_of_secrets
 from shared.definitions.store import Change, Conditions, DefinitionStore, Stored
 from shared.definitions.uses import refuse_in_use, uses_of_kpi
@@ -10,6 +11,7 @@ from shared.domain.entity_types import EntityType
 from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.kpis import Kpi
 from shared.domain.names import check_name
+from shared.domain.places import LAKE_KPIS
 from shared.domain.shown import shown
 
 
@@ -41,24 +43,29 @@ def put_kpi(
                 "tenant_id": hub_name,
                 "created": old.document.created if old else now,
                 "last_modified": now,
+                "lake_path": old.document.lake_path if old else "",
             }
         )
+        if old is None:
+            document = document.model_copy(update={"lake_path": take_path(store, change, document)})
         return change.put(KPI, (name,), document, old.instance_id if old else ""), old is None
 
     return store.change(hub, make)
 
 
-def delete_kpi(store: DefinitionStore, hub: str, name: str, conditions: Conditions) -> None:
+def delete_kpi(store: DefinitionStore, hub: str, name: str, conditions: Conditions) -> list[str]:
     """Deletes a KPI; see `Definitions.delete_kpi`."""
 
-    def make(change: Change) -> None:
+    def make(change: Change) -> list[str]:
         old = store.get(KPI, hub, name)
         conditions.check(old)
-        if old is not None:
-            refuse_in_use(f"the KPI {old.document.kpi_name!r}", uses_of_kpi(store, hub, name))
-            change.delete(KPI, name)
+        if old is None:
+            return paths_retired_before(store, hub, LAKE_KPIS, name)
+        refuse_in_use(f"the KPI {old.document.kpi_name!r}", uses_of_kpi(store, hub, name))
+        change.delete(KPI, name)
+        return [retire_path(change, old.document)]
 
-    store.change(hub, make)
+    return store.change(hub, make)
 
 
 def _in_spelling_of(entity_type: EntityType, kpi: Kpi) -> Kpi:

@@ -2,14 +2,14 @@
 
 PartitionKey = hub in lower case (hubs themselves: partition `hubs`); RowKey = `kind|name` in lower case. The row
 `guard` of a partition is replaced by every change, so that rules were checked against what is there when the
-change takes effect, or the change is made anew.
+change takes effect, or the change is made anew. Rows `path|...` are those of `lake_paths.py`.
 """
 
 import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +27,19 @@ from shared.domain.errors import (
     UnavailableError,
 )
 from shared.domain.names import name_key
-from shared.storage.tables import ETAG, Delete, FilterValue, Insert, Operation, Replace, Row, Table, Upsert, above
+from shared.storage.tables import (
+    ETAG,
+    Delete,
+    FilterValue,
+    Insert,
+    Operation,
+    Replace,
+    Row,
+    Table,
+    Upsert,
+    above,
+    rows_below,
+)
 
 HUBS = "hubs"
 _GUARD = "guard"
@@ -124,6 +136,10 @@ class Change:
         self.operations.append(Upsert(row))
         return stored
 
+    def note(self, key: str, facts: Row) -> None:
+        """Writes a row that is no document, over what is there."""
+        self.operations.append(Upsert({"PartitionKey": self._partition, "RowKey": key, **facts}))
+
     def delete(self, kind: Kind[Any], *names: str) -> None:
         """Deletes a document that exists."""
         self.operations.append(Delete(self._partition, _key(kind, names)))
@@ -192,6 +208,18 @@ class DefinitionStore:
             return [_stored(kind, row) for row in self._table.query(where, values)]
 
         return list(self._looks.seen(name_key(hub), prefix, read))
+
+    def noted(self, hub: str, key: str) -> Row | None:
+        """A row that is no document, or None."""
+        return self._table.get(name_key(hub), key)
+
+    def all_noted(self, prefix: str) -> Iterator[Row]:
+        """Such rows of all hubs, also of those that are gone, whose key starts with `prefix`."""
+        return self._table.query("RowKey ge @first and RowKey lt @beyond", {"first": prefix, "beyond": above(prefix)})
+
+    def noted_below(self, hub: str, prefix: str) -> Iterator[Row]:
+        """Such rows of one hub."""
+        return self._table.query(*rows_below(name_key(hub), prefix))
 
     def change[R](self, hub: str, make: Callable[[Change], R]) -> R:
         """Makes a change and commits it; when another change of the hub came first, all over again.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from shared.clock import Clock
 from shared.definitions.hubs import open_hub
 from shared.definitions.kinds import INTERACTION, PROFILE, kind_of_type
+from shared.definitions.lake_paths import paths_retired_before, retire_path, take_path
 from shared.definitions.secrets import faults_of_secrets
 from shared.definitions.store import Change, Conditions, DefinitionStore, Stored
 from shared.definitions.uses import refuse_breaking, refuse_in_use, uses_of_type
@@ -41,6 +42,7 @@ def put_type[T: EntityType](
                 "tenant_id": hub_name,
                 "created": old.document.created if old else now,
                 "last_changed_utc": now,
+                "lake_path": old.document.lake_path if old else "",
             }
         )
         _refuse_taken_names(store, hub, document)
@@ -50,6 +52,8 @@ def put_type[T: EntityType](
             _refuse_conflicts(old.document, document, history)
             uses = uses_of_type(store, hub, document.kind, name)
             refuse_breaking(f"the {kind.label} {document.type_name!r}", uses, document)
+        else:
+            document = document.model_copy(update={"lake_path": take_path(store, change, document)})
         internal = {_HISTORY: json.dumps(history | _fields_of(document))}
         instance_id = old.instance_id if old else ""
         return change.put(kind, (name,), document, instance_id, internal), old is None  # type: ignore[arg-type] # the type chose its kind
@@ -57,19 +61,23 @@ def put_type[T: EntityType](
     return store.change(hub, make)
 
 
-def delete_type(store: DefinitionStore, hub: str, entity_kind: EntityKind, name: str, conditions: Conditions) -> None:
+def delete_type(
+    store: DefinitionStore, hub: str, entity_kind: EntityKind, name: str, conditions: Conditions
+) -> list[str]:
     """Deletes a type; see `Definitions.delete_entity_type`."""
     kind = kind_of_type(entity_kind)
 
-    def make(change: Change) -> None:
+    def make(change: Change) -> list[str]:
         old = store.get(kind, hub, name)
         conditions.check(old)
-        if old is not None:
-            uses = uses_of_type(store, hub, entity_kind, name)
-            refuse_in_use(f"the {kind.label} {old.document.type_name!r}", uses)
-            change.delete(kind, name)
+        if old is None:
+            return paths_retired_before(store, hub, entity_kind.lake_folder, name)
+        uses = uses_of_type(store, hub, entity_kind, name)
+        refuse_in_use(f"the {kind.label} {old.document.type_name!r}", uses)
+        change.delete(kind, name)
+        return [retire_path(change, old.document)]
 
-    store.change(hub, make)
+    return store.change(hub, make)
 
 
 def _name_faults(name: str, entity_type: EntityType) -> list[Fault]:

@@ -9,6 +9,7 @@ from pydantic import model_validator
 from shared.domain.document import AnyCaseEnum, Document, InconsistentError
 from shared.domain.fields import TIMES, Field, doubled_names, field_named
 from shared.domain.names import DefinitionName
+from shared.domain.places import LAKE_INTERACTIONS, LAKE_PROFILES, plain_lake_path
 from shared.domain.shown import shown
 
 
@@ -17,6 +18,11 @@ class EntityKind(AnyCaseEnum):
 
     PROFILE = "Profile"
     INTERACTION = "Interaction"
+
+    @property
+    def lake_folder(self) -> str:
+        """Folder of a hub in the container `lake` that has the tables of the types of this kind."""
+        return LAKE_PROFILES if self is EntityKind.PROFILE else LAKE_INTERACTIONS
 
 
 class StrongId(Document):
@@ -40,7 +46,11 @@ class Participant(Document):
 
 
 class EntityType(Document):
-    """What profile and interaction types have in common (2017 EntityTypeDefinition)."""
+    """What profile and interaction types have in common (2017 EntityTypeDefinition).
+
+    Attributes:
+        lake_path: of the folder of its tables in the container `lake`; no other type ever had or will have it.
+    """
 
     read_only: ClassVar[frozenset[str]] = frozenset(
         {
@@ -54,6 +64,7 @@ class EntityType(Document):
             "lastModified",
             "dataSourcePrecedenceRules",
             "defaultDataSource",
+            "lakePath",
         }
     )
 
@@ -71,6 +82,7 @@ class EntityType(Document):
     large_image: str | None = None
     schema_item_type_link: str | None = None
     tenant_id: str = ""
+    lake_path: str = ""
     created: datetime | None = None
     last_changed_utc: datetime | None = None
 
@@ -109,6 +121,11 @@ class EntityType(Document):
     def kind(self) -> EntityKind:
         """Profile or interaction."""
         raise NotImplementedError
+
+    @property
+    def plain_lake_path(self) -> str:
+        """`lake_path` of the first type of its kind and name."""
+        return plain_lake_path(self.tenant_id, self.kind.lake_folder, self.type_name)
 
     def field(self, name: str) -> Field | None:
         """The field of that name in any case, or None."""

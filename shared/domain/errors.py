@@ -4,6 +4,7 @@
     ├── RequestError                  the caller must change the request or the definition (4xx)
     │   ├── InvalidRequestError       400, every fault in `details`
     │   ├── NotFoundError             404
+    │   │   └── GoneError             404, a definition was deleted while it was worked with
     │   ├── MethodNotAllowedError     405
     │   ├── ConflictError             409, name taken or definition in use
     │   ├── PreconditionError         412, ETag
@@ -90,6 +91,10 @@ class InvalidRequestError(RequestError):
 
 class NotFoundError(RequestError):
     """What was asked for does not exist."""
+
+
+class GoneError(NotFoundError):
+    """A definition was deleted while it was worked with; whatever failed did so for that reason, and may stop."""
 
 
 class MethodNotAllowedError(RequestError):

@@ -11,6 +11,7 @@ from shared.domain.document import AnyCaseEnum, Document, InconsistentError
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.fields import NUMBERS, TIMES
 from shared.domain.names import DefinitionName
+from shared.domain.places import LAKE_KPIS, plain_lake_path
 from shared.domain.shown import shown
 
 
@@ -48,7 +49,11 @@ class Thresholds(Document):
 
 
 class Kpi(Document):
-    """A KPI over one profile or interaction type."""
+    """A KPI over one profile or interaction type.
+
+    Attributes:
+        lake_path: of its table in the container `lake`; no other KPI ever had or will have it.
+    """
 
     read_only: ClassVar[frozenset[str]] = frozenset(
         {
@@ -59,6 +64,7 @@ class Kpi(Document):
             "participantProfilesMetadata",
             "created",
             "lastModified",
+            "lakePath",
         }
     )
 
@@ -78,6 +84,7 @@ class Kpi(Document):
     aliases: list[dict[str, Any]] = Property(default_factory=list)
     extracts: list[dict[str, Any]] = Property(default_factory=list)
     tenant_id: str = ""
+    lake_path: str = ""
     created: datetime | None = None
     last_modified: datetime | None = None
 
@@ -97,6 +104,11 @@ class Kpi(Document):
         if problems:
             raise InconsistentError(problems)
         return self
+
+    @property
+    def plain_lake_path(self) -> str:
+        """`lake_path` of the first KPI of its name."""
+        return plain_lake_path(self.tenant_id, LAKE_KPIS, self.kpi_name)
 
     def problems_with(self, entity_type: EntityType) -> list[tuple[str, str]]:
         """What does not fit the type that this KPI reads: (property, message) pairs."""

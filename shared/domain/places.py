@@ -30,6 +30,10 @@ TABLE_BAD_EVENTS = "badevents"
 
 HUB_STORAGE = "HUB_STORAGE"
 
+LAKE_PROFILES = "profiles"
+LAKE_INTERACTIONS = "interactions"
+LAKE_KPIS = "kpis"
+
 # https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers
 _SECRET_NAME_LIMIT = 127
 _OWN_SECRET = re.compile(r"[a-z][a-z0-9]{1,63}-[0-9a-f]{32}-[0-9a-f]{10}(?:-[0-9a-z-]*)?", re.IGNORECASE)
@@ -60,6 +64,11 @@ def new_secret_name(hub: str, instance_id: str, place: str) -> str:
 def is_own_secret(name: str) -> bool:
     """Whether a secret's name is one that the app makes for a connector, of any hub; in any case."""
     return bool(_OWN_SECRET.fullmatch(name))
+
+
+def plain_lake_path(hub: str, folder: str, name: str) -> str:
+    """Where the tables of the first type or KPI of a name lie in the container `lake`; later ones have other places."""
+    return f"{hub.lower()}/{folder}/{name.lower()}"
 
 
 def rejects_path(hub: str, run_id: str, attempt: str) -> str:

@@ -52,8 +52,9 @@ def list_kpi_values(
     from shared.lake.read import kpi_values
 
     start = None if skiptoken is None else read_key(skiptoken)
-    definition = services.definitions.kpi(hub, kpi).document
-    page = kpi_values(services.lake, definition.tenant_id, definition, top, start)
+    stored = services.definitions.kpi(hub, kpi)
+    with services.definitions.while_there(hub, stored):
+        page = kpi_values(services.lake, stored.document, top, start)
     return answer_page(request, page.rows, None if page.next_key is None else write_token(page.next_key))
 
 
@@ -85,9 +86,10 @@ def list_instances(
     from shared.lake.read import instances
 
     start = None if skiptoken is None else read_key(skiptoken)
-    entity_type = services.definitions.type_named(hub, type_name).document
-    wanted = None if where is None else condition(where, entity_type)
-    page = instances(services.lake, hub, entity_type, wanted, top, start)
+    stored = services.definitions.type_named(hub, type_name)
+    wanted = None if where is None else condition(where, stored.document)
+    with services.definitions.while_there(hub, stored):
+        page = instances(services.lake, stored.document, wanted, top, start)
     return answer_page(request, page.rows, None if page.next_key is None else write_token(page.next_key))
 
 
@@ -108,14 +110,16 @@ def _answer_instance(
     reading: FromReading, services: Services, hub: str, type_name: str, key: str, expand: str | None
 ) -> Response:
     find = with_origin if wants_origin(expand) else _instance
-    entity_type = services.definitions.type_named(hub, type_name).document
-    found = find(services, hub, entity_type, _meant(services, hub, entity_type, key))
+    stored = services.definitions.type_named(hub, type_name)
+    entity_type = stored.document
+    with services.definitions.while_there(hub, stored):
+        found = find(services, hub, entity_type, _meant(services, entity_type, key))
     if found is None:
         raise NotFoundError("InstanceNotFound", f"the type {entity_type.type_name!r} has no instance of this id", "id")
     return reading.answer(found)
 
 
-def _meant(services: Services, hub: str, entity_type: EntityType, key: str) -> str:
+def _meant(services: Services, entity_type: EntityType, key: str) -> str:
     """The key that a request names.
 
     The Functions host decodes a path once, but leaves an encoded slash as it came: each `%2F` may mean either.
@@ -132,14 +136,14 @@ def _meant(services: Services, hub: str, entity_type: EntityType, key: str) -> s
     if len(others) > _MOST_SLASHES:
         ways = [("/",) * len(others), ("%2F",) * len(others)]
     keys = [first + "".join(map("".join, zip(signs, others, strict=True))) for signs in ways]
-    found = present_keys(services.lake, hub, entity_type, keys)
+    found = present_keys(services.lake, entity_type, keys)
     if len(found) > 1:
         message = "there is an instance with '/' in its id and one with '%2F'; ask for the one that is meant by $filter"
         raise ConflictError("AmbiguousId", message, "id")
     return found[0] if found else key
 
 
-def _instance(services: Services, hub: str, entity_type: EntityType, key: str) -> dict[str, Any] | None:
+def _instance(services: Services, _hub: str, entity_type: EntityType, key: str) -> dict[str, Any] | None:
     from shared.lake.read import instance
 
-    return instance(services.lake, hub, entity_type, key)
+    return instance(services.lake, entity_type, key)

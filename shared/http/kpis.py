@@ -5,7 +5,6 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared import maintain
 from shared.domain.kpis import Kpi
 from shared.http.body import JsonObject, NoBody
 from shared.http.conditions import FromConditions, FromReading, answer_written
@@ -14,6 +13,7 @@ from shared.http.openapi import json_body
 from shared.http.order import OrderBy, answer_sorted
 from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top
 from shared.http.routing import DefinedName, FromServices, HubName, new_router
+from shared.maintain import delete_kpi as delete_kpi_and_values
 
 _COLUMNS = (
     "kpiName", "entityType", "entityTypeName", "calculationWindow", "function", "expression", "unit", "created",
@@ -63,7 +63,7 @@ def put_kpi(
     body: JsonObject, conditions: FromConditions, services: FromServices, hub: HubName, name: DefinedName
 ) -> Response:
     """Creates or replaces a KPI."""
-    stored, created = maintain.put_kpi(services, hub, name, Kpi.from_request(body), conditions)
+    stored, created = services.definitions.put_kpi(hub, name, Kpi.from_request(body), conditions)
     status = HTTPStatus.CREATED if created else HTTPStatus.OK
     return answer_written(stored.document.to_json(), stored.etag, status)
 
@@ -71,7 +71,7 @@ def put_kpi(
 @router.delete("/hubs/{hub}/kpi/{name}", status_code=204)
 def delete_kpi(conditions: FromConditions, services: FromServices, hub: HubName, name: DefinedName) -> Response:
     """Deletes a KPI that no connector exports."""
-    maintain.delete_kpi(services, hub, name, conditions)
+    delete_kpi_and_values(services, hub, name, conditions)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 

@@ -34,7 +34,7 @@ def with_origin(services: Services, hub: str, entity_type: EntityType, key: str)
     """The instance of a key with its origins; None where there is none."""
     from shared.lake.origin import traced_instance
 
-    traced = traced_instance(services.lake, hub, entity_type, key)
+    traced = traced_instance(services.lake, entity_type, key)
     if traced is None:
         return None
     blobs = {run_id: _blob(services, hub, run_id) for run_id in {origin.run_id for origin in traced.origins.values()}}

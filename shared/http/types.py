@@ -15,7 +15,6 @@ from shared.http.order import OrderBy, answer_sorted
 from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top
 from shared.http.routing import DefinedName, FromServices, HubName, new_router
 from shared.maintain import delete_type as delete_entity_type
-from shared.maintain import put_type as put_entity_type
 
 _COLUMNS = ("typeName", "apiEntitySetName", "created", "lastChangedUtc")
 
@@ -63,7 +62,7 @@ def _add_routes(
         body: JsonObject, conditions: FromConditions, services: FromServices, hub: HubName, name: DefinedName
     ) -> Response:
         require_same_name(body, "typeName", name)
-        stored, created = put_entity_type(services, hub, name, model.from_request(body), conditions)
+        stored, created = services.definitions.put_entity_type(hub, name, model.from_request(body), conditions)
         status = HTTPStatus.CREATED if created else HTTPStatus.OK
         return answer_written(stored.document.to_json(), stored.etag, status)
 

@@ -19,6 +19,7 @@ from shared.domain.errors import (
     ConflictError,
     DataError,
     FatalError,
+    GoneError,
     PreconditionError,
     RefusedError,
     RequestError,
@@ -134,10 +135,19 @@ def _correct(services: Services, attempt: Attempt) -> tuple[StagedCorrection, st
 
 
 def _bring_in(services: Services, attempt: Attempt) -> tuple[StagedCorrection, str | None]:
+    filled = type_of(services, attempt.stored)
+    try:
+        with services.definitions.while_there(attempt.hub, filled):
+            done = _bring_into(services, attempt, filled.document)
+    except GoneError as error:
+        raise ConflictError("TypeGone", f"{error.message}; there is nothing to correct any more") from error
+    return done, None if done.still_open else _complete(services, attempt.stored)
+
+
+def _bring_into(services: Services, attempt: Attempt, entity_type: EntityType) -> StagedCorrection:
     correction = _correction_of(attempt.stored)
     key = correction_ledger_key(attempt.run.run_id, correction.digest)
-    entity_type = type_of(services, attempt.stored)
-    changes = services.lake.changes(attempt.hub, entity_type)
+    changes = services.lake.changes(entity_type)
     brought_by = changes.committed_by(key) if correction.staged else None
     if brought_by is not None:
         done = correction.staged[brought_by]  # a crash came between the commit and the run's record
@@ -153,7 +163,7 @@ def _bring_in(services: Services, attempt: Attempt) -> tuple[StagedCorrection, s
                 # One that was taken for dead has committed; the counts are those of its rows.
                 done = _correction_of(attempt.stored).staged[changes.committed_by(key) or attempt.take]
         failpoint(FailPoint.CORRECTION_COMMITTED)
-    return done, None if done.still_open else _complete(services, attempt.stored)
+    return done
 
 
 def _close(services: Services, stored: StoredRun) -> StagedCorrection | None:
@@ -161,7 +171,7 @@ def _close(services: Services, stored: StoredRun) -> StagedCorrection | None:
     correction = _correction_of(stored)
     if not correction.staged:
         return None
-    changes = services.lake.changes(stored.hub, type_of(services, stored))
+    changes = services.lake.changes(type_of(services, stored).document)
     attempt = changes.close(correction_ledger_key(stored.run.run_id, correction.digest), _ONCE, stored.takes)
     return None if attempt is None else correction.staged[attempt]
 

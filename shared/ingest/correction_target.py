@@ -53,11 +53,16 @@ def mapping_to_read_with(services: Services, stored: StoredRun) -> Stored[Mappin
     return found
 
 
-def type_of(services: Services, stored: StoredRun) -> EntityType:
-    """The type that the run filled; ConflictError where it is gone."""
+def type_of(services: Services, stored: StoredRun) -> Stored[EntityType]:
+    """The type that the run filled; ConflictError where it is gone, also if another was made of the same name."""
     run = stored.run
     try:
         kind = EntityKind(run.entity_type or "")
-        return services.definitions.entity_type(stored.hub, kind, run.entity_type_name or "").document
+        found = services.definitions.entity_type(stored.hub, kind, run.entity_type_name or "")
     except NotFoundError as error:
         raise ConflictError("TypeGone", f"{error.message}; there is nothing to correct any more") from error
+    created = found.document.created
+    if created is not None and run.started_at is not None and run.started_at < created:
+        message = f"the type {found.document.type_name!r} was made anew after the run, without the rows of the run"
+        raise ConflictError("TypeGone", f"{message}; there is nothing to correct any more")
+    return found

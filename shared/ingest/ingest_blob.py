@@ -18,6 +18,7 @@ from shared.domain.errors import (
     CommitConflictError,
     DataError,
     DeferredError,
+    GoneError,
     HubError,
     NotFoundError,
     RefusedError,
@@ -102,7 +103,7 @@ def _close(services: Services, stored: StoredRun) -> int | None:
     number, key = stored.number, stored.ledger_key
     if number is None or key is None:
         return None
-    changes = services.lake.changes(stored.hub, entity_type)
+    changes = services.lake.changes(entity_type)
     return _brought_by(stored, lambda once_id: changes.close(key, number, stored.takes, once_id))
 
 
@@ -153,7 +154,7 @@ def _bring_in(services: Services, attempt: Attempt) -> Outcome:
         if mapping is not None and mapping.document.is_paused:
             raise DeferredError(MAPPING_PAUSED, "the mapping is paused; the run goes on when it is resumed")
         entity_type = _entity_type(services, attempt, mapping)
-        changes = services.lake.changes(attempt.hub, entity_type.document)
+        changes = services.lake.changes(entity_type.document)
         brought_by = _brought_by(attempt.stored, changes.committed_by)
         if brought_by is not None:
             # A crash came between the commit and the run's record. What has happened since does not change that.
@@ -165,7 +166,11 @@ def _bring_in(services: Services, attempt: Attempt) -> Outcome:
             raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
         source = open_source(services, mapping, attempt.stored.version)
     with source:
-        outcome = _stage_and_commit(services, attempt, mapping, entity_type, changes, source)
+        try:
+            with services.definitions.while_there(attempt.hub, entity_type):
+                outcome = _stage_and_commit(services, attempt, mapping, entity_type, changes, source)
+        except GoneError as error:
+            raise SkippedError("TypeGone", f"{error.message}; nothing of the blob was ingested") from error
         # A file with rejects stays where it is: whoever corrects it needs it.
         if outcome.state is not RunState.SUCCEEDED:
             return outcome

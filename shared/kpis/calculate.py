@@ -8,7 +8,7 @@ from typing import Any
 from shared.app import Services
 from shared.clock import iso
 from shared.domain.entity_types import EntityType
-from shared.domain.errors import HubError, NotFoundError, Recovery, asked_to_wait_s, recovery
+from shared.domain.errors import GoneError, HubError, NotFoundError, Recovery, asked_to_wait_s, recovery
 from shared.domain.kpis import CalculationWindow, Kpi
 from shared.domain.run import Run, RunError, RunKind, RunState, kpi_run_id
 from shared.failpoints import FailPoint, failpoint
@@ -43,8 +43,9 @@ def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker
         TransientError, FatalError: the message is to be delivered again.
     """
     try:
-        kpi = services.definitions.kpi(hub, name).document
-        entity_type = services.definitions.entity_type(hub, kpi.entity_type, kpi.entity_type_name).document
+        stored = services.definitions.kpi(hub, name)
+        kpi = stored.document
+        read_type = services.definitions.entity_type(hub, kpi.entity_type, kpi.entity_type_name)
     except NotFoundError:
         logger.info("nothing to calculate: the KPI is gone")
         return Calculation.FAILED
@@ -53,7 +54,12 @@ def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker
     if not _start(services, hub, _queued(kpi, hub, due, now), worker):
         return Calculation.BUSY
     try:
-        counts = _calculate(services, hub, kpi, entity_type, now)
+        with services.definitions.while_there(hub, stored, read_type):
+            counts = _calculate(services, kpi, read_type.document, now)
+    except GoneError as error:
+        reason = RunError(code=error.code, message=error.message)
+        _end(services, hub, _queued(kpi, hub, due, now), {"state": RunState.SKIPPED, "error": reason}, worker)
+        return Calculation.FAILED
     except HubError as error:
         reason = RunError(code=error.code, message=error.message)
         if recovery(error) is Recovery.RETRY:
@@ -83,12 +89,12 @@ def give_up_kpi(services: Services, hub: str, name: str, due: datetime) -> None:
     _end(services, hub, run, {"state": RunState.FAILED, "error": reason}, worker=None)
 
 
-def _calculate(services: Services, hub: str, kpi: Kpi, entity_type: EntityType, now: datetime) -> dict[str, Any]:
+def _calculate(services: Services, kpi: Kpi, entity_type: EntityType, now: datetime) -> dict[str, Any]:
     from shared.kpis.rows import kpi_rows
     from shared.lake.kpi_values import KpiValues
 
-    table = KpiValues(services.lake, hub, kpi, entity_type)
-    with kpi_rows(services.lake, hub, entity_type, now) as (work, rows):
+    table = KpiValues(services.lake, kpi, entity_type)
+    with kpi_rows(services.lake, entity_type, now) as (work, rows):
         time = quoted(time_column(kpi, entity_type))
         counted = work.connection.execute(f"SELECT count(*), count({time}) FROM {rows}").fetchone() or (0, 0)
         values = temporary(work.connection, "TABLE", values_sql(kpi, entity_type, rows))

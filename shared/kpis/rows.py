@@ -22,7 +22,7 @@ _NEEDED = (KEY, DELETED, RUN, LINE, INGESTED_AT, ORDER)
 
 
 @contextmanager
-def kpi_rows(lake: Lake, hub: str, entity_type: EntityType, now: datetime) -> Iterator[tuple[Workspace, str]]:
+def kpi_rows(lake: Lake, entity_type: EntityType, now: datetime) -> Iterator[tuple[Workspace, str]]:
     """A workspace, and a view in it of the present instances.
 
     It has `_key`, the fields as the type spells them, and what tells when a row came in: `System_ProcessingTime` of a
@@ -33,18 +33,18 @@ def kpi_rows(lake: Lake, hub: str, entity_type: EntityType, now: datetime) -> It
         FatalError: a table is damaged.
     """
     if entity_type.kind is EntityKind.PROFILE:
-        done = refresh(lake, hub, entity_type, now)
-        every = slot_rows(lake, hub, entity_type, 0, done.to_version, done.table_version, is_first=True)
+        done = refresh(lake, entity_type, now)
+        every = slot_rows(lake, entity_type, 0, done.to_version, done.table_version, is_first=True)
         with every as slot:
             yield Workspace(slot.connection, slot.folder), temporary(slot.connection, "VIEW", slot.sql)
     else:
         with workspace(lake.settings) as work:
-            yield work, temporary(work.connection, "VIEW", _interactions(lake, work, hub, entity_type))
+            yield work, temporary(work.connection, "VIEW", _interactions(lake, work, entity_type))
 
 
-def _interactions(lake: Lake, work: Workspace, hub: str, entity_type: EntityType) -> str:
+def _interactions(lake: Lake, work: Workspace, entity_type: EntityType) -> str:
     """A query for the last row of each key."""
-    changes = open_snapshot(lake, changes_path(hub, entity_type))
+    changes = open_snapshot(lake, changes_path(entity_type))
     fields = changes.fields if changes else []
     needed = [column for column in changes_schema(entity_type) if column.name in _NEEDED]
     files = link_files(lake, work, changes.table, changes.files) if changes else []

@@ -1,13 +1,16 @@
-"""Actions of a Delta log: files that come to a table, and files that go."""
+"""Actions of a Delta log: files that come to a table, and files that go; and their commit."""
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from shared.domain.errors import CommitConflictError
+from shared.lake.faults import translated
 from shared.lake.parts import Part, UploadedPart
 from shared.lake.schema import KEY, KIND, PROCESSING_TIME, REFRESH
-from shared.lake.tables import DataFile, Snapshot
+from shared.lake.store import Lake
+from shared.lake.tables import DataFile, Snapshot, open_snapshot
 
 if TYPE_CHECKING:
     from deltalake.transaction import AddAction, RemoveAction
@@ -49,6 +52,43 @@ def removed(files: Sequence[DataFile]) -> "Actions":
 
     now = time.time_ns() // 1_000_000
     return [RemoveAction(file.path, False, now, file.size, {KIND: file.kind} if file.kind else {}) for file in files]
+
+
+def commit(
+    lake: Lake,
+    snapshot: Snapshot,
+    actions: "Actions",
+    transactions: Mapping[str, int],
+    partition_by: Sequence[str] = (),
+) -> None:
+    """Commits actions with the numbers of application transactions, if there still is the table that they are for.
+
+    Args:
+        lake: the container.
+        snapshot: that the actions were made from; what others commit after it counts as far as the library looks.
+        actions: files that come and go.
+        transactions: number by application id.
+        partition_by: partition columns of the table.
+
+    Raises:
+        CommitConflictError: another writer was first, or the table was deleted; it is to be looked at anew.
+    """
+    from deltalake.transaction import CommitProperties, Transaction
+
+    # Into a log that was emptied the library would write an entry that stands alone.
+    present = open_snapshot(lake, snapshot.table)
+    if present is None or present.id != snapshot.id:
+        raise CommitConflictError("TableGone", f"{snapshot.table} was deleted meanwhile", snapshot.table)
+    with translated(snapshot.table):
+        snapshot.handle.create_write_transaction(
+            actions,
+            mode="append",
+            schema=snapshot.handle.schema(),
+            partition_by=[*partition_by],
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(app_id, number) for app_id, number in transactions.items()]
+            ),
+        )
 
 
 def _stats(part: Part) -> dict[str, Any]:

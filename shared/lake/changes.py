@@ -53,8 +53,8 @@ class Arrival(Waiting[bool]):
 class Changes:
     """The changes of one type."""
 
-    def __init__(self, lake: Lake, hub: str, entity_type: EntityType) -> None:
-        self.table = changes_path(hub, entity_type)
+    def __init__(self, lake: Lake, entity_type: EntityType) -> None:
+        self.table = changes_path(entity_type)
         self._lake = lake
         self._type = entity_type
 

@@ -2,11 +2,9 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-from shared.lake.actions import added, removed
+from shared.lake.actions import added, commit, removed
 from shared.lake.engine import Workspace, workspace
-from shared.lake.faults import translated
 from shared.lake.linked import change_rows, link_files
 from shared.lake.parts import PART_BYTES, Layout, UploadedPart
 from shared.lake.ranges import ranges
@@ -17,9 +15,6 @@ from shared.lake.sorted_files import SortedFileWriter
 from shared.lake.sql import between, quoted, rows_of
 from shared.lake.store import Lake
 from shared.lake.tables import DataFile, Snapshot, open_snapshot
-
-if TYPE_CHECKING:
-    from shared.lake.actions import Actions
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +49,9 @@ def compact(lake: Lake, table: str, is_settled: Callable[[DataFile], bool]) -> i
         for group in groups:
             with workspace(lake.settings) as work:
                 written += _merge(lake, work, snapshot, group)
-        _commit(snapshot, [*added(written, snapshot, is_change=False), *removed(gone)])
+        # The library lets two writers take the same file off; the transaction does not.
+        number = (snapshot.transaction(_APP) or 0) + 1
+        commit(lake, snapshot, [*added(written, snapshot, is_change=False), *removed(gone)], {_APP: number})
         logger.info("%s files of %s merged into %s", len(gone), table, len(written))
         return len(gone)
 
@@ -87,17 +84,3 @@ def _merge(lake: Lake, work: Workspace, snapshot: Snapshot, group: Sequence[Data
         for bounds in ranges(work.connection, lake.settings, keys, local, sizes=sizes):
             writer.write(f"SELECT * FROM {rows} WHERE {between(*bounds)} ORDER BY {quoted(KEY)}")
         return writer.close()
-
-
-def _commit(snapshot: Snapshot, actions: "Actions") -> None:
-    from deltalake.transaction import CommitProperties, Transaction
-
-    # The library lets two writers take the same file off; the transaction does not.
-    number = (snapshot.transaction(_APP) or 0) + 1
-    with translated(snapshot.table):
-        snapshot.handle.create_write_transaction(
-            actions,
-            mode="append",
-            schema=snapshot.handle.schema(),
-            commit_properties=CommitProperties(app_transactions=[Transaction(_APP, number)]),
-        )

@@ -1,14 +1,12 @@
-"""Deleting the tables of a type or a KPI that is deleted."""
+"""Deleting the tables of types and KPIs that were deleted."""
 
 import logging
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterable
 
 from shared.deadline import pool_of_threads
-from shared.domain.entity_types import EntityKind
-from shared.domain.errors import PreconditionError
-from shared.lake.store import Lake, kpi_path, type_path
+from shared.lake.faults import translated
+from shared.lake.store import Lake
 from shared.storage.blobs import BlobEntry
 
 logger = logging.getLogger(__name__)
@@ -16,37 +14,33 @@ logger = logging.getLogger(__name__)
 _PARALLEL_REQUESTS = 8
 
 
-def delete_tables(lake: Lake, hub: str, kind: EntityKind, name: str, may_go: Callable[[], bool]) -> None:
-    """Deletes every blob of the tables of a type that is no more; what is gone already does not matter.
-
-    Args:
-        lake: the container.
-        hub, kind, name: of the type.
-        may_go: whether there is no such type; asked before the blobs are listed, and after. A type that is made later
-            has blobs of its own, which are not among those.
+def delete_tables(lake: Lake, paths: Iterable[str]) -> None:
+    """Deletes every blob of the tables at paths that no definition has any more; what is gone already does not matter.
 
     Raises:
         UnavailableError: storage does not answer; to be called again.
     """
-    _delete(lake, type_path(hub, kind, name), may_go)
+    for path in paths:
+        _delete(lake, path)
 
 
-def delete_kpi_table(lake: Lake, hub: str, kpi_name: str, may_go: Callable[[], bool]) -> None:
-    """Deletes every blob of a KPI's table; see `delete_tables`."""
-    _delete(lake, kpi_path(hub, kpi_name), may_go)
+def remaining(lake: Lake, paths: Iterable[str]) -> list[str]:
+    """Those of the paths at which there is anything; UnavailableError where storage does not answer."""
+    import obstore
+
+    wanted = sorted(paths)
+    found: set[str] = set()
+    for folder in {path.rpartition("/")[0] for path in wanted}:
+        with translated(folder):
+            found.update(str(path) for path in obstore.list_with_delimiter(lake.store, folder)["common_prefixes"])
+    return [path for path in wanted if path in found]
 
 
-def _delete(lake: Lake, folder: str, may_go: Callable[[], bool]) -> None:
-    if not may_go():
-        return
-    found = list(lake.blobs.list(f"{folder}/"))
-    if not found or not may_go():
-        return
+def _delete(lake: Lake, path: str) -> None:
+    found = list(lake.blobs.list(f"{path}/"))
 
     def delete(blob: BlobEntry) -> None:
-        # A blob of the same name, as commits have them, may have been made since: that is somebody else's.
-        with suppress(PreconditionError):
-            lake.blobs.delete(blob.path, blob.etag)
+        lake.blobs.delete(blob.path)
 
     # Without a log there is no table, so nobody reads half of one.
     in_log = [blob for blob in found if "/_delta_log/" in blob.path]
@@ -54,4 +48,5 @@ def _delete(lake: Lake, folder: str, may_go: Callable[[], bool]) -> None:
     with pool_of_threads(_PARALLEL_REQUESTS) as pool:
         for part in (in_log, others):
             deque(pool.map(delete, part), maxlen=0)
-    logger.info("%s blobs of %s deleted", len(found), folder)
+    if found:
+        logger.info("%s blobs of %s deleted", len(found), path)

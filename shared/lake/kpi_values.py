@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import FatalError
 from shared.domain.kpis import Kpi
-from shared.lake.actions import added
+from shared.lake.actions import added, commit
 from shared.lake.commits import version_of
 from shared.lake.engine import Workspace, workspace
-from shared.lake.faults import translated
 from shared.lake.linked import link_files
 from shared.lake.parts import Layout
 from shared.lake.retry import until_won
@@ -59,8 +58,8 @@ class KpiValues:
         entity_type: the type that the KPI reads.
     """
 
-    def __init__(self, lake: Lake, hub: str, kpi: Kpi, entity_type: EntityType) -> None:
-        self.table = kpi_path(hub, kpi.kpi_name)
+    def __init__(self, lake: Lake, kpi: Kpi, entity_type: EntityType) -> None:
+        self.table = kpi_path(kpi)
         self._lake = lake
         self._schema = kpi_schema(kpi, entity_type)
 
@@ -85,8 +84,6 @@ class KpiValues:
         return until_won(lambda: self._write(work, changes))
 
     def _write(self, work: Workspace, changes: Callable[[str], str]) -> Calculated:
-        from deltalake.transaction import CommitProperties, Transaction
-
         snapshot = ensure_table(self._lake, self.table, self._schema)
         before = snapshot.transaction(APP_REFRESH) or 0
         present = LastValues(self._lake, work, snapshot, self._columns).last()
@@ -97,13 +94,7 @@ class KpiValues:
             written = writer.close()
         if not written:
             return Calculated(before, snapshot.version)
-        with translated(self.table):
-            snapshot.handle.create_write_transaction(
-                added(written, snapshot),
-                mode="append",
-                schema=snapshot.handle.schema(),
-                commit_properties=CommitProperties(app_transactions=[Transaction(APP_REFRESH, before + 1)]),
-            )
+        commit(self._lake, snapshot, added(written, snapshot), {APP_REFRESH: before + 1})
         rows = sum(file.part.rows for file in written)
         logger.info("calculation %s of %s: %s values changed", before + 1, self.table, rows)
         return Calculated(before + 1, version_of(self._lake, snapshot, APP_REFRESH, before + 1), rows)

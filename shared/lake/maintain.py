@@ -4,6 +4,7 @@ import logging
 from datetime import datetime, timedelta
 
 from shared.domain.entity_types import EntityKind, EntityType
+from shared.domain.kpis import Kpi
 from shared.lake.compact import compact
 from shared.lake.faults import translated
 from shared.lake.rebase import expire_slots, fold_slots
@@ -16,14 +17,13 @@ logger = logging.getLogger(__name__)
 _GRACE = timedelta(days=7)  # a slot that waits for its destination may be older than an export that is kept
 
 
-def maintain(lake: Lake, hub: str, entity_type: EntityType, now: datetime, retention_days: int) -> None:
+def maintain(lake: Lake, entity_type: EntityType, now: datetime, retention_days: int) -> None:
     """Merges small files, folds refreshes into the base, and lets go of what nobody can ask for any more.
 
     Changes are refreshed first: a type that nothing exports would else wait until the log forgets its commits.
 
     Args:
         lake: the container.
-        hub: name of the hub.
         entity_type: the type.
         now: present time.
         retention_days: how long exports are kept; slots can be read a week longer.
@@ -32,14 +32,14 @@ def maintain(lake: Lake, hub: str, entity_type: EntityType, now: datetime, reten
         TransientError: storage does not answer, or others were faster; the next run goes on.
         FatalError: a table is damaged.
     """
-    changes = changes_path(hub, entity_type)
+    changes = changes_path(entity_type)
     if open_snapshot(lake, changes) is None:
         return
     if entity_type.kind is EntityKind.PROFILE:
-        states = states_path(hub, entity_type)
+        states = states_path(entity_type)
         # Every change that the refresh saw is settled; what came later is newer than the newest file of before.
         known = open_snapshot(lake, changes)
-        refresh(lake, hub, entity_type, now)
+        refresh(lake, entity_type, now)
         settled = {file.path for file in known.files} if known else set()
         compact(lake, changes, lambda file: file.path in settled)
         fold_slots(lake, states, now)
@@ -50,9 +50,9 @@ def maintain(lake: Lake, hub: str, entity_type: EntityType, now: datetime, reten
     _clean(lake, changes)
 
 
-def maintain_kpi(lake: Lake, hub: str, kpi_name: str) -> None:
+def maintain_kpi(lake: Lake, kpi: Kpi) -> None:
     """The same for the values of a KPI."""
-    table = kpi_path(hub, kpi_name)
+    table = kpi_path(kpi)
     compact(lake, table, lambda _: True)
     _clean(lake, table)
 

@@ -36,7 +36,7 @@ class Traced:
     origins: dict[str, Origin]
 
 
-def traced_instance(lake: Lake, hub: str, entity_type: EntityType, key: str) -> Traced | None:
+def traced_instance(lake: Lake, entity_type: EntityType, key: str) -> Traced | None:
     """The present instance of a key with the origins of its values; None where there is none.
 
     Raises:
@@ -44,12 +44,12 @@ def traced_instance(lake: Lake, hub: str, entity_type: EntityType, key: str) -> 
     """
     looks = 0
     while True:
-        changes = open_snapshot(lake, changes_path(hub, entity_type))
-        values = instance(lake, hub, entity_type, key)
+        changes = open_snapshot(lake, changes_path(entity_type))
+        values = instance(lake, entity_type, key)
         if changes is None or values is None:
             return None
         latest = _last_changes(lake, changes, entity_type, key)
-        now = open_snapshot(lake, changes_path(hub, entity_type))
+        now = open_snapshot(lake, changes_path(entity_type))
         looks += 1
         if now is None or now.version == changes.version or looks == _LOOKS:
             break  # values and origins are of one state of the table, or it never rests

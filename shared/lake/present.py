@@ -30,7 +30,7 @@ _NO_ROWS = f"SELECT NULL::VARCHAR AS {_KEY}, NULL AS {_TIME} WHERE false"
 
 
 def present(
-    lake: Lake, work: Workspace, hub: str, entity_type: EntityType, bounds: Bounds = ALL_KEYS
+    lake: Lake, work: Workspace, entity_type: EntityType, bounds: Bounds = ALL_KEYS
 ) -> "PresentProfiles | PresentInteractions":
     """What the tables have now for keys in `bounds`; the files needed are put into the workspace.
 
@@ -38,10 +38,10 @@ def present(
         FatalError: a table is damaged. UnavailableError: storage does not answer.
     """
     made = PresentProfiles if entity_type.kind is EntityKind.PROFILE else PresentInteractions
-    return made(lake, work, hub, entity_type, bounds)
+    return made(lake, work, entity_type, bounds)
 
 
-def present_relation(lake: Lake, work: Workspace, hub: str, entity_type: EntityType) -> str:
+def present_relation(lake: Lake, work: Workspace, entity_type: EntityType) -> str:
     """A query, good in the workspace, for all present rows: `_key`, the fields as the type spells them, and stamps.
 
     The stamps are `System_ProcessingTime` of profiles (null where no refresh has merged the last change yet), and
@@ -50,20 +50,20 @@ def present_relation(lake: Lake, work: Workspace, hub: str, entity_type: EntityT
     Raises:
         FatalError: a table is damaged. UnavailableError: storage does not answer.
     """
-    return present(lake, work, hub, entity_type).rows()
+    return present(lake, work, entity_type).rows()
 
 
 class PresentProfiles:
     """Merged rows, and over them what no refresh has merged yet."""
 
-    def __init__(self, lake: Lake, work: Workspace, hub: str, entity_type: EntityType, bounds: Bounds) -> None:
+    def __init__(self, lake: Lake, work: Workspace, entity_type: EntityType, bounds: Bounds) -> None:
         self._lake = lake
         self._work = work
         self._type = entity_type
         self._bounds = bounds
         # In this order: what a refresh takes from the changes meanwhile is then seen twice, not missed.
-        states = open_snapshot(lake, states_path(hub, entity_type))
-        changes = open_snapshot(lake, changes_path(hub, entity_type))
+        states = open_snapshot(lake, states_path(entity_type))
+        changes = open_snapshot(lake, changes_path(entity_type))
         self._columns = list(changes.columns.values()) if changes else []
         self._fields = changes.fields if changes else []
         self._states: StateRows | None = None
@@ -119,11 +119,11 @@ class PresentProfiles:
 class PresentInteractions:
     """The last row of each key."""
 
-    def __init__(self, lake: Lake, work: Workspace, hub: str, entity_type: EntityType, bounds: Bounds) -> None:
+    def __init__(self, lake: Lake, work: Workspace, entity_type: EntityType, bounds: Bounds) -> None:
         self._connection = work.connection
         self._type = entity_type
         self._bounds = bounds
-        changes = open_snapshot(lake, changes_path(hub, entity_type))
+        changes = open_snapshot(lake, changes_path(entity_type))
         self._fields = changes.fields if changes else []
         needed = [column for column in changes_schema(entity_type) if column.name in _ROW_COLUMNS]
         files = [file for file in changes.files if file.may_hold(*bounds)] if changes else []

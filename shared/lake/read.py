@@ -33,7 +33,6 @@ class Page:
 
 def instances(
     lake: Lake,
-    hub: str,
     entity_type: EntityType,
     where: Condition | None = None,
     top: int = 30,
@@ -43,7 +42,6 @@ def instances(
 
     Args:
         lake: the container.
-        hub: name of the hub.
         entity_type: the type.
         where: which of them, as `filters.condition` makes it.
         top: rows of a page; it has fewer where they are large, and even none where the filter had to look at many.
@@ -53,38 +51,38 @@ def instances(
         FatalError: a table is damaged. UnavailableError: storage does not answer.
     """
     with workspace(lake.settings) as work:
-        tables = present(lake, work, hub, entity_type, (after_key, None))
+        tables = present(lake, work, entity_type, (after_key, None))
         columns = field_columns(entity_type.fields)
         source = Source(tables.keys, tables.sizes, tables.files, tables.rows, columns)
         found = read_page(work, source, where, top, after_key)
     return Page([_as_json(entity_type, row) for row in found.rows], found.next_key)
 
 
-def instance(lake: Lake, hub: str, entity_type: EntityType, key: str) -> dict[str, Any] | None:
+def instance(lake: Lake, entity_type: EntityType, key: str) -> dict[str, Any] | None:
     """The present instance of a key as JSON values; None where there is none."""
     with workspace(lake.settings) as work:
-        relation = present(lake, work, hub, entity_type, (key_below(key), key)).rows()
+        relation = present(lake, work, entity_type, (key_below(key), key)).rows()
         columns = _columns(entity_type)
         row = first_row(work.connection, f"SELECT {columns} FROM ({relation}) WHERE {_KEY} = ?", [key])
         return None if row is None else _as_json(entity_type, row)
 
 
-def present_keys(lake: Lake, hub: str, entity_type: EntityType, keys: Sequence[str]) -> list[str]:
+def present_keys(lake: Lake, entity_type: EntityType, keys: Sequence[str]) -> list[str]:
     """Those of the keys that have a present instance."""
     with workspace(lake.settings) as work:
-        relation = present(lake, work, hub, entity_type, (min(keys)[:-1] or None, max(keys))).rows()
+        relation = present(lake, work, entity_type, (min(keys)[:-1] or None, max(keys))).rows()
         marks = ", ".join("?" * len(keys))
         found = work.connection.execute(f"SELECT {_KEY} FROM ({relation}) WHERE {_KEY} IN ({marks})", list(keys))
         return [key for (key,) in found.fetchall()]
 
 
-def kpi_values(lake: Lake, hub: str, kpi: Kpi, top: int = 30, after_key: str | None = None) -> Page:
+def kpi_values(lake: Lake, kpi: Kpi, top: int = 30, after_key: str | None = None) -> Page:
     """Present values of a KPI by their keys: the fields of `groupBy`, `Timestamp`, `Value` and `CalculationTime`.
 
     Raises:
         FatalError: the table is damaged. UnavailableError: storage does not answer.
     """
-    snapshot = open_snapshot(lake, kpi_path(hub, kpi.kpi_name))
+    snapshot = open_snapshot(lake, kpi_path(kpi))
     if snapshot is None:
         return Page([], None)
     groups = [column for name in kpi.group_by if (column := snapshot.columns.get(name.casefold())) is not None]

@@ -6,11 +6,9 @@ until no export can ask for them any more.
 
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
-from shared.lake.actions import added, removed
+from shared.lake.actions import added, commit, removed
 from shared.lake.engine import workspace
-from shared.lake.faults import translated
 from shared.lake.parts import UploadedPart
 from shared.lake.ranges import ranges
 from shared.lake.retry import until_won
@@ -21,9 +19,6 @@ from shared.lake.sql import quoted
 from shared.lake.state_rows import APP_EXPIRE, APP_FOLD, APP_REFRESH, BASE, SLOT, STATES_LAYOUT, StateRows, layers
 from shared.lake.store import Lake
 from shared.lake.tables import DataFile, Snapshot, open_snapshot
-
-if TYPE_CHECKING:
-    from shared.lake.actions import Actions
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +42,8 @@ def fold_slots(lake: Lake, table: str, now: datetime) -> bool:
         upto = snapshot.transaction(APP_REFRESH) or 0
         written = _write_anew(lake, snapshot)
         gone = removed([file for file in snapshot.files if file.kind == BASE])
-        _commit(snapshot, [*added(written, snapshot, kind=BASE, is_change=False), *gone], APP_FOLD, upto)
+        actions = [*added(written, snapshot, kind=BASE, is_change=False), *gone]
+        commit(lake, snapshot, actions, {APP_FOLD: upto}, [KIND])
         logger.info("%s folded into its base up to refresh %s: %s files", table, upto, len(written))
         return True
 
@@ -99,7 +95,7 @@ def expire_slots(lake: Lake, table: str, now: datetime, keep: timedelta) -> int:
         if not gone:
             return 0
         newest = max(file.refreshes[1] for file in gone if file.refreshes)
-        _commit(snapshot, removed(gone), APP_EXPIRE, newest)
+        commit(lake, snapshot, removed(gone), {APP_EXPIRE: newest}, [KIND])
         logger.info("%s files of %s have expired, up to refresh %s", len(gone), table, newest)
         return len(gone)
 
@@ -108,16 +104,3 @@ def expire_slots(lake: Lake, table: str, now: datetime, keep: timedelta) -> int:
 
 def _slots(snapshot: Snapshot) -> list[DataFile]:
     return [file for file in snapshot.files if file.kind == SLOT]
-
-
-def _commit(snapshot: Snapshot, actions: "Actions", app_id: str, number: int) -> None:
-    from deltalake.transaction import CommitProperties, Transaction
-
-    with translated(snapshot.table):
-        snapshot.handle.create_write_transaction(
-            actions,
-            mode="append",
-            schema=snapshot.handle.schema(),
-            partition_by=[KIND],
-            commit_properties=CommitProperties(app_transactions=[Transaction(app_id, number)]),
-        )

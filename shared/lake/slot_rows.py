@@ -53,7 +53,6 @@ class Slot:
 @contextmanager
 def slot_rows(
     lake: Lake,
-    hub: str,
     profile_type: EntityType,
     from_version: int,
     to_version: int,
@@ -65,7 +64,6 @@ def slot_rows(
 
     Args:
         lake: the container.
-        hub: name of the hub.
         profile_type: the type.
         from_version: number of the last refresh that was exported before.
         to_version: number of the refresh that the slot was planned with.
@@ -76,7 +74,7 @@ def slot_rows(
         FatalError: rows of the slot have expired; export the entity from the start. Or the table is damaged.
         UnavailableError: storage does not answer, or no room is left.
     """
-    snapshot = _snapshot(lake, hub, profile_type, table_version)
+    snapshot = _snapshot(lake, profile_type, table_version)
     with workspace(lake.settings) as work:
         if is_first:
             rows = _every_row(lake, work, snapshot, to_version)
@@ -107,19 +105,17 @@ def export_ranges(
     return ranges(connection, settings, sizes, files, sizes=sizes) or [ALL_KEYS]
 
 
-def changed_rows(
-    lake: Lake, hub: str, profile_type: EntityType, from_version: int, to_version: int, table_version: int
-) -> int:
+def changed_rows(lake: Lake, profile_type: EntityType, from_version: int, to_version: int, table_version: int) -> int:
     """How many rows the refreshes in (from_version, to_version] wrote; a key counts once for each of them.
 
     It reads the log alone. Deleted rows are among them, so a slot may have fewer, and even none.
     """
-    snapshot = _snapshot(lake, hub, profile_type, table_version)
+    snapshot = _snapshot(lake, profile_type, table_version)
     return sum(file.rows for file in _files_of(snapshot, from_version, to_version))
 
 
-def _snapshot(lake: Lake, hub: str, profile_type: EntityType, version: int) -> Snapshot:
-    table = states_path(hub, profile_type)
+def _snapshot(lake: Lake, profile_type: EntityType, version: int) -> Snapshot:
+    table = states_path(profile_type)
     newest = open_snapshot(lake, table)
     if newest is None:
         raise FatalError("TableMissing", f"{table} in the container lake is gone; restore it from a backup", table)

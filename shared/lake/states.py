@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 from shared.clock import iso
 from shared.domain.entity_types import EntityType
 from shared.failpoints import FailPoint, failpoint
-from shared.lake.actions import added
+from shared.lake.actions import added, commit
 from shared.lake.commits import version_of
 from shared.lake.engine import Workspace, workspace
-from shared.lake.faults import translated
 from shared.lake.fold import Fold
 from shared.lake.late import highest_order, link_changes
 from shared.lake.parts import UploadedPart
@@ -53,12 +52,11 @@ class Refresh:
     table_version: int
 
 
-def refresh(lake: Lake, hub: str, profile_type: EntityType, now: datetime) -> Refresh:
+def refresh(lake: Lake, profile_type: EntityType, now: datetime) -> Refresh:
     """Merges all changes committed so far.
 
     Args:
         lake: the container.
-        hub: name of the hub.
         profile_type: the type.
         now: becomes `System_ProcessingTime` of the rows that changed.
 
@@ -66,13 +64,13 @@ def refresh(lake: Lake, hub: str, profile_type: EntityType, now: datetime) -> Re
         CommitConflictError: too many refreshes at once. UnavailableError: storage does not answer, or no room is left.
         FatalError: a table is damaged.
     """
-    return until_won(lambda: _refresh(lake, hub, profile_type, now))
+    return until_won(lambda: _refresh(lake, profile_type, now))
 
 
-def _refresh(lake: Lake, hub: str, profile_type: EntityType, now: datetime) -> Refresh:
-    changes = open_snapshot(lake, changes_path(hub, profile_type))
+def _refresh(lake: Lake, profile_type: EntityType, now: datetime) -> Refresh:
+    changes = open_snapshot(lake, changes_path(profile_type))
     schema = _states_schema(profile_type, changes)
-    states = ensure_table(lake, states_path(hub, profile_type), schema, [KIND])
+    states = ensure_table(lake, states_path(profile_type), schema, [KIND])
     before = states.transaction(APP_REFRESH) or 0
     if changes is None or changes.version <= before:
         return Refresh(before, before, 0, states.version)
@@ -133,16 +131,6 @@ def _merge(
 
 def _commit(lake: Lake, states: Snapshot, merged: _Merged, number: int) -> int:
     """Commits the refresh with its watermark; also alone, so that the next one need not look at the same again."""
-    from deltalake.transaction import CommitProperties, Transaction
-
-    with translated(states.table):
-        states.handle.create_write_transaction(
-            added(merged.written, states, kind=SLOT),
-            mode="append",
-            schema=states.handle.schema(),
-            partition_by=[KIND],
-            commit_properties=CommitProperties(
-                app_transactions=[Transaction(APP_REFRESH, number), Transaction(APP_ORDER, merged.order)]
-            ),
-        )
+    numbers = {APP_REFRESH: number, APP_ORDER: merged.order}
+    commit(lake, states, added(merged.written, states, kind=SLOT), numbers, [KIND])
     return version_of(lake, states, APP_REFRESH, number)

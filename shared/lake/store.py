@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from shared.deadline import seconds_left
-from shared.domain.entity_types import EntityKind, EntityType
-from shared.domain.names import name_key
+from shared.domain.entity_types import EntityType
+from shared.domain.kpis import Kpi
 from shared.domain.places import CONTAINER_LAKE
 from shared.lake.faults import translated
 from shared.lake.local_files import LocalFiles
@@ -73,11 +73,11 @@ class Lake:
         """Data files on the local disk."""
         return self._files_with(_patience())
 
-    def changes(self, hub: str, entity_type: EntityType) -> "Changes":
+    def changes(self, entity_type: EntityType) -> "Changes":
         """The `changes` table of a type."""
         from shared.lake.changes import Changes
 
-        return Changes(self, hub, entity_type)
+        return Changes(self, entity_type)
 
     def commit_line(self, table: str) -> "Line[Arrival]":
         """The line of this process before a table's log."""
@@ -148,22 +148,16 @@ def _patience() -> _Patience:
     return _PATIENT if seconds_left() >= _PATIENT.request_s else _HURRIED
 
 
-def type_path(hub: str, kind: EntityKind, name: str) -> str:
-    """Where the tables of a type lie."""
-    folder = "profiles" if kind is EntityKind.PROFILE else "interactions"
-    return f"{name_key(hub)}/{folder}/{name_key(name)}"
-
-
-def changes_path(hub: str, entity_type: EntityType) -> str:
+def changes_path(entity_type: EntityType) -> str:
     """Where the typed rows of a type lie."""
-    return f"{type_path(hub, entity_type.kind, entity_type.type_name)}/changes"
+    return f"{entity_type.lake_path}/changes"
 
 
-def states_path(hub: str, profile_type: EntityType) -> str:
+def states_path(profile_type: EntityType) -> str:
     """Where the merged rows of a profile type lie."""
-    return f"{type_path(hub, EntityKind.PROFILE, profile_type.type_name)}/states"
+    return f"{profile_type.lake_path}/states"
 
 
-def kpi_path(hub: str, kpi_name: str) -> str:
+def kpi_path(kpi: Kpi) -> str:
     """Where the values of a KPI lie."""
-    return f"{name_key(hub)}/kpis/{name_key(kpi_name)}"
+    return kpi.lake_path

@@ -41,7 +41,6 @@ class Newest:
 class Profiles:
     """The instances of a profile type."""
 
-    hub: str
     stored: Stored[EntityType]
 
     @property
@@ -72,14 +71,14 @@ class Profiles:
         """Merges what arrived, stamped `now`."""
         from shared.lake.states import refresh
 
-        done = refresh(lake, self.hub, self.stored.document, now)
+        done = refresh(lake, self.stored.document, now)
         return Newest(done.to_version, done.table_version)
 
     def changed_rows(self, lake: "Lake", after: int, newest: Newest) -> int:
         """How many rows were written after a version; FatalError `SlotExpired` where that is not known any more."""
         from shared.lake.slot_rows import changed_rows
 
-        return changed_rows(lake, self.hub, self.stored.document, after, newest.version, newest.table_version)
+        return changed_rows(lake, self.stored.document, after, newest.version, newest.table_version)
 
     def rows(self, lake: "Lake", plan: Plan) -> "AbstractContextManager[Slot]":
         """The rows of a slot, ordered by key."""
@@ -87,7 +86,6 @@ class Profiles:
 
         return slot_rows(
             lake,
-            self.hub,
             self.stored.document,
             plan.from_version,
             plan.to_version,
@@ -100,7 +98,6 @@ class Profiles:
 class Values:
     """The values of a KPI."""
 
-    hub: str
     stored: Stored[Kpi]
     read_type: EntityType
 
@@ -156,7 +153,7 @@ class Values:
     def _table(self, lake: "Lake") -> "KpiValues":
         from shared.lake.kpi_values import KpiValues
 
-        return KpiValues(lake, self.hub, self.stored.document, self.read_type)
+        return KpiValues(lake, self.stored.document, self.read_type)
 
 
 type Entity = Profiles | Values
@@ -165,10 +162,10 @@ type Entity = Profiles | Values
 def find_entity(services: Services, hub: str, listed: ExportedEntity) -> Entity:
     """What an entry of `entityList` names; raises NotFoundError where it is gone."""
     if listed.entity_type is ExportedEntityType.PROFILE:
-        return Profiles(hub, services.definitions.entity_type(hub, EntityKind.PROFILE, listed.entity_name))
+        return Profiles(services.definitions.entity_type(hub, EntityKind.PROFILE, listed.entity_name))
     kpi = services.definitions.kpi(hub, listed.entity_name)
     read = services.definitions.entity_type(hub, kpi.document.entity_type, kpi.document.entity_type_name)
-    return Values(hub, kpi, read.document)
+    return Values(kpi, read.document)
 
 
 def listed_entities(connector: Stored[Connector]) -> list[ExportedEntity]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from shared.app import Services
 from shared.domain.connectors import ConnectorState, ExportedEntityType
 from shared.domain.errors import (
+    GoneError,
     HubError,
     NotFoundError,
     Recovery,
@@ -26,7 +27,7 @@ from shared.ledger.slots import Plan
 from shared.outbound.entity import find_entity, listed_entities
 from shared.outbound.plan import Export, plan_slot
 from shared.outbound.publish import BLOB_FAULTS, publish_slot
-from shared.outbound.slot_run import fail_run, note_attempt
+from shared.outbound.slot_run import fail_run, note_attempt, skip_run
 
 logger = logging.getLogger(__name__)
 
@@ -60,13 +61,18 @@ def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
         return
     plan: Plan | None = None
     try:
-        plan_slot(export, request.slot)
-        failpoint(FailPoint.SLOT_PLANNED)
-        while (plan := services.slots.oldest(export.series)) is not None:
-            if not publish_slot(export, plan):
-                logger.info("run %s is another worker's, or rests, and so does what waits behind it", plan.run_id)
-                return
-            _note_connection(export, None)
+        with services.definitions.while_there(request.hub, export.entity.stored):
+            plan_slot(export, request.slot)
+            failpoint(FailPoint.SLOT_PLANNED)
+            while (plan := services.slots.oldest(export.series)) is not None:
+                if not publish_slot(export, plan):
+                    logger.info("run %s is another worker's, or rests, and so does what waits behind it", plan.run_id)
+                    return
+                _note_connection(export, None)
+    except GoneError as error:
+        logger.info("nothing to export any more: %s", error)
+        if plan is not None:
+            skip_run(export, plan, error.code, error.message)
     except HubError as error:
         if recovery(error) is Recovery.RETRY:
             _note_attempt(export, plan, RunError(code=error.code, message=error.message), asked_to_wait_s(error))

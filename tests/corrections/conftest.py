@@ -93,20 +93,20 @@ class World:
 
     def data(self, name: str = "Person") -> dict[str, dict[str, Any]]:
         entity_type = self.services.definitions.type_named(self.hub, name).document
-        rows = instances(self.services.lake, self.hub, entity_type, None, 1000).rows
+        rows = instances(self.services.lake, entity_type, None, 1000).rows
         return {row.pop(f"{entity_type.kind.value}Id"): row for row in rows}
 
     def refresh(self) -> None:
         entity_type = self.services.definitions.type_named(self.hub, "Person").document
-        refresh(self.services.lake, self.hub, entity_type, self.services.clock.now())  # type: ignore[arg-type]
+        refresh(self.services.lake, entity_type, self.services.clock.now())  # type: ignore[arg-type]
 
     def maintain(self, name: str = "Person") -> None:
         entity_type = self.services.definitions.type_named(self.hub, name).document
-        maintain(self.services.lake, self.hub, entity_type, self.services.clock.now(), 21)
+        maintain(self.services.lake, entity_type, self.services.clock.now(), 21)
 
     def committed_rows(self, name: str = "Person") -> int:
         entity_type = self.services.definitions.type_named(self.hub, name).document
-        snapshot = open_snapshot(self.services.lake, self.services.lake.changes(self.hub, entity_type).table)
+        snapshot = open_snapshot(self.services.lake, self.services.lake.changes(entity_type).table)
         return sum(file.rows for file in snapshot.files) if snapshot else 0
 
 

@@ -3,9 +3,12 @@
 import pytest
 
 from shared.app import Services
+from shared.definitions.store import Conditions
+from shared.domain.entity_types import EntityKind
 from shared.domain.errors import ConflictError, InvalidRequestError
 from shared.domain.run import RunState
 from shared.ingest.request_correction import request_correction
+from shared.maintain import delete_type
 from tests.corrections.conftest import BAD, World, mapping
 
 
@@ -121,3 +124,21 @@ def test_a_column_line_among_many_that_are_ignored_names_no_reject(world: World)
     run = world.ingest("people/1.csv", f"id,name,age,{header}\na,Ann,none,{cells},4\nb,Bob,many,{cells},2\n")
     done = world.correct(run, f"id,name,age,{header}\na,Ann,1,{cells},4\n")
     assert (done.rows_ingested, [row[0] for row in world.rejects(run)]) == (1, ["3"])
+
+
+def test_a_run_of_a_type_that_was_made_anew_is_not_corrected(world: World) -> None:
+    """Its other rows are gone; corrected ones would stand alone in a type that the run never filled."""
+    definitions, visits = world.services.definitions, {"Page": "id", "Ms": "age"}
+    run = world.ingest("people/1.csv", BAD)
+    kept = definitions.mapping(world.hub, "Landing", "People").document
+    for name in ("People", "Ages"):
+        other = mapping(world.container, "Interaction", "Visit", "people", visits)
+        definitions.put_mapping(world.hub, "Landing", name, other)
+    person = definitions.entity_type(world.hub, EntityKind.PROFILE, "Person").document
+    delete_type(world.services, world.hub, EntityKind.PROFILE, "Person", Conditions())
+    definitions.put_entity_type(world.hub, "Person", person)
+    definitions.put_mapping(world.hub, "Landing", "People", kept)
+    with pytest.raises(ConflictError) as refused:
+        world.request(run, "line,id,name,age\n3,b,Bob,2\n")
+    assert refused.value.code == "TypeGone"
+    assert world.data() == {}

@@ -26,8 +26,9 @@ from azure.storage.queue import QueueClient
 
 from infra.local.azurite import Endpoints
 from shared.app import Services
+from shared.definitions.store import Conditions
 from shared.domain.connectors import connector_from_request
-from shared.domain.entity_types import InteractionType, ProfileType
+from shared.domain.entity_types import EntityKind, InteractionType, ProfileType
 from shared.domain.errors import ConflictError
 from shared.domain.hubs import Hub
 from shared.domain.kpis import Kpi
@@ -40,6 +41,7 @@ from shared.ingest.request_correction import request_correction
 from shared.lake.read import instances
 from shared.lake.store import Lake
 from shared.lake.tables import open_snapshot
+from shared.maintain import delete_remains, delete_type
 from shared.outbound.due import hand_out_kpis, hand_out_profile_exports
 from shared.outbound.messages import take_message as take_export_message
 from shared.outbound.retention import delete_expired
@@ -82,6 +84,7 @@ END: dict[str, Any] = {
     "other runs": {"Succeeded"},
     "sum of points": {42.0},
     "left at the partner": {"Metadata"},
+    "left in the lake": {"contoso/interactions/visit", "contoso/kpis/points", "contoso/profiles/customer"},
     "connectors": ["Landing", "Partner"],
 }
 
@@ -170,6 +173,8 @@ class Story:
         self._set_clock(NOON + timedelta(days=22))
         delete_expired(self.services)
         self.services.definitions.delete_connector(HUB, "Spare")
+        delete_type(self.services, HUB, EntityKind.INTERACTION, "Passing", Conditions())
+        delete_remains(self.services)
 
     def _correct(self) -> None:
         """Somebody corrects what was refused of the first file."""
@@ -182,8 +187,8 @@ class Story:
     def ends(self) -> dict[str, Any]:
         """How it ended; `END` is how it has to."""
         named = self.services.definitions.type_named
-        customers = instances(self.services.lake, HUB, named(HUB, "Customer").document, top=1000).rows
-        visits = instances(self.services.lake, HUB, named(HUB, "Visit").document, top=1000).rows
+        customers = instances(self.services.lake, named(HUB, "Customer").document, top=1000).rows
+        visits = instances(self.services.lake, named(HUB, "Visit").document, top=1000).rows
         sent = self._replayed("Profile/", "Id").values()
         with self._container(f"{self.place.prefix}-partner") as partner:
             left = {path.split("/")[0] for path in partner.list_blob_names()}
@@ -198,6 +203,7 @@ class Story:
             "other runs": {run.state.value for kind in OTHERS for run in self._runs(kind)},
             "sum of points": {float(row["Value"]) for row in self._replayed("KPI/", "Timestamp").values()},
             "left at the partner": left,
+            "left in the lake": {"/".join(blob.path.split("/")[:3]) for blob in self.services.lake.blobs.list()},
             "connectors": sorted(
                 stored.document.connector_name for stored in self.services.definitions.connectors(HUB)
             ),
@@ -220,6 +226,9 @@ class Story:
         )
         fields = [{"fieldName": name, "fieldType": "Edm.String"} for name in ("Id", "Page")]
         definitions.put_entity_type(HUB, "Visit", InteractionType.from_request({"fields": fields}))
+        passing = InteractionType.from_request({"fields": fields})
+        stored, _ = definitions.put_entity_type(HUB, "Passing", passing)
+        self.services.lake.changes(stored.document).upload([], "nothing")
         kpi = {"entityType": "Profile", "entityTypeName": "Customer", "function": "Sum", "expression": "Points"}
         definitions.put_kpi(HUB, "Points", Kpi.from_request({**kpi, "calculationWindow": "Lifetime"}))
         source = {"connectionKeyVaultUrl": f"{self.place.vault_url}/secrets/{STORAGE_SECRET}"}

@@ -273,9 +273,12 @@ def test_a_type_that_is_made_anew_starts_empty(client: Client, services: Service
     path, name, definitions = f"{hub}/profiles/Contact", hub.removeprefix("/hubs/"), services.definitions
     assert client.put(path, bodies.profile_type()).status_code == 201
     contact = definitions.entity_type(name, EntityKind.PROFILE, "Contact").document
-    changes = services.lake.changes(name, contact)
+    changes = services.lake.changes(contact)
     changes.commit(changes.upload(written(contact, [{"_key": "a", "ContactId": "a"}], tmp_path), "run"), "blob", 1)
     assert len(client.get(f"{hub}/data/Contact").json()["value"]) == 1
     definitions.delete_entity_type(name, EntityKind.PROFILE, "Contact")  # and there the deletion was interrupted
-    assert client.put(path, bodies.profile_type()).status_code == 201
+    assert client.get(path).status_code == 404
+    anew = client.put(path, bodies.profile_type(lakePath=contact.lake_path))
+    assert anew.status_code == 201
+    assert anew.json()["lakePath"].startswith(f"{contact.lake_path}-")
     assert client.get(f"{hub}/data/Contact").json()["value"] == []

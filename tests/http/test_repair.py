@@ -185,7 +185,7 @@ def test_origins_of_a_profile(client: Client, services: Services, filled: str, c
 def maintain(services: Services, hub: str) -> None:
     name = hub.removeprefix("/hubs/")
     contact = services.definitions.type_named(name, "Contact").document
-    maintain_tables(services.lake, name, contact, services.clock.now(), 21)
+    maintain_tables(services.lake, contact, services.clock.now(), 21)
 
 
 def test_origins_of_an_interaction(client: Client, services: Services, filled: str, container: ContainerClient) -> None:

@@ -109,7 +109,7 @@ class World:
     @property
     def committed_rows(self) -> int:
         """Rows in the table itself, before anybody takes the last one per key."""
-        snapshot = open_snapshot(self.services.lake, self.services.lake.changes(self.hub, self.visit).table)
+        snapshot = open_snapshot(self.services.lake, self.services.lake.changes(self.visit).table)
         return sum(file.rows for file in snapshot.files) if snapshot else 0
 
 

@@ -74,7 +74,7 @@ def retarget_mapping(world: World) -> None:
 
 def rows_of_other(world: World) -> int:
     other = world.services.definitions.type_named(world.hub, "Other").document
-    snapshot = open_snapshot(world.services.lake, world.services.lake.changes(world.hub, other).table)
+    snapshot = open_snapshot(world.services.lake, world.services.lake.changes(other).table)
     return sum(file.rows for file in snapshot.files) if snapshot else 0
 
 
@@ -134,7 +134,7 @@ def test_a_version_that_is_overwritten_before_its_commit_is_fenced(world: World)
     """A worker that was paused after its last look at the blob finds the newer version in the log."""
     old = world.queue(world.upload("a.csv", ROWS))
     paused = world.take(old)
-    changes = world.services.lake.changes(world.hub, world.visit)
+    changes = world.services.lake.changes(world.visit)
     place = paused.place(5)
     number = paused.note_staged(Outcome.of_rows(3, 0, len(ROWS), {}), place, world.visit)
     newer = world.queue(world.upload("a.csv", "page\n/other\n"))

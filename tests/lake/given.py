@@ -34,6 +34,7 @@ def profile_type(*more: dict[str, Any], name: str = "Customer") -> ProfileType:
             "apiEntitySetName": f"{name}s",
             "fields": [*FIELDS, *more],
             "strongIds": [{"strongIdName": "Id", "keyPropertyNames": ["CustomerId"]}],
+            "lakePath": f"{HUB.lower()}/profiles/{name.lower()}",
         }
     )
 
@@ -46,6 +47,7 @@ def interaction_type(*more: dict[str, Any], name: str = "Visit") -> InteractionT
             "apiEntitySetName": f"{name}s",
             "fields": [*FIELDS, *more],
             "idPropertyNames": ["CustomerId"],
+            "lakePath": f"{HUB.lower()}/interactions/{name.lower()}",
         }
     )
 
@@ -101,7 +103,7 @@ def ingest(
     order: int | None = None,
 ) -> bool:
     """Commits rows as version `number` of a blob; a new blob where none is named. `order` is its place among all."""
-    changes = lake.changes(HUB, entity_type)
+    changes = lake.changes(entity_type)
     run_id = uuid.uuid4().hex
     parts = written(entity_type, rows, folder, run_id, ingested_at, order)
     return changes.commit(changes.upload(parts, run_id), blob or uuid.uuid4().hex, number)

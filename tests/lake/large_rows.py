@@ -21,7 +21,7 @@ from shared.lake.schema import changes_schema
 from shared.lake.store import Lake
 from shared.settings import Settings
 from shared.storage.accounts import hub_account
-from tests.lake.given import HUB, interaction_type, profile_type, typed
+from tests.lake.given import interaction_type, profile_type, typed
 
 NOTE = {"fieldName": "Note", "fieldType": "Edm.String"}
 CUSTOMER = profile_type(NOTE)
@@ -60,7 +60,7 @@ def bring(lake: Lake, folder: Path, entity_type: EntityType, numbers: Iterable[i
     for number in numbers:
         row = {"_key": key(number), "CustomerId": key(number), "Note": note(number, size), **more}
         writer.write(typed(entity_type, [row], line=number + 2))
-    changes = lake.changes(HUB, entity_type)
+    changes = lake.changes(entity_type)
     changes.commit(changes.upload(writer.close(), uuid.uuid4().hex), uuid.uuid4().hex, 1)
 
 
@@ -74,7 +74,7 @@ def read(reading: Reading) -> dict[str, Any]:
     found: list[tuple[int, str | None]] = []
 
     def one_page() -> None:
-        page = instances(lake, HUB, entity_type, where, reading.top)
+        page = instances(lake, entity_type, where, reading.top)
         found.append((len(page.rows), page.next_key))
 
     threads = [threading.Thread(target=one_page) for _ in range(reading.pages)]

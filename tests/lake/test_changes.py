@@ -15,7 +15,7 @@ from shared.lake.delete_tables import delete_tables
 from shared.lake.read import instances
 from shared.lake.store import Lake
 from shared.lake.tables import open_snapshot
-from tests.lake.given import HUB, ingest, interaction_type, profile_type, version_of, written
+from tests.lake.given import ingest, interaction_type, profile_type, version_of, written
 
 
 def rows_in(lake: Lake, changes: Changes) -> int:
@@ -30,7 +30,7 @@ def another_process(lake: Lake) -> Lake:
 
 def test_a_version_is_committed_once(lake: Lake, tmp_path: Path) -> None:
     customer = profile_type()
-    changes = lake.changes(HUB, customer)
+    changes = lake.changes(customer)
     assert changes.committed_by("blob") is None
 
     assert ingest(lake, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "blob", 1)
@@ -45,21 +45,21 @@ def test_a_table_made_anew_takes_what_comes_after(lake: Lake, tmp_path: Path) ->
     customer = profile_type()
     ingest(lake, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "first", 1)
     ingest(lake, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "second", 1)
-    delete_tables(lake, HUB, customer.kind, customer.type_name, lambda: True)
+    delete_tables(lake, [customer.lake_path])
     # Another process makes it anew, and this one still knows the old one.
     other = another_process(lake)
     ingest(other, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "third", 1)
 
     assert ingest(lake, customer, [{"_key": "b", "Name": "Ada"}], tmp_path, "fourth", 1)
-    assert rows_in(lake, lake.changes(HUB, customer)) == 2
+    assert rows_in(lake, lake.changes(customer)) == 2
 
 
 def test_rows_of_a_table_that_went_do_not_come_into_the_next_one(lake: Lake, tmp_path: Path) -> None:
     customer = profile_type()
-    changes = lake.changes(HUB, customer)
+    changes = lake.changes(customer)
     ingest(lake, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "first", 1)
     late = changes.upload(written(customer, [{"_key": "b", "Name": "Late"}], tmp_path), "late")
-    delete_tables(lake, HUB, customer.kind, customer.type_name, lambda: True)
+    delete_tables(lake, [customer.lake_path])
     ingest(lake, customer, [{"_key": "c", "Name": "New"}], tmp_path, "second", 1)
 
     with pytest.raises(SkippedError):
@@ -74,7 +74,7 @@ def test_a_field_that_the_type_gains_becomes_a_column(lake: Lake, tmp_path: Path
     wider = profile_type({"fieldName": "Extra", "fieldType": "Edm.Int64"})
 
     assert ingest(lake, wider, [{"_key": "b", "Name": "Ada", "Extra": 1}], tmp_path, "third", 1)
-    snapshot = open_snapshot(lake, lake.changes(HUB, customer).table)
+    snapshot = open_snapshot(lake, lake.changes(customer).table)
     assert snapshot is not None
     assert "extra" in snapshot.columns
 
@@ -86,7 +86,7 @@ def test_a_newer_version_stops_an_older_one(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(SupersededError):
         ingest(lake, customer, [{"_key": "a", "Name": "old"}], tmp_path, "blob", 1)
 
-    assert rows_in(lake, lake.changes(HUB, customer)) == 1
+    assert rows_in(lake, lake.changes(customer)) == 1
 
 
 def test_what_another_process_commits_in_between_counts(lake: Lake, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_what_another_process_commits_in_between_counts(lake: Lake, tmp_path: Pa
         with pytest.raises(SupersededError):
             ingest(lake, customer, [{"_key": "a", "Name": "old"}], tmp_path, blob, number)
     assert ingest(lake, customer, [{"_key": "a", "Name": "Ada"}], tmp_path, "ours", 4)
-    snapshot = open_snapshot(lake, lake.changes(HUB, customer).table)
+    snapshot = open_snapshot(lake, lake.changes(customer).table)
     assert snapshot is not None
     assert "extra" in snapshot.columns
     assert sum(file.rows for file in snapshot.files) == 27
@@ -115,7 +115,7 @@ def test_what_another_process_commits_in_between_counts(lake: Lake, tmp_path: Pa
 
 
 def test_an_empty_table_has_no_last_order(lake: Lake) -> None:
-    changes = lake.changes(HUB, profile_type())
+    changes = lake.changes(profile_type())
     changes.upload([], "nothing")
     snapshot = open_snapshot(lake, changes.table)
     assert snapshot is not None
@@ -124,7 +124,7 @@ def test_an_empty_table_has_no_last_order(lake: Lake) -> None:
 
 def test_what_was_committed_is_known_when_a_later_version_is_in(lake: Lake, tmp_path: Path) -> None:
     customer = profile_type()
-    changes = lake.changes(HUB, customer)
+    changes = lake.changes(customer)
     for number in (1, 2):
         ready = changes.upload(written(customer, [{"_key": "a", "Age": number}], tmp_path), f"run{number}")
         assert changes.commit(ready, "blob", number, number + 4, f"once{number}")
@@ -133,7 +133,7 @@ def test_what_was_committed_is_known_when_a_later_version_is_in(lake: Lake, tmp_
 
 def test_what_is_closed_lets_no_earlier_attempt_in(lake: Lake, tmp_path: Path) -> None:
     customer = profile_type()
-    changes = lake.changes(HUB, customer)
+    changes = lake.changes(customer)
     assert changes.close("blob", 1, 1, "once") is None, "there is no table yet"
     ready = changes.upload(written(customer, [{"_key": "a", "Age": 1}], tmp_path), "run")
     assert changes.close("blob", 1, 2, "once") is None
@@ -158,7 +158,7 @@ def test_what_is_closed_lets_no_earlier_attempt_in(lake: Lake, tmp_path: Path) -
 def test_a_racing_commit_and_close_agree(lake: Lake, tmp_path: Path, processes: str, blob: str) -> None:
     customer = profile_type()
     other = another_process(lake) if processes == "many" else lake
-    changes, start = lake.changes(HUB, customer), threading.Barrier(2)
+    changes, start = lake.changes(customer), threading.Barrier(2)
     ready = changes.upload(written(customer, [{"_key": blob}], tmp_path), blob)
 
     def commit() -> bool:
@@ -170,7 +170,7 @@ def test_a_racing_commit_and_close_agree(lake: Lake, tmp_path: Path, processes: 
 
     def close() -> int | None:
         start.wait()
-        return other.changes(HUB, customer).close(blob, 1, 2)
+        return other.changes(customer).close(blob, 1, 2)
 
     with ThreadPoolExecutor(2) as pool:
         committed, closed = pool.submit(commit), pool.submit(close)
@@ -191,7 +191,7 @@ def test_racing_attempts_at_one_version_commit_it_once(lake: Lake, tmp_path: Pat
         outcomes = list(pool.map(attempt, range(6)))
 
     assert outcomes.count(True) == 1
-    assert rows_in(lake, lake.changes(HUB, customer)) == 1
+    assert rows_in(lake, lake.changes(customer)) == 1
 
 
 @pytest.mark.parametrize("processes", ["one", "many"])
@@ -207,7 +207,7 @@ def test_racing_blobs_all_land_in_a_table_that_none_had_made(lake: Lake, tmp_pat
     with ThreadPoolExecutor(6) as pool:
         assert all(pool.map(attempt, range(6)))
 
-    snapshot = open_snapshot(lake, lake.changes(HUB, customer).table)
+    snapshot = open_snapshot(lake, lake.changes(customer).table)
     assert snapshot is not None
     assert sum(file.rows for file in snapshot.files) == 6
     if processes == "one":
@@ -229,7 +229,7 @@ def test_racing_writers_with_newer_and_older_types_lose_no_column(lake: Lake, tm
     with ThreadPoolExecutor(6) as pool:
         assert all(pool.map(attempt, range(6)))
 
-    snapshot = open_snapshot(lake, lake.changes(HUB, types[0]).table)
+    snapshot = open_snapshot(lake, lake.changes(types[0]).table)
     assert snapshot is not None
     assert {"more0", "more1", "more2", "more3", "name"} <= snapshot.columns.keys()
     assert sum(file.rows for file in snapshot.files) == 6
@@ -238,7 +238,7 @@ def test_racing_writers_with_newer_and_older_types_lose_no_column(lake: Lake, tm
 def test_blobs_that_are_ready_together_share_commits(lake: Lake, tmp_path: Path) -> None:
     customer = profile_type()
     ingest(lake, customer, [{"_key": "first"}], tmp_path)
-    changes = lake.changes(HUB, customer)
+    changes = lake.changes(customer)
     brought = [(f"blob{index % 20}", index // 20) for index in range(40)]
     ready = [
         changes.upload(written(customer, [{"_key": blob, "Age": number}], tmp_path), blob) for blob, number in brought
@@ -267,14 +267,14 @@ def test_blobs_that_are_ready_together_share_commits(lake: Lake, tmp_path: Path)
     snapshot = open_snapshot(lake, changes.table)
     assert snapshot is not None
     assert snapshot.version < 15
-    found = {row["ProfileId"]: row["Age"] for row in instances(lake, HUB, customer, None, 100).rows}
+    found = {row["ProfileId"]: row["Age"] for row in instances(lake, customer, None, 100).rows}
     assert found == {"first": None, **{f"blob{index}": 1 for index in range(20)}}
 
 
 def test_an_error_of_a_shared_commit_reaches_everyone(lake: Lake, tmp_path: Path) -> None:
     customer = profile_type()
     ingest(lake, customer, [{"_key": "first"}], tmp_path)
-    changes = lake.changes(HUB, customer)
+    changes = lake.changes(customer)
     ready = changes.upload(written(customer, [{"_key": "a"}], tmp_path), "run")
     obstore.put(lake.store, f"{changes.table}/_delta_log/{2:020d}.json", b"garbage\n")
 
@@ -294,7 +294,7 @@ def test_a_new_spelling_of_a_field_is_the_same_column(lake: Lake, tmp_path: Path
     ingest(lake, profile_type({"fieldName": "Score", "fieldType": "Edm.Int64"}), [{"_key": "a", "Score": 1}], tmp_path)
     ingest(lake, profile_type({"fieldName": "SCORE", "fieldType": "Edm.Int64"}), [{"_key": "b", "SCORE": 2}], tmp_path)
 
-    assert rows_in(lake, lake.changes(HUB, profile_type())) == 2
+    assert rows_in(lake, lake.changes(profile_type())) == 2
 
 
 def test_files_lie_where_the_documents_say(lake: Lake, tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_files_lie_where_the_documents_say(lake: Lake, tmp_path: Path) -> None:
 
 def test_uploads_of_two_attempts_do_not_overwrite_each_other(lake: Lake, tmp_path: Path) -> None:
     customer = profile_type()
-    changes = lake.changes(HUB, customer)
+    changes = lake.changes(customer)
     first = changes.upload(written(customer, [{"_key": "a"}], tmp_path), "run")
     second = changes.upload(written(customer, [{"_key": "a"}], tmp_path), "run")
 
@@ -326,7 +326,7 @@ def test_a_table_that_is_damaged_or_foreign_is_never_taken_for_an_empty_one(
     lake: Lake, tmp_path: Path, path: str, content: bytes
 ) -> None:
     customer = profile_type()
-    changes = lake.changes(HUB, customer)
+    changes = lake.changes(customer)
     obstore.put(lake.store, f"{changes.table}/{path}", content)
 
     with pytest.raises(FatalError, match=changes.table):
@@ -339,7 +339,7 @@ def test_other_readers_find_the_rows(lake: Lake, tmp_path: Path) -> None:
     customer = profile_type()
     ingest(lake, customer, [{"_key": "a", "Name": "Ada", "Age": None, "Tags": ["x", None]}], tmp_path)
 
-    handle = lake.open(lake.changes(HUB, customer).table)
+    handle = lake.open(lake.changes(customer).table)
     assert handle is not None
     with duckdb.connect() as connection:
         connection.register("changes", handle.to_pyarrow_table())

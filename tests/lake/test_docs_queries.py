@@ -6,22 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from shared.lake.maintain import maintain
 from shared.lake.read import instances
 from shared.lake.states import refresh
 from shared.lake.store import Lake
-from tests.lake.given import HUB, ingest, interaction_type, profile_type
+from tests.lake.given import ingest, interaction_type, profile_type
 
 NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
 PAGE = Path(__file__).parents[2] / "docs" / "lake.md"
 QUERIES = re.findall(r"SELECT \* FROM delta_scan\('az://lake/([^']*)'\)([^;]*);", PAGE.read_text(encoding="utf-8"))
 
 
-def asked(lake: Lake, table: str) -> dict[str, Any]:
+def asked(lake: Lake, table: str, own: str) -> dict[str, Any]:
     """`Age` by key, as the page's query for the table says."""
     rest = next(rest for path, rest in QUERIES if path == table)
-    handle = lake.open(table)
+    folder, _, name = table.rpartition("/")
+    handle = lake.open(f"{folder}{own}/{name}")
     assert handle is not None
     with duckdb.connect() as connection:
         connection.register("rows", handle.to_pyarrow_table())
@@ -30,19 +32,22 @@ def asked(lake: Lake, table: str) -> dict[str, Any]:
     return dict(found)
 
 
-def test_the_queries_say_what_data_says(lake: Lake, tmp_path: Path) -> None:
-    customer, visit = profile_type(), interaction_type()
+@pytest.mark.parametrize("own", ["", "-0123456789ab"], ids=["first of its name", "made anew"])
+def test_the_queries_say_what_data_says(lake: Lake, tmp_path: Path, own: str) -> None:
+    customer, visit = (
+        kind.model_copy(update={"lake_path": kind.lake_path + own}) for kind in (profile_type(), interaction_type())
+    )
     for age in range(10):
         for entity_type in (customer, visit):
             rows = [{"_key": "a", "Age": age}, {"_key": f"b{age}", "Age": age}, {"_key": "b1", "_deleted": True}]
             ingest(lake, entity_type, rows, tmp_path, order=age + 1)
-        refresh(lake, HUB, customer, NOW)
+        refresh(lake, customer, NOW)
         if age == 8:
-            maintain(lake, HUB, customer, NOW, 21)
-            maintain(lake, HUB, visit, NOW, 21)
+            maintain(lake, customer, NOW, 21)
+            maintain(lake, visit, NOW, 21)
 
     for entity_type, table in ((customer, "profiles/customer/states"), (visit, "interactions/visit/changes")):
-        present = instances(lake, HUB, entity_type, None, 100).rows
+        present = instances(lake, entity_type, None, 100).rows
         said = {row[f"{entity_type.kind.value}Id"]: row["Age"] for row in present}
-        assert asked(lake, f"contoso/{table}") == said
+        assert asked(lake, f"contoso/{table}", own) == said
         assert said.keys() == {"a", *(f"b{age}" for age in range(10) if age != 1)}

@@ -11,13 +11,13 @@ from shared.lake.present import present_relation
 from shared.lake.read import instance, instances
 from shared.lake.store import Lake
 from shared.lake.tables import open_snapshot
-from tests.lake.given import HUB, INGESTED_AT, ingest, interaction_type, profile_type
+from tests.lake.given import INGESTED_AT, ingest, interaction_type, profile_type
 
 VISIT = interaction_type()
 
 
 def visits(lake: Lake) -> dict[str, Any]:
-    return {row["CustomerId"]: row["Age"] for row in instances(lake, HUB, VISIT).rows}
+    return {row["CustomerId"]: row["Age"] for row in instances(lake, VISIT).rows}
 
 
 def visit(key: str, **fields: Any) -> dict[str, Any]:
@@ -31,33 +31,33 @@ def test_the_last_row_of_a_key_counts_before_and_after_upkeep(lake: Lake, tmp_pa
     expected = {"a": 111, "k00": None, **{f"k{age:02d}": age for age in range(2, 12)}}
 
     assert visits(lake) == expected
-    maintain(lake, HUB, VISIT, INGESTED_AT, 21)
-    snapshot = open_snapshot(lake, lake.changes(HUB, VISIT).table)
+    maintain(lake, VISIT, INGESTED_AT, 21)
+    snapshot = open_snapshot(lake, lake.changes(VISIT).table)
     assert snapshot is not None
     assert len(snapshot.files) == 1
     assert visits(lake) == expected
-    assert instance(lake, HUB, VISIT, "k01") is None
+    assert instance(lake, VISIT, "k01") is None
 
     for age in range(12):
         ingest(lake, VISIT, [visit("a", Age=-age)], tmp_path)
     assert visits(lake) == {**expected, "a": -11}
-    maintain(lake, HUB, VISIT, INGESTED_AT, 21)
+    maintain(lake, VISIT, INGESTED_AT, 21)
     assert visits(lake) == {**expected, "a": -11}
 
 
 def test_a_new_field_is_null_in_old_rows(lake: Lake, tmp_path: Path) -> None:
     newer = interaction_type({"fieldName": "Score", "fieldType": "Edm.Double"})
     ingest(lake, VISIT, [visit("a", Age=1)], tmp_path)
-    assert [row["Score"] for row in instances(lake, HUB, newer).rows] == [None]
+    assert [row["Score"] for row in instances(lake, newer).rows] == [None]
     ingest(lake, newer, [visit("b", Score=0.5)], tmp_path)
-    assert [row["Score"] for row in instances(lake, HUB, newer).rows] == [None, 0.5]
-    assert "Score" not in instances(lake, HUB, VISIT).rows[0]
+    assert [row["Score"] for row in instances(lake, newer).rows] == [None, 0.5]
+    assert "Score" not in instances(lake, VISIT).rows[0]
 
 
 def test_pages_follow_the_keys(lake: Lake, tmp_path: Path) -> None:
     ingest(lake, VISIT, [visit(f"k{index}", Age=index) for index in range(7)], tmp_path)
-    first = instances(lake, HUB, VISIT, None, 4)
-    second = instances(lake, HUB, VISIT, None, 4, first.next_key)
+    first = instances(lake, VISIT, None, 4)
+    second = instances(lake, VISIT, None, 4, first.next_key)
 
     assert [row["Age"] for row in first.rows + second.rows] == list(range(7))
     assert second.next_key is None
@@ -66,11 +66,11 @@ def test_pages_follow_the_keys(lake: Lake, tmp_path: Path) -> None:
 @pytest.mark.parametrize("entity_type", [VISIT, profile_type()], ids=["interactions", "profiles"])
 def test_the_relation_of_present_rows_has_fields_and_stamps(lake: Lake, tmp_path: Path, entity_type: Any) -> None:
     with workspace(lake.settings) as work:
-        relation = present_relation(lake, work, HUB, entity_type)
+        relation = present_relation(lake, work, entity_type)
         assert work.connection.execute(f"SELECT count(*) FROM ({relation})").fetchone() == (0,)
     ingest(lake, entity_type, [visit("a", Age=1), visit("a", Age=2), visit("b", Tags=["x"])], tmp_path)
     with workspace(lake.settings) as work:
-        relation = present_relation(lake, work, HUB, entity_type)
+        relation = present_relation(lake, work, entity_type)
         found = work.connection.execute(f"SELECT * FROM ({relation}) ORDER BY _key")
         names = [column[0] for column in found.description or []]
         rows = found.fetchall()

@@ -10,7 +10,7 @@ from shared.lake.kpi_values import Calculated, KpiValues
 from shared.lake.maintain import maintain_kpi
 from shared.lake.read import kpi_values
 from shared.lake.store import Lake
-from tests.lake.given import HUB, profile_type
+from tests.lake.given import profile_type
 
 CUSTOMER = profile_type()
 KPI = Kpi.model_validate(
@@ -22,6 +22,7 @@ KPI = Kpi.model_validate(
         "function": "Count",
         "expression": "*",
         "groupBy": ["Name", "Age"],
+        "lakePath": "contoso/kpis/buyers",
     }
 )
 NOW = "2026-11-22T14:15:00Z"
@@ -44,17 +45,17 @@ def changes(present: str, values: Values) -> str:
 
 def calculate(lake: Lake, values: Values) -> Calculated:
     with workspace(lake.settings) as work:
-        return KpiValues(lake, HUB, KPI, CUSTOMER).write(work, lambda present: changes(present, values))
+        return KpiValues(lake, KPI, CUSTOMER).write(work, lambda present: changes(present, values))
 
 
 def slot(lake: Lake, after: int, to: Calculated, *, is_first: bool = False) -> list[tuple[Any, ...]]:
-    values = KpiValues(lake, HUB, KPI, CUSTOMER)
+    values = KpiValues(lake, KPI, CUSTOMER)
     with values.slot_rows(after, to.number, to.table_version, is_first=is_first) as found:
         return [row[1:3] + row[4:5] for row in found.connection.execute(found.sql).fetchall()]
 
 
 def test_each_change_is_in_one_calculation(lake: Lake) -> None:
-    table = KpiValues(lake, HUB, KPI, CUSTOMER)
+    table = KpiValues(lake, KPI, CUSTOMER)
     assert table.newest().number == 0
     first = calculate(lake, {("a", 1): 2, ("b", 1): 3})
     again = calculate(lake, {("a", 1): 2, ("b", 1): 3})
@@ -73,13 +74,13 @@ def test_each_change_is_in_one_calculation(lake: Lake) -> None:
 
 
 def test_present_values_come_page_by_page(lake: Lake) -> None:
-    assert kpi_values(lake, HUB, KPI).rows == []
+    assert kpi_values(lake, KPI).rows == []
     calculate(lake, {("a", 1): 2, ("b", 1): 3})
     calculate(lake, {("a", 1): 2, ("c", 1): 4})
 
-    first = kpi_values(lake, HUB, KPI, top=1)
+    first = kpi_values(lake, KPI, top=1)
     assert first.rows == [{"Name": "a", "Age": 1, "Timestamp": None, "Value": 2.0, "CalculationTime": NOW}]
-    second = kpi_values(lake, HUB, KPI, 1, first.next_key)
+    second = kpi_values(lake, KPI, 1, first.next_key)
     assert ([row["Name"] for row in second.rows], second.next_key) == (["c"], None)
 
 
@@ -100,17 +101,17 @@ def test_calculations_at_once_write_each_change_once(lake: Lake) -> None:
 def test_upkeep_changes_no_value_and_no_slot(lake: Lake) -> None:
     done = [calculate(lake, {("a", 1): index, ("b", index): 1}) for index in range(1, 13)]
     before = [slot(lake, one.number - 1, one) for one in done]
-    maintain_kpi(lake, HUB, KPI.kpi_name)
-    newest = KpiValues(lake, HUB, KPI, CUSTOMER).newest()
+    maintain_kpi(lake, KPI)
+    newest = KpiValues(lake, KPI, CUSTOMER).newest()
 
     assert len(lake_files(lake)) == 1
     assert [slot(lake, one.number - 1, one) for one in done] == before
     assert slot(lake, 11, newest) == before[-1]
-    assert [row["Value"] for row in kpi_values(lake, HUB, KPI).rows] == [12.0, 1.0]
+    assert [row["Value"] for row in kpi_values(lake, KPI).rows] == [12.0, 1.0]
     assert calculate(lake, {("a", 1): 99}).number == 13
 
 
 def lake_files(lake: Lake) -> list[str]:
-    handle = lake.open(KpiValues(lake, HUB, KPI, CUSTOMER).table)
+    handle = lake.open(KpiValues(lake, KPI, CUSTOMER).table)
     assert handle is not None
     return handle.file_uris()

@@ -19,7 +19,7 @@ from shared.lake.slot_rows import slot_rows
 from shared.lake.states import refresh
 from shared.lake.store import Lake
 from shared.settings import Settings
-from tests.lake.given import HUB, INGESTED_AT, profile_type
+from tests.lake.given import INGESTED_AT, profile_type
 from tests.thorough import only_thorough
 
 NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
@@ -50,7 +50,7 @@ def bring(lake: Lake, folder: Path, numbers: Sequence[int], *, deleted: bool = F
     (folder / uuid.uuid4().hex).mkdir()
     writer = PartWriter(schema, folder)
     writer.write(pa.table(columns, schema=schema))
-    changes = lake.changes(HUB, CUSTOMER)
+    changes = lake.changes(CUSTOMER)
     changes.commit(changes.upload(writer.close(), "run"), uuid.uuid4().hex, 1)
 
 
@@ -72,7 +72,7 @@ def test_ranges_of_keys_give_every_row_once(small: Lake, tmp_path: Path) -> None
 
     def look() -> tuple[int, int, int, int]:
         with workspace(small.settings) as work:
-            relation = present_relation(small, work, HUB, CUSTOMER)
+            relation = present_relation(small, work, CUSTOMER)
             sql = f"SELECT count(*), sum(Age), count(Name), sum(length(Name)) FROM ({relation})"
             return tuple(work.connection.execute(sql).fetchall()[0])
 
@@ -80,23 +80,21 @@ def test_ranges_of_keys_give_every_row_once(small: Lake, tmp_path: Path) -> None
     ages = sum(-number if number % 2 == 0 else number for number in left) + ROWS // 10
     expected = (len(left) + ROWS // 10, ages, len(left), len(left) * 906)
     assert look() == expected
-    done = refresh(small, HUB, CUSTOMER, NOW)
+    done = refresh(small, CUSTOMER, NOW)
     assert done.rows == expected[0]
     assert look() == expected
 
     thirds = numbers[::3]
     bring(small, tmp_path, thirds, Name=pa.array(["new"] * len(thirds)), Age=pa.array([3] * len(thirds), pa.int32()))
-    second = refresh(small, HUB, CUSTOMER, NOW)
+    second = refresh(small, CUSTOMER, NOW)
     assert second.rows == len(thirds)
-    with slot_rows(
-        small, HUB, CUSTOMER, done.to_version, second.to_version, second.table_version, is_first=False
-    ) as slot:
+    with slot_rows(small, CUSTOMER, done.to_version, second.to_version, second.table_version, is_first=False) as slot:
         keys = [row[0] for row in slot.connection.execute(f"SELECT _key FROM ({slot.sql})").fetchall()]
     assert keys == sorted(key(number) for number in thirds)
     before = look()
-    maintain(small, HUB, CUSTOMER, NOW, 21)
+    maintain(small, CUSTOMER, NOW, 21)
     assert look() == before
-    page = instances(small, HUB, CUSTOMER, None, 3)
+    page = instances(small, CUSTOMER, None, 3)
     present = {*left, *numbers[::10], *thirds}
     assert [row["ProfileId"] for row in page.rows] == sorted(map(key, present))[:3]
 

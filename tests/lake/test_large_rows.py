@@ -21,7 +21,7 @@ from shared.lake.slot_rows import slot_rows
 from shared.lake.states import refresh
 from shared.lake.store import Lake
 from shared.settings import Settings
-from tests.lake.given import HUB, ingest
+from tests.lake.given import ingest
 from tests.lake.large_rows import CUSTOMER, VISIT, Reading, bring, command, key, note
 
 NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
@@ -41,7 +41,7 @@ def filled(account: Any, settings: Settings, tmp_path_factory: pytest.TempPathFa
     lake = Lake(account, settings, container="lake-of-large-rows")
     folder = tmp_path_factory.mktemp("large")
     bring(lake, folder, CUSTOMER, range(ROWS), CELL)
-    refresh(lake, HUB, CUSTOMER, NOW)
+    refresh(lake, CUSTOMER, NOW)
     bring(lake, folder, CUSTOMER, range(0, ROWS, 2), CELL, Age=7)
     bring(lake, folder, VISIT, range(ROWS), CELL)
     return lake
@@ -71,7 +71,7 @@ def test_four_pages_at_once_take_little_memory(
 def test_pages_that_end_early_hold_every_row_once(filled: Lake, entity_type: Any) -> None:
     found, after = [], None
     while True:
-        page = instances(filled, HUB, entity_type, condition("length(Note) gt 9", entity_type), 1000, after)
+        page = instances(filled, entity_type, condition("length(Note) gt 9", entity_type), 1000, after)
         found += [(row["CustomerId"], row["Note"][:20], row["Age"]) for row in page.rows]
         after = page.next_key
         if after is None:
@@ -86,18 +86,18 @@ def test_one_row_is_always_given_however_large(lake: Lake, tmp_path: Path) -> No
     ingest(lake, CUSTOMER, [{"_key": "l", "CustomerId": "l", "Note": "small"}], tmp_path)
     for _ in range(2):
         for top in (1, 1000):
-            page = instances(lake, HUB, CUSTOMER, None, top)
+            page = instances(lake, CUSTOMER, None, top)
             assert ([row["Note"] == large for row in page.rows], page.next_key) == ([True], "k")
-        assert [row["Note"] for row in instances(lake, HUB, CUSTOMER, None, 1, "k").rows] == ["small"]
-        found = instance(lake, HUB, CUSTOMER, "k")
+        assert [row["Note"] for row in instances(lake, CUSTOMER, None, 1, "k").rows] == ["small"]
+        found = instance(lake, CUSTOMER, "k")
         assert found is not None
         assert found["Note"] == large
-        refresh(lake, HUB, CUSTOMER, NOW)
+        refresh(lake, CUSTOMER, NOW)
 
 
 def test_a_filter_that_finds_nothing_does_not_look_for_ever(filled: Lake) -> None:
     where = condition(MAKES_TEXT["Customer"], CUSTOMER)
-    page = instances(filled, HUB, CUSTOMER, where, 30)
+    page = instances(filled, CUSTOMER, where, 30)
     assert page.rows == []
     assert page.next_key is not None
     looked_at = next(number for number in range(ROWS) if key(number) == page.next_key) + 1
@@ -109,14 +109,14 @@ def test_slots_of_large_rows_come_out(account: Any, settings: Settings, tmp_path
     lake = Lake(account, small, container="lake-of-large-slots")
     size, rows = 1024**2, 80
     bring(lake, tmp_path, CUSTOMER, range(rows), size)
-    first = refresh(lake, HUB, CUSTOMER, NOW)
+    first = refresh(lake, CUSTOMER, NOW)
     # A small change of large rows meets all of them.
     people = [{"_key": key(number), "CustomerId": key(number), "Age": number} for number in range(rows)]
     ingest(lake, CUSTOMER, people, tmp_path)
-    second = refresh(lake, HUB, CUSTOMER, NOW)
+    second = refresh(lake, CUSTOMER, NOW)
     bring(lake, tmp_path, CUSTOMER, range(0, rows, 3), size + 1)
-    third = refresh(lake, HUB, CUSTOMER, NOW)
-    maintain(lake, HUB, CUSTOMER, NOW, 21)
+    third = refresh(lake, CUSTOMER, NOW)
+    maintain(lake, CUSTOMER, NOW, 21)
     assert (first.rows, second.rows) == (rows, rows)
     for after, is_first, expected in (
         (0, True, {key(number): size + (number % 3 == 0) for number in range(rows)}),
@@ -124,7 +124,7 @@ def test_slots_of_large_rows_come_out(account: Any, settings: Settings, tmp_path
         (second.to_version, False, {key(number): size + 1 for number in range(0, rows, 3)}),
     ):
         found = {}
-        with slot_rows(lake, HUB, CUSTOMER, after, third.to_version, third.table_version, is_first=is_first) as slot:
+        with slot_rows(lake, CUSTOMER, after, third.to_version, third.table_version, is_first=is_first) as slot:
             for bounds in slot.ranges:
                 query = f"SELECT _key, strlen(Note), Age FROM ({slot.within(bounds)})"
                 for name, length, age in slot.connection.execute(query).fetchall():

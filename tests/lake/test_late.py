@@ -16,7 +16,7 @@ from shared.lake.states import refresh
 from shared.lake.store import Lake
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
-from tests.lake.given import HUB, ingest, interaction_type, profile_type
+from tests.lake.given import ingest, interaction_type, profile_type
 from tests.lake.oracle import Oracle
 from tests.thorough import long_examples
 
@@ -63,13 +63,13 @@ def test_blobs_count_in_their_order_whatever_the_order_of_their_commits(
         ingest(lake, CUSTOMER, rows, tmp_path, order=place * SECOND)
         if after:
             now += timedelta(days=3)
-            refresh(lake, HUB, CUSTOMER, now)
+            refresh(lake, CUSTOMER, now)
         if after == "maintain":
-            maintain(lake, HUB, CUSTOMER, now, 21)
+            maintain(lake, CUSTOMER, now, 21)
     for _, rows, _ in sorted(steps, key=lambda step: step[0]):
         oracle.change(rows)
     assert present(lake) == oracle.rows
-    refresh(lake, HUB, CUSTOMER, now)
+    refresh(lake, CUSTOMER, now)
     assert present(lake) == oracle.rows
 
 
@@ -80,10 +80,10 @@ def test_interactions_too(lake: Lake, tmp_path: Path, others: int) -> None:
         ingest(lake, visit, [{"_key": "k", "Name": name}], tmp_path, order=place * SECOND)
     for place in range(4, 4 + others):
         ingest(lake, visit, [{"_key": f"{place}", "Name": "other"}], tmp_path, order=place * SECOND)
-    maintain(lake, HUB, visit, NOW, 21)
-    names = {row["InteractionId"]: row["Name"] for row in instances(lake, HUB, visit, top=1000).rows}
+    maintain(lake, visit, NOW, 21)
+    names = {row["InteractionId"]: row["Name"] for row in instances(lake, visit, top=1000).rows}
     assert names["k"] == "last"
 
 
 def present(lake: Lake) -> dict[str, dict[str, Any]]:
-    return {row.pop("ProfileId"): row for row in instances(lake, HUB, CUSTOMER, top=1000).rows}
+    return {row.pop("ProfileId"): row for row in instances(lake, CUSTOMER, top=1000).rows}

@@ -9,18 +9,19 @@ from typing import Any
 import obstore
 import pytest
 
-from shared.domain.errors import SkippedError
+from shared.domain.errors import CommitConflictError, SkippedError
+from shared.lake.actions import commit
 from shared.lake.compact import compact
-from shared.lake.delete_tables import delete_kpi_table, delete_tables
+from shared.lake.delete_tables import delete_tables, remaining
 from shared.lake.maintain import maintain
 from shared.lake.read import instances
 from shared.lake.rebase import expire_slots
 from shared.lake.slot_rows import slot_rows
 from shared.lake.state_rows import layers
 from shared.lake.states import refresh
-from shared.lake.store import Lake, kpi_path, states_path
+from shared.lake.store import Lake, states_path
 from shared.lake.tables import Snapshot, open_snapshot
-from tests.lake.given import HUB, ingest, interaction_type, profile_type, version_of, written
+from tests.lake.given import ingest, interaction_type, profile_type, version_of, written
 
 NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
 CUSTOMER = profile_type()
@@ -37,58 +38,58 @@ def snapshot(lake: Lake, table: str) -> Snapshot:
 
 
 def kinds(lake: Lake) -> list[str | None]:
-    return sorted(file.kind or "" for file in snapshot(lake, states_path(HUB, CUSTOMER)).files)
+    return sorted(file.kind or "" for file in snapshot(lake, states_path(CUSTOMER)).files)
 
 
 def test_refreshes_fold_into_the_base_and_expire_later(lake: Lake, tmp_path: Path) -> None:
     for age in range(4):
         ingest(lake, CUSTOMER, [person("a", Age=age), person(f"b{age}")], tmp_path)
-        last = refresh(lake, HUB, CUSTOMER, NOW)
+        last = refresh(lake, CUSTOMER, NOW)
     ingest(lake, CUSTOMER, [{"_key": "b0", "_deleted": True}], tmp_path)
-    expected = instances(lake, HUB, CUSTOMER).rows
+    expected = instances(lake, CUSTOMER).rows
     assert [row["CustomerId"] for row in expected] == ["a", "b1", "b2", "b3"]
 
-    maintain(lake, HUB, CUSTOMER, NOW, 21)
+    maintain(lake, CUSTOMER, NOW, 21)
     assert kinds(lake) == ["base", "slot", "slot", "slot", "slot", "slot"]
-    present = layers(snapshot(lake, states_path(HUB, CUSTOMER)))
+    present = layers(snapshot(lake, states_path(CUSTOMER)))
     assert ([file.kind for file in present.bottom], present.above) == (["base"], [])
     assert sum(file.rows for file in present.bottom) == len(expected)
-    assert instances(lake, HUB, CUSTOMER).rows == expected
-    maintain(lake, HUB, CUSTOMER, NOW + timedelta(days=27), 21)
+    assert instances(lake, CUSTOMER).rows == expected
+    maintain(lake, CUSTOMER, NOW + timedelta(days=27), 21)
     assert len(kinds(lake)) == 6
-    with slot_rows(lake, HUB, CUSTOMER, 2, last.to_version, last.table_version, is_first=False) as slot:
+    with slot_rows(lake, CUSTOMER, 2, last.to_version, last.table_version, is_first=False) as slot:
         before = slot.connection.execute(slot.sql).fetchall()
-    maintain(lake, HUB, CUSTOMER, NOW + timedelta(days=29), 21)
+    maintain(lake, CUSTOMER, NOW + timedelta(days=29), 21)
     assert kinds(lake) == ["base"]
-    assert instances(lake, HUB, CUSTOMER).rows == expected
-    with slot_rows(lake, HUB, CUSTOMER, 2, last.to_version, last.table_version, is_first=False) as slot:
+    assert instances(lake, CUSTOMER).rows == expected
+    with slot_rows(lake, CUSTOMER, 2, last.to_version, last.table_version, is_first=False) as slot:
         assert slot.connection.execute(slot.sql).fetchall() == before
 
 
 def test_a_refresh_that_nothing_followed_is_folded_in_the_end(lake: Lake, tmp_path: Path) -> None:
     ingest(lake, CUSTOMER, [person("a")], tmp_path)
-    maintain(lake, HUB, CUSTOMER, NOW, 21)
+    maintain(lake, CUSTOMER, NOW, 21)
     assert kinds(lake) == ["slot"]
-    maintain(lake, HUB, CUSTOMER, NOW + timedelta(days=8), 21)
+    maintain(lake, CUSTOMER, NOW + timedelta(days=8), 21)
     assert kinds(lake) == ["base", "slot"]
 
 
 def test_small_files_of_changes_are_merged_and_the_ids_of_blobs_kept(lake: Lake, tmp_path: Path) -> None:
     for age in range(10):
         ingest(lake, CUSTOMER, [person("a", Age=age)], tmp_path, blob=f"blob{age}", number=3)
-    changes = lake.changes(HUB, CUSTOMER)
-    maintain(lake, HUB, CUSTOMER, NOW, 21)
+    changes = lake.changes(CUSTOMER)
+    maintain(lake, CUSTOMER, NOW, 21)
 
     files = snapshot(lake, changes.table).files
     assert [file.rows for file in files] == [10]
     kept = snapshot(lake, changes.table).transactions([f"blob{age}" for age in range(10)])
     assert {version_of(transaction) for transaction in kept.values()} == {3}
-    assert refresh(lake, HUB, CUSTOMER, NOW).rows == 0
-    assert [row["Age"] for row in instances(lake, HUB, CUSTOMER).rows] == [9]
+    assert refresh(lake, CUSTOMER, NOW).rows == 0
+    assert [row["Age"] for row in instances(lake, CUSTOMER).rows] == [9]
 
 
 def test_mergers_at_once_double_nothing(lake: Lake, tmp_path: Path) -> None:
-    table = lake.changes(HUB, CUSTOMER).table
+    table = lake.changes(CUSTOMER).table
     for round_ in range(3):
         for age in range(9):
             ingest(lake, CUSTOMER, [person("a", Age=age)], tmp_path)
@@ -106,9 +107,9 @@ def test_mergers_at_once_double_nothing(lake: Lake, tmp_path: Path) -> None:
 
 def test_a_refresh_that_is_not_folded_never_expires(lake: Lake, tmp_path: Path) -> None:
     ingest(lake, CUSTOMER, [person("a")], tmp_path)
-    refresh(lake, HUB, CUSTOMER, NOW)
-    assert expire_slots(lake, states_path(HUB, CUSTOMER), NOW + timedelta(days=99), timedelta(days=1)) == 0
-    assert len(instances(lake, HUB, CUSTOMER).rows) == 1
+    refresh(lake, CUSTOMER, NOW)
+    assert expire_slots(lake, states_path(CUSTOMER), NOW + timedelta(days=99), timedelta(days=1)) == 0
+    assert len(instances(lake, CUSTOMER).rows) == 1
 
 
 def test_upkeep_beside_writers_and_refreshes_loses_and_doubles_nothing(lake: Lake, tmp_path: Path) -> None:
@@ -122,11 +123,11 @@ def test_upkeep_beside_writers_and_refreshes_loses_and_doubles_nothing(lake: Lak
 
     def keep_refreshing() -> None:
         while not is_done.is_set():
-            refreshed.append(refresh(lake, HUB, CUSTOMER, NOW).rows)
+            refreshed.append(refresh(lake, CUSTOMER, NOW).rows)
 
     def keep_up() -> None:
         while not is_done.is_set():
-            maintain(lake, HUB, CUSTOMER, NOW, 21)
+            maintain(lake, CUSTOMER, NOW, 21)
 
     with ThreadPoolExecutor(6) as pool:
         others = [pool.submit(keep_refreshing), pool.submit(keep_up), pool.submit(keep_up)]
@@ -139,19 +140,19 @@ def test_upkeep_beside_writers_and_refreshes_loses_and_doubles_nothing(lake: Lak
         for other in others:
             other.result()
 
-    refresh(lake, HUB, CUSTOMER, NOW)
-    found = {row["CustomerId"]: row["Age"] for row in instances(lake, HUB, CUSTOMER, None, 100).rows}
+    refresh(lake, CUSTOMER, NOW)
+    found = {row["CustomerId"]: row["Age"] for row in instances(lake, CUSTOMER, None, 100).rows}
     assert found == {"a": 11, **{f"{worker}-{index}": index for worker in range(3) for index in range(12)}}
-    states = snapshot(lake, states_path(HUB, CUSTOMER))
+    states = snapshot(lake, states_path(CUSTOMER))
     slots = [file for file in states.files if file.kind == "slot"]
     assert sum(file.rows for file in slots) >= 37
-    assert sum(file.rows for file in snapshot(lake, lake.changes(HUB, CUSTOMER).table).files) == 73
+    assert sum(file.rows for file in snapshot(lake, lake.changes(CUSTOMER).table).files) == 73
 
 
 def test_the_log_keeps_what_exports_need(lake: Lake, tmp_path: Path) -> None:
     ingest(lake, CUSTOMER, [person("a")], tmp_path)
-    refresh(lake, HUB, CUSTOMER, NOW)
-    for table in (lake.changes(HUB, CUSTOMER).table, states_path(HUB, CUSTOMER)):
+    refresh(lake, CUSTOMER, NOW)
+    for table in (lake.changes(CUSTOMER).table, states_path(CUSTOMER)):
         configuration = snapshot(lake, table).handle.metadata().configuration
         assert configuration["delta.checkpointInterval"] == "10"
         assert configuration["delta.logRetentionDuration"] == "interval 29 days"
@@ -166,61 +167,66 @@ def test_a_new_retention_reaches_tables_that_are_there(lake: Lake, tmp_path: Pat
         lake._account, lake.settings.model_copy(update={"export_retention_days": 60}), container=lake._container
     )
     ingest(longer, CUSTOMER, [person("b")], tmp_path)
-    table = snapshot(lake, lake.changes(HUB, CUSTOMER).table)
+    table = snapshot(lake, lake.changes(CUSTOMER).table)
     assert table.handle.metadata().configuration["delta.deletedFileRetentionDuration"] == "interval 68 days"
-    assert refresh(lake, HUB, CUSTOMER, NOW).rows == 2
+    assert refresh(lake, CUSTOMER, NOW).rows == 2
 
 
 def test_files_that_no_commit_names_are_left_for_whoever_is_about_to_commit_them(lake: Lake, tmp_path: Path) -> None:
     ingest(lake, CUSTOMER, [person("a")], tmp_path)
-    table = lake.changes(HUB, CUSTOMER).table
+    table = lake.changes(CUSTOMER).table
     obstore.put(lake.store, f"{table}/run-attempt-00000.parquet", b"soon")
-    maintain(lake, HUB, CUSTOMER, NOW, 21)
+    maintain(lake, CUSTOMER, NOW, 21)
     assert obstore.head(lake.store, f"{table}/run-attempt-00000.parquet")["size"] == 4
 
 
 def test_tables_go_with_their_definition(lake: Lake, tmp_path: Path) -> None:
     other = profile_type(name="Customer2")
-    for entity_type in (CUSTOMER, other, interaction_type()):
+    later = CUSTOMER.model_copy(update={"lake_path": f"{CUSTOMER.lake_path}-0123456789ab"})
+    for entity_type in (CUSTOMER, other, later, interaction_type()):
         ingest(lake, entity_type, [person("a")], tmp_path)
-    refresh(lake, HUB, CUSTOMER, NOW)
-    obstore.put(lake.store, f"{kpi_path(HUB, 'Buyers')}/x.parquet", b"x")
+    refresh(lake, CUSTOMER, NOW)
+    obstore.put(lake.store, "contoso/kpis/buyers/x.parquet", b"x")
+    gone = ["contoso/kpis/buyers", "contoso/kpis/other", CUSTOMER.lake_path, "fabrikam/profiles/customer"]
 
-    delete_tables(lake, HUB, CUSTOMER.kind, "customer", lambda: False)
-    assert len(instances(lake, HUB, CUSTOMER).rows) == 1
+    assert remaining(lake, gone) == [gone[0], gone[2]]
     for _ in range(2):
-        delete_tables(lake, HUB, CUSTOMER.kind, "customer", lambda: True)
-    delete_kpi_table(lake, HUB, "Buyers", lambda: True)
+        delete_tables(lake, gone)
 
-    assert instances(lake, HUB, CUSTOMER).rows == []
-    assert len(instances(lake, HUB, other).rows) == 1
+    assert remaining(lake, gone) == []
+    assert instances(lake, CUSTOMER).rows == []
+    assert len(instances(lake, other).rows) == len(instances(lake, later).rows) == 1
     tables = {blob["path"].split("/")[2] for blobs in obstore.list(lake.store) for blob in blobs}
-    assert tables == {"customer2", "visit"}
-    newer = profile_type({"fieldName": "Score", "fieldType": "Edm.Double"})
-    ingest(lake, newer, [person("b", Score=0.5)], tmp_path)
-    assert [row["Score"] for row in instances(lake, HUB, newer).rows] == [0.5]
-
-
-def test_a_deletion_takes_nothing_of_a_table_made_meanwhile(lake: Lake, tmp_path: Path) -> None:
-    ingest(lake, CUSTOMER, [person("old")], tmp_path)
-
-    def made_anew() -> bool:
-        delete_tables(lake, HUB, CUSTOMER.kind, CUSTOMER.type_name, lambda: True)
-        ingest(lake, CUSTOMER, [person("new")], tmp_path)
-        return True
-
-    delete_tables(lake, HUB, CUSTOMER.kind, CUSTOMER.type_name, made_anew)
-    assert [row["ProfileId"] for row in instances(lake, HUB, CUSTOMER).rows] == ["new"]
+    assert tables == {"customer2", "customer-0123456789ab", "visit"}
 
 
 @pytest.mark.parametrize("comes_back", [False, True])
 def test_a_commit_that_outlives_its_table_is_skipped(lake: Lake, tmp_path: Path, comes_back: bool) -> None:
-    changes = lake.changes(HUB, CUSTOMER)
+    changes = lake.changes(CUSTOMER)
     ready = changes.upload(written(CUSTOMER, [person("a")], tmp_path), "run")
-    delete_tables(lake, HUB, CUSTOMER.kind, CUSTOMER.type_name, lambda: True)
+    delete_tables(lake, [CUSTOMER.lake_path])
     if comes_back:
         ingest(lake, CUSTOMER, [person("b")], tmp_path)
 
     with pytest.raises(SkippedError, match="EntityTypeGone"):
         changes.commit(ready, "blob", 1)
-    assert [row["ProfileId"] for row in instances(lake, HUB, CUSTOMER).rows] == (["b"] if comes_back else [])
+    assert [row["ProfileId"] for row in instances(lake, CUSTOMER).rows] == (["b"] if comes_back else [])
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_nothing_is_committed_for_a_table_that_went(lake: Lake, tmp_path: Path, comes_back: bool) -> None:
+    """The library would write an entry that no log precedes, or take the next table for the one that it knows."""
+    table = lake.changes(CUSTOMER).table
+    ingest(lake, CUSTOMER, [person("a")], tmp_path)
+    known = snapshot(lake, table)
+    commit(lake, known, [], {"somebody": 1})
+    delete_tables(lake, [CUSTOMER.lake_path])
+    if comes_back:
+        ingest(lake, CUSTOMER, [person("b")], tmp_path)
+
+    with pytest.raises(CommitConflictError, match="TableGone"):
+        commit(lake, known, [], {"somebody": 2})
+    if comes_back:
+        assert snapshot(lake, table).transaction("somebody") is None
+    else:
+        assert remaining(lake, [CUSTOMER.lake_path]) == []

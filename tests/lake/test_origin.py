@@ -20,7 +20,7 @@ from shared.lake.states import refresh
 from shared.lake.store import Lake
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
-from tests.lake.given import HUB, profile_type, typed
+from tests.lake.given import profile_type, typed
 from tests.lake.oracle import EMPTY
 from tests.thorough import long_examples
 
@@ -87,7 +87,7 @@ class World:
         folder.mkdir()
         writer = PartWriter(changes_schema(CUSTOMER), folder)
         writer.write(table)
-        changes = self.lake.changes(HUB, CUSTOMER)
+        changes = self.lake.changes(CUSTOMER)
         assert changes.commit(changes.upload(writer.close(), run_id), uuid.uuid4().hex, 1)
 
     def expected(self) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, tuple[str, int]]]]:
@@ -112,10 +112,10 @@ class World:
 
     def check(self) -> None:
         rows, origins = self.expected()
-        found = {row.pop("ProfileId"): row for row in instances(self.lake, HUB, CUSTOMER).rows}
+        found = {row.pop("ProfileId"): row for row in instances(self.lake, CUSTOMER).rows}
         assert found == rows
         for key in "abc":
-            traced = traced_instance(self.lake, HUB, CUSTOMER, key)
+            traced = traced_instance(self.lake, CUSTOMER, key)
             if key not in rows:
                 assert traced is None
                 continue
@@ -142,9 +142,9 @@ def test_corrected_rows_count_where_their_run_stands(
                 world.ingest([({"_key": "abc"[index % 3], "Age": index}, False)])
         elif step == "maintain":
             now += timedelta(days=3)
-            maintain(lake, HUB, CUSTOMER, now, 21)
+            maintain(lake, CUSTOMER, now, 21)
         elif step == "refresh":
-            refresh(lake, HUB, CUSTOMER, now)
+            refresh(lake, CUSTOMER, now)
         else:
             repairable = [blob for blob in world.blobs if blob.refused]
             if repairable:

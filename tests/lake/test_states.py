@@ -23,7 +23,7 @@ from shared.lake.states import Refresh, refresh
 from shared.lake.store import Lake
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
-from tests.lake.given import HUB, ingest, profile_type
+from tests.lake.given import ingest, profile_type
 from tests.lake.oracle import EMPTY, Oracle, Row
 from tests.thorough import long_examples
 
@@ -48,7 +48,7 @@ def present(lake: Lake, top: int = 1000) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     after: str | None = None
     while True:
-        page = instances(lake, HUB, CUSTOMER, None, top, after)
+        page = instances(lake, CUSTOMER, None, top, after)
         for row in page.rows:
             found[row.pop("ProfileId")] = row
         if page.next_key is None:
@@ -57,7 +57,7 @@ def present(lake: Lake, top: int = 1000) -> dict[str, dict[str, Any]]:
 
 
 def exported(lake: Lake, *slot: Any, is_first: bool) -> list[tuple[Any, ...]]:
-    with slot_rows(lake, HUB, CUSTOMER, *slot, is_first=is_first) as found:
+    with slot_rows(lake, CUSTOMER, *slot, is_first=is_first) as found:
         return found.connection.execute(found.sql).fetchall()
 
 
@@ -72,7 +72,7 @@ class Partner:
     def receive(self, lake: Lake, done: Refresh) -> set[str]:
         is_first = self.to is None
         slot = (self.to or 0, done.to_version, done.table_version)
-        if not is_first and not changed_rows(lake, HUB, CUSTOMER, *slot):
+        if not is_first and not changed_rows(lake, CUSTOMER, *slot):
             return set()
         rows = exported(lake, *slot, is_first=is_first)
         keys = [row[0] for row in rows]
@@ -102,10 +102,10 @@ def test_whatever_happens_the_tables_say_what_the_dictionary_says(
                 commit(lake, oracle, [{"_key": "m", "Age": index}, {"_key": KEYS[index % 4], "Age": index}], tmp_path)
         elif step == "maintain":
             now += timedelta(days=3)
-            maintain(lake, HUB, CUSTOMER, now, 21)
+            maintain(lake, CUSTOMER, now, 21)
             oracle.refresh()
         else:
-            done = refresh(lake, HUB, CUSTOMER, now)
+            done = refresh(lake, CUSTOMER, now)
             assert done.rows == len(oracle.refresh())
             if step == "export":
                 is_first = partner.to is None
@@ -174,20 +174,20 @@ def test_every_type_of_field_comes_back_as_it_was(lake: Lake, tmp_path: Path) ->
     }
     ingest(lake, everything, [row], tmp_path)
     for _ in ("pending", "refreshed"):
-        found = instance(lake, HUB, everything, "a")
+        found = instance(lake, everything, "a")
         assert found is not None
         assert {name: found[name] for name in expected} == expected
-        refresh(lake, HUB, everything, NOW)
-    assert refresh(lake, HUB, everything, NOW).rows == 0
+        refresh(lake, everything, NOW)
+    assert refresh(lake, everything, NOW).rows == 0
 
 
 def test_an_empty_cell_sets_null_and_a_column_that_is_not_there_keeps(lake: Lake, tmp_path: Path) -> None:
     ingest(lake, CUSTOMER, [person("a", Name="Ada", Age=3)], tmp_path)
-    refresh(lake, HUB, CUSTOMER, NOW)
+    refresh(lake, CUSTOMER, NOW)
     ingest(lake, CUSTOMER, [person("a", Name="Bo"), person("a", Name=None)], tmp_path)
 
     assert rows_of(lake) == {"a": state("a", Name=None, Age=3)}
-    assert refresh(lake, HUB, CUSTOMER, NOW).rows == 1
+    assert refresh(lake, CUSTOMER, NOW).rows == 1
     assert rows_of(lake) == {"a": state("a", Name=None, Age=3)}
 
 
@@ -196,16 +196,16 @@ def test_a_deletion_forgets_what_was_there_and_later_rows_start_afresh(
     lake: Lake, tmp_path: Path, together: bool
 ) -> None:
     ingest(lake, CUSTOMER, [person("a", Name="Ada", Age=3), person("b", Name="Bo", Age=4)], tmp_path)
-    refresh(lake, HUB, CUSTOMER, NOW)
+    refresh(lake, CUSTOMER, NOW)
     gone = [{"_key": key, "_deleted": True} for key in "ab"]
     ingest(lake, CUSTOMER, [person("a", Tags=["x"]), *gone], tmp_path)
     if not together:
-        assert refresh(lake, HUB, CUSTOMER, NOW).rows == 2
+        assert refresh(lake, CUSTOMER, NOW).rows == 2
         assert rows_of(lake) == {}
     ingest(lake, CUSTOMER, [person("a", Age=5)], tmp_path)
 
     assert rows_of(lake) == {"a": state("a", Age=5)}
-    assert refresh(lake, HUB, CUSTOMER, NOW).rows == (2 if together else 1)
+    assert refresh(lake, CUSTOMER, NOW).rows == (2 if together else 1)
     assert rows_of(lake) == {"a": state("a", Age=5)}
 
 
@@ -214,23 +214,23 @@ def test_the_order_of_commits_counts_not_the_lines(lake: Lake, tmp_path: Path) -
     ingest(lake, CUSTOMER, [person("a", Name="second")], tmp_path)
 
     assert rows_of(lake)["a"]["Name"] == "second"
-    refresh(lake, HUB, CUSTOMER, NOW)
+    refresh(lake, CUSTOMER, NOW)
     assert rows_of(lake)["a"]["Name"] == "second"
 
 
 def test_rows_that_change_nothing_are_no_change(lake: Lake, tmp_path: Path) -> None:
     rows = [person("a", Name="Ada", Tags=["x"], Spend=Decimal("1.5")), person("b", Name=None, Tags=[])]
     ingest(lake, CUSTOMER, rows, tmp_path)
-    first = refresh(lake, HUB, CUSTOMER, NOW)
+    first = refresh(lake, CUSTOMER, NOW)
     ingest(lake, CUSTOMER, rows, tmp_path)
     ingest(lake, CUSTOMER, [{"_key": "gone", "_deleted": True}], tmp_path)
-    second = refresh(lake, HUB, CUSTOMER, NOW)
+    second = refresh(lake, CUSTOMER, NOW)
 
     assert (first.rows, second.rows) == (2, 0)
     assert second.to_version > first.to_version
-    assert changed_rows(lake, HUB, CUSTOMER, first.to_version, second.to_version, second.table_version) == 0
+    assert changed_rows(lake, CUSTOMER, first.to_version, second.to_version, second.table_version) == 0
     # The watermark has moved: nothing is looked at twice.
-    assert refresh(lake, HUB, CUSTOMER, NOW) == Refresh(second.to_version, second.to_version, 0, second.table_version)
+    assert refresh(lake, CUSTOMER, NOW) == Refresh(second.to_version, second.to_version, 0, second.table_version)
 
 
 def test_refreshes_at_once_take_every_change_once(lake: Lake, tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_refreshes_at_once_take_every_change_once(lake: Lake, tmp_path: Path) ->
 
     def attempt(_: int) -> Refresh:
         start.wait()
-        return refresh(lake, HUB, CUSTOMER, NOW)
+        return refresh(lake, CUSTOMER, NOW)
 
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(attempt, range(4)))
@@ -251,35 +251,35 @@ def test_refreshes_at_once_take_every_change_once(lake: Lake, tmp_path: Path) ->
 def test_a_refresh_does_not_lose_fields_that_only_newer_writers_know(lake: Lake, tmp_path: Path) -> None:
     newer = profile_type({"fieldName": "Score", "fieldType": "Edm.Int64"})
     ingest(lake, CUSTOMER, [person("a", Name="Ada")], tmp_path)
-    refresh(lake, HUB, CUSTOMER, NOW)
+    refresh(lake, CUSTOMER, NOW)
     ingest(lake, newer, [person("a", Score=7), person("b", Score=8)], tmp_path)
-    refresh(lake, HUB, CUSTOMER, NOW)
+    refresh(lake, CUSTOMER, NOW)
     ingest(lake, CUSTOMER, [person("b", Name="Bo")], tmp_path)
 
-    assert [row["Score"] for row in instances(lake, HUB, newer).rows] == [7, 8]
-    assert refresh(lake, HUB, CUSTOMER, NOW).rows == 1
-    assert [row["Score"] for row in instances(lake, HUB, newer).rows] == [7, 8]
-    maintain(lake, HUB, CUSTOMER, NOW, 21)
-    assert [row["Score"] for row in instances(lake, HUB, newer).rows] == [7, 8]
+    assert [row["Score"] for row in instances(lake, newer).rows] == [7, 8]
+    assert refresh(lake, CUSTOMER, NOW).rows == 1
+    assert [row["Score"] for row in instances(lake, newer).rows] == [7, 8]
+    maintain(lake, CUSTOMER, NOW, 21)
+    assert [row["Score"] for row in instances(lake, newer).rows] == [7, 8]
 
 
 def test_pages_and_conditions_see_pending_and_merged_rows_alike(lake: Lake, tmp_path: Path) -> None:
     ingest(lake, CUSTOMER, [person(f"k{index:04d}", Age=index % 7) for index in range(3000)], tmp_path)
-    refresh(lake, HUB, CUSTOMER, NOW)
+    refresh(lake, CUSTOMER, NOW)
     ingest(lake, CUSTOMER, [person(f"k{index:04d}", Age=99) for index in range(0, 3000, 1000)], tmp_path)
 
     found, after, pages = [], None, 0
     while True:
-        page = instances(lake, HUB, CUSTOMER, condition("Age eq 99", CUSTOMER), 1, after)
+        page = instances(lake, CUSTOMER, condition("Age eq 99", CUSTOMER), 1, after)
         found += [row["CustomerId"] for row in page.rows]
         pages += 1
         if page.next_key is None:
             break
         after = page.next_key
     assert (found, pages) == (["k0000", "k1000", "k2000"], 3)
-    second = instances(lake, HUB, CUSTOMER, None, 2, "k0001")
+    second = instances(lake, CUSTOMER, None, 2, "k0001")
     assert [row["CustomerId"] for row in second.rows] == ["k0002", "k0003"]
-    assert instances(lake, HUB, CUSTOMER, None, 2, "k2998").next_key is None
+    assert instances(lake, CUSTOMER, None, 2, "k2998").next_key is None
 
 
 def test_every_key_is_found(lake: Lake, tmp_path: Path) -> None:
@@ -287,17 +287,17 @@ def test_every_key_is_found(lake: Lake, tmp_path: Path) -> None:
     ingest(lake, CUSTOMER, [{"_key": key, "Name": f"Ada {number}"} for number, key in enumerate(keys)], tmp_path)
     for _ in ("pending", "slot", "base"):
         for number, key in enumerate(keys):
-            found = instance(lake, HUB, CUSTOMER, key)
+            found = instance(lake, CUSTOMER, key)
             assert found is not None
             assert found["Name"] == f"Ada {number}"
-        assert instance(lake, HUB, CUSTOMER, keys[-1] + "z") is None
-        maintain(lake, HUB, CUSTOMER, NOW + timedelta(days=30), 21)
+        assert instance(lake, CUSTOMER, keys[-1] + "z") is None
+        maintain(lake, CUSTOMER, NOW + timedelta(days=30), 21)
 
 
 def test_nothing_is_there_before_anything_came(lake: Lake) -> None:
-    assert instances(lake, HUB, CUSTOMER).rows == []
-    assert instance(lake, HUB, CUSTOMER, "a") is None
-    done = refresh(lake, HUB, CUSTOMER, NOW)
+    assert instances(lake, CUSTOMER).rows == []
+    assert instance(lake, CUSTOMER, "a") is None
+    done = refresh(lake, CUSTOMER, NOW)
     assert (done.to_version, done.rows) == (0, 0)
     assert exported(lake, 0, 0, done.table_version, is_first=False) == []
 
@@ -305,14 +305,14 @@ def test_nothing_is_there_before_anything_came(lake: Lake) -> None:
 def test_a_slot_whose_rows_have_expired_is_refused(lake: Lake, tmp_path: Path) -> None:
     for age in range(3):
         ingest(lake, CUSTOMER, [person("a", Age=age)], tmp_path)
-        last = refresh(lake, HUB, CUSTOMER, NOW)
-    maintain(lake, HUB, CUSTOMER, NOW + timedelta(days=60), 21)
+        last = refresh(lake, CUSTOMER, NOW)
+    maintain(lake, CUSTOMER, NOW + timedelta(days=60), 21)
     ingest(lake, CUSTOMER, [person("a", Age=9)], tmp_path)
-    done = refresh(lake, HUB, CUSTOMER, NOW + timedelta(days=60))
+    done = refresh(lake, CUSTOMER, NOW + timedelta(days=60))
 
     with pytest.raises(FatalError, match="SlotExpired"):
-        changed_rows(lake, HUB, CUSTOMER, 1, done.to_version, done.table_version)
-    assert changed_rows(lake, HUB, CUSTOMER, last.to_version, done.to_version, done.table_version) == 1
+        changed_rows(lake, CUSTOMER, 1, done.to_version, done.table_version)
+    assert changed_rows(lake, CUSTOMER, last.to_version, done.to_version, done.table_version) == 1
     assert [row[3] for row in exported(lake, 0, done.to_version, done.table_version, is_first=True)] == [9]
     with pytest.raises(FatalError, match="SlotExpired"):
         exported(lake, 0, done.to_version, 999_999, is_first=True)
@@ -320,9 +320,9 @@ def test_a_slot_whose_rows_have_expired_is_refused(lake: Lake, tmp_path: Path) -
 
 def test_the_first_slot_is_every_instance_as_of_its_refresh(lake: Lake, tmp_path: Path) -> None:
     ingest(lake, CUSTOMER, [person("a", Age=1), person("b", Age=1)], tmp_path)
-    first = refresh(lake, HUB, CUSTOMER, NOW)
+    first = refresh(lake, CUSTOMER, NOW)
     ingest(lake, CUSTOMER, [person("a", Age=2)], tmp_path)
-    maintain(lake, HUB, CUSTOMER, NOW + timedelta(days=10), 21)
+    maintain(lake, CUSTOMER, NOW + timedelta(days=10), 21)
 
     rows = exported(lake, 0, first.to_version, first.table_version, is_first=True)
     assert [(row[0], row[3], row[7]) for row in rows] == [("a", 1, NOW), ("b", 1, NOW)]
@@ -333,28 +333,28 @@ def test_a_hole_in_the_log_is_said_not_passed_over(lake: Lake, tmp_path: Path) -
 
     for age in range(3):
         ingest(lake, CUSTOMER, [person("a", Age=age)], tmp_path)
-    table = lake.changes(HUB, CUSTOMER).table
+    table = lake.changes(CUSTOMER).table
     handle = lake.open(table)
     assert handle is not None
     handle.create_checkpoint()
     obstore.delete(lake.store, f"{table}/_delta_log/{2:020d}.json")
 
     with pytest.raises(FatalError, match=f"{2:020d}"):
-        refresh(lake, HUB, CUSTOMER, NOW)
+        refresh(lake, CUSTOMER, NOW)
 
 
 def test_rows_that_somebody_deleted_from_the_table_do_not_come_back(lake: Lake, tmp_path: Path) -> None:
     ingest(lake, CUSTOMER, [person("a", Age=1), person("b", Age=1)], tmp_path)
-    handle = lake.open(lake.changes(HUB, CUSTOMER).table)
+    handle = lake.open(lake.changes(CUSTOMER).table)
     assert handle is not None
     handle.delete("_key = 'a'")
 
-    refresh(lake, HUB, CUSTOMER, NOW)
+    refresh(lake, CUSTOMER, NOW)
     assert rows_of(lake).keys() == {"b"}
 
 
 def merged_by_others(lake: Lake) -> Mapping[str, Any]:
-    handle = lake.open(lake.changes(HUB, CUSTOMER).table)
+    handle = lake.open(lake.changes(CUSTOMER).table)
     assert handle is not None
     done: Mapping[str, Any] = handle.optimize.compact()
     return done
@@ -364,10 +364,10 @@ def test_merging_by_another_engine_between_refreshes_loses_and_doubles_nothing(l
     for age in range(12):
         ingest(lake, CUSTOMER, [person("a", Age=age), person(f"b{age}")], tmp_path)
         if age == 1:
-            first = refresh(lake, HUB, CUSTOMER, NOW)
+            first = refresh(lake, CUSTOMER, NOW)
     assert merged_by_others(lake)["numFilesRemoved"] == 12
 
-    done = refresh(lake, HUB, CUSTOMER, NOW)
+    done = refresh(lake, CUSTOMER, NOW)
     assert done.rows == 11
     assert rows_of(lake)["a"]["Age"] == 11
-    assert changed_rows(lake, HUB, CUSTOMER, first.to_version, done.to_version, done.table_version) == 11
+    assert changed_rows(lake, CUSTOMER, first.to_version, done.to_version, done.table_version) == 11

@@ -17,7 +17,7 @@ from shared.lake.states import refresh
 from shared.lake.store import Lake
 from shared.lake.tables import open_snapshot
 from tests.fault_proxy import Answer, CutAnswer, Fault, LoseAnswer, Request, running_proxy
-from tests.lake.given import HUB, ingest, profile_type, version_of, written
+from tests.lake.given import ingest, profile_type, version_of, written
 from tests.local_services import account_of
 from tests.thorough import only_thorough
 
@@ -89,16 +89,16 @@ def test_every_row_is_in_once_whatever_storage_says(
                 again(
                     lambda rows=rows, blob=blob, number=number: ingest(faulty, CUSTOMER, rows, tmp_path, blob, number)
                 )
-            again(lambda: refresh(faulty, HUB, CUSTOMER, NOW))
-        again(lambda: maintain(faulty, HUB, CUSTOMER, NOW, 21))
+            again(lambda: refresh(faulty, CUSTOMER, NOW))
+        again(lambda: maintain(faulty, CUSTOMER, NOW, 21))
     assert len(plan.broken) >= 2 * BLOBS, "every commit, and more, met the fault"
-    changes = open_snapshot(lake, lake.changes(HUB, CUSTOMER).table)
+    changes = open_snapshot(lake, lake.changes(CUSTOMER).table)
     assert changes is not None
     assert sum(file.rows for file in changes.files) == 12
     commits = read_commits(lake, changes.table, -1, changes.version)
     transactions = [(blob, version_of(number)) for commit in commits for blob, number in commit.transactions.items()]
     assert sorted(transactions) == sorted((blob, number) for blob in "ab" for number in range(1, 4))
-    present = instances(lake, HUB, CUSTOMER, None, 100, None).rows
+    present = instances(lake, CUSTOMER, None, 100, None).rows
     assert sorted((row["ProfileId"], row["Name"]) for row in present) == [
         (f"{blob}{row}", "3") for blob in "ab" for row in range(3)
     ]
@@ -120,10 +120,10 @@ def test_storage_that_takes_no_checkpoint_is_no_damaged_table(
         ingest(faulty, CUSTOMER, [{"_key": "a"}], tmp_path)
         proxy.plan = lambda request: fault if is_write(request) and ".checkpoint." in request.target else None
         with pytest.raises(UnavailableError, match="LakeUnavailable"):
-            maintain(faulty, HUB, CUSTOMER, NOW, 21)
+            maintain(faulty, CUSTOMER, NOW, 21)
         proxy.plan = lambda _: None
-        maintain(faulty, HUB, CUSTOMER, NOW, 21)
-    assert [row["ProfileId"] for row in instances(lake, HUB, CUSTOMER).rows] == ["a"]
+        maintain(faulty, CUSTOMER, NOW, 21)
+    assert [row["ProfileId"] for row in instances(lake, CUSTOMER).rows] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_damaged_log_is_an_error_and_is_not_written_on(
 ) -> None:
     for number in range(1, 4):
         ingest(lake, CUSTOMER, [{"_key": "a", "Name": str(number)}], tmp_path, "blob", number)
-    changes = lake.changes(HUB, CUSTOMER)
+    changes = lake.changes(CUSTOMER)
     sent = changes.upload(written(CUSTOMER, [{"_key": "b"}], tmp_path), "run")
     path = f"{changes.table}/_delta_log/{name}"
     content = bytes(obstore.get(lake.store, path).bytes())
@@ -152,7 +152,7 @@ def test_a_damaged_log_is_an_error_and_is_not_written_on(
     with pytest.raises(FatalError, match=r"TableDamaged.*restore"):
         changes.commit(sent, "other", 1)
     with pytest.raises(FatalError):
-        instances(lake, HUB, CUSTOMER, None, 10, None)
+        instances(lake, CUSTOMER, None, 10, None)
     assert names(lake) == before
     obstore.put(lake.store, path, content)
     assert changes.commit(sent, "other", 1)
@@ -165,7 +165,7 @@ def names(lake: Lake) -> list[str]:
 def test_a_pointer_to_the_checkpoint_that_is_garbage_loses_nothing(lake: Lake, tmp_path: Path) -> None:
     for number in range(1, 13):
         ingest(lake, CUSTOMER, [{"_key": str(number)}], tmp_path)
-    changes = lake.changes(HUB, CUSTOMER)
+    changes = lake.changes(CUSTOMER)
     path = f"{changes.table}/_delta_log/_last_checkpoint"
     assert path in names(lake)
     obstore.put(lake.store, path, b'{"version":')

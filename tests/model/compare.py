@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from shared.domain.run import Run, RunState
+from tests.model.define import NAME
 from tests.model.hub import IS_IN, ModelHub
 from tests.model.oracle import MAPPINGS, Ingested, Version, customers, expected, visits
 
@@ -44,6 +45,20 @@ def check_data(hub: ModelHub, ingested: Iterable[Ingested]) -> None:
     """`/data` shows the merge of what is in."""
     check_customers(hub.data("Customer"), ingested)
     assert Counter((row["Id"], row["City"]) for row in hub.data("Visit")) == visits(ingested)
+
+
+def check_total(hub: ModelHub) -> None:
+    """The KPI adds up what `/data` shows."""
+    points = [row["Points"] for row in hub.data("Customer") if row["Points"] is not None]
+    assert hub.total() == (sum(points) if points else None)
+
+
+def check_paths(hub: ModelHub) -> None:
+    """Nothing lies in the lake but the tables of the types and KPIs that are there."""
+    definitions = hub.seen.definitions
+    here = {stored.document.lake_path for stored in definitions.entity_types(NAME)}
+    here |= {stored.document.lake_path for stored in definitions.kpis(NAME)}
+    assert {"/".join(blob.path.split("/")[:3]) for blob in hub.seen.lake.blobs.list()} <= here
 
 
 def check_customers(rows: list[dict[str, Any]], ingested: Iterable[Ingested]) -> None:

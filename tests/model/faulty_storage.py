@@ -1,5 +1,6 @@
 """Storage as the app sees it: Azurite behind a proxy for each service, all of which can be told to fail."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 from infra.local.azurite import Endpoints
 from tests.fault_proxy import Answer, CutAnswer, Drip, Fault, FaultProxy, Hang, LoseAnswer, Request, running_proxy
 
+ACT_TAKES_AT_MOST_S = 60
 WRITES = frozenset({"PUT", "POST", "MERGE", "PATCH", "DELETE"})
 
 KINDS: dict[str, Fault] = {
@@ -35,6 +37,23 @@ class FaultyStorage:
         broken = Broken(fault, matches, times)
         self.proxies[service].plan = broken
         return broken
+
+    def before_request(self, number: int, act: Callable[[], None]) -> Callable[[], bool]:
+        """Has something done before the request of that number, from 0, goes on; tells whether it was.
+
+        Whoever sent the request may not wait for its answer, so it is waited for here.
+        """
+        counted, begun, done = itertools.count(), threading.Event(), threading.Event()
+
+        def plan(_: Request) -> None:
+            if next(counted) == number:
+                begun.set()
+                act()
+                done.set()
+
+        for proxy in self.proxies.values():
+            proxy.plan = plan
+        return lambda: begun.is_set() and done.wait(ACT_TAKES_AT_MOST_S)
 
     def heal(self) -> None:
         """From now on everything passes."""

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,36 +19,34 @@ from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
 
 from shared.clock import Clock
-from shared.domain.connectors import connector_from_request
-from shared.domain.entity_types import InteractionType, ProfileType
-from shared.domain.errors import TransientError
-from shared.domain.hubs import Hub as HubDefinition
+from shared.definitions.store import Stored
+from shared.domain.blob_version import BlobVersion
+from shared.domain.errors import GoneError, TransientError
 from shared.domain.mappings import Mapping
 from shared.domain.places import CONTAINER_RUNS
-from shared.domain.run import Run, RunKind, RunState
+from shared.domain.run import Run, RunKind, RunState, ingest_run_id
 from shared.failpoints import FailPoint, arm
 from shared.ingest import messages as ingest_messages
 from shared.ingest.match import take_event
 from shared.ingest.messages import ATTEMPTS
 from shared.ingest.reconcile import reconcile
 from shared.ingest.sweep import request_backfill
-from shared.lake.maintain import maintain
-from shared.lake.read import instances
+from shared.lake.read import instances, kpi_values
 from shared.lake.states import refresh
+from shared.lake.store import changes_path
+from shared.maintain import delete_remains, upkeep_of
 from shared.outbound import messages as export_messages
-from shared.outbound.due import hand_out_profile_exports
+from shared.outbound.due import hand_out_kpis, hand_out_profile_exports
 from tests.crashes.story import Place, StoryServices
-from tests.local_services import STORAGE_SECRET, container_sas
+from tests.model.define import KPI, NAME, define, delete_everything, put_mapping, put_partner
 from tests.model.faulty_storage import FaultyStorage
-from tests.model.oracle import MAPPINGS, NUMBERS, Cells, Version, text_of
+from tests.model.oracle import MAPPINGS, Cells, Version, text_of
 
-NAME = "Contoso"
 NOON = datetime(2026, 11, 22, 12, 7, tzinfo=UTC)
 TICK = timedelta(minutes=15)
 # Over the time after which a run counts as left behind; under that by which sweeps overlap.
 LATER = timedelta(minutes=40)
 QUIET_WITHIN_S = 60
-TYPES = {"Customer": "profiles/customer", "Visit": "interactions/visit"}
 
 
 class Killed(BaseException):
@@ -110,7 +108,8 @@ class ModelHub:
         self._run_files = ContainerClient.from_connection_string(connection, CONTAINER_RUNS)
         self._set_clock()
         self._start()
-        self._define()
+        self.inbox.create_container()
+        define(self.services, self.inbox.container_name, vault_url)
         self.services.ingest_queue.ensure()
         self.services.export_queue.ensure()
 
@@ -206,8 +205,7 @@ class ModelHub:
 
     def tick(self, later: timedelta = LATER) -> bool:
         """The timer of `reconcile_blobs` fires, the machine's clock having moved on."""
-        self._now += TICK
-        self._set_clock()
+        self.later(TICK)
         with self._living(later) as ended:
             reconcile(self.services)
         return not ended
@@ -215,21 +213,33 @@ class ModelHub:
     def refresh(self, *, upkeep: bool) -> bool:
         """An export merges what has changed; or the nightly upkeep does, and compacts."""
         with self._living() as ended:
-            customer = self.services.definitions.type_named(NAME, "Customer").document
-            refresh(self.services.lake, NAME, customer, self.services.clock.now())
             if upkeep:
-                for name in TYPES:
-                    named = self.services.definitions.type_named(NAME, name).document
-                    maintain(self.services.lake, NAME, named, self.services.clock.now(), 21)
+                for _, upkeep in upkeep_of(self.services, NAME):
+                    upkeep()
+                delete_remains(self.services)
+            else:
+                customer = self.services.definitions.type_named(NAME, "Customer")
+                with suppress(GoneError), self.services.definitions.while_there(NAME, customer):
+                    refresh(self.services.lake, customer.document, self.services.clock.now())
         return not ended
 
     def tick_exports(self) -> bool:
         """The timer of `export_profiles` fires."""
-        self._now += TICK
-        self._set_clock()
+        self.later(TICK)
         with self._living() as ended:
             hand_out_profile_exports(self.services)
         return not ended
+
+    def calculate(self) -> bool:
+        """The timer of `export_kpis` fires."""
+        with self._living() as ended:
+            hand_out_kpis(self.services)
+        return not ended
+
+    def later(self, by: timedelta) -> None:
+        """Time passes."""
+        self._now += by
+        self._set_clock()
 
     def ask_for_backfill(self) -> None:
         """Somebody asks for everything that is not in."""
@@ -239,15 +249,22 @@ class ModelHub:
     # What can be seen
 
     def run(self, run_id: str | None) -> Run | None:
-        stored = self._seen.runs.get(NAME, run_id) if run_id else None
+        stored = self.seen.runs.get(NAME, run_id) if run_id else None
         return stored.run if stored else None
 
     def runs(self) -> list[Run]:
-        return self._seen.runs.page(NAME, kind=RunKind.INGEST, top=1000)[0]
+        """The runs of the mappings that are there; those of earlier ones are no more of interest."""
+        found = self.seen.runs.page(NAME, kind=RunKind.INGEST, top=1000)[0]
+        mappings = self.seen.definitions.mappings(NAME, "Landing")
+        return [run for run in found if any(_is_of(run, mapping) for mapping in mappings)]
+
+    def is_present(self, run: Run) -> bool:
+        """Whether a run is one of `runs`."""
+        return any(_is_of(run, mapping) for mapping in self.seen.definitions.mappings(NAME, "Landing"))
 
     def rejects(self, run: Run) -> list[tuple[int, str]]:
         """Line and code of what a run has rejected."""
-        stored = self._seen.runs.get(NAME, run.run_id)
+        stored = self.seen.runs.get(NAME, run.run_id)
         if stored is None or stored.rejects is None:
             return []
         content = self._run_files.download_blob(stored.rejects).readall().decode()
@@ -255,7 +272,7 @@ class ModelHub:
 
     def changes(self, entity: str) -> Counter[tuple[Any, ...]]:
         """The rows of the Delta table itself: run, line, and every field that the row sets, by name."""
-        handle = self._seen.lake.open(f"{NAME.lower()}/{TYPES[entity]}/changes")
+        handle = self.seen.lake.open(changes_path(self.seen.definitions.type_named(NAME, entity).document))
         rows = handle.to_pyarrow_table().to_pylist() if handle else []
         return Counter(
             (row["_run"], row["_line"], tuple((name, row[name]) for name in sorted(row["_set"].split(","))))
@@ -264,8 +281,13 @@ class ModelHub:
 
     def data(self, entity: str) -> list[dict[str, Any]]:
         """What `/data/{type}` shows."""
-        named = self._seen.definitions.type_named(NAME, entity).document
-        return instances(self._seen.lake, NAME, named, top=1000).rows
+        named = self.seen.definitions.type_named(NAME, entity).document
+        return instances(self.seen.lake, named, top=1000).rows
+
+    def total(self) -> float | None:
+        """What `/data/KPIs/Total` shows."""
+        values = kpi_values(self.seen.lake, self.seen.definitions.kpi(NAME, KPI).document).rows
+        return float(values[0]["Value"]) if values else None
 
     # The process
 
@@ -295,7 +317,7 @@ class ModelHub:
         self.services.clock = self._clock = LaterClock(self.services)
 
     @property
-    def _seen(self) -> StoryServices:
+    def seen(self) -> StoryServices:
         """Storage past the proxies, for those who look."""
         if not hasattr(self, "_looking"):
             place = Place(self._storage.azurite, self._place.vault_url, self._folder, self._place.prefix)
@@ -307,47 +329,24 @@ class ModelHub:
         new.write_text(self._now.isoformat(), encoding="utf-8")
         new.replace(self._folder / "clock")
 
-    def _define(self) -> None:
-        definitions = self.services.definitions
-        self.inbox.create_container()
-        definitions.put_hub(NAME, HubDefinition.from_request({}))
-        fields = [
-            {"fieldName": name, "fieldType": "Edm.Int64" if name in NUMBERS else "Edm.String"}
-            for name in MAPPINGS["Whole"].fields
-        ]
-        strong_ids = [{"strongIdName": "ById", "keyPropertyNames": ["Id"]}]
-        customer = ProfileType.from_request({"fields": fields, "strongIds": strong_ids})
-        definitions.put_entity_type(NAME, "Customer", customer)
-        visit = InteractionType.from_request({"fields": [field for field in fields if field["fieldName"] != "Points"]})
-        definitions.put_entity_type(NAME, "Visit", visit)
-        source = {"connectionKeyVaultUrl": f"{self._place.vault_url}/secrets/{STORAGE_SECRET}"}
-        landing = {"connectorType": "AzureBlob", "connectorProperties": source}
-        definitions.put_connector(NAME, "Landing", connector_from_request(landing))
-        for name in MAPPINGS:
-            self.put_mapping(name)
+    # What administrators do
 
     def put_mapping(self, name: str, **properties: Any) -> None:
         """One of the mappings, with some properties of its own."""
-        rule = MAPPINGS[name]
-        body = {
-            "entityType": "Profile" if rule.entity == "Customer" else "Interaction",
-            "entityTypeName": rule.entity,
-            "mappingProperties": {
-                "folderPath": f"{self.inbox.container_name}/{rule.folder.rstrip('/')}",
-                "errorManagement": {"errorManagementType": "RejectAndContinue"},
-                "structure": [{"propertyName": field, "columnName": column} for field, column in rule.fields.items()],
-                **properties,
-            },
-        }
-        self.services.definitions.put_mapping(NAME, "Landing", name, Mapping.from_request(body))
+        put_mapping(self.services, self.inbox.container_name, name, **properties)
 
     def put_partner(self) -> None:
         """An Outbound connector that the customers are exported to."""
         self.partner.create_container()
-        sas = container_sas(self._storage.endpoints, self.partner.container_name)
-        entities = [{"entityType": "Profile", "entityName": "Customer"}]
-        body = {"connectorType": "Outbound", "connectorProperties": {"outputBlobSASUri": sas, "entityList": entities}}
-        self.services.definitions.put_connector(NAME, "Partner", connector_from_request(body))
+        put_partner(self.services, self._storage.endpoints, self.partner)
+
+    def make_anew(self, *, with_hub: bool = False) -> None:
+        """Everything is deleted and made anew under the same names, past the proxies, whatever is at work meanwhile."""
+        names = {stored.document.connector_name for stored in self.seen.definitions.connectors(NAME)}
+        delete_everything(self.seen, with_hub=with_hub)
+        define(self.seen, self.inbox.container_name, self._place.vault_url)
+        if "Partner" in names:
+            put_partner(self.seen, self._storage.endpoints, self.partner)
 
 
 @contextmanager
@@ -372,3 +371,11 @@ def disarm(point: FailPoint | None) -> None:
 
 
 IS_IN = frozenset({RunState.SUCCEEDED, RunState.PARTIALLY_SUCCEEDED})
+
+
+def _is_of(run: Run, mapping: Stored[Mapping]) -> bool:
+    if run.blob is None:
+        return False
+    version = BlobVersion(run.blob.container, run.blob.path, run.blob.etag)
+    name = mapping.document.connector_mapping_name
+    return run.run_id == ingest_run_id(NAME, "Landing", name, mapping.instance_id, version)

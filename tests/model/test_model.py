@@ -24,7 +24,7 @@ from shared.domain.run import Run, RunState
 from shared.failpoints import FailPoint
 from tests.fault_proxy import Request
 from tests.local_services import running_vault
-from tests.model.compare import check_data, check_rows
+from tests.model.compare import check_data, check_paths, check_rows, check_total
 from tests.model.faulty_storage import KINDS, WRITES, FaultyStorage
 from tests.model.hub import IS_IN, ModelHub, Worked, killing_at
 from tests.model.oracle import Cells, Version
@@ -146,6 +146,27 @@ class Ingestion(RuleBasedStateMachine):
         with killing_at(point):
             self.hub.refresh(upkeep=upkeep)
 
+    # Administrators
+
+    @rule(with_hub=st.booleans())
+    def make_everything_anew(self, with_hub: bool) -> None:
+        """Types, KPI and mappings are deleted and made anew; what lies in the container comes in again."""
+        self._storage.heal()
+        self.hub.make_anew(with_hub=with_hub)
+
+    @rule(what=st.sampled_from(["work", "work", "refresh", "upkeep", "calculate"]), skipped=st.integers(0, 60))
+    def make_everything_anew_meanwhile(self, what: str, skipped: int) -> None:
+        is_made = self._storage.before_request(skipped, self.hub.make_anew)
+        if what == "work":
+            self.work(1)
+        elif what == "calculate":
+            self.hub.calculate()
+            self._work_all("export")
+        else:
+            self.hub.refresh(upkeep=what == "upkeep")
+        if not is_made():
+            self.make_everything_anew(with_hub=False)
+
     # Storage
 
     @rule(
@@ -189,7 +210,9 @@ class Ingestion(RuleBasedStateMachine):
 
     def _check(self, worked: Worked) -> None:
         before, after = worked.before, worked.after
-        if worked.is_whole and before and after and after.state.is_final and not before.state.is_final:
+        if before is None or after is None or not self.hub.is_present(after):
+            return
+        if worked.is_whole and after.state.is_final and not before.state.is_final:
             self._check_end(after, tried_before=before.attempts > 0)
 
     def _check_end(self, run: Run, tried_before: bool) -> None:
@@ -214,8 +237,8 @@ class Ingestion(RuleBasedStateMachine):
                 self._work_all()
         raise AssertionError(f"never quiet: missing {self._missing(self.hub.runs())}, runs {self.hub.runs()}")
 
-    def _work_all(self) -> None:
-        for worked in self.hub.work_all():
+    def _work_all(self, queue: str = "ingest") -> None:
+        for worked in self.hub.work_all(queue):
             self._check(worked)
 
     def _missing(self, runs: list[Run]) -> list[tuple[str, str]]:
@@ -229,6 +252,10 @@ class Ingestion(RuleBasedStateMachine):
         check_data(self.hub, ingested)
         assert self.hub.refresh(upkeep=True)
         check_data(self.hub, ingested)
+        assert self.hub.calculate()
+        self._work_all("export")
+        check_total(self.hub)
+        check_paths(self.hub)
 
     def _version(self, run: Run) -> Version:
         assert run.blob is not None

@@ -156,7 +156,7 @@ class HubUnderTest:
             for line, row in enumerate(rows, 2)
         ]
         writer.write(table_of(columns, entity_type))
-        changes = self.services.lake.changes(self.name, entity_type)
+        changes = self.services.lake.changes(entity_type)
         run_id = uuid.uuid4().hex
         changes.commit(changes.upload(writer.close(), run_id), blob or run_id, 1)
 

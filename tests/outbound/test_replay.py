@@ -123,7 +123,7 @@ def replayed(hub: HubUnderTest) -> dict[str, dict[str, Any]]:
 
 def present(hub: HubUnderTest, customer: EntityType) -> dict[str, dict[str, Any]]:
     found = {}
-    for row in instances(hub.services.lake, hub.name, customer, top=1000).rows:
+    for row in instances(hub.services.lake, customer, top=1000).rows:
         values = {name: value for name, value in row.items() if name in CUSTOMER_FIELDS and value is not None}
         found[row["Id"]] = {name: value if isinstance(value, list) else str(value) for name, value in values.items()}
     return found

@@ -1,0 +1,131 @@
+"""Upkeep of everything: what deleted types left behind goes, and nothing else ever does."""
+
+import logging
+import uuid
+from collections.abc import Iterator
+from functools import cached_property
+
+import pytest
+
+from infra.local.azurite import Endpoints
+from shared.app import Services
+from shared.definitions.store import Conditions
+from shared.domain.entity_types import EntityKind, ProfileType
+from shared.domain.errors import HubError
+from shared.domain.hubs import Hub
+from shared.lake.store import Lake
+from shared.maintain import delete_type, maintain_all
+from shared.settings import Settings
+from shared.storage.tables import Table
+from tests.fault_proxy import Answer, FaultProxy, running_proxy
+from tests.local_services import development
+
+HUB = "Contoso"
+BODY = {
+    "fields": [{"fieldName": "Id", "fieldType": "Edm.String"}],
+    "strongIds": [{"strongIdName": "ById", "keyPropertyNames": ["Id"]}],
+}
+
+
+class OwnServices(Services):
+    """The app's services, with a table and a lake that no other test uses."""
+
+    def __init__(self, settings: Settings, prefix: str) -> None:
+        super().__init__(settings)
+        self._prefix = prefix
+
+    @cached_property
+    def lake(self) -> Lake:
+        return Lake(self.account, self.settings, container=f"{self._prefix}-lake")
+
+    def _table(self, name: str) -> Table:
+        return Table(self.account, f"{self._prefix}{name}")
+
+
+@pytest.fixture
+def proxy(azurite: Endpoints) -> Iterator[FaultProxy]:
+    with running_proxy(azurite.table) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def services(azurite: Endpoints, proxy: FaultProxy) -> OwnServices:
+    port = int(proxy.endpoint.rpartition(":")[2].split("/")[0])
+    endpoints = Endpoints(azurite.blob_port, azurite.queue_port, port)
+    services = OwnServices(development(endpoints), f"t{uuid.uuid4().hex[:10]}")
+    services.definitions.put_hub(HUB, Hub.from_request({}))
+    return services
+
+
+def put(services: Services, name: str = "Customer") -> str:
+    """A type with a blob where its tables are; its path."""
+    path = services.definitions.put_entity_type(HUB, name, ProfileType.from_request(BODY))[0].document.lake_path
+    write(services, path)
+    return path
+
+
+def write(services: Services, path: str) -> None:
+    services.lake.blobs.upload_bytes(f"{path}/late.parquet", b"late")
+
+
+def lying(services: Services) -> set[str]:
+    return {blob.path.rpartition("/")[0] for blob in services.lake.blobs.list()}
+
+
+def test_what_a_deleted_type_left_goes_and_nothing_else_does(services: OwnServices) -> None:
+    gone = [put(services)]
+    delete_type(services, HUB, EntityKind.PROFILE, "Customer", Conditions())
+    gone.append(put(services))
+    services.definitions.delete_entity_type(HUB, EntityKind.PROFILE, "Customer")  # and there it was interrupted
+    write(services, gone[0])  # by somebody who was late
+    kept = {put(services), put(services, "Customer2"), "contoso/profiles/theirs", "theirs", "fabrikam/kpis/total"}
+    for path in kept:
+        write(services, path)
+    assert lying(services) == kept | set(gone)
+    for _ in range(2):
+        maintain_all(services)
+        assert lying(services) == kept
+
+
+def test_what_a_hub_that_is_gone_left_goes(services: OwnServices) -> None:
+    path = put(services)
+    services.definitions.delete_entity_type(HUB, EntityKind.PROFILE, "Customer")
+    services.definitions.delete_hub(HUB)
+    assert lying(services) == {path}
+    maintain_all(services)
+    assert lying(services) == set()
+
+
+def test_a_deletion_goes_on_where_it_was_interrupted(services: OwnServices) -> None:
+    path = put(services)
+    services.definitions.delete_entity_type(HUB, EntityKind.PROFILE, "Customer")
+    newer = put(services)
+    delete_type(services, HUB, EntityKind.PROFILE, "Customer", Conditions())
+    assert lying(services) == {path}
+    delete_type(services, HUB, EntityKind.PROFILE, "Customer", Conditions())
+    assert lying(services) == set()
+    assert put(services) not in {path, newer}
+
+
+def test_nothing_goes_where_definitions_are_lost_or_cannot_be_read(
+    services: OwnServices, azurite: Endpoints, proxy: FaultProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = {put(services), put(services, "Other")}
+    services.definitions.delete_entity_type(HUB, EntityKind.PROFILE, "Other")
+    proxy.plan = lambda _: Answer(403, "AuthorizationFailure")
+    with pytest.raises(HubError):
+        maintain_all(services)
+    proxy.plan = lambda request: Answer(403, "AuthorizationFailure") if "path" in request.target else None
+    with caplog.at_level(logging.ERROR):
+        maintain_all(services)
+    assert "removing what deleted types left failed" in caplog.text
+    assert lying(services) == paths
+
+    class Restored(OwnServices):
+        """Their lake, with definitions that know nothing of it."""
+
+        def _table(self, name: str) -> Table:
+            return Table(self.account, f"empty{self._prefix}{name}")
+
+    maintain_all(Restored(services.settings, services._prefix))
+    assert lying(services) == paths
