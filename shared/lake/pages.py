@@ -6,10 +6,12 @@ have a bounded size together, and the page ends before its rows become too many 
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.domain.errors import ThrottledError
 from shared.lake.engine import Workspace
 from shared.lake.filters import Condition
 from shared.lake.row_sizes import NARROW_BYTES, VECTOR_ROWS, Slice, row_bytes, slices, widest_row
@@ -33,8 +35,11 @@ _KEYS_AT_LEAST = 1_000
 _KEYS_OF_LARGE_ROWS = 16
 _GROWTH = 8
 _VECTOR_BYTES = VECTOR_ROWS * NARROW_BYTES
-# One at a time: what several read at once would add up. Whoever reads ordinary rows does not wait.
+# One at a time: what several read at once would add up. Whoever reads ordinary rows does not wait, and finds a thread:
+# few may wait for their turn, and not for long.
 _LARGE_ROWS = threading.Lock()
+_IN_LINE = threading.BoundedSemaphore(8)
+_TURN_WITHIN_S = 30.0
 
 _EVERY_ROW = Condition("true", [], 0)
 
@@ -67,14 +72,38 @@ class Found:
 
 
 def read_page(work: Workspace, source: Source, where: Condition | None, top: int, after_key: str | None) -> Found:
-    """Reads the rows above `after_key` for which a condition holds: `top` of them, or fewer where they are large."""
+    """Reads the rows above `after_key` for which a condition holds: `top` of them, or fewer where they are large.
+
+    Raises:
+        ThrottledError: others are reading large rows.
+    """
     condition = where or _EVERY_ROW
     widest = widest_row(source.files)
     reading = _Reading(work, source, condition, top)
     if widest is not None and widest * VECTOR_ROWS * (1 + condition.cells) <= _VECTOR_BYTES:
         return reading.ordinary_rows(after_key)
-    with _LARGE_ROWS:
+    with _turn():
         return reading.large_rows(after_key)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _IN_LINE.acquire(blocking=False):
+        raise _busy()
+    try:
+        if not _LARGE_ROWS.acquire(timeout=_TURN_WITHIN_S):
+            raise _busy()
+        try:
+            yield
+        finally:
+            _LARGE_ROWS.release()
+    finally:
+        _IN_LINE.release()
+
+
+def _busy() -> ThrottledError:
+    message = "others are reading large rows of this app; repeat the request, or ask for them one after the other"
+    return ThrottledError("LargeRowsBusy", message)
 
 
 class _Reading:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from infra.local.azurite import Endpoints
+from shared.domain.errors import ThrottledError
 from shared.lake.engine import workspace
 from shared.lake.filters import condition
 from shared.lake.maintain import maintain
@@ -93,6 +95,20 @@ def test_one_row_is_always_given_however_large(lake: Lake, tmp_path: Path) -> No
         assert found is not None
         assert found["Note"] == large
         refresh(lake, CUSTOMER, NOW)
+
+
+def test_of_many_who_want_large_rows_at_once_some_are_told_to_come_again(filled: Lake) -> None:
+    def outcome(_: int) -> int | str:
+        try:
+            return len(instances(filled, CUSTOMER, None, 1).rows)
+        except ThrottledError as error:
+            return error.code
+
+    with ThreadPoolExecutor(24) as pool:
+        outcomes = list(pool.map(outcome, range(24)))
+    assert set(outcomes) == {1, "LargeRowsBusy"}
+    assert outcomes.count(1) >= 8
+    assert outcome(0) == 1
 
 
 def test_a_filter_that_finds_nothing_does_not_look_for_ever(filled: Lake) -> None:
