@@ -7,14 +7,19 @@ import re
 import unicodedata
 
 # `name=value` of URLs, connection strings and their percent-encoded forms, however often encoded.
-_ASSIGNED = r"(?:(?<![a-z])sig|pass\s*word|pwd|account\s*key|shared\s*access\s*key)\s*(?:=|%(?:25)*3d)\s*[\"']?"
+_SIGNATURE = r"(?:(?<![a-z])|(?<=%[0-9a-f]{2})|(?<=%25[0-9a-f]{2}))sig"
+_ASSIGNED = rf"(?:{_SIGNATURE}|pass\s*word|pwd|account\s*key|shared\s*access\s*key)\s*(?:=|%(?:25)*3d)\s*[\"']?"
 # Ordinary text has the word too; a token has a digit soon, or is longer than a word.
 _BEARER = r"bearer\s+(?=[-a-z0-9._~+/]{20}|(?=[-a-z._~+/]{0,19}[0-9])[-a-z0-9._~+/]{7})"
 _AUTHORIZATION = r"authorization[\"']?\s*[:=]\s*[\"']?bearer\s+"
 _SHARED_KEY = r"sharedkey(?:lite)?\s+\w+:"
 _MARK = re.compile(f"(?i){_ASSIGNED}|{_BEARER}|{_AUTHORIZATION}|{_SHARED_KEY}")
 _MARKED = re.compile(rf"(?i)({_ASSIGNED}|{_BEARER}|{_AUTHORIZATION}|{_SHARED_KEY})[^\s&;\"']+")
+# `user:password@` of a URL, and of one that is percent-encoded in whole or in part.
 _USER_INFO = re.compile(r"(://[^\s/?#@:]*:)[^\s/?#@]+(?=@)")
+_ENCODED_USER_INFO = re.compile(
+    r"(?i)((?::|%3a)%2f%2f(?:(?!%3a|%40|%2f)[^\s/?#@:])*(?::|%3a))(?:(?!%40|%2f)[^\s/?#@])+(?=@|%40)"
+)
 # Zero-width characters, soft hyphens and marks of direction: nobody sees them.
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 
@@ -22,13 +27,15 @@ _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 def carries_secret(text: str) -> bool:
     """Whether the text holds a signature, key, password or token, also in full-width letters."""
     plain = _plain(text)
-    return bool(_MARK.search(plain) or _USER_INFO.search(plain))
+    return any(mark.search(plain) for mark in (_MARK, _USER_INFO, _ENCODED_USER_INFO))
 
 
 def without_secrets(text: str) -> str:
     """The text with `***` for every signature, key, password and token in it."""
     plain = _plain(text)
-    found = _USER_INFO.sub(r"\1***", _MARKED.sub(r"\1***", plain))
+    found = plain
+    for marked in (_MARKED, _USER_INFO, _ENCODED_USER_INFO):
+        found = marked.sub(r"\1***", found)
     return text if found == plain else found
 
 

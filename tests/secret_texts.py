@@ -7,6 +7,8 @@ SECRET_TEXTS = [
     "sig%3DMARKER",
     "?a=1%26sig%3dMARKER%26b=2",
     "sig%253DMARKER",
+    "next=%3Fsv%3D1%26sig%3DMARKER",
+    "x%253Fsig%253DMARKER",
     "\uff53\uff49\uff47\uff1dMARKER",
     "s\u200big=MARKER",
     "sig\u00a0=\u2003MARKER",
@@ -27,6 +29,8 @@ SECRET_TEXTS = [
     "SharedKeyLite account:MARKER=",
     "https://ann:MARKER@host.example/path",
     "ftp://:MARKER@host.example",
+    "https%3A%2F%2Fann%3AMARKER%40host.example",
+    "https:%2F%2Fann:MARKER@host.example",
     "see https://ann:MARKER%40x@host.example:8443/x for more",
     "https\uff1a//ann\uff1aMARKER\uff20host.example",
 ]

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.domain.errors import Fault, InvalidRequestError
-from shared.domain.skip_token import read_place, write_token
+from shared.domain.skip_token import read_place, refused_token, write_token
 from shared.http.paging import answer_page
 
 type Row = dict[str, Any]
@@ -64,8 +64,13 @@ class Order:
 
         The token holds the sorted values of a page's last row: rows that come or go between two pages move
         no other row out of sight.
+
+        Raises:
+            InvalidRequestError: the token is none of this order.
         """
         last = None if token is None else read_place(token)
+        if last is not None and last.keys() != dict(self._keys).keys():
+            raise refused_token()
         ordered = self._sorted([*rows, last] if last is not None else rows)
         start = next(index for index, row in enumerate(ordered) if row is last) + 1 if last is not None else 0
         found = ordered[start : start + top]

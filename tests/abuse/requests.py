@@ -76,7 +76,8 @@ BODIES = [
     raw("brackets inside a text", b'{"description":"' + b"[{" * 50_000 + b'"}', 400, code="MissingProperty"),
     raw("blanks", b" " * FULL, 400, code="InvalidJson"),
     raw("a number of many digits", b'{"a":' + b"9" * 200_000 + b"}", 400, code="InvalidJson"),
-    raw("the same name again and again", b"{" + b'"a":1,' * 40_000 + b'"a":1}', 400, code="InvalidJson"),
+    raw("the same name again and again", b"{" + b'"a":1,' * 40_000 + b'"a":1}', 413, code="BodyTooLarge"),
+    raw("the same name twice", b'{"a":1,"a":1}', 400, code="InvalidJson"),
     raw("a name in two cases", b'{"fields":[],"Fields":[]}', 400, code="InvalidJson"),
     raw("many names", b"{" + b",".join(b'"k%d":1' % n for n in range(20_000)) + b"}", 400),
     raw("not a number", b'{"a":NaN}', 400, code="InvalidJson"),
@@ -89,11 +90,11 @@ BODIES = [
     raw("nothing", b"", 400, code="InvalidJson"),
     put("two thousand fields too many", "{hub}/profiles/Wide", {
         "fields": [{"fieldName": f"F{n}", "fieldType": "Edm.String"} for n in range(3_501)],
-        "strongIds": [{"strongIdName": "K", "keyPropertyNames": ["F0"]}],
+        "strongIds": [{"strongIdName": "Key", "keyPropertyNames": ["F0"]}],
     }, 413),
     put("a number too large to mean anything", "{hub}/profiles/Long", {
         "fields": [{"fieldName": "Id", "fieldType": "Edm.String", "maxLength": 10**30}],
-        "strongIds": [{"strongIdName": "K", "keyPropertyNames": ["Id"]}],
+        "strongIds": [{"strongIdName": "Key", "keyPropertyNames": ["Id"]}],
     }, 201, 400),
     put("read-only properties", "{hub}/connectors/Mine", {
         "connectorType": "None", "connectorProperties": {}, "connectorId": 99, "state": "Deleting",

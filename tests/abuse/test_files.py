@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,6 +16,7 @@ MB = 1024**2
 CPU_S_PER_MB = 3.0
 CPU_S = 3.0
 MEMORY_MB = 250.0
+PAGES_MB = 600.0
 
 
 def rows(count: int) -> bytes:
@@ -71,3 +73,17 @@ def test_a_file(hub: Hub, neighbour: Hub, spending: Spending, kind: str) -> None
         assert run["rowsRead"] == run["rowsIngested"] + run["rowsRejected"]
     unpacked_mb = (run["bytesRead"] if name.endswith(".gz") else len(content)) / MB
     assert (spent.cpu_s, spent.memory_mb) < (CPU_S + CPU_S_PER_MB * unpacked_mb, MEMORY_MB)
+
+
+def test_pages_of_large_rows_at_once(hub: Hub, spending: Spending) -> None:
+    large = [f"L{number:02}," + "x" * (4 * MB - 16) + ",1" for number in range(12)]
+    etag = hub.upload("large.csv", HEADER.decode() + "\n".join(large))
+    assert hub.run_of("large.csv", etag)["rowsIngested"] == len(large)
+
+    def ids_of_pages(_: int) -> list[str]:
+        return [row["Id"] for row in hub.data("Customer") if row["Id"].startswith("L")]
+
+    with spending.watched() as spent, ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(ids_of_pages, range(4)))
+    assert found == [[f"L{number:02}" for number in range(len(large))]] * 4
+    assert spent.memory_mb < PAGES_MB

@@ -77,6 +77,19 @@ SECRETS = (
     Text("a", "sharedkey "),
 )
 
+USER_INFO = (
+    Text("://"),
+    Text("://a:"),
+    Text("a", "://"),
+    Text("a", "://a:"),
+    Text(":", "://"),
+    Text("://a:b@"),
+    Text("%3a%2f%2f"),
+    Text("%3a", "%3a%2f%2fa%3a"),
+    Text("a%", ":%2f%2fa:"),
+    Text(":%2f%2fa:"),
+)
+
 # By file, then by expression (a literal's value, else the name that it has, else its source): texts that make it work
 # hard.
 EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
@@ -197,14 +210,8 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
     "shared/redact.py": {
         "_MARK": SECRETS,
         "_MARKED": SECRETS,
-        r"(://[^\s/?#@:]*:)[^\s/?#@]+(?=@)": (
-            Text("://"),
-            Text("://a:"),
-            Text("a", "://"),
-            Text("a", "://a:"),
-            Text(":", "://"),
-            Text("://a:b@"),
-        ),
+        r"(://[^\s/?#@:]*:)[^\s/?#@]+(?=@)": USER_INFO,
+        r"(?i)((?::|%3a)%2f%2f(?:(?!%3a|%40|%2f)[^\s/?#@:])*(?::|%3a))(?:(?!%40|%2f)[^\s/?#@])+(?=@|%40)": USER_INFO,
         "[\u00ad\u200b-\u200f\u2060\ufeff]": PLAIN,
     },
     "shared/storage/accounts.py": {
