@@ -271,8 +271,9 @@ def connector_from_request(body: object) -> Connector:
     try:
         return _ADAPTER.validate_python(body, context="request", by_alias=True, by_name=False)
     except ValidationError as error:
-        if error.errors()[0]["type"] == UNKNOWN_TYPE:
-            fault = Fault("UnknownValue", "connectorType", error.errors()[0]["msg"])
+        # Of an unknown type there is no other error; to list thousands takes its time.
+        if error.error_count() == 1 and (first := error.errors()[0])["type"] == UNKNOWN_TYPE:
+            fault = Fault("UnknownValue", "connectorType", first["msg"])
             raise InvalidRequestError([fault, *_other_faults(body)]) from None
         raise InvalidRequestError(faults(error, skip=_TAGS)) from None
 

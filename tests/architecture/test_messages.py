@@ -34,6 +34,7 @@ CHECKED = {
         "LINE_COLUMN",
         "entity_type.type_name",
         "field.field_name",
+        "found.document.type_name",
         "hub",
         "mapping.entity_type_name",
         "run.entity_type_name",
