@@ -75,15 +75,14 @@ def test_a_file(hub: Hub, neighbour: Hub, spending: Spending, kind: str) -> None
     assert (spent.cpu_s, spent.memory_mb) < (CPU_S + CPU_S_PER_MB * unpacked_mb, MEMORY_MB)
 
 
-def test_pages_of_large_rows_at_once(hub: Hub, spending: Spending) -> None:
-    large = [f"L{number:02}," + "x" * (4 * MB - 16) + ",1" for number in range(12)]
-    etag = hub.upload("large.csv", HEADER.decode() + "\n".join(large))
-    assert hub.run_of("large.csv", etag)["rowsIngested"] == len(large)
-
-    def ids_of_pages(_: int) -> list[str]:
-        return [row["Id"] for row in hub.data("Customer") if row["Id"].startswith("L")]
-
-    with spending.watched() as spent, ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(ids_of_pages, range(4)))
-    assert found == [[f"L{number:02}" for number in range(len(large))]] * 4
+def test_pages_of_large_rows_at_once(stack: Stack, spending: Spending) -> None:
+    ids = [f"L{number:02}" for number in range(12)]
+    with Hub.created(stack, "Large") as hub:
+        hub.profile_type()
+        hub.mapping("Customers", {"Id": "id", "City": "city"})
+        etag = hub.upload("large.csv", HEADER.decode() + "".join(f"{each},{'x' * (4 * MB - 16)},1\n" for each in ids))
+        assert hub.run_of("large.csv", etag)["rowsIngested"] == len(ids)
+        with spending.watched() as spent, ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda _: [row["Id"] for row in hub.data("Customer")], range(4)))
+    assert found == [ids] * 4
     assert spent.memory_mb < PAGES_MB
