@@ -39,14 +39,14 @@ class Target:
         name: for people.
         words: of what its texts are made.
         longest: the length up to which it reads at all.
-        read: reads a text; refuses it only by answers and errors that are meant for the caller.
+        read: reads a text and gives what came of it; refuses it only by answers and errors that are meant for the caller.
         beginnings, ends: what often stands at either side.
     """
 
     name: str
     words: tuple[str, ...]
     longest: int
-    read: Callable[[str], None]
+    read: Callable[[str], object]
     beginnings: tuple[str, ...] = ("",)
     ends: tuple[str, ...] = ("",)
 
@@ -67,7 +67,9 @@ def worst_growth(target: Target, text: Ugly) -> float:
     worst = 1.0
     length = max(target.longest // _DOUBLINGS, 16)
     while length <= target.longest and worst <= LINEAR:
-        if seconds(target.read, text.of(length), rounds=1) >= _FLOOR_S:
+        is_dear = seconds(target.read, text.of(length), rounds=1) >= _FLOOR_S
+        # What is refused at once says nothing of what is read.
+        if is_dear and target.read(text.of(length)) == target.read(text.of(length // 2)):
             worst = max(worst, _ratio(target, text, length))
         length *= 2
     return worst

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from infra.local.stack import running_azurite
 from shared.app import Services
+from shared.domain.errors import DataError
 from shared.domain.mappings import Mapping
 from shared.http.app import create_http_app
 from shared.ingest.match import take_event
@@ -38,18 +39,21 @@ def readers(folder: Path) -> Iterator[dict[str, Target]]:
 
 
 def _requests(client: Client) -> list[Target]:
-    def asks(path: str) -> Callable[[str], None]:
-        def read(text: str) -> None:
+    def asks(path: str) -> Callable[[str], object]:
+        def read(text: str) -> int:
             answer = client.get(f"{_HUB}{path}{quote(text, safe='')}")
             assert answer.status_code in {200, 400}, f"{answer.status_code}: {answer.text[:500]}"
+            return answer.status_code
 
         return read
 
-    def sends(text: str) -> None:
+    def sends(text: str) -> list[int]:
         content = text.encode("utf-8", "surrogatepass")
-        for path in ("/profiles/Spoilt", "/connectors/Spoilt"):
-            answer = client.send("PUT", f"{_HUB}{path}", content=content)
+        paths = (f"{_HUB}/profiles/Spoilt", f"{_HUB}/connectors/Spoilt")
+        answers = [client.send("PUT", path, content=content) for path in paths]
+        for answer in answers:
             assert answer.status_code in {201, 400, 413}, f"{answer.status_code}: {answer.text[:500]}"
+        return [answer.status_code for answer in answers]
 
     fields = ("Name", "Age", "Tags", "ContactId")
     joints = (
@@ -91,15 +95,16 @@ def _definitions() -> list[Target]:
         for _ in range(20):
             made.matches("inbox", path)
 
-    def formats(text: str) -> None:
+    def formats(text: str) -> bool:
         try:
             entity_type = profile_type(_ID, _DAY)
             mapping = mapping_of(entity_type, formats={"day": text})
             typer = typer_of(entity_type, mapping, ["id", "day"])
-        except (ValidationError, ValueError):
-            return
+        except (ValidationError, DataError):
+            return False
         with typer:
             type_file(typer, ["id", "day"], [[str(number), "2026-01-31"] for number in range(_ROWS)])
+        return True
 
     globs_of = ("*a", "**/", "*", "?", "[ab]", "a", "/")
     patterns = [
