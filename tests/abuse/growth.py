@@ -39,7 +39,7 @@ class Target:
         name: for people.
         words: of what its texts are made.
         longest: the length up to which it reads at all.
-        read: reads a text and gives what came of it; refuses it only by answers and errors that are meant for the caller.
+        read: reads a text and gives what came of it; what it refuses, it refuses in words.
         beginnings, ends: what often stands at either side.
     """
 
