@@ -18,14 +18,16 @@ from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, St
 from shared.domain.connectors import Connector, ConnectorState
 from shared.domain.document import Document
 from shared.domain.entity_types import EntityKind, EntityType
-from shared.domain.errors import FatalError, GoneError, NotFoundError, TransientError
+from shared.domain.errors import FatalError, GoneError, NotFoundError, RefusedError, TransientError
 from shared.domain.hubs import Hub
 from shared.domain.kpis import Kpi
 from shared.domain.mappings import Mapping
 from shared.domain.names import same_name
+from shared.domain.places import CONTAINER_LAKE
 from shared.domain.schema_mark import Writer
 from shared.settings import Settings
-from shared.storage.accounts import StorageAccount
+from shared.storage.accounts import StorageAccount, hub_account
+from shared.storage.blobs import BlobContainer
 from shared.storage.key_vault import Vaults
 from shared.storage.tables import Table
 
@@ -49,6 +51,7 @@ class Definitions:
     def __init__(self, table: Table, vaults: Vaults, clock: Clock, settings: Settings) -> None:
         self._store = DefinitionStore(table)
         self._clock = clock
+        self._settings = settings
         self._containers = Containers(self._store, clock, settings)
         self._connectors = Connectors(self._store, vaults, self._containers, clock, settings)
 
@@ -107,7 +110,7 @@ class Definitions:
             ConflictError: the name is taken by another type (`NameTaken`), a field would change its type or the
                 key its fields (`SchemaConflict`), or users of the type would not fit any more (`InUse`).
         """
-        return types.put_type(self._store, self._clock, hub, name, entity_type, conditions)
+        return types.put_type(self._store, self._clock, hub, name, entity_type, conditions, self._is_used)
 
     def delete_entity_type(self, hub: str, kind: EntityKind, name: str, conditions: Conditions = _ANY) -> list[str]:
         """Deletes a type; ConflictError `InUse` names who uses it.
@@ -127,7 +130,7 @@ class Definitions:
 
     def put_kpi(self, hub: str, name: str, kpi: Kpi, conditions: Conditions = _ANY) -> tuple[Stored[Kpi], bool]:
         """Creates or replaces a KPI."""
-        return kpis.put_kpi(self._store, self._clock, hub, name, kpi, conditions)
+        return kpis.put_kpi(self._store, self._clock, hub, name, kpi, conditions, self._is_used)
 
     def delete_kpi(self, hub: str, name: str, conditions: Conditions = _ANY) -> list[str]:
         """Deletes a KPI; ConflictError `InUse` names who uses it. Returns paths as `delete_entity_type`."""
@@ -136,6 +139,16 @@ class Definitions:
     def retired_paths(self) -> Iterator[str]:
         """Paths in the lake of all types and KPIs that were ever deleted; none of them is given away again."""
         return retired_paths(self._store)
+
+    def _is_used(self, path: str) -> bool:
+        """Whether anything lies at a path in the lake."""
+        lake = BlobContainer(hub_account(self._settings), CONTAINER_LAKE)
+        try:
+            return next(lake.list(f"{path}/"), None) is not None
+        except RefusedError as error:
+            if error.code == "ContainerNotFound":
+                return False
+            raise
 
     @contextmanager
     def while_there(self, hub: str, *needed: Stored[Any]) -> Iterator[None]:

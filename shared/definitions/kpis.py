@@ -1,5 +1,7 @@
 """Keeping KPIs: each reads a type that exists, and fields that fit its function."""
 
+from collections.abc import Callable
+
 from shared.clock import Clock
 from shared.definitions.hubs import open_hub
 from shared.definitions.kinds import KPI, kind_of_type
@@ -16,7 +18,13 @@ from shared.domain.shown import shown
 
 
 def put_kpi(
-    store: DefinitionStore, clock: Clock, hub: str, name: str, kpi: Kpi, conditions: Conditions
+    store: DefinitionStore,
+    clock: Clock,
+    hub: str,
+    name: str,
+    kpi: Kpi,
+    conditions: Conditions,
+    is_used: Callable[[str], bool],
 ) -> tuple[Stored[Kpi], bool]:
     """Creates or replaces a KPI; see `Definitions.put_kpi`."""
     check_name(name, "kpiName")
@@ -47,7 +55,7 @@ def put_kpi(
             }
         )
         if old is None:
-            document = document.model_copy(update={"lake_path": take_path(store, change, document)})
+            document = document.model_copy(update={"lake_path": take_path(store, change, document, is_used)})
         return change.put(KPI, (name,), document, old.instance_id if old else ""), old is None
 
     return store.change(hub, make)

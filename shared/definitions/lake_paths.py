@@ -9,7 +9,7 @@ the definition and the hub.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from shared.definitions.store import Change, DefinitionStore
 from shared.domain.entity_types import EntityType
@@ -21,11 +21,25 @@ _SIGN = "-"  # no name has it, and no reader's library escapes it, as some do wi
 _DIGITS = 12
 
 
-def take_path(store: DefinitionStore, change: Change, document: EntityType | Kpi) -> str:
-    """The path of a definition that is being created."""
-    path = document.plain_lake_path
-    if store.noted(document.tenant_id, _key(path)) is not None:
+def take_path(
+    store: DefinitionStore, change: Change, document: EntityType | Kpi, is_used: Callable[[str], bool]
+) -> str:
+    """The path of a definition that is being created.
+
+    Args:
+        store: of all definitions.
+        change: by which it is created.
+        document: the definition.
+        is_used: whether anything lies at a path. So it may where nothing is known of the plain one: an earlier release,
+            or a table of definitions that was lost, has left it there.
+    """
+    path = plain = document.plain_lake_path
+    is_known = store.noted(document.tenant_id, _key(plain)) is not None
+    if is_known or is_used(plain):
         path += f"{_SIGN}{uuid.uuid4().hex[:_DIGITS]}"
+    if path != plain and not is_known:
+        # Nobody can say whose it is, so upkeep does not touch it.
+        change.note(_key(plain), {"path": plain, "isRetired": False})
     change.note(_key(path), {"path": path, "isRetired": False})
     return path
 

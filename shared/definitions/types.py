@@ -1,7 +1,7 @@
 """Keeping profile and interaction types: names, and the promise that a field never changes its type."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from shared.clock import Clock
 from shared.definitions.hubs import open_hub
@@ -23,7 +23,13 @@ type History = dict[str, list[object]]
 
 
 def put_type[T: EntityType](
-    store: DefinitionStore, clock: Clock, hub: str, name: str, entity_type: T, conditions: Conditions
+    store: DefinitionStore,
+    clock: Clock,
+    hub: str,
+    name: str,
+    entity_type: T,
+    conditions: Conditions,
+    is_used: Callable[[str], bool],
 ) -> tuple[Stored[T], bool]:
     """Creates or replaces a type; see `Definitions.put_entity_type`."""
     kind = kind_of_type(entity_type.kind)
@@ -53,7 +59,7 @@ def put_type[T: EntityType](
             uses = uses_of_type(store, hub, document.kind, name)
             refuse_breaking(f"the {kind.label} {document.type_name!r}", uses, document)
         else:
-            document = document.model_copy(update={"lake_path": take_path(store, change, document)})
+            document = document.model_copy(update={"lake_path": take_path(store, change, document, is_used)})
         internal = {_HISTORY: json.dumps(history | _fields_of(document))}
         instance_id = old.instance_id if old else ""
         return change.put(kind, (name,), document, instance_id, internal), old is None  # type: ignore[arg-type] # the type chose its kind

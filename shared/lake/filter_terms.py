@@ -5,7 +5,7 @@ Comparing follows OData: `null` equals null and nothing else, and what compares 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from decimal import ROUND_FLOOR, Context, Decimal
+from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
 from enum import Enum
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
@@ -141,7 +141,11 @@ def item_of(owner: Term, kind: Kind, name: str) -> Term:
 
 def number(text: str) -> Term:
     """A number that is written out; what it is compared with says how it is bound."""
-    return Term("?", (float(text),), Kind.NUMBER, number=Decimal(text))
+    try:
+        exact = Decimal(text)
+    except InvalidOperation:  # not even its exponent can be kept
+        raise invalid("a number in it is larger, or smaller, than any that can be compared") from None
+    return Term("?", (float(text),), Kind.NUMBER, number=exact)
 
 
 def written(text: str, kind: Kind) -> Term:

@@ -73,7 +73,8 @@ def _requests(client: Client) -> list[Target]:
         " ",
         "-",
     )
-    values = ("1", "1.5", "'a'", "null", "true", "2026-01-31", "2026-01-31T00:00:00Z", "tolower(", "concat(", "length(")
+    numbers = ("1", "1.5", "9", "e9", "e-9", "-", "null", "true")
+    values = (*numbers, "'a'", "2026-01-31", "2026-01-31T00:00:00Z", "tolower(", "concat(", "length(")
     return [
         Target("$filter", (*fields, *joints, *values), 8_000, asks("/data/Contact?$filter="),
                ("", "Age eq 1", "not ", "(", "Name eq '"), ("", " and Age eq 1", ")", "'", " eq 1")),

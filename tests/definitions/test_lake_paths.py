@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from infra.local.azurite import Endpoints
 from shared.definitions.definitions import Definitions
 from shared.domain.entity_types import EntityKind, ProfileType
 from shared.domain.errors import (
@@ -19,8 +20,10 @@ from shared.domain.errors import (
     UnavailableError,
 )
 from shared.domain.hubs import Hub
+from shared.storage.blobs import BlobContainer
 from shared.storage.tables import Table
 from tests.definitions.samples import interaction, kpi, profile
+from tests.local_services import account_of
 
 PROFILE, INTERACTION = EntityKind.PROFILE, EntityKind.INTERACTION
 PLAIN = "contoso/profiles/customer"
@@ -43,6 +46,23 @@ def test_the_first_of_a_name_has_the_plain_path_and_each_later_one_its_own(defin
     assert len(set(paths)) == 4
     assert definitions.entity_type(hub, PROFILE, "customer").document.lake_path == paths[-1]
     assert sorted(definitions.retired_paths()) == sorted(paths[:-1])
+
+
+def test_nothing_is_found_again_at_a_path_of_which_nothing_is_known(
+    definitions: Definitions, hub: str, azurite: Endpoints
+) -> None:
+    """What an earlier release did not get to delete, or whose definitions were lost, is no new type's."""
+    lake = BlobContainer(account_of(azurite), "lake")
+    lake.ensure()
+    left = f"{PLAIN}left/changes/_delta_log/00000000000000000000.json"
+    lake.upload_bytes(left, b"{}")
+    paths = [made(definitions, name="CustomerLeft"), made(definitions, name="Customer")]
+    assert OWN.fullmatch(paths[0].removeprefix(f"{PLAIN}left"))
+    assert paths[1] == PLAIN
+    assert list(definitions.retired_paths()) == [], "upkeep leaves it alone: nobody can say whose it is"
+    definitions.delete_entity_type(hub, PROFILE, "CustomerLeft")
+    assert list(definitions.retired_paths()) == paths[:1]
+    lake.delete(left)
 
 
 def test_names_and_kinds_do_not_share_a_path(definitions: Definitions, hub: str) -> None:
