@@ -101,7 +101,7 @@ class Attempt:
             entity_type_name=entity_type.type_name,
         )
         try:
-            self._stored = self._services.runs.number_version(noted, place)
+            self._stored = self._services.runs.number_version(replace(noted, lake_path=entity_type.lake_path), place)
         except PreconditionError as error:
             raise claim_lost(self.run) from error
         if self._stored.number is None:

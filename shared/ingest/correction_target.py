@@ -61,8 +61,15 @@ def type_of(services: Services, stored: StoredRun) -> Stored[EntityType]:
         found = services.definitions.entity_type(stored.hub, kind, run.entity_type_name or "")
     except NotFoundError as error:
         raise ConflictError("TypeGone", f"{error.message}; there is nothing to correct any more") from error
-    created = found.document.created
-    if created is not None and run.started_at is not None and run.started_at < created:
+    if not _is_of(stored, found.document):
         message = f"the type {found.document.type_name!r} was made anew after the run, without the rows of the run"
         raise ConflictError("TypeGone", f"{message}; there is nothing to correct any more")
     return found
+
+
+def _is_of(stored: StoredRun, entity_type: EntityType) -> bool:
+    if stored.lake_path is not None:
+        return stored.lake_path == entity_type.lake_path
+    # Earlier releases did not note it: the type was there when the run began.
+    created, began = entity_type.created, stored.run.started_at
+    return created is None or began is None or began >= created

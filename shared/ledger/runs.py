@@ -331,6 +331,7 @@ def _row(stored: StoredRun) -> tuple[Row, str]:
         "correction": stored.correction.model_dump_json() if stored.correction else None,
         "rejects": stored.rejects,
         "destination": stored.destination,
+        "lakePath": stored.lake_path,
         "writeId": write_id,
         "run": write_run(run),
     }
@@ -357,6 +358,7 @@ def _stored(hub: str, row: Row) -> StoredRun:
         correction=Correction.model_validate_json(correction) if (correction := row.get("correction")) else None,
         rejects=row.get("rejects"),
         destination=row.get("destination"),
+        lake_path=row.get("lakePath"),
     )
 
 

@@ -35,6 +35,8 @@ class StoredRun:
         rejects: path of the file of its open rejects; None where there are none.
         destination: the container that an Export run wrote to (`ContainerSas.place`); None where it wrote to none, or
             an earlier release did not record it.
+        lake_path: of the type whose rows an Ingest run has staged, which no other type ever had; None before that, and
+            of earlier releases.
     """
 
     hub: str
@@ -54,6 +56,7 @@ class StoredRun:
     correction: Correction | None = None
     rejects: str | None = None
     destination: str | None = None
+    lake_path: str | None = None
 
     @property
     def retry_at(self) -> datetime | None:

@@ -1,5 +1,7 @@
 """Which corrections are taken, and which reject each of their rows replaces."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from shared.app import Services
@@ -138,6 +140,10 @@ def test_a_run_of_a_type_that_was_made_anew_is_not_corrected(world: World) -> No
     delete_type(world.services, world.hub, EntityKind.PROFILE, "Person", Conditions())
     definitions.put_entity_type(world.hub, "Person", person)
     definitions.put_mapping(world.hub, "Landing", "People", kept)
+    # The clocks of two instances differ: by them alone the run could have begun after the type was made.
+    stored = world.services.runs.get(world.hub, run.run_id)
+    assert stored is not None
+    world.services.runs.save(stored.with_run(started_at=datetime.now(UTC) + timedelta(minutes=1)))
     with pytest.raises(ConflictError) as refused:
         world.request(run, "line,id,name,age\n3,b,Bob,2\n")
     assert refused.value.code == "TypeGone"
