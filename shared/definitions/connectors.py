@@ -7,7 +7,6 @@ connector never lacks the secret it needs. What was stored in vain is removed, b
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -23,19 +22,16 @@ from shared.definitions.kinds import CONNECTOR, CONNECTOR_AS_STORED, HUB, MAPPIN
 from shared.definitions.mapping_rules import own_container
 from shared.definitions.secrets import (
     PROPERTIES,
-    UNNAMED_FOR,
     Secrets,
     SplitProperties,
     expected_references,
     faults_of_secrets,
-    names_in_use,
-    new_names,
     references,
-    secret_names,
     split,
     with_references,
 )
 from shared.definitions.store import HUBS, Change, Conditions, DefinitionStore, Stored, check_size
+from shared.definitions.unused_secrets import UnusedSecrets
 from shared.domain.connectors import (
     AzureBlobConnector,
     Connector,
@@ -81,6 +77,7 @@ class Connectors:
         self._vaults = vaults
         self._containers = containers
         self._secrets = Secrets(vaults, settings)
+        self._unused = UnusedSecrets(store, self._secrets, clock)
         self._clock = clock
         self._settings = settings
 
@@ -90,7 +87,7 @@ class Connectors:
         body = connector.to_json()
         given = split(body[PROPERTIES])
         faults = [*given.faults, *self._faults_of_secrets_given(body, given)]
-        new = _NewSecrets()
+        new = self._unused.of_put(hub)
 
         def make(change: Change) -> tuple[Stored[Connector], bool]:
             stored_hub = open_hub(self._store, change, hub)
@@ -113,16 +110,17 @@ class Connectors:
             secrets = {**given.secrets, **in_plain}
             names = new.names_for(hub_name, instance_id, secrets)
             check_size(document, with_references(facts, kept | new.references | expected_references(names)))
-            new.references.update(self._secrets.keep(names, secrets))
+            new.keep(names, secrets)
             failpoint(FailPoint.SECRETS_KEPT)
             internal = with_references(facts, kept | {place: new.references[place] for place in secrets})
+            new.settle(change, old.internal if old else {}, internal)
             return change.put(CONNECTOR_AS_STORED, (name,), document, instance_id, internal), old is None
 
         try:
             stored, created = self._store.change(hub, make)
         except (RequestError, RefusedError, CommitConflictError):
-            # After any other error the document may be stored all the same.
-            self._secrets.take_back(new.names)
+            # Any other error is the service's, so upkeep asks it again later.
+            self._unused.take_back(new)
             raise
         failpoint(FailPoint.CONNECTOR_STORED)
         if stored.document.state is ConnectorState.CREATING:
@@ -175,17 +173,7 @@ class Connectors:
 
     def remove_unnamed_secrets(self, now: datetime) -> int:
         """Removes secrets that no connector names; see `Definitions.remove_unnamed_secrets`."""
-        return self._secrets.remove_unnamed(self._names_in_use, now)
-
-    def _names_in_use(self) -> set[str]:
-        """Names in the vault that connectors refer to, or did until a short time ago: a run may still read them."""
-        names: list[str] = []
-        for hub in self._store.all(HUB, HUBS):
-            for stored in self._store.all(CONNECTOR, hub.document.hub_name):
-                changed = stored.document.last_modified
-                is_new = changed is None or changed > self._clock.now() - UNNAMED_FOR
-                names += secret_names(stored.internal) if is_new else names_in_use(stored.internal)
-        return {name.lower() for name in names}
+        return self._unused.remove(now)
 
     def outbound_sas(self, stored: Stored[Connector]) -> SecretStr:
         """The container SAS of an Outbound connector."""
@@ -311,25 +299,6 @@ class Connectors:
             return len(found) > _MAPPINGS_AT_ONCE
 
         return self._store.change(hub, make)
-
-
-@dataclass(frozen=True)
-class _NewSecrets:
-    """What one PUT stores in the vault, however often its change is made anew.
-
-    Attributes:
-        names: every name it has asked the vault to take.
-        references: what the vault gave for them, by place.
-    """
-
-    names: list[str] = field(default_factory=list)
-    references: dict[str, str] = field(default_factory=dict)
-
-    def names_for(self, hub: str, instance_id: str, secrets: Mapping[str, SecretStr]) -> dict[str, str]:
-        """New names for those secrets that are not stored yet, by place."""
-        found = new_names(hub, instance_id, [place for place in secrets if place not in self.references])
-        self.names.extend(found.values())
-        return found
 
 
 def _earlier_secrets(old: Stored[Connector] | None, kept: Sequence[str]) -> tuple[dict[str, str], dict[str, SecretStr]]:

@@ -6,26 +6,22 @@ as it can be recovered, is never asked for.
 """
 
 import json
-import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from pydantic import SecretStr
 
 from shared.domain.connectors import MASK, Connector, connector_from_json, is_secret_name, is_secret_value
-from shared.domain.errors import FatalError, Fault, HubError, RefusedError
+from shared.domain.errors import FatalError, Fault, RefusedError
 from shared.domain.places import is_own_secret, new_secret_name
 from shared.redact import carries_secret
 from shared.settings import Settings
 from shared.storage.accounts import hub_account
 from shared.storage.key_vault import Vaults
-
-logger = logging.getLogger(__name__)
 
 PROPERTIES = "connectorProperties"
 MOST_SECRETS = 16
@@ -37,8 +33,6 @@ _NAMES = "secretNames"
 _NAMES_KNOWN = 4 * MOST_SECRETS
 # Tells the app's secrets from those of another installation in the same vault.
 _TAG = "connectorsOf"
-# A request or a run that began with an earlier document is long over.
-UNNAMED_FOR = timedelta(days=1)
 _ANY_VERSION = "0" * 32
 
 type Pointer = str
@@ -112,14 +106,6 @@ class Secrets:
         tags = {_TAG: self._installation}
         return {place: self._vaults.set(name, secrets[place].get_secret_value(), tags) for place, name in names.items()}
 
-    def take_back(self, names: Sequence[str]) -> None:
-        """Removes what was stored in vain, as far as the vault lets us; upkeep removes the rest."""
-        try:
-            for name in names:
-                self._vaults.delete(name)
-        except HubError as error:
-            logger.warning("secrets stored in vain are left to upkeep: %s", error)
-
     def read(self, internal: Mapping[str, str], place: Pointer) -> SecretStr:
         """The secret at a place of a stored connector; raises RefusedError where the vault has it no more."""
         reference = references(internal).get(place)
@@ -132,27 +118,24 @@ class Secrets:
         for name in secret_names(internal):
             self._vaults.delete(name)
 
-    def remove_unnamed(self, named: Callable[[], AbstractSet[str]], now: datetime) -> int:
-        """Deletes secrets that this installation made and no document names.
-
-        Args:
-            named: the names that are in use, in lower case; asked after the vault, so that it knows all that was there.
-            now: what is younger than a day is left alone.
-
-        Returns:
-            How many were deleted.
-        """
-        old = [
-            secret.name.lower()
-            for secret in self._vaults.kept()
-            if is_own_secret(secret.name)
-            and secret.tags.get(_TAG) == self._installation
-            and secret.created < now - UNNAMED_FOR
-        ]
-        unnamed = set(old) - named() if old else set()
-        for name in sorted(unnamed):
+    def delete(self, names: AbstractSet[str]) -> int:
+        """Deletes secrets; nothing happens where one is gone. Returns how many names there were."""
+        for name in sorted(names):
             self._vaults.delete(name)
-        return len(unnamed)
+        return len(names)
+
+    def delete_made_here(self, names: AbstractSet[str]) -> int:
+        """Deletes those secrets that are there and that this installation made; how many there were."""
+        wanted = {name.lower() for name in names}
+        return self.delete(
+            {
+                secret.name
+                for secret in self._vaults.kept()
+                if secret.name.lower() in wanted
+                and is_own_secret(secret.name)
+                and secret.tags.get(_TAG) == self._installation
+            }
+        )
 
     @cached_property
     def _installation(self) -> str:

@@ -2,7 +2,8 @@
 
 PartitionKey = hub in lower case (hubs themselves: partition `hubs`); RowKey = `kind|name` in lower case. The row
 `guard` of a partition is replaced by every change, so that rules were checked against what is there when the
-change takes effect, or the change is made anew. Rows `path|...` are those of `lake_paths.py`.
+change takes effect, or the change is made anew. Rows `path|...` are those of `lake_paths.py`, rows `secrets|...` those
+of `unused_secrets.py`.
 """
 
 import json
@@ -136,9 +137,14 @@ class Change:
         self.operations.append(Upsert(row))
         return stored
 
-    def note(self, key: str, facts: Row) -> None:
-        """Writes a row that is no document, over what is there."""
-        self.operations.append(Upsert({"PartitionKey": self._partition, "RowKey": key, **facts}))
+    def note(self, key: str, facts: Row, etag: str | None = None) -> None:
+        """Writes a row that is no document, over what is there, or over the one with this ETag only."""
+        row = {"PartitionKey": self._partition, "RowKey": key, **facts}
+        self.operations.append(Replace(row, etag) if etag else Upsert(row))
+
+    def drop_note(self, key: str, etag: str) -> None:
+        """Deletes such a row, which must have this ETag."""
+        self.operations.append(Delete(self._partition, key, etag))
 
     def delete(self, kind: Kind[Any], *names: str) -> None:
         """Deletes a document that exists."""
@@ -220,6 +226,18 @@ class DefinitionStore:
     def noted_below(self, hub: str, prefix: str) -> Iterator[Row]:
         """Such rows of one hub."""
         return self._table.query(*rows_below(name_key(hub), prefix))
+
+    def write_noted(self, row: Row, etag: str | None = None) -> str:
+        """Writes such a row by itself, beside the changes of its hub; returns its ETag.
+
+        Raises:
+            PreconditionError: it has not the given ETag any more.
+        """
+        return self._table.replace(row, etag) if etag else self._table.upsert(row)
+
+    def delete_noted(self, row: Row) -> None:
+        """Deletes such a row by itself."""
+        self._table.delete(row["PartitionKey"], row["RowKey"])
 
     def change[R](self, hub: str, make: Callable[[Change], R]) -> R:
         """Makes a change and commits it; when another change of the hub came first, all over again.

@@ -109,7 +109,8 @@ class Vaults:
                 logger.warning("vault %s does not answer; a value %d s old is used", vault, age)
                 return known.value.get_secret_value()
             raise
-        self._known[key] = _Known(SecretStr(value), time.monotonic())
+        with self._lock:
+            self._known[key] = _Known(SecretStr(value), time.monotonic())
         return value
 
     def get_own(self, reference: str) -> str:
@@ -134,7 +135,9 @@ class Vaults:
     def delete(self, name: str) -> None:
         """Deletes a secret of the hub's own vault with all its versions; nothing happens if it is gone."""
         vault = self._own_vault()
-        self._known = {key: item for key, item in self._known.items() if f"/{name.lower()}/" not in key}
+        of_it = f"/{name.lower()}/"
+        with self._lock:  # other threads read meanwhile
+            self._known = {key: item for key, item in self._known.items() if of_it not in key}
         try:
             with _translated(f"the secret {name!r} of the vault {vault}"):
                 self._client(vault).begin_delete_secret(name)

@@ -1,7 +1,6 @@
 """Secrets in the vault: nothing is left of a PUT that was refused, and nothing that a document names is lost."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from shared.definitions.kinds import CONNECTOR_AS_STORED
 from shared.definitions.secrets import references
 from shared.definitions.store import Conditions
 from shared.domain.connectors import Connector, connector_from_request
-from shared.domain.errors import HubError, InvalidRequestError, UnavailableError
+from shared.domain.errors import HubError, InvalidRequestError
 from shared.domain.hubs import Hub
 from shared.failpoints import FailPoint, arm
 from shared.settings import Settings
@@ -22,7 +21,7 @@ from shared.storage.key_vault import Vaults
 from shared.storage.tables import Table
 from tests.definitions.samples import crm, files, outbound
 from tests.fault_proxy import Answer, running_proxy
-from tests.local_services import STORAGE_SECRET, account_of, development, running_vault
+from tests.local_services import STORAGE_SECRET, development, running_vault
 
 
 @pytest.fixture
@@ -123,88 +122,6 @@ def test_a_vault_that_refuses_midway_keeps_nothing(
     assert names(settings) == set()
     definitions.put_connector(hub, "Crm", crm(tokens=["first", "second", "third", "fourth"]))
     assert len(names(settings)) == 4
-
-
-def leave_behind(definitions: Definitions, hub: str) -> None:
-    """A process dies between the vault and the table."""
-
-    def die() -> None:
-        raise KeyboardInterrupt
-
-    arm(FailPoint.SECRETS_KEPT, die)
-    with pytest.raises(KeyboardInterrupt):
-        definitions.put_connector(hub, "Dead", crm(accessToken="dead"))
-    arm(FailPoint.SECRETS_KEPT, lambda: None)
-
-
-def set_clock(settings: Settings, moment: datetime) -> datetime:
-    assert settings.clock_file is not None
-    settings.clock_file.write_text(moment.isoformat())
-    return moment
-
-
-def test_upkeep_removes_what_no_document_names(definitions: Definitions, hub: str, settings: Settings) -> None:
-    now = datetime.now(UTC)
-    definitions.put_connector(hub, "Kept", crm(accessToken="old", apiKey="stays"))
-    definitions.put_connector(hub, "Kept", crm(accessToken="new", apiKey="***"))
-    leave_behind(definitions, hub)
-    before = names(settings)
-    in_use = named(definitions, hub, "Kept")
-    assert (len(before), len(in_use)) == (4, 2)
-    assert definitions.remove_unnamed_secrets(now) == 0, "a PUT may be about to name it"
-    assert names(settings) == before
-    assert definitions.remove_unnamed_secrets(now + timedelta(days=2)) == 1, "a run may still read the old token"
-    set_clock(settings, now + timedelta(days=2))
-    assert definitions.remove_unnamed_secrets(now + timedelta(days=2)) == 1
-    assert names(settings) == in_use
-    assert definitions.remove_unnamed_secrets(now + timedelta(days=9)) == 0
-    values = {Vaults(settings).get_own(name) for name in in_use}
-    assert values == {"new", "stays"}
-
-
-OWN_NAME = f"other-{'0' * 32}-0123456789-accessToken"
-
-
-@pytest.mark.parametrize(
-    ("name", "tags"),
-    [
-        (OWN_NAME, {}),
-        (OWN_NAME, {"connectorsOf": "anotherhubaccount"}),
-        (OWN_NAME, {"team": "devstoreaccount1"}),
-        ("storage-of-the-shop", {"connectorsOf": "devstoreaccount1"}),
-        (f"other-{'0' * 31}-0123456789", {"connectorsOf": "devstoreaccount1"}),
-    ],
-)
-def test_upkeep_leaves_what_others_keep_in_the_vault(
-    definitions: Definitions, hub: str, settings: Settings, name: str, tags: dict[str, str]
-) -> None:
-    Vaults(settings).set(name, "theirs", tags)
-    leave_behind(definitions, hub)
-    later = set_clock(settings, datetime.now(UTC) + timedelta(days=9))
-    assert definitions.remove_unnamed_secrets(later) == 1
-    assert names(settings) == {name}
-
-
-def test_a_commit_without_an_answer_keeps_its_secret(
-    azurite: Endpoints, table: Table, definitions: Definitions, hub: str, settings: Settings
-) -> None:
-    """Whether the document is stored cannot be told, so its secret stays for upkeep to judge."""
-    with running_proxy(azurite.table) as proxy:
-        broken = Definitions(
-            Table(account_of(azurite, table=proxy.endpoint), table.name), Vaults(settings), Clock(settings), settings
-        )
-        proxy.plan = lambda request: Answer(503, "ServerBusy") if "$batch" in request.target else None
-        with pytest.raises(UnavailableError):
-            broken.put_connector(hub, "Crm", crm(accessToken="orphan"))
-    assert definitions.connectors(hub) == []
-    assert len(names(settings)) == 1
-    stored, created = definitions.put_connector(hub, "Crm", crm(accessToken="kept"))
-    assert created
-    [reference] = references(stored.internal).values()
-    assert Vaults(settings).get_own(reference) == "kept"
-    later = set_clock(settings, datetime.now(UTC) + timedelta(days=2))
-    assert definitions.remove_unnamed_secrets(later) == 1
-    assert names(settings) == named(definitions, hub, "Crm")
 
 
 @pytest.mark.parametrize("spell", [str, str.upper, str.title, "{}/0123456789abcdef0123456789abcdef".format])

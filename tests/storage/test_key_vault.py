@@ -63,6 +63,26 @@ def test_a_deleted_secret_is_gone_at_once(vaults: Vaults, name: str) -> None:
     assert name in refused.value.message
 
 
+def test_a_deletion_does_not_mind_readers(vaults: Vaults, name: str) -> None:
+    """What another thread reads in the midst of it changes what is known."""
+    known, other = vaults.set(f"{name}known", "1"), vaults.set(f"{name}other", "2")
+    vaults.get_own(known)
+
+    class ReadInTheMidst(str):
+        __slots__ = ()
+
+        def lower(self) -> str:
+            reader = threading.Thread(target=vaults.get_own, args=(other,))
+            reader.start()
+            reader.join()
+            return super().lower()
+
+    vaults.delete(ReadInTheMidst(f"{name}known"))
+    assert vaults.get_own(other) == "2"
+    with pytest.raises(RefusedError):
+        vaults.get_own(known)
+
+
 def test_a_vault_that_is_down_is_unavailable(azurite: Endpoints, tmp_path: Path) -> None:
     """What was read a moment ago is still good, everything else must wait."""
     with running_vault(tmp_path, azurite) as running:
