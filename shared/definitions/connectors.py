@@ -176,8 +176,10 @@ class Connectors:
         return self._unused.remove(now)
 
     def outbound_sas(self, stored: Stored[Connector]) -> SecretStr:
-        """The container SAS of an Outbound connector."""
-        return self._secrets.read(stored.internal, OUTPUT_SAS)
+        """The container SAS of an Outbound connector; RequestError if it is of a container of the app."""
+        sas = self._secrets.read(stored.internal, OUTPUT_SAS)
+        self._check_destination(sas)
+        return sas
 
     def writer(self, hub: str, stored: Stored[Connector]) -> Writer:
         """Who writes to the destination of an Outbound connector."""
@@ -222,7 +224,8 @@ class Connectors:
     def _check_destination(self, sas_uri: SecretStr) -> None:
         sas = read_container_sas(sas_uri, self._settings)
         if is_own_container(sas.container, is_own_account=self._containers.is_own_account(sas.account)):
-            raise InvalidRequestError([own_container(sas.container, "connectorProperties.outputBlobSASUri")])
+            fault = own_container(sas.container, "connectorProperties.outputBlobSASUri")
+            raise RequestError(fault.code, fault.message, fault.target, [fault])
 
     def _settle(
         self, hub: str, stored: Stored[Connector], *, take_over: bool = False
@@ -252,7 +255,8 @@ class Connectors:
                 if account is None:
                     return checks, stored.internal
                 known = {ACCOUNT: account.name, _BLOB_ENDPOINT: account.blob_endpoint}
-                claim = self._containers.facts_of_account(stored, account.name)
+                is_let_in = any(found.name == "account" and found.ok for found in checks)
+                claim = self._containers.facts_of_account(stored, account.name, is_let_in=is_let_in)
                 return checks, {**stored.internal, **known, **claim}
             case OutboundConnector() as document:
                 try:
@@ -358,6 +362,6 @@ def _nothing_to_keep(place: str) -> Fault:
 def _details_of(check: Any) -> list[Fault]:
     try:
         check()
-    except InvalidRequestError as error:
+    except RequestError as error:
         return list(error.details)
     return []

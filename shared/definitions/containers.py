@@ -9,7 +9,6 @@ found out when the container is used.
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Mapping as Facts
 from dataclasses import dataclass, replace
@@ -32,7 +31,7 @@ from shared.storage.accounts import StorageAccount, hub_account
 logger = logging.getLogger(__name__)
 
 # Names of facts among the internal ones of a connector: its account, while it is known; and the account that its
-# mappings claim containers of, since when, which stays until another one is found.
+# mappings claim containers of, since when, which stays until another one lets it in; empty while none ever has.
 ACCOUNT = "account"
 CLAIMED_ACCOUNT = "claimed_account"
 CLAIMED_SINCE = "claimed_since"
@@ -47,15 +46,32 @@ _MOMENT = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class _Claim:
-    """A hub's claim of a container; `is_read` where its mappings read it, and do not only move files to it."""
+    """A hub's claim of a container.
+
+    Attributes:
+        since: when it began.
+        is_shared: whether others may use the container.
+        is_read: whether its mappings read the container, and do not only move files to it.
+        is_only: whether no other hub claims the container.
+    """
 
     since: datetime
     hub: str
     is_shared: bool
     is_read: bool
+    is_only: bool = True
 
 
 type _Claims = dict[tuple[str, str], _Claim]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """First claims as they were read at a moment of the monotonic clock, after so many changes of this process."""
+
+    claims: _Claims
+    at: float
+    commits: int
 
 
 class Containers:
@@ -65,10 +81,8 @@ class Containers:
         self._store = store
         self._clock = clock
         self._settings = settings
-        self._known: _Claims = {}
-        self._known_at: float | None = None
-        self._known_commits = 0
-        self._lock = threading.Lock()
+        # Replaced as a whole and never waited for: whoever finds it too old reads for itself, with its own patience.
+        self._known: _Known | None = None
 
     def is_own_account(self, account: str | None) -> bool:
         """Whether an account of this name is the hub's own, by whatever endpoint it is reached."""
@@ -103,7 +117,7 @@ class Containers:
 
         While its connector's account was never found, nothing can be said; `check_use` does so later.
         """
-        account = facts_of_claim(connector).get(CLAIMED_ACCOUNT)
+        account = connector.internal.get(ACCOUNT) or facts_of_claim(connector).get(CLAIMED_ACCOUNT)
         claims = self._read() if account is not None else {}
         found = [
             _of_another_fault(container, target)
@@ -113,6 +127,11 @@ class Containers:
         if found:
             raise _of_another(found)
 
+    def is_alone(self, hub: str, account: StorageAccount, container: str) -> bool:
+        """Whether the mappings of no other hub name a container of the account, as of now."""
+        claim = self._read().get((name_key(account.name), container))
+        return claim is None or (claim.is_only and same_name(claim.hub, hub))
+
     def facts_of_mapping(
         self, connector: Stored[Connector], mapping: Mapping, old: Stored[Mapping] | None
     ) -> dict[str, str]:
@@ -121,11 +140,16 @@ class Containers:
         since = {container: (_since_named(old, container) if old else None) or now for container, _ in _named(mapping)}
         return {_CONTAINERS: json.dumps({name: moment.isoformat() for name, moment in since.items()})}
 
-    def facts_of_account(self, connector: Stored[Connector], account: str) -> dict[str, str]:
-        """The internal facts of a connector whose account was found: it claims that account since now, or as before."""
+    def facts_of_account(self, connector: Stored[Connector], account: str, *, is_let_in: bool) -> dict[str, str]:
+        """The internal facts of a connector whose account was found: it claims that account since now, or as before.
+
+        Where the account does not let it in, what it claimed before stays: a secret can name any account.
+        """
         earlier = facts_of_claim(connector)
         if same_name(earlier.get(CLAIMED_ACCOUNT, ""), account):
             return earlier
+        if not is_let_in:
+            return earlier or {CLAIMED_ACCOUNT: ""}
         return {CLAIMED_ACCOUNT: account, CLAIMED_SINCE: self._moment(account).isoformat()}
 
     @cached_property
@@ -139,26 +163,20 @@ class Containers:
         return max([self._clock.machine_now(), *(since + _MOMENT for since in known)])
 
     def _recent(self) -> _Claims:
-        with self._lock:
-            is_fresh = self._known_at is not None and time.monotonic() - self._known_at < _FRESH_S
-            if is_fresh and self._known_commits == self._store.commits:
-                return self._known
-            return self._read_now()
+        known = self._known
+        if known is None or known.commits != self._store.commits or time.monotonic() - known.at >= _FRESH_S:
+            return self._read()
+        return known.claims
 
     def _read(self) -> _Claims:
-        with self._lock:
-            return self._read_now()
-
-    def _read_now(self) -> _Claims:
         began, commits = time.monotonic(), self._store.commits
         claims: _Claims = {}
         with self._store.one_look():
             for hub in self._store.all(HUB, HUBS):
                 for place, claim in self._claims_of(hub.document).items():
-                    first = claims.get(place)
-                    if first is None or (claim.since, name_key(claim.hub)) < (first.since, name_key(first.hub)):
-                        claims[place] = claim
-        self._known, self._known_at, self._known_commits = claims, began, commits
+                    earlier = claims.get(place)
+                    claims[place] = claim if earlier is None else _first_of(earlier, claim)
+        self._known = _Known(claims, began, commits)
         return claims
 
     def _claims_of(self, hub: Hub) -> _Claims:
@@ -171,7 +189,7 @@ class Containers:
             account, account_since = name_key(facts[CLAIMED_ACCOUNT]), _moment_of(facts[CLAIMED_SINCE])
             for mapping in self._store.all(MAPPING, hub.hub_name, connector.document.connector_name):
                 for container, target in _named(mapping.document):
-                    since = max(account_since, _since_named(mapping, container) or mapping.document.created or _EVER)
+                    since = max(account_since, _since_named(mapping, container) or _EVER)
                     claim = _Claim(since, hub.hub_name, container in hub.shared_containers, target == FOLDER)
                     other = found.get((account, container), claim)
                     first, is_read = min(claim, other, key=lambda each: each.since), claim.is_read or other.is_read
@@ -180,15 +198,20 @@ class Containers:
 
 
 def facts_of_claim(connector: Stored[Connector]) -> dict[str, str]:
-    """Which account a connector claims, and since when, among its internal facts; empty where none was ever found."""
+    """Which account a connector claims, and since when, among its internal facts; empty where none ever let it in."""
     facts = connector.internal
-    if CLAIMED_ACCOUNT in facts:
+    if facts.get(CLAIMED_ACCOUNT):
         return {name: facts[name] for name in (CLAIMED_ACCOUNT, CLAIMED_SINCE)}
-    if ACCOUNT not in facts:
+    if ACCOUNT not in facts or CLAIMED_ACCOUNT in facts:
         return {}
     # Stored by an earlier release.
     since = connector.document.created or _EVER
     return {CLAIMED_ACCOUNT: facts[ACCOUNT], CLAIMED_SINCE: since.isoformat()}
+
+
+def _first_of(one: _Claim, other: _Claim) -> _Claim:
+    """Of the claims of two hubs the one that came first; the name decides between claims of one moment."""
+    return replace(min(one, other, key=lambda each: (each.since, name_key(each.hub))), is_only=False)
 
 
 def _owner(claims: _Claims, hub: str, account: str, container: str, is_destination: bool) -> str | None:
@@ -208,8 +231,13 @@ def _named(mapping: Mapping) -> list[tuple[str, str]]:
 
 
 def _since_named(mapping: Stored[Mapping], container: str) -> datetime | None:
+    """Since when a mapping names a container; None if it does not."""
     known: Facts[str, str] = json.loads(mapping.internal.get(_CONTAINERS, "{}"))
-    return _moment_of(known[container]) if container in known else None
+    if container in known:
+        return _moment_of(known[container])
+    # Stored by an earlier release.
+    is_named = any(container == name for name, _ in _named(mapping.document))
+    return (mapping.document.created or _EVER) if is_named else None
 
 
 def _moment_of(text: str) -> datetime:

@@ -220,6 +220,7 @@ class Definitions:
         """The container SAS of an Outbound connector.
 
         Raises:
+            RequestError: it is of a container of the app itself (`ContainerNotAllowed`), or no container's SAS.
             RefusedError: the vault has it no more, or refuses. UnavailableError: the vault does not answer.
         """
         return self._connectors.outbound_sas(connector)
@@ -255,6 +256,10 @@ class Definitions:
             ConflictError: it is another hub's (`ContainerOfAnotherHub`).
         """
         self._containers.check_use(hub, account, container, target)
+
+    def is_alone(self, hub: str, account: StorageAccount, container: str) -> bool:
+        """Whether the mappings of no other hub name a container of the account, as of now."""
+        return self._containers.is_alone(hub, account, container)
 
     def is_own_account(self, account: StorageAccount) -> bool:
         """Whether it is the hub's own, which has containers that no mapping may name."""

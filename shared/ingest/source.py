@@ -1,7 +1,7 @@
 """The blob version at its source: is it still the one announced, its bytes, and what becomes of it."""
 
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -35,16 +35,24 @@ class Source:
         place: account, container and path: tells the blob from all others.
         bytes_read: bytes downloaded so far.
 
-    With a `turn`, whatever asks the account raises DeferredError where too many wait for it already.
+    With a `turn`, whatever asks the account raises DeferredError where too many wait for it already. With `is_alone`,
+    which says of a container whether no other hub uses it, MoveFile replaces nothing that may be another hub's.
     """
 
-    def __init__(self, container: BlobContainer, version: BlobVersion, turn: Turn | None = None) -> None:
+    def __init__(
+        self,
+        container: BlobContainer,
+        version: BlobVersion,
+        turn: Turn | None = None,
+        is_alone: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self.version = version
         self.place = f"{container.account_name}/{version.container}/{version.path}"
         self.bytes_read = 0
         self.is_gzip = version.path.casefold().endswith(".gz")
         self._container = container
         self._turn = turn or SourceTurns().turn("")
+        self._is_alone = is_alone
         self._opened: OpenBlob | None = None
 
     def __enter__(self) -> Self:
@@ -152,7 +160,9 @@ class Source:
         name = self.version.path.removeprefix(mapping.prefix)
         try:
             target = f"{prefix}/{name}" if prefix else name
-            self._container.copy(self.version.path, container, target, self.version.etag)
+            self._container.copy(
+                self.version.path, container, target, self.version.etag, lambda: self._is_alone(container)
+            )
         except NotFoundError:
             return  # an earlier attempt moved it
         self._container.delete(self.version.path, self.version.etag)
@@ -182,4 +192,9 @@ def open_source(services: Services, mapping: Stored[Mapping], version: BlobVersi
     connector = services.definitions.connector(mapping.document.tenant_id, mapping.document.connector_name)
     account = services.definitions.account_of_mapping(connector, mapping)
     services.source_turns.learn(mapping.document.tenant_id, mapping.document.connector_name, account.blob_endpoint)
-    return Source(BlobContainer(account, version.container), version, services.source_turns.turn(account.blob_endpoint))
+    return Source(
+        BlobContainer(account, version.container),
+        version,
+        services.source_turns.turn(account.blob_endpoint),
+        lambda name: services.definitions.is_alone(mapping.document.tenant_id, account, name),
+    )

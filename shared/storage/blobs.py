@@ -2,13 +2,12 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
@@ -29,6 +28,7 @@ from shared.domain.errors import (
 from shared.domain.shown import shown
 from shared.storage.accounts import StorageAccount
 from shared.storage.clients import BLOCK_BYTES, CHECKSUM, blob_service
+from shared.storage.copies import copy_blob
 from shared.storage.object_store import knows_path, object_store
 from shared.storage.translate import service_code, translated
 
@@ -41,8 +41,6 @@ _RANGES_AHEAD = 2
 _STREAMED_BYTES = 64 * 1024**2  # of one request; each costs the service several milliseconds
 _PIECE_BYTES = 2 * 1024**2
 _STREAM_S = 60
-_COPY_TAKES_AT_MOST_S = 120
-_COPY_POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +211,21 @@ class BlobContainer:
             raise
         return True
 
-    def copy(self, path: str, to_container: str, to_path: str, etag: str | None = None) -> None:
-        """Copies a blob within the account, over whatever is there, and waits for the end of it.
+    def copy(
+        self,
+        path: str,
+        to_container: str,
+        to_path: str,
+        etag: str | None = None,
+        may_replace: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Copies a blob within the account, and waits for the end of it.
+
+        Over whatever is there, unless `may_replace` says no: it is asked where that is no earlier copy of this blob.
 
         Raises:
             NotFoundError: there is no such blob. PreconditionError: it is not of `etag` any more.
+            ConflictError: `BlobInTheWay`, what is there may not be replaced.
             RefusedError: the other container does not exist.
         """
         source = self._at(path).url
@@ -228,14 +236,8 @@ class BlobContainer:
         )
         target = BlobContainer(self._account, to_container)._at(to_path)
         what = f"{self._blob(path)} (to be copied to {to_container}/{to_path})"
-        deadline = monotonic() + _COPY_TAKES_AT_MOST_S
         with translated(what):
-            status = str(target.start_copy_from_url(source, **condition)["copy_status"])
-            while status == "pending" and monotonic() < deadline:
-                sleep(_COPY_POLL_S)
-                status = str(target.get_blob_properties().copy.status)
-        if status != "success":
-            raise UnavailableError("CopyUnfinished", f"{what} is still being copied, or the copy failed")
+            copy_blob(source, target, condition, may_replace, what)
 
     def _upload(
         self, path: str, data: Any, metadata: Mapping[str, str] | None, content_type: str, overwrite: bool

@@ -10,8 +10,9 @@ from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from shared.clock import Clock
 from shared.definitions.definitions import Definitions
-from shared.definitions.secrets import references
-from shared.definitions.store import Conditions
+from shared.definitions.kinds import CONNECTOR
+from shared.definitions.secrets import references, with_references
+from shared.definitions.store import Change, Conditions, Stored
 from shared.domain.connectors import Connector, ConnectorState, connector_from_request
 from shared.domain.entity_types import EntityKind
 from shared.domain.errors import (
@@ -19,7 +20,9 @@ from shared.domain.errors import (
     InvalidRequestError,
     PreconditionError,
     RefusedError,
+    RequestError,
 )
+from shared.domain.places import new_secret_name
 from shared.settings import Settings
 from shared.storage.key_vault import Vaults
 from shared.storage.tables import Table
@@ -84,6 +87,29 @@ def test_nothing_is_exported_to_a_container_of_the_app(
     typed: Definitions, hub: str, azurite: Endpoints, name: str
 ) -> None:
     assert faults(typed, hub, outbound(container_sas(azurite, name))) == [("ContainerNotAllowed", SAS)]
+
+
+@pytest.mark.parametrize("name", ["lake", "azure-webjobs-secrets"])
+def test_a_container_of_the_app_that_was_taken_earlier_is_refused_when_it_is_used(
+    typed: Definitions, hub: str, azurite: Endpoints, settings: Settings, partner_sas: str, name: str
+) -> None:
+    stored, _ = typed.put_connector(hub, "Partner", outbound(partner_sas))
+    (place,) = references(stored.internal)
+    taken = Vaults(settings).set(new_secret_name(hub, stored.instance_id, place), container_sas(azurite, name))
+
+    def make(change: Change) -> Stored[Connector]:
+        internal = with_references(stored.internal, {place: taken})
+        return change.put(CONNECTOR, ("Partner",), stored.document, stored.instance_id, internal)
+
+    earlier = typed._store.change(hub, make)
+    with pytest.raises(RequestError) as refused:
+        typed.outbound_sas(earlier)
+    assert refused.value.code == "ContainerNotAllowed"
+    assert "sig=" not in str(refused.value)
+    assert [check.ok for check in typed.test_connector(hub, "Partner")] == [False]
+    kept, _ = typed.put_connector(hub, "Partner", connector_from_request(earlier.document.to_json()))
+    assert kept.document.state is ConnectorState.FAILED
+    assert repr(name) in (kept.document.state_detail or "")
 
 
 @pytest.mark.parametrize("given", [{}, {"entityList": []}, {"entityList": None}, {"ENTITYLIST": []}])

@@ -1,17 +1,23 @@
 """Whose a container is: the app's own, one hub's, or shared; when a mapping is PUT, and when it is used."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from shared.clock import Clock
+from shared.deadline import deadline
 from shared.definitions.definitions import Definitions
+from shared.definitions.kinds import CONNECTOR, MAPPING
+from shared.definitions.store import Change
 from shared.domain.connectors import ConnectorState
-from shared.domain.errors import ConflictError, HubError, InvalidRequestError, RequestError
+from shared.domain.errors import ConflictError, HubError, InvalidRequestError, RequestError, UnavailableError
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
 from shared.settings import Settings
@@ -19,7 +25,7 @@ from shared.storage.accounts import account_from_secret
 from shared.storage.key_vault import Vaults
 from shared.storage.tables import Table
 from tests.definitions.samples import files, mapping, profile
-from tests.fault_proxy import running_proxy
+from tests.fault_proxy import Answer, Fault, Hang, Request, running_proxy
 from tests.local_services import account_of
 
 FOLDER = "mappingProperties.folderPath"
@@ -196,6 +202,100 @@ def test_a_container_stays_its_hubs_while_its_connector_is_out_of_order(
     hubs.test_connector("Zeta", "Files")
     hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox/b"))
     assert use(again(hubs, vault), "Zeta") is None
+
+
+def test_a_connector_that_is_not_let_in_claims_nothing(
+    hubs: Definitions, vault: KeyVault, settings: Settings, azurite: Endpoints
+) -> None:
+    """Whoever only names an account keeps nobody from it; what was claimed before stays."""
+    named = f"AccountName=devstoreaccount1;AccountKey={KEY};BlobEndpoint={azurite.blob}"
+    Vaults(settings).set("only-named", named)
+    squatter, _ = hubs.put_connector("Alpha", "Named", files(vault, "only-named"))
+    assert squatter.document.state is ConnectorState.FAILED
+    assert squatter.internal["account"] == "devstoreaccount1", "its events are known all the same"
+    hubs.put_mapping("Alpha", "Named", "Customers", reads("inbox", "done"))
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done"))
+    assert use(again(hubs, vault), "Zeta") is None
+    refused = refusal(lambda: hubs.put_mapping("Alpha", "Named", "Others", reads("inbox/b")))
+    assert refused == "ContainerOfAnotherHub", "its account is known"
+
+    hubs.put_connector("Zeta", "Files", files(vault, "only-named"))
+    assert hubs.connector("Zeta", "Files").document.state is ConnectorState.FAILED
+    Vaults(settings).set("only-named", azurite.connection_string)
+    hubs.test_connector("Alpha", "Named")
+    fresh = again(hubs, vault)
+    assert (use(fresh, "Zeta"), use(fresh, "Alpha", via="Named")) == (None, "ContainerOfAnotherHub")
+
+
+def stored_earlier(definitions: Definitions, hub: str, created: str, name: str = "Customers") -> None:
+    """Makes a mapping one of an earlier release, which did not note since when it names its containers."""
+
+    def make(change: Change) -> None:
+        for kind, names in ((CONNECTOR, ("Files",)), (MAPPING, ("Files", name))):
+            old = definitions._store.require(kind, hub, *names)
+            document = old.document.model_copy(update={"created": datetime.fromisoformat(created)})
+            internal = {fact: value for fact, value in old.internal.items() if fact in {"account", "blob_endpoint"}}
+            change.put(kind, names, document, old.instance_id, internal)
+
+    definitions._store.change(hub, make)
+
+
+@pytest.mark.parametrize("repeated", ["Zeta", "Alpha"])
+@pytest.mark.parametrize(
+    ("folder", "owner"),
+    [("inbox/customers", "Zeta"), ("inbox/other", "Zeta"), ("elsewhere", "Alpha")],
+)
+def test_mappings_of_earlier_releases_count_from_when_they_were_created(
+    hubs: Definitions, vault: KeyVault, repeated: str, folder: str, owner: str
+) -> None:
+    share(hubs, "Zeta", "inbox")
+    for hub in ("Zeta", "Alpha"):
+        hubs.put_mapping(hub, "Files", "Customers", reads("inbox/customers"))
+    share(hubs, "Zeta")
+    stored_earlier(hubs, "Zeta", "2026-02-01T00:00:00+00:00")
+    stored_earlier(hubs, "Alpha", "2026-06-01T00:00:00+00:00")
+    fresh = again(hubs, vault)
+    assert [use(fresh, hub) for hub in ("Zeta", "Alpha")] == [None, "ContainerOfAnotherHub"]
+    if repeated == "Zeta":
+        fresh.put_mapping("Zeta", "Files", "Customers", reads(folder))
+        assert use(again(hubs, vault), "Alpha") == (None if owner == "Alpha" else "ContainerOfAnotherHub")
+    else:
+        put = refusal(lambda: fresh.put_mapping("Alpha", "Files", "Customers", reads(folder)))
+        assert put == (None if owner == "Alpha" else "ContainerOfAnotherHub")
+    assert use(again(hubs, vault), "Zeta") is None
+
+
+@pytest.mark.parametrize("fault", [Hang(), Answer(503, "ServerBusy")])
+def test_nobody_waits_for_the_claims_that_another_reads(
+    azurite: Endpoints, table: Table, hubs: Definitions, settings: Settings, fault: Fault
+) -> None:
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done"))
+    with running_proxy(azurite.table) as proxy, ThreadPoolExecutor(2) as pool:
+        far = Definitions(
+            Table(account_of(azurite, table=proxy.endpoint), table.name), Vaults(settings), Clock(settings), settings
+        )
+        connector, stored = far.connector("Zeta", "Files"), far.mapping("Zeta", "Files", "Customers")
+        far.account_of_mapping(connector, stored)
+        asked = threading.Event()
+
+        def plan(request: Request) -> Fault | None:
+            if "PartitionKey='hubs',RowKey='guard'" not in unquote(request.target):
+                return None
+            asked.set()
+            return fault
+
+        proxy.plan = plan
+        stuck = pool.submit(far.put_mapping, "Alpha", "Files", "Customers", reads("mine"))
+        try:
+            assert asked.wait(60)
+            pool.submit(far.account_of_mapping, connector, stored).result(60)
+            assert not stuck.done()
+            with deadline(0.5), pytest.raises(UnavailableError):
+                far._containers._read()
+        finally:
+            proxy.plan = lambda _: None
+            proxy.release()
+        assert stuck.result()[1]
 
 
 def test_what_two_hubs_put_at_once_is_one_hubs(hubs: Definitions, vault: KeyVault) -> None:

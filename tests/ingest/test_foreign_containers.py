@@ -17,6 +17,7 @@ from shared.domain.run import Run, RunState
 from shared.ingest.ingest_blob import ingest_blob
 from shared.ingest.match import queue_version
 from shared.ingest.preview import preview
+from shared.ingest.source import complete, open_source
 from shared.ingest.suggest import Wish, suggest
 from shared.ingest.sweep import carry_out_backfill, request_backfill
 from tests.ingest.conftest import BEARER, MESSAGE, ROWS, World, mapping_body
@@ -128,3 +129,90 @@ def test_the_files_of_another_hub_are_for_it_alone_until_it_shares_them(world: W
     run = late.ingest(version)
     assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, 3)
     assert not is_there(world, version)
+
+
+def moving(to: str) -> dict[str, str]:
+    return {"completionOperationType": "MoveFile", "destinationFolder": to}
+
+
+def content(world: World, container: str, path: str) -> str:
+    return world.storage.get_container_client(container).download_blob(path).readall().decode()
+
+
+def put(world: World, container: str, path: str, text: str) -> BlobVersion:
+    client = world.storage.get_blob_client(container, path)
+    etag = str(client.upload_blob(text.encode(), overwrite=True)["etag"]).strip('"')
+    return BlobVersion(container, path, etag, len(text))
+
+
+class Archive:
+    """A container that two hubs move their files to; the first of them owns it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.name = f"done{uuid.uuid4().hex}"
+        world.storage.create_container(self.name)
+        world.put_mapping(completeOperation=moving(f"{self.name}/csv"))
+        self.late = Late(world, f"c{uuid.uuid4().hex}", completeOperation=moving(f"{self.name}/csv"))
+        world.storage.create_container(self.late.mapping.document.container)
+        self.late.set_secret()
+        self.late.definitions.test_connector(self.late.hub, "Landing")
+
+    def ingest(self, who: str, text: str, path: str = "a.csv") -> Run:
+        if who == "owner":
+            return self.world.ingest(self.world.queue(put(self.world, self.world.container, path, text)))
+        return self.late.ingest(put(self.world, self.late.mapping.document.container, path, text))
+
+    def landing(self, who: str) -> str:
+        return self.world.container if who == "owner" else self.late.mapping.document.container
+
+
+@pytest.fixture
+def archive(world: World) -> Archive:
+    return Archive(world)
+
+
+@pytest.mark.parametrize(("first", "second"), [("owner", "guest"), ("guest", "owner")])
+def test_files_of_one_name_do_not_replace_one_another_in_an_archive_of_several_hubs(
+    archive: Archive, first: str, second: str
+) -> None:
+    world = archive.world
+    assert archive.ingest(first, "page\n/first\n").details.get("completeOperation") is None
+    run = archive.ingest(second, "page\n/second\n")
+    assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, 1)
+    assert f"{archive.name}/csv/a.csv" in run.details["completeOperation"]
+    assert content(world, archive.name, "csv/a.csv") == "page\n/first\n"
+    assert content(world, archive.landing(second), "a.csv") == "page\n/second\n", "it stays where it is"
+    run = archive.ingest(second, "page\n/other\n", "b.csv")
+    assert run.details.get("completeOperation") is None
+    assert content(world, archive.name, "csv/b.csv") == "page\n/other\n"
+
+
+@pytest.mark.parametrize("who", ["owner", "guest"])
+def test_a_newer_version_takes_the_place_of_its_hubs_own_file(archive: Archive, who: str) -> None:
+    for text in ("page\n/one\n", "page\n/two\n"):
+        run = archive.ingest(who, text)
+        assert (run.state, run.details.get("completeOperation")) == (RunState.SUCCEEDED, None)
+        assert content(archive.world, archive.name, "csv/a.csv") == text
+        assert not archive.world.storage.get_blob_client(archive.landing(who), "a.csv").exists()
+
+
+@pytest.mark.parametrize("who", ["owner", "guest"])
+def test_a_move_that_stopped_after_the_copy_is_finished(archive: Archive, who: str) -> None:
+    world = archive.world
+    source = put(world, archive.landing(who), "a.csv", ROWS)
+    mapping = world.mapping if who == "owner" else archive.late.mapping
+    copied = open_source(world.services, mapping, source)
+    copied._container.copy(source.path, archive.name, "csv/a.csv", source.etag)
+    assert complete(world.services, mapping, source) is None
+    assert complete(world.services, mapping, source) is None, "and once more"
+    assert not is_there(world, source)
+    assert content(world, archive.name, "csv/a.csv") == ROWS
+
+
+def test_within_the_containers_of_one_hub_a_file_is_replaced(world: World) -> None:
+    world.put_mapping(completeOperation=moving(f"{world.container}/done"))
+    put(world, world.container, "done/a.csv", "what was there")
+    run = world.ingest(world.queue(put(world, world.container, "a.csv", ROWS)))
+    assert (run.state, run.details.get("completeOperation")) == (RunState.SUCCEEDED, None)
+    assert content(world, world.container, "done/a.csv") == ROWS
