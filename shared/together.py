@@ -16,6 +16,13 @@ from weakref import WeakValueDictionary
 from shared.deadline import deadline_of_this_thread, ending_at
 from shared.domain.errors import AccountingError, UnavailableError
 
+# Whoever has less time left than the longest pause of a request (`storage/retries.py`) is hurried.
+_HURRIED_S = 60.0
+_STILL_WAITING = (
+    "the hub's storage account is slow to answer the reads and writes that came before this one; nothing was done. "
+    "Send it again in a minute; if that does not help, look at the account's latency and throttling in the portal"
+)
+
 
 @dataclass(slots=True)
 class Waiting[Result]:
@@ -23,11 +30,16 @@ class Waiting[Result]:
 
     Attributes:
         ends: the deadline of the thread that wants it.
+        is_hurried: whether that is too near for a service to be waited for.
     """
 
     result: Result | None = field(default=None, init=False)
     error: Exception | None = field(default=None, init=False)
     ends: float = field(default_factory=deadline_of_this_thread, init=False)
+    is_hurried: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.is_hurried = self.ends - time.monotonic() < _HURRIED_S
 
     @property
     def is_settled(self) -> bool:
@@ -42,7 +54,14 @@ class Waiting[Result]:
 
 
 class Line[Item: Waiting[Any]]:
-    """The line of this process before something that is done by one thread at a time."""
+    """The line of this process before something that is done by one thread at a time.
+
+    What is done together ends by the earliest deadline of those who share it: it cannot go on for the others when one
+    of them has withdrawn, since it would be done behind his back. He would look for it, not find it, report a failure
+    and clean up, and then it would be done after all. So whoever is hurried shares with the hurried only, such as the
+    callers of HTTP, and no worker, who has half an hour, fails for want of their time. The kinds take turns in the
+    order of who is in front.
+    """
 
     def __init__(self, most: int) -> None:
         """
@@ -71,7 +90,7 @@ class Line[Item: Waiting[Any]]:
             item: not settled yet.
             settle_all: settles every item that it is given, or raises: then the others end with what it raised. What
                 ends a thread, such as KeyboardInterrupt, ends this thread alone: the others end with UnavailableError.
-                It works to the earliest deadline of those whose items it is given.
+                It works to the earliest deadline of those whose items it is given, all of them hurried or none.
 
         Raises:
             UnavailableError: it was not this item's turn before the deadline of this thread; nothing was done.
@@ -85,6 +104,7 @@ class Line[Item: Waiting[Any]]:
             # Nobody waits for it any more.
             with self._changed:
                 self._waiting = [other for other in self._waiting if other is not item]
+                self._changed.notify_all()  # another kind may be in front now
             raise
 
     def _take_turn(self, item: Item, settle_all: Callable[[list[Item]], None]) -> None:
@@ -92,12 +112,14 @@ class Line[Item: Waiting[Any]]:
         with self._changed:
             # Whoever is settled goes on at once, whoever has the next turn.
             if not self._wait(item, _seconds_until(item.ends)) and any(other is item for other in self._waiting):
-                raise UnavailableError("StillWaiting", "what was to be done before this takes too long; try again")
+                raise UnavailableError("StillWaiting", _STILL_WAITING)
             self._wait(item, None)
             if item.is_settled:
                 return
             self._is_busy = True
-            together, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            together = [other for other in self._waiting if other.is_hurried is item.is_hurried][: self._most]
+            taken = set(map(id, together))
+            self._waiting = [other for other in self._waiting if id(other) not in taken]
         try:
             _settle(together, settle_all)
         finally:
@@ -106,8 +128,11 @@ class Line[Item: Waiting[Any]]:
                 self._changed.notify_all()
 
     def _wait(self, item: Item, seconds: float | None) -> bool:
-        """Waits until an item is settled or the turn is free; False where that takes longer."""
-        return self._changed.wait_for(lambda: item.is_settled or not self._is_busy, seconds)
+        """Waits until an item is settled or it is the turn of its kind; False where that takes longer."""
+        return self._changed.wait_for(lambda: item.is_settled or self._is_turn_of(item), seconds)
+
+    def _is_turn_of(self, item: Item) -> bool:
+        return not self._is_busy and (not self._waiting or self._waiting[0].is_hurried is item.is_hurried)
 
 
 class Lines[Item: Waiting[Any]]:

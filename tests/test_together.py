@@ -197,6 +197,54 @@ def test_whoever_waits_for_his_turn_waits_no_longer_than_he_has() -> None:
     assert doubling.groups == [[1]]
 
 
+@pytest.mark.parametrize("first_in_line", [0.5, 1000.0])
+def test_whoever_has_time_does_not_share_the_hurry_of_others(first_in_line: float) -> None:
+    """A worker's transaction does not fail because an HTTP caller's, which waits beside it, has no time for a retry."""
+    line: Line[Number] = Line(most=64)
+    groups: list[list[int]] = []
+    began, may_go_on = Event(), Event()
+
+    def settle(items: list[Number]) -> None:
+        groups.append([item.value for item in items])
+        began.set()
+        assert may_go_on.wait(30)
+        for item in items:
+            if item.value != 1 and seconds_left() < 60:
+                item.error = UnavailableError("StorageUnavailable", "no time for another try")
+            else:
+                item.result = item.value
+
+    def within(seconds: float) -> str:
+        try:
+            with deadline(seconds):
+                item = Number(round(10 * seconds))
+                line.settle(item, settle)
+                item.outcome()
+        except UnavailableError as error:
+            return error.code
+        return "done"
+
+    others = [first_in_line, 20.0, 1000.0, 30.0, 2000.0]
+    with ThreadPoolExecutor(6) as threads:
+        first = threads.submit(line.settle, Number(1), settle)
+        assert began.wait(30)
+        waiting = []
+        for number, seconds in enumerate(others, 1):
+            waiting.append(threads.submit(within, seconds))
+            while line.waiting < number - waiting[0].done():
+                pass
+        if first_in_line < 1:
+            assert waiting[0].result(30) == "StillWaiting"
+        may_go_on.set()
+        first.result(30)
+        found = [each.result(30) for each in waiting]
+    assert found[1:] == ["StorageUnavailable", "done", "StorageUnavailable", "done"]
+    kinds = [{value < 600 for value in group} for group in groups[1:]]
+    assert all(len(kind) == 1 for kind in kinds)
+    assert len(kinds) == 2, "each kind is done together"
+    assert kinds[0] == {first_in_line < 1}, "in the order of who is in front"
+
+
 def test_whoever_does_it_for_others_is_as_hurried_as_they_are() -> None:
     line: Line[Number] = Line(most=64)
     began, may_go_on, left = Event(), Event(), list[float]()

@@ -152,7 +152,8 @@ class Attempt:
     def carry_out[T](self, work: Callable[[], T], refuse: Callable[[HubError], None]) -> T | None:
         """Does the work of the attempt; a run that may succeed later is given back with the reason, and raises.
 
-        Where a service asks to be left alone for longer, that was no attempt.
+        Where a service asks to be left alone for longer, that was no attempt (DeferredError `RunRests`), but for a day
+        at most in all.
 
         Args:
             work: gives what came of it.
@@ -174,6 +175,7 @@ class Attempt:
         except HubError as error:
             if recovery(error) is Recovery.RETRY:
                 self.release(RunError(code=error.code, message=error.message), asked_to_wait_s(error))
+                self._stored.raise_if_resting(error, self._services.clock.machine_now())
                 raise
             refuse(error)
             return None

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from shared.domain.csv_dialect import CsvLimits, check_encoding
-from shared.domain.errors import DataError
+from shared.domain.errors import DataError, UnavailableError
 from shared.ingest.bit_masks import Flags, Offsets
 
 _PIECE = 1 << 20
@@ -71,6 +71,7 @@ class TextStream:
 
     Raises:
         DataError: `BadEncoding`; and while it is read `NotGzip`, `BadGzip`, `TooLarge` or `TooSlow`.
+        UnavailableError: `SourceTooSlow`; the time was up, and too much of it went by in waiting for `chunks`.
     """
 
     def __init__(
@@ -86,8 +87,9 @@ class TextStream:
         except ValueError as error:
             raise DataError("BadEncoding", str(error)) from None
         limits = limits or CsvLimits()
-        plain = _gunzip(chunks, limits.max_gzip_ratio) if gzipped else chunks
-        self._chunks = _limited(plain, limits.max_blob_bytes, limits.max_seconds)
+        timed = _Timed(chunks)
+        plain = _gunzip(timed, limits.max_gzip_ratio) if gzipped else timed
+        self._chunks = _limited(plain, limits.max_blob_bytes, limits.max_seconds, timed)
         name = codecs.lookup(encoding).name
         self.encoding = _WITHOUT_MARK.get(name, name)
 
@@ -181,16 +183,31 @@ def _followed(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
     yield from others
 
 
-def _limited(chunks: Iterable[bytes], most: int, max_seconds: float | None) -> Iterator[bytes]:
+class _Timed:
+    """The bytes of a source, with the seconds that were spent waiting for them."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self.waited = 0.0
+        self._chunks = iter(chunks)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        asked = time.monotonic()
+        try:
+            return next(self._chunks)
+        finally:
+            self.waited += time.monotonic() - asked
+
+
+def _limited(chunks: Iterable[bytes], most: int, max_seconds: float | None, source: _Timed) -> Iterator[bytes]:
     size = 0
     began = time.monotonic()
     for chunk in chunks:
         if max_seconds is not None and time.monotonic() - began >= max_seconds:
-            raise DataError(
-                "TooSlow",
-                f"The file was not read within {max_seconds:g} seconds, but up to its byte {size} (unpacked). "
-                "Split it. (A run has MAX_READ_MINUTES, and the function's timeout must be above that.)",
-            )
+            is_of_file = time.monotonic() - began - source.waited >= max_seconds
+            raise _slow_file(max_seconds, size) if is_of_file else _slow_source(max_seconds, size, source.waited)
         size += len(chunk)
         if size > most:
             raise DataError(
@@ -198,6 +215,25 @@ def _limited(chunks: Iterable[bytes], most: int, max_seconds: float | None) -> I
                 f"The file is larger than the {most} bytes that are allowed. Split it, or raise MAX_BLOB_BYTES.",
             )
         yield bytes(chunk)
+
+
+def _slow_file(max_seconds: float, size: int) -> DataError:
+    # MAX_READ_MINUTES are whole minutes. What has less is a sample that somebody waits for.
+    if max_seconds % 60:
+        advice = "That is all the time there is for a preview or a suggestion; try one on a part of the file."
+    else:
+        advice = "Split it. (A run has MAX_READ_MINUTES, and the function's timeout must be above that.)"
+    read = f"The file was not read within {max_seconds:g} seconds, but up to its byte {size} (unpacked)."
+    return DataError("TooSlow", f"{read} {advice}")
+
+
+def _slow_source(max_seconds: float, size: int, waited: float) -> UnavailableError:
+    message = (
+        f"within {max_seconds:g} seconds the file was read up to its byte {size} (unpacked); {waited:.0f} of them went "
+        "by in waiting for its storage account, which is slow or throttled. It is tried again; should that not help, "
+        "look at the account's latency, or upload the file in parts"
+    )
+    return UnavailableError("SourceTooSlow", message)
 
 
 def _gunzip(chunks: Iterable[bytes], max_ratio: int) -> Iterator[bytes]:

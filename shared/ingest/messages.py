@@ -10,6 +10,7 @@ from shared.domain.run import RunError, RunKind
 from shared.ingest.correct_run import give_up_correction
 from shared.ingest.ingest_blob import MAPPING_PAUSED, give_up_run, ingest_blob
 from shared.ingest.sweep import carry_out_backfill, fail_backfill, sweep_by_schedule
+from shared.ledger.stored_run import rest_s
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +37,16 @@ def take_message(services: Services, message: Any, message_id: str, deliveries: 
     try:
         _carry_out(services, message, message_id)
     except DeferredError as error:
-        _put_back(services, message, deliveries, error)
+        rest = rest_s(error)
+        if rest is None:
+            _put_back(services, message, deliveries, error)
+        else:
+            services.ingest_queue.send(_followed(message, message_id, deliveries), rest)
+            logger.warning("a message of the queue ingest rests for %d s: %s", rest, error)
     except Exception as error:
         asked = asked_to_wait_s(error)
-        if asked is not None and _rests(services, message, message_id, deliveries, asked):
+        # A run that was given back has said whether it rests. Else the message alone keeps count.
+        if asked is not None and services.ingest_queue.put_back(_followed(message, message_id, deliveries), asked):
             logger.warning("a message of the queue ingest rests for %d s: %s", asked, error)
             return
         earlier = message.get("tries", 0)
@@ -104,16 +111,11 @@ def _put_back(services: Services, message: dict[str, Any], deliveries: int, reas
     services.ingest_queue.send({**message, "tries": tries, "deferred": times}, delay_s)
 
 
-def _rests(services: Services, message: dict[str, Any], message_id: str, deliveries: int, asked_s: float) -> bool:
-    """Sends a message again after as long as a service asked for; this delivery was no attempt.
-
-    Returns:
-        False where it asked for a day and more in all: that the service is busy is nothing that passes.
-    """
+def _followed(message: dict[str, Any], message_id: str, deliveries: int) -> dict[str, Any]:
+    """The message that follows one whose work rests; this delivery was no attempt."""
     tries = int(message.get("tries", 0)) + deliveries - 1
     # The claim could not be given back where it is the table that is busy; the message that follows holds it too.
-    worker = message.get(_WORKER) or message_id
-    return services.ingest_queue.put_back({**message, "tries": tries, _WORKER: worker}, asked_s)
+    return {**message, "tries": tries, _WORKER: message.get(_WORKER) or message_id}
 
 
 def _is_still_paused(services: Services, message: dict[str, Any]) -> bool:

@@ -41,6 +41,7 @@ def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker
 
     Raises:
         TransientError, FatalError: the message is to be delivered again.
+        DeferredError: `RunRests`; the message is to come again after `rest_s`.
     """
     try:
         stored = services.definitions.kpi(hub, name)
@@ -61,10 +62,10 @@ def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker
         _end(services, hub, _queued(kpi, hub, due, now), {"state": RunState.SKIPPED, "error": reason}, worker)
         return Calculation.FAILED
     except HubError as error:
-        reason = RunError(code=error.code, message=error.message)
         if recovery(error) is Recovery.RETRY:
-            _give_back(services, hub, _queued(kpi, hub, due, now), reason, asked_to_wait_s(error), worker)
+            _give_back(services, hub, _queued(kpi, hub, due, now), error, worker)
             raise
+        reason = RunError(code=error.code, message=error.message)
         _end(services, hub, _queued(kpi, hub, due, now), {"state": RunState.FAILED, "error": reason}, worker)
         return Calculation.FAILED
     took_ms = services.clock.monotonic_ms() - began_ms
@@ -136,12 +137,15 @@ def _start(services: Services, hub: str, run: Run, worker: str) -> bool:
     return begun is not None
 
 
-def _give_back(services: Services, hub: str, run: Run, reason: RunError, asked_s: float | None, worker: str) -> None:
-    services.runs.change(
+def _give_back(services: Services, hub: str, run: Run, error: HubError, worker: str) -> None:
+    reason, asked_s = RunError(code=error.code, message=error.message), asked_to_wait_s(error)
+    noted = services.runs.change(
         StoredRun(hub=hub, run=run),
         worker,
         lambda stored: stored.given_back(reason, services.clock.machine_now(), asked_s),
     )
+    if noted is not None:
+        noted.raise_if_resting(error, services.clock.machine_now())
 
 
 def _end(services: Services, hub: str, run: Run, changes: dict[str, Any], worker: str | None) -> None:

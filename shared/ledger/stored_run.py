@@ -1,18 +1,26 @@
 """A run with what only the server needs of it."""
 
+import math
+import random
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 from shared.domain.blob_version import BlobVersion
 from shared.domain.correction import Correction
-from shared.domain.errors import FatalError
+from shared.domain.errors import DeferredError, FatalError, HubError, TransientError
 from shared.domain.run import Run, RunError, RunState
 
 # No invocation outlives the functionTimeout of host.json, which is as long.
 CLAIM_LENGTH = timedelta(minutes=30)
 FIRST_PAUSE = timedelta(minutes=7)
 _LONGEST_PAUSE_AFTER = 8
+# As `storage/queues.py` has it of a message without a run: that a service is busy for longer is nothing that passes.
+LONGEST_REST_S = 86_400
+# The fact of a run that says how many seconds it has rested; it is gone once the run has succeeded.
+RESTED = "restedSeconds"
+RUN_RESTS = "RunRests"
+_BEHIND_IT = frozenset({RunState.SUCCEEDED, RunState.PARTIALLY_SUCCEEDED, RunState.SKIPPED})
 
 
 @dataclass(frozen=True)
@@ -100,8 +108,11 @@ class StoredRun:
         return self.run.state is RunState.QUEUED and self.claimed_until is not None and self.claimed_until > now
 
     def released(self) -> Self:
-        """The record as nobody holds it."""
-        return replace(self, claimed_by=None, claimed_until=None)
+        """The record as nobody holds it; what has ended well has no rests behind it."""
+        released = replace(self, claimed_by=None, claimed_until=None)
+        if RESTED not in self.run.details or self.run.state not in _BEHIND_IT:
+            return released
+        return released.with_run(details={name: fact for name, fact in self.run.details.items() if name != RESTED})
 
     def given_back(self, reason: RunError, now: datetime, asked_s: float | None) -> Self:
         """The record for the next attempt.
@@ -109,11 +120,43 @@ class StoredRun:
         Args:
             reason: why this one came to nothing.
             now: machine time.
-            asked_s: seconds for which a service asked to be left alone (`asked_to_wait_s`): it rests for as long, and
-                this was no attempt.
+            asked_s: seconds for which a service asked to be left alone (`asked_to_wait_s`): it rests for as long and up
+                to a tenth longer, a day at most, and this was no attempt. Once it has rested for a day in all, it
+                rests no more, whatever message asks for it.
         """
         queued = self.with_run(state=RunState.QUEUED, error=reason).released()
-        if asked_s is None:
+        rested_s = int(self.run.details.get(RESTED, 0))
+        if asked_s is None or rested_s >= LONGEST_REST_S:
             return queued
-        resting = queued.with_run(attempts=max(self.run.attempts - 1, 0))
-        return replace(resting, claimed_until=now + timedelta(seconds=asked_s))
+        # Never early, and many that wait for one service do not come back all at once.
+        later = math.ceil(asked_s * random.uniform(1.0, 1.1))  # noqa: S311 - jitter is no secret
+        rest_s = min(later, LONGEST_REST_S)
+        details = {**self.run.details, RESTED: rested_s + rest_s}
+        resting = queued.with_run(attempts=max(self.run.attempts - 1, 0), details=details)
+        return replace(resting, claimed_until=now + timedelta(seconds=rest_s))
+
+    def raise_if_resting(self, error: HubError, now: datetime) -> None:
+        """Tells whoever sends messages what giving the run back has decided; where it does not rest, no message does.
+
+        Args:
+            error: for which the run was given back; what was asked for is taken off it where the run does not rest.
+            now: machine time.
+
+        Raises:
+            DeferredError: `RunRests`, for which `rest_s` gives the seconds.
+        """
+        if not isinstance(error, TransientError):
+            return
+        if self.claimed_until is None or not self.rests(now):
+            error.retry_after_s = None
+            return
+        error.retry_after_s = (self.claimed_until - now).total_seconds()
+        raise DeferredError(RUN_RESTS, error.message) from error
+
+
+def rest_s(error: Exception) -> int | None:
+    """Seconds after which the message of a run that rests is to come again; None for any other error."""
+    cause = error.__cause__
+    if not isinstance(error, DeferredError) or error.code != RUN_RESTS or not isinstance(cause, TransientError):
+        return None
+    return math.ceil(cause.retry_after_s or 0)

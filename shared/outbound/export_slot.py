@@ -31,6 +31,9 @@ from shared.outbound.slot_run import fail_run, note_attempt, skip_run
 
 logger = logging.getLogger(__name__)
 
+# What a destination's account is said to have done (`storage/translate.py`) that did not answer, or asked to wait.
+_NO_ANSWER = frozenset({"StorageUnavailable", "Throttled"})
+
 
 @dataclass(frozen=True, slots=True)
 class SlotRequest:
@@ -54,6 +57,7 @@ def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
 
     Raises:
         TransientError, FatalError: the message is to be delivered again.
+        DeferredError: `RunRests`; the message is to come again after `rest_s`.
     """
     export = find_export(services, request, worker)
     if export is None:
@@ -75,7 +79,7 @@ def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
             skip_run(export, plan, error.code, error.message)
     except HubError as error:
         if recovery(error) is Recovery.RETRY:
-            _note_attempt(export, plan, RunError(code=error.code, message=error.message), asked_to_wait_s(error))
+            _give_back(export, plan, error)
             raise
         _record_failure(export, request.slot, error)
         if isinstance(error, RefusedError) and error.code not in BLOB_FAULTS:
@@ -83,7 +87,8 @@ def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
     except Exception as error:
         logger.exception("export of a slot failed unexpectedly")
         message = f"an unexpected {type(error).__name__} ended the attempt; the log of run_export has it"
-        _note_attempt(export, plan, RunError(code="InternalError", message=message))
+        if plan is not None:
+            note_attempt(export, plan, RunError(code="InternalError", message=message))
         raise
 
 
@@ -120,15 +125,21 @@ def give_up_slot(services: Services, request: SlotRequest) -> None:
     else:
         error = UnavailableError("WorkerLost", "the worker ended in the middle of every attempt; see the log")
     _record_failure(export, request.slot, error)
+    # Whoever reads this in the record could write it there, so it was not our own account that did not answer.
+    if error.code in _NO_ANSWER:
+        _note_connection(export, error)
 
 
-def _note_attempt(export: Export, plan: Plan | None, reason: RunError, asked_s: float | None = None) -> None:
+def _give_back(export: Export, plan: Plan | None, error: HubError) -> None:
     """Keeps the reason on the record of the slot that is being published; a slot without a plan has none yet."""
-    if plan is not None:
-        note_attempt(export, plan, reason, asked_s)
+    if plan is None:
+        return
+    noted = note_attempt(export, plan, RunError(code=error.code, message=error.message), asked_to_wait_s(error))
+    if noted is not None:
+        noted.raise_if_resting(error, export.services.clock.machine_now())
 
 
-def _note_connection(export: Export, error: RefusedError | None) -> None:
+def _note_connection(export: Export, error: HubError | None) -> None:
     """Lets the connector's state say how its destination fares; it is written only where that changes."""
     connector = export.connector
     if error is not None:

@@ -6,15 +6,20 @@ from typing import Any
 
 from shared.app import Services
 from shared.domain.connectors import ExportedEntityType
-from shared.domain.errors import TransientError, asked_to_wait_s
+from shared.domain.errors import DeferredError, TransientError, asked_to_wait_s
 from shared.domain.slot import slot_of
 from shared.kpis.calculate import Calculation, calculate_kpi, give_up_kpi
+from shared.ledger.stored_run import rest_s
 from shared.outbound.due import hand_out_kpi_exports
 from shared.outbound.export_slot import SlotRequest, export_slot, give_up_slot
 
 logger = logging.getLogger(__name__)
 
+# Hub, name and slot of a KPI.
+type _KpiRequest = tuple[str, str, datetime]
+
 _LOOK_AGAIN_AFTER_S = 60
+_WORKER = "worker"
 
 
 def take_message(services: Services, message: Any, message_id: str) -> None:
@@ -23,22 +28,33 @@ def take_message(services: Services, message: Any, message_id: str) -> None:
     Raises:
         TransientError, FatalError: the message is to be delivered again.
     """
+    request = _read(message)
+    if request is None:
+        return
+    # The claim could not be given back where it is the table that is busy; the message that follows holds it too.
+    worker = str(message.get(_WORKER) or message_id)
     try:
-        _carry_out(services, message, message_id)
+        _carry_out(services, message, request, worker)
+    except DeferredError as error:
+        rest = rest_s(error)
+        if rest is None:
+            raise
+        services.export_queue.send({**message, _WORKER: worker}, rest)
+        logger.warning("a message of the queue export rests for %d s: %s", rest, error)
     except TransientError as error:
+        # There is no record yet, or it could not be written: the message alone keeps count.
         asked = asked_to_wait_s(error)
-        if asked is None or not services.export_queue.put_back(message, asked):
+        if asked is None or not services.export_queue.put_back({**message, _WORKER: worker}, asked):
             raise
         logger.warning("a message of the queue export rests for %d s: %s", asked, error)
 
 
-def _carry_out(services: Services, message: Any, message_id: str) -> None:
-    request = _read(message)
+def _carry_out(services: Services, message: Any, request: SlotRequest | _KpiRequest, worker: str) -> None:
     if isinstance(request, SlotRequest):
-        export_slot(services, request, worker=message_id)
-    elif request is not None:
+        export_slot(services, request, worker)
+    else:
         hub, kpi, slot = request
-        match calculate_kpi(services, hub, kpi, slot, worker=message_id):
+        match calculate_kpi(services, hub, kpi, slot, worker):
             case Calculation.DONE:
                 hand_out_kpi_exports(services, hub, kpi, slot)
             case Calculation.BUSY:
@@ -54,7 +70,7 @@ def give_up(services: Services, message: Any) -> None:
         give_up_kpi(services, *request)
 
 
-def _read(message: Any) -> SlotRequest | tuple[str, str, datetime] | None:
+def _read(message: Any) -> SlotRequest | _KpiRequest | None:
     try:
         match message:
             case {

@@ -76,10 +76,14 @@ def fail_run(export: Export, slot: datetime, run_id: str, error: HubError) -> No
     _end(export, slot, run_id, {"state": RunState.FAILED, "error": reason})
 
 
-def note_attempt(export: Export, plan: Plan, reason: RunError, asked_s: float | None) -> None:
-    """Records why an attempt failed that is made again at once, or after as long as the destination asked for."""
+def note_attempt(export: Export, plan: Plan, reason: RunError, asked_s: float | None = None) -> StoredRun | None:
+    """Records why an attempt failed that is made again soon, or once the run has rested for what a service asked for.
+
+    Returns:
+        The record; None where it stays as it is.
+    """
     now = export.services.clock.machine_now()
-    _save(export, plan.slot, plan.run_id, lambda stored: stored.given_back(reason, now, asked_s))
+    return _save(export, plan.slot, plan.run_id, lambda stored: stored.given_back(reason, now, asked_s))
 
 
 def _end(export: Export, slot: datetime, run_id: str, changes: dict[str, Any], destination: str | None = None) -> None:
@@ -91,15 +95,17 @@ def _end(export: Export, slot: datetime, run_id: str, changes: dict[str, Any], d
     _save(export, slot, run_id, end)
 
 
-def _save(export: Export, slot: datetime, run_id: str, change: Callable[[StoredRun], StoredRun | None]) -> bool:
-    """Changes the record of a slot; False where it stays as it is: it is done, or another's, or `change` says so."""
+def _save(
+    export: Export, slot: datetime, run_id: str, change: Callable[[StoredRun], StoredRun | None]
+) -> StoredRun | None:
+    """Changes the record of a slot; None where it stays as it is: it is done, or another's, or `change` says so."""
     first = StoredRun(hub=export.hub, run=_queued(export, slot, run_id))
     saved = export.services.runs.change(
         first, export.worker, lambda stored: None if stored.run.state in _DONE else change(stored)
     )
     if saved is not None and saved.run.state.is_final:
         log_finished(export.hub, saved.run)
-    return saved is not None
+    return saved
 
 
 def _queued(export: Export, slot: datetime, run_id: str) -> Run:

@@ -2,14 +2,15 @@
 
 import gzip
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import shared.ingest.decode
 from shared.domain.csv_dialect import CsvLimits
-from shared.domain.errors import DataError
+from shared.domain.errors import DataError, HubError, Recovery, recovery
 from shared.ingest.decode import TextStream
 from tests.ingest.csv_cases import in_chunks
 
@@ -178,6 +179,57 @@ def test_reading_ends_when_its_time_is_up(gzipped: bool) -> None:
         list(TextStream(chunks, "utf-8", gzipped=gzipped, limits=CsvLimits(max_seconds=0, max_gzip_ratio=2000)))
     assert refused.value.code == "TooSlow"
     assert "MAX_READ_MINUTES" in refused.value.message
+
+
+class Clock:
+    """A monotonic clock that goes on where a source or a reader takes its time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(shared.ingest.decode.time, "monotonic", lambda: self.now)
+
+    def source(self, chunks: Iterable[bytes], seconds: float) -> Iterator[bytes]:
+        for chunk in chunks:
+            self.now += seconds
+            yield chunk
+
+    def read(self, text: TextStream, seconds: float) -> None:
+        for _ in text:
+            self.now += seconds
+
+
+@pytest.mark.parametrize("gzipped", [True, False])
+@pytest.mark.parametrize(
+    ("of_source", "of_file", "code"),
+    [(0, 0, None), (1, 1, None), (50, 1, "SourceTooSlow"), (1, 50, "TooSlow"), (80, 30, "SourceTooSlow")],
+)
+def test_the_time_of_a_source_is_not_held_against_the_file(
+    gzipped: bool, of_source: float, of_file: float, code: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    chunks = [b"a,b\n", b"1,2\n", b"3,4\n", b"5,6\n"]
+    packed = [gzip.compress(chunk) for chunk in chunks] if gzipped else chunks
+    text = TextStream(
+        clock.source(packed, of_source),
+        "utf-8",
+        gzipped=gzipped,
+        limits=CsvLimits(max_seconds=120, max_gzip_ratio=2000),
+    )
+    if code is None:
+        clock.read(text, of_file)
+        return
+    with pytest.raises(HubError) as ended:
+        clock.read(text, of_file)
+    assert ended.value.code == code
+    assert (recovery(ended.value) is Recovery.RETRY) == (code == "SourceTooSlow")
+
+
+def test_a_sample_names_no_limit_but_its_own() -> None:
+    with pytest.raises(DataError) as refused:
+        list(TextStream([b"id\n"], "utf-8", limits=CsvLimits(max_seconds=1e-9)))
+    assert refused.value.code == "TooSlow"
+    assert "MAX_READ_MINUTES" not in refused.value.message
+    assert "preview" in refused.value.message
 
 
 PACKED = gzip.compress(b"abc" * 100, mtime=0)

@@ -18,6 +18,7 @@ from shared.ingest.match import take_event
 from shared.ingest.messages import ATTEMPTS, give_up, take_message
 from shared.ingest.reconcile import wake_left_behind
 from shared.ingest.sweep import request_backfill
+from shared.ledger.stored_run import RESTED
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, FaultProxy, Request, running_proxy
@@ -87,6 +88,24 @@ def test_what_is_asked_for_is_measured_by_what_the_queue_waits() -> None:
     waits = 3600 * hours + 60 * minutes + seconds
     asks = [ThrottledError("Throttled", "busy", retry_after_s=waits + more) for more in (0, 1)]
     assert [asked_to_wait_s(error) for error in asks] == [None, waits + 1]
+
+
+def test_a_week_that_is_asked_for_is_a_day(proxied: Proxied, queue: FaultProxy) -> None:
+    world, services = proxied.world, proxied.world.services
+    run_id = proxied.queue(world.upload("a.csv", ROWS))
+    proxied.breaks(Answer(429, "TooManyRequests", {"Retry-After": "604800"}))
+    queue.requests.clear()
+    take_message(services, message_of(world, run_id), MESSAGE)
+    assert [delay_s for delay_s, _ in sent_messages(queue)] == [24 * HOUR_S]
+    assert seconds_to_rest(services, world, run_id) <= 24 * HOUR_S
+    with pytest.raises(ThrottledError):
+        take_message(services, message_of(world, run_id), "a fresh message")
+    assert facts(world.run(run_id)) == (RunState.QUEUED, "Throttled", 1)
+    assert world.stored(run_id).claimed_until is None
+    proxied.mends()
+    take_message(services, message_of(world, run_id), MESSAGE)
+    assert facts(world.run(run_id)) == (RunState.SUCCEEDED, None, 2)
+    assert RESTED not in world.run(run_id).details
 
 
 @pytest.mark.parametrize("seconds", [0, 8, 20, 30])

@@ -17,15 +17,18 @@ from infra.local.azurite import Endpoints
 from shared.clock import Clock
 from shared.domain.errors import (
     CommitConflictError,
+    DeferredError,
     FatalError,
     InvalidRequestError,
     PreconditionError,
+    ThrottledError,
     UnavailableError,
+    asked_to_wait_s,
 )
 from shared.domain.run import Run, RunBlob, RunError, RunKind, RunState
 from shared.ledger.run_document import read_run, write_run
 from shared.ledger.runs import Place, Runs
-from shared.ledger.stored_run import StoredRun
+from shared.ledger.stored_run import LONGEST_REST_S, RESTED, StoredRun, rest_s
 from shared.settings import Settings
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, CutAnswer, Fault, LoseAnswer, running_proxy
@@ -376,3 +379,30 @@ def test_what_is_cut_says_so() -> None:
     cut = read_run(write_run(run(error=RunError(code="X", message="ü" * 9000)).run))
     assert cut.error is not None
     assert cut.error.message.endswith("ü [cut]")
+
+
+@given(st.lists(st.floats(0, 604_800), max_size=40), st.integers(1, 3))
+def test_a_run_rests_for_a_day_in_all(asks: list[float], attempts: int) -> None:
+    """Whoever asks, and for however long; what it is not put to rest for is an attempt."""
+    stored, rested = run(state=RunState.RUNNING, attempts=attempts), 0
+    for asked in asks:
+        error = ThrottledError("Throttled", "busy", retry_after_s=asked)
+        wanted, before = asked_to_wait_s(error), stored.run.attempts
+        stored = stored.given_back(RunError(code="Throttled", message="busy"), START, wanted)
+        raised: Exception = error
+        try:
+            stored.raise_if_resting(error, START)
+        except DeferredError as deferred:
+            raised = deferred
+        delay_s = rest_s(raised)
+        assert stored.rests(START) == (delay_s is not None) == (wanted is not None and rested < LONGEST_REST_S)
+        if delay_s is None:
+            assert asked_to_wait_s(error) is None, "no message rests either"
+            assert stored.run.attempts == before
+        else:
+            assert min(asked, LONGEST_REST_S) <= delay_s <= min(1.1 * asked + 1, LONGEST_REST_S)
+            assert stored.claimed_until == START + timedelta(seconds=delay_s)
+            rested += delay_s
+        stored = stored.begun(START)
+    assert rested < 2 * LONGEST_REST_S
+    assert RESTED not in stored.with_run(state=RunState.SUCCEEDED).released().run.details

@@ -6,12 +6,15 @@ from datetime import timedelta
 import pytest
 
 from infra.local.azurite import Endpoints
-from shared.domain.errors import UnavailableError
+from shared.domain.connectors import ConnectorState
+from shared.domain.errors import ThrottledError, UnavailableError
 from shared.domain.run import RunState
+from shared.ledger.stored_run import RESTED
 from shared.outbound.due import hand_out_profile_exports
 from shared.outbound.messages import give_up, take_message
 from shared.storage.queues import Queue
-from tests.fault_proxy import Answer, LoseAnswer, listening_socket, running_proxy
+from shared.storage.tables import Table
+from tests.fault_proxy import Answer, LoseAnswer, Request, listening_socket, running_proxy
 from tests.local_services import account_of
 from tests.outbound.conftest import PROFILE, HubUnderTest
 from tests.outbound.slots import FIRST, at, contents, path_of, rows_in
@@ -138,6 +141,91 @@ def test_a_destination_that_asks_for_an_hour_is_left_alone_for_an_hour(hub: HubU
     assert contents(hub) == {path_of(0): ["A"], path_of(1): ["B"]}
     assert hub.codes() == ["Succeeded", "Succeeded"]
     assert hub.runs()[0].attempts == 1
+
+
+@pytest.mark.parametrize("asked", [3600, 50_000, 604_800])
+def test_a_destination_that_asks_for_hours_and_hours_has_failed_in_the_end(
+    hub: HubUnderTest, azurite: Endpoints, asked: int
+) -> None:
+    """Whichever message asks for the run, also one of a later tick: the run keeps count."""
+    services, customer = hub.services, hub.profile_type()
+    hub.ingest(customer, [{"Id": "A"}])
+    with running_proxy(azurite.blob) as proxy, running_proxy(azurite.queue) as queue:
+        hub.outbound(PROFILE, sas=hub.partner.sas().replace(azurite.blob, proxy.endpoint))
+        hub.set_clock(at(0))
+        hand_out_profile_exports(services)
+        (message,) = hub.messages()
+        services.export_queue = Queue(account_of(azurite, queue=queue.endpoint), services.export_queue.name)
+        proxy.plan = lambda _: Answer(429, "TooManyRequests", {"Retry-After": str(asked)})
+        rests: list[int] = []
+        for number in range(30):
+            try:
+                take_message(services, message, f"tick-{number}")
+            except ThrottledError:
+                break
+            rests.append(sent_messages(queue)[-1][0])
+            stored = services.runs.get(hub.name, hub.runs()[0].run_id)
+            assert stored is not None
+            assert stored.claimed_until is not None
+            now = services.clock.machine_now()
+            assert now < stored.claimed_until <= now + timedelta(seconds=rests[-1])
+            services.runs.save(replace(stored, claimed_until=now))
+        assert len(rests) == len(sent_messages(queue))
+        assert 86_400 <= sum(rests) < 86_400 + rests[0]
+        assert max(rests) <= 86_400
+        for _ in range(2):
+            # The deliveries that are left find a run that does not rest, and so do those of the next ticks.
+            for delivery in range(4):
+                with pytest.raises(ThrottledError):
+                    take_message(services, message, f"{delivery}")
+            give_up(services, message)
+            assert hub.codes() == ["Failed Throttled"]
+            document = services.definitions.connector(hub.name, "Partner").document
+            assert document.state is ConnectorState.FAILED
+            assert "slow down" in (document.state_detail or "")
+        proxy.plan = lambda _: None
+        take_message(services, message, MESSAGE)
+    assert contents(hub) == {FIRST: ["A"]}
+    assert hub.codes() == ["Succeeded"]
+    assert services.definitions.connector(hub.name, "Partner").document.state is ConnectorState.READY
+    assert RESTED not in hub.runs()[0].details
+
+
+def test_a_claim_that_could_not_be_given_back_is_held_by_the_message_that_rests(
+    hub: HubUnderTest, azurite: Endpoints
+) -> None:
+    services, customer = hub.services, hub.profile_type()
+    hub.ingest(customer, [{"Id": "A"}])
+    table = services.runs._table
+    with (
+        running_proxy(azurite.blob) as proxy,
+        running_proxy(azurite.queue) as queue,
+        running_proxy(azurite.table) as tables,
+    ):
+        hub.outbound(PROFILE, sas=hub.partner.sas().replace(azurite.blob, proxy.endpoint))
+        hub.set_clock(at(0))
+        hand_out_profile_exports(services)
+        (first,) = hub.messages()
+        services.export_queue = Queue(account_of(azurite, queue=queue.endpoint), services.export_queue.name)
+        services.runs._table = Table(account_of(azurite, table=tables.endpoint), table.name)
+
+        def refuse(request: Request) -> Answer:
+            # Both are busy from the moment at which the run is claimed.
+            tables.plan = lambda _: Answer(503, "ServerBusy", {"Retry-After": "300"})
+            return Answer(429, "TooManyRequests", {"Retry-After": "3600"})
+
+        proxy.plan = refuse
+        take_message(services, first, MESSAGE)
+        services.runs._table = table
+        assert hub.runs()[0].state is RunState.RUNNING
+        ((delay_s, message),) = sent_messages(queue)
+        assert 300 <= delay_s <= 331
+        proxy.plan = lambda _: None
+        take_message(services, first, "a message of somebody else")
+        assert hub.runs()[0].state is RunState.RUNNING
+        take_message(services, message, "another message")
+    assert contents(hub) == {FIRST: ["A"]}
+    assert hub.codes() == ["Succeeded"]
 
 
 def test_slots_that_waited_too_long_are_carried_by_one_with_everything(hub: HubUnderTest) -> None:

@@ -7,12 +7,18 @@ from decimal import Decimal
 
 import pytest
 
+from infra.local.azurite import Endpoints
 from shared.domain.run import Run, RunKind, RunState, kpi_run_id
 from shared.domain.slot import SLOT_LENGTH, slot_of
 from shared.ledger.stored_run import StoredRun
 from shared.outbound.due import request_kpi
 from shared.outbound.messages import give_up, take_message
+from shared.storage.queues import Queue
+from shared.storage.tables import Table
+from tests.fault_proxy import Answer, Request, running_proxy
+from tests.local_services import account_of
 from tests.outbound.conftest import CUSTOMER, NOON, HubUnderTest
+from tests.sent_messages import sent_messages
 
 MESSAGE = "message-1"
 
@@ -31,6 +37,35 @@ def order(key: str, country: str | None, amount: str | None, ordered: object = N
 
 def table(content: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(content.decode(), newline="")))
+
+
+def test_a_claim_that_could_not_be_given_back_is_held_by_the_message_that_rests(
+    hub: HubUnderTest, azurite: Endpoints
+) -> None:
+    services, orders = hub.services, hub.interaction_type()
+    revenue(hub)
+    hub.ingest(orders, [order("1", "DE", "1")])
+    runs, writes = services.runs._table, 0
+
+    def busy_once_it_is_claimed(request: Request) -> Answer | None:
+        nonlocal writes
+        writes += "$batch" in request.target
+        # The first one finds no table, the next two make the record and claim it.
+        return Answer(503, "ServerBusy", {"Retry-After": "300"}) if writes > 3 else None
+
+    request_kpi(services, hub.name, "Revenue")
+    (first,) = hub.messages()
+    with running_proxy(azurite.queue) as queue, running_proxy(azurite.table) as tables:
+        services.export_queue = Queue(account_of(azurite, queue=queue.endpoint), services.export_queue.name)
+        services.runs._table = Table(account_of(azurite, table=tables.endpoint), runs.name)
+        tables.plan = busy_once_it_is_claimed
+        take_message(services, first, MESSAGE)
+        services.runs._table = runs
+        ((delay_s, message),) = sent_messages(queue)
+        assert 300 <= delay_s <= 331
+        assert [run.state for run in hub.runs(RunKind.KPI)] == [RunState.RUNNING]
+        take_message(services, message, "another message")
+    assert [run.state for run in hub.runs(RunKind.KPI)] == [RunState.SUCCEEDED]
 
 
 def test_values_are_calculated_and_exported(hub: HubUnderTest) -> None:

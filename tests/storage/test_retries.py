@@ -11,6 +11,8 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from infra.local.azurite import Endpoints
@@ -265,6 +267,26 @@ def test_a_service_may_ask_for_a_time_of_day(zone: str) -> None:
 def test_what_nobody_understands_is_not_asked(text: str) -> None:
     assert asked_s({"Retry-After": text}) is None
     assert asked_s({}) is None
+
+
+parts = st.integers().map(str) | st.text("0123456789:,.+- GMT", max_size=12)
+dates = st.builds(
+    "Mon, {} {} {} {} {}".format,
+    parts,
+    st.sampled_from(["Jan", "Dec", "x"]),
+    parts,
+    st.sampled_from(["00:00:00", "23:59:60"]) | st.builds("{}:{}:{}".format, parts, parts, parts),
+    st.sampled_from(["GMT", "-0000"]) | st.builds("{}{}".format, st.sampled_from("+-"), parts),
+)
+
+
+@given(st.text() | dates | parts)
+@example("Mon, 01 Jan 99999999999999999999 00:00:00 GMT")
+@example("Mon, 01 Jan 2026 00:00:00 +" + "9" * 40)
+@example("9" * 5000)
+def test_whatever_a_service_says_is_seconds_or_nothing(text: str) -> None:
+    found = asked_s({"Retry-After": text})
+    assert found is None or 0 <= found <= 604_800
 
 
 def test_a_deadline_of_work_leaves_time_to_give_it_back() -> None:
