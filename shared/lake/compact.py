@@ -9,12 +9,13 @@ from shared.lake.linked import change_rows, link_files
 from shared.lake.parts import PART_BYTES, Layout, UploadedPart
 from shared.lake.ranges import ranges
 from shared.lake.retry import until_won
-from shared.lake.row_sizes import may_be_wide, row_bytes
+from shared.lake.row_sizes import row_bytes
 from shared.lake.schema import KEY, ORDER
 from shared.lake.sorted_files import SortedFileWriter
 from shared.lake.sql import between, quoted, rows_of
 from shared.lake.store import Lake
 from shared.lake.tables import DataFile, Snapshot, open_snapshot
+from shared.lake.widest import may_be_wide
 
 logger = logging.getLogger(__name__)
 

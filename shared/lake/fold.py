@@ -16,7 +16,7 @@ from shared.lake.engine import Workspace
 from shared.lake.linked import change_rows
 from shared.lake.parts import PartWriter, write_rows
 from shared.lake.ranges import ranges
-from shared.lake.row_sizes import may_be_wide, row_bytes
+from shared.lake.row_sizes import row_bytes
 from shared.lake.schema import DELETED, KEY, LINE, ORDER, RUN, SET, SYSTEM_COLUMNS
 from shared.lake.sql import (
     ALL_KEYS,
@@ -27,9 +27,11 @@ from shared.lake.sql import (
     literal,
     quoted,
     quoted_list,
+    replace_table,
     temporary,
 )
 from shared.lake.state_rows import StateRows
+from shared.lake.widest import may_be_wide
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -97,8 +99,16 @@ class Fold:
     def merged(self) -> Iterator[str]:
         """Queries for the changed rows of one range of keys after the other, by ascending keys.
 
-        They give `_key`, the fields and `_deleted`, in no order. Each is good until the next one is asked for.
+        They give `_key`, the fields and `_deleted`, in no order. Each is good until the next one is asked for. It can
+        be called once.
         """
+        everything = self._changes
+        yield from self._by_ranges()
+        # A page may fold many times in one workspace.
+        self._connection.execute(f"DROP TABLE IF EXISTS {self._repeated}")
+        self._connection.execute(f"DROP VIEW {everything}")
+
+    def _by_ranges(self) -> Iterator[str]:
         keys = f"SELECT {_KEY} FROM {self._changes}"
         sizes = self._sizes()
         found = ranges(self._connection, self._settings, keys, self._files, self._bounds, sizes)
@@ -112,6 +122,7 @@ class Fold:
             folder = self._work.folder / fresh_name()
             self._changes = self._read_out(everything, (some[0][0], some[-1][1]), folder)
             yield from map(self._merge, some)
+            self._connection.execute(f"DROP VIEW {self._changes}")
             shutil.rmtree(folder)
 
     def _sizes(self) -> str | None:
@@ -158,12 +169,13 @@ class Fold:
 
     def _last_rows(self, bounds: Bounds) -> str:
         """Where every change sets the same fields, the last change of a key says it all."""
-        self._connection.execute(
+        replace_table(
+            self._connection,
+            self._repeated,
             f"""
-            CREATE OR REPLACE TEMP TABLE {self._repeated} AS
             SELECT {_KEY}, max(_at) AS last
             FROM {self._changes} WHERE {between(*bounds)} GROUP BY {_KEY} HAVING count(*) > 1
-            """
+            """,
         )
         return f"""
             SELECT changes.{_KEY}, {quoted_list(self._fields)}, {_DELETED}

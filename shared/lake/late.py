@@ -12,11 +12,11 @@ from pathlib import Path
 from shared.lake.engine import Workspace
 from shared.lake.linked import change_rows, link_files
 from shared.lake.pending import PendingFile
-from shared.lake.row_sizes import WIDEST_ROW, widest_row
 from shared.lake.schema import KEY, ORDER
 from shared.lake.sql import first_row, literal, quoted, quoted_list, temporary
 from shared.lake.store import Lake
 from shared.lake.tables import Snapshot
+from shared.lake.widest import widest_in
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ def link_changes(
     first, last = found[1:]
     held = [file for file in changes.files if file.may_hold(None, last) and (file.high is None or file.high >= first)]
     local = link_files(lake, work, changes.table, held)
-    earlier, widest = change_rows(local, columns), widest_row(local)
-    noted = "" if widest is None else f", KV_METADATA {{{WIDEST_ROW}: '{widest}'}}"
+    earlier = change_rows(local, columns)
+    noted = ", ".join(f"{name}: '{size}'" for name, size in widest_in(local).metadata.items())
     history = files[0].with_name(f"{'0' * 20}-history.parquet")
     names = quoted_list(column.name for column in columns)
     # Upkeep may have merged files that are pending: what stands in both counts once.
@@ -59,7 +59,7 @@ def link_changes(
         COPY (
             SELECT {names} FROM {earlier} held WHERE {_KEY} IN (FROM {keys})
             AND NOT EXISTS (FROM {new} new WHERE new.{_KEY} = held.{_KEY} AND new._at = held._at)
-        ) TO {literal(str(history))} (FORMAT parquet{noted})
+        ) TO {literal(str(history))} (FORMAT parquet, KV_METADATA {{{noted}}})
         """
     )
     return [*files, history]

@@ -4,9 +4,7 @@ Ordinary rows are looked at in batches of keys. Where a row may be large, each s
 have a bounded size together, and the page ends before its rows become too many bytes.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from shared.domain.errors import ThrottledError
 from shared.lake.engine import Workspace
 from shared.lake.filters import Condition
-from shared.lake.row_sizes import NARROW_BYTES, VECTOR_ROWS, Slice, row_bytes, slices, widest_row
+from shared.lake.row_sizes import NARROW_BYTES, VECTOR_ROWS, Slice, row_bytes, slices
 from shared.lake.schema import KEY
 from shared.lake.sql import Bounds, between, first_row, quoted, quoted_list
+from shared.lake.turns import Turns
+from shared.lake.widest import widest_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,11 +35,9 @@ _KEYS_AT_LEAST = 1_000
 _KEYS_OF_LARGE_ROWS = 16
 _GROWTH = 8
 _VECTOR_BYTES = VECTOR_ROWS * NARROW_BYTES
-# One at a time: what several read at once would add up. Whoever reads ordinary rows does not wait, and finds a thread:
-# few may wait for their turn, and not for long.
-_LARGE_ROWS = threading.Lock()
-_IN_LINE = threading.BoundedSemaphore(8)
-_TURN_WITHIN_S = 30.0
+# One at a time: what several read at once would add up. Whoever reads ordinary rows does not wait, and finds one of the
+# forty threads that answer requests: few may wait for their turn, and not for long.
+_LARGE_ROWS = Turns(most_of_one=8, most=16, within_s=60.0)
 
 _EVERY_ROW = Condition("true", [], 0)
 
@@ -49,6 +47,7 @@ class Source:
     """What pages are read from.
 
     Attributes:
+        hub: whose it is.
         keys: a query for `_key`, each at least once, and perhaps some of no row.
         sizes: a query for `_key` and `size`, the bytes of all that makes a row.
         files: where the rows are.
@@ -56,6 +55,7 @@ class Source:
         columns: of a row, beside its key.
     """
 
+    hub: str
     keys: str
     sizes: str
     files: Sequence[Path]
@@ -75,35 +75,17 @@ def read_page(work: Workspace, source: Source, where: Condition | None, top: int
     """Reads the rows above `after_key` for which a condition holds: `top` of them, or fewer where they are large.
 
     Raises:
-        ThrottledError: others are reading large rows.
+        ThrottledError: others are reading large rows; those of other hubs only as long as each of them takes one page.
     """
     condition = where or _EVERY_ROW
-    widest = widest_row(source.files)
     reading = _Reading(work, source, condition, top)
-    if widest is not None and widest * VECTOR_ROWS * (1 + condition.cells) <= _VECTOR_BYTES:
+    if widest_in(source.files).is_narrow_with(condition.cells):
         return reading.ordinary_rows(after_key)
-    with _turn():
-        return reading.large_rows(after_key)
-
-
-@contextmanager
-def _turn() -> Iterator[None]:
-    if not _IN_LINE.acquire(blocking=False):
-        raise _busy()
-    try:
-        if not _LARGE_ROWS.acquire(timeout=_TURN_WITHIN_S):
-            raise _busy()
-        try:
-            yield
-        finally:
-            _LARGE_ROWS.release()
-    finally:
-        _IN_LINE.release()
-
-
-def _busy() -> ThrottledError:
+    with _LARGE_ROWS.turn(source.hub) as has_turn:
+        if has_turn:
+            return reading.large_rows(after_key)
     message = "others are reading large rows of this app; repeat the request, or ask for them one after the other"
-    return ThrottledError("LargeRowsBusy", message)
+    raise ThrottledError("LargeRowsBusy", message)
 
 
 class _Reading:

@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.lake.row_sizes import WIDEST_ROW, widest_of
 from shared.lake.schema import INGESTED_AT, KEY, ORDER, PROCESSING_TIME, REFRESH, RUN, SET
 from shared.lake.sql import LAST_CHARACTER
+from shared.lake.widest import Widest, widest, widest_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -133,7 +133,7 @@ class _OpenPart:
         self._waiting: list[pa.Table] = []
         self._rows = 0
         self._bounds: dict[str, tuple[Any, Any]] = {}
-        self._widest = 0
+        self._widest = Widest()
 
     @property
     def size(self) -> int:
@@ -145,8 +145,9 @@ class _OpenPart:
             if name in self._schema.names:
                 self._widen(name, table.column(name))
         self._rows += table.num_rows
-        self._widest = max(self._widest, widest_of(table))
-        self._waiting.append(table.select(self._schema.names).cast(self._schema))
+        cast = table.select(self._schema.names).cast(self._schema)
+        self._widest = widest([self._widest, widest_of(cast)])
+        self._waiting.append(cast)
         rows = sum(waiting.num_rows for waiting in self._waiting)
         size = sum(waiting.nbytes for waiting in self._waiting)
         if rows >= self._layout.group_rows or size >= self._layout.group_bytes:
@@ -155,7 +156,7 @@ class _OpenPart:
     def close(self) -> Part:
         if self._waiting:
             self._write_row_groups()
-        self._writer.add_key_value_metadata({WIDEST_ROW: str(self._widest)})
+        self._writer.add_key_value_metadata(self._widest.metadata)
         self._writer.close()
         low, high = self._bounds[KEY]
         return Part(

@@ -17,7 +17,17 @@ from shared.lake.schema import (
     RUN,
     changes_schema,
 )
-from shared.lake.sql import ALL_KEYS, Bounds, between, chosen, quoted, quoted_list, temporary
+from shared.lake.sql import (
+    ALL_KEYS,
+    Bounds,
+    between,
+    chosen,
+    fresh_name,
+    quoted,
+    quoted_list,
+    replace_table,
+    temporary,
+)
 from shared.lake.state_rows import APP_ORDER, APP_REFRESH, StateRows
 from shared.lake.store import Lake, changes_path, states_path
 from shared.lake.tables import open_snapshot
@@ -73,6 +83,7 @@ class PresentProfiles:
         pending = pending_files(lake, changes, watermark) if changes else []
         merged_to = (states.transaction(APP_ORDER) if states else None) or 0
         self._pending = link_changes(lake, work, changes, pending, merged_to) if changes else []
+        self._merged = fresh_name()
         self.files = [*(self._states.files if self._states else []), *self._pending]
 
     @property
@@ -93,7 +104,7 @@ class PresentProfiles:
         return " UNION ALL ".join(found) or _NO_SIZES
 
     def rows(self, bounds: Bounds | None = None) -> str:
-        """A query for the rows in `bounds`; `present_relation` says which columns it gives."""
+        """A query for the rows in `bounds`, good until the next is made; `present_relation` says what it gives."""
         wanted = bounds or self._bounds
         merged = self._merge(wanted) if self._pending else None
         names = quoted_list([KEY, *(column.name for column in self._fields)])
@@ -107,13 +118,14 @@ class PresentProfiles:
     def _merge(self, bounds: Bounds) -> str | None:
         """Name of a table of the rows that the pending changes change; None where they change none."""
         fold = Fold(self._work, self._lake.settings, self._pending, self._columns, self._states, bounds)
-        merged = None
+        is_first = True
         for part in fold.merged():
-            if merged is None:
-                merged = temporary(self._work.connection, "TABLE", part)
+            if is_first:
+                replace_table(self._work.connection, self._merged, part)
             else:
-                self._work.connection.execute(f"INSERT INTO {merged} {part}")
-        return merged
+                self._work.connection.execute(f"INSERT INTO {self._merged} {part}")
+            is_first = False
+        return None if is_first else self._merged
 
 
 class PresentInteractions:
@@ -130,6 +142,7 @@ class PresentInteractions:
         self.files = link_files(lake, work, changes.table, files) if changes else []
         self._columns = [*needed, *self._fields]
         self._rows = temporary(work.connection, "VIEW", f"SELECT * FROM {change_rows(self.files, self._columns)}")
+        self._repeated = fresh_name()
 
     @property
     def keys(self) -> str:
@@ -142,12 +155,12 @@ class PresentInteractions:
         return f"SELECT {_KEY}, {row_bytes(self._columns)} AS size FROM {self._rows}"
 
     def rows(self, bounds: Bounds | None = None) -> str:
-        """A query for the rows in `bounds`; `present_relation` says which columns it gives."""
+        """A query for the rows in `bounds`, good until the next is made; `present_relation` says what it gives."""
         wanted = bounds or self._bounds
-        rows = self._rows
-        repeated = temporary(
+        rows, repeated = self._rows, self._repeated
+        replace_table(
             self._connection,
-            "TABLE",
+            repeated,
             f"""
             SELECT {_KEY}, max(_at) AS last FROM {rows} WHERE {between(*wanted)} GROUP BY {_KEY} HAVING count(*) > 1
             """,

@@ -17,7 +17,7 @@ from shared.lake.pages import Source, read_page
 from shared.lake.present import present
 from shared.lake.schema import CALCULATION_TIME, DELETED, KEY, REFRESH, TIMESTAMP, VALUE, field_columns
 from shared.lake.sql import Bounds, first_row, key_below, quoted, quoted_list
-from shared.lake.store import Lake, kpi_path
+from shared.lake.store import Lake, hub_of, kpi_path
 from shared.lake.tables import open_snapshot
 
 _KEY = quoted(KEY)
@@ -53,7 +53,7 @@ def instances(
     with workspace(lake.settings) as work:
         tables = present(lake, work, entity_type, (after_key, None))
         columns = field_columns(entity_type.fields)
-        source = Source(tables.keys, tables.sizes, tables.files, tables.rows, columns)
+        source = Source(hub_of(entity_type), tables.keys, tables.sizes, tables.files, tables.rows, columns)
         found = read_page(work, source, where, top, after_key)
     return Page([_as_json(entity_type, row) for row in found.rows], found.next_key)
 
@@ -94,7 +94,8 @@ def kpi_values(lake: Lake, kpi: Kpi, top: int = 30, after_key: str | None = None
         def rows(bounds: Bounds) -> str:
             return f"SELECT * FROM ({values.last(bounds)}) WHERE NOT {quoted(DELETED)}"
 
-        found = read_page(work, Source(values.keys, values.sizes, values.files, rows, shown), None, top, after_key)
+        source = Source(hub_of(kpi), values.keys, values.sizes, values.files, rows, shown)
+        found = read_page(work, source, None, top, after_key)
     names = [column.name for column in shown]
     page = [dict(zip(names, map(json_value, row[1:]), strict=True)) for row in found.rows]
     return Page(page, found.next_key)

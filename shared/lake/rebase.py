@@ -12,13 +12,13 @@ from shared.lake.engine import workspace
 from shared.lake.parts import UploadedPart
 from shared.lake.ranges import ranges
 from shared.lake.retry import until_won
-from shared.lake.row_sizes import may_be_wide
 from shared.lake.schema import DELETED, KEY, KIND
 from shared.lake.sorted_files import SortedFileWriter
 from shared.lake.sql import quoted
 from shared.lake.state_rows import APP_EXPIRE, APP_FOLD, APP_REFRESH, BASE, SLOT, STATES_LAYOUT, StateRows, layers
 from shared.lake.store import Lake
 from shared.lake.tables import DataFile, Snapshot, open_snapshot
+from shared.lake.widest import may_be_wide
 
 logger = logging.getLogger(__name__)
 

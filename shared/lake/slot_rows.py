@@ -12,12 +12,13 @@ from shared.domain.errors import FatalError
 from shared.lake.engine import Workspace, workspace
 from shared.lake.linked import link_files
 from shared.lake.ranges import ranges
-from shared.lake.row_sizes import may_be_wide, row_bytes
+from shared.lake.row_sizes import row_bytes
 from shared.lake.schema import DELETED, KEY, PROCESSING_TIME, REFRESH
 from shared.lake.sql import ALL_KEYS, Bounds, between, chosen, quoted, rows_of
 from shared.lake.state_rows import APP_EXPIRE, APP_REFRESH, SLOT, StateRows, layers
 from shared.lake.store import Lake, states_path
 from shared.lake.tables import DataFile, Snapshot, open_snapshot
+from shared.lake.widest import may_be_wide
 from shared.settings import Settings
 
 if TYPE_CHECKING:

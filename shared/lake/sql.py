@@ -107,6 +107,11 @@ def temporary(connection: "duckdb.DuckDBPyConnection", what: str, query: str) ->
     return name
 
 
+def replace_table(connection: "duckdb.DuckDBPyConnection", name: str, query: str) -> None:
+    """Makes the temporary table of this name from a query; one that was there before takes no more room."""
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
+
+
 def fresh_name() -> str:
     """A name that nothing in a workspace has."""
     return f"t{uuid.uuid4().hex}"

@@ -158,6 +158,11 @@ def states_path(profile_type: EntityType) -> str:
     return f"{profile_type.lake_path}/states"
 
 
+def hub_of(stored: EntityType | Kpi) -> str:
+    """The hub whose table it is, as the path spells it."""
+    return stored.lake_path.partition("/")[0]
+
+
 def kpi_path(kpi: Kpi) -> str:
     """Where the values of a KPI lie."""
     return kpi.lake_path

@@ -2,12 +2,13 @@
 
 import json
 import subprocess
+import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from infra.local.azurite import Endpoints
@@ -16,15 +17,15 @@ from shared.lake.engine import workspace
 from shared.lake.filters import condition
 from shared.lake.maintain import maintain
 from shared.lake.pages import LOOKED_AT_BYTES, PAGE_BYTES
-from shared.lake.parts import PartWriter
+from shared.lake.present import present
 from shared.lake.read import instance, instances
-from shared.lake.row_sizes import row_bytes, widest_row
 from shared.lake.slot_rows import slot_rows
 from shared.lake.states import refresh
 from shared.lake.store import Lake
 from shared.settings import Settings
 from tests.lake.given import ingest
 from tests.lake.large_rows import CUSTOMER, VISIT, Reading, bring, command, key, note
+from tests.local.waiting import eventually
 
 NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
 CELL = 4 * 1024**2
@@ -111,6 +112,59 @@ def test_of_many_who_want_large_rows_at_once_some_are_told_to_come_again(filled:
     assert outcome(0) == 1
 
 
+@pytest.mark.parametrize("entity_type", [CUSTOMER, VISIT], ids=["profiles", "interactions"])
+def test_a_hub_that_reads_all_the_time_keeps_no_other_from_its_pages(
+    filled: Lake, lake: Lake, tmp_path: Path, entity_type: Any
+) -> None:
+    other = entity_type.model_copy(update={"lake_path": f"fabrikam/{entity_type.lake_path.partition('/')[2]}"})
+    bring(lake, tmp_path, other, range(2), CELL)
+    is_over = threading.Event()
+    done = Counter[str]()
+
+    def read_all_the_time() -> None:
+        while not is_over.is_set():
+            try:
+                instances(filled, entity_type, None, 2)
+                done["read"] += 1
+            except ThrottledError:
+                done["refused"] += 1
+
+    with ThreadPoolExecutor(12) as pool:
+        reading = [pool.submit(read_all_the_time) for _ in range(12)]
+        try:
+            eventually(lambda: done["refused"], within=60)
+            before = done["read"]
+            for _ in range(3):
+                assert len(instances(lake, other, None, 1).rows) == 1
+            eventually(lambda: done["read"] > before, within=60)
+        finally:
+            is_over.set()
+    assert [one.exception() for one in reading] == [None] * 12
+
+
+def test_eight_pages_of_one_hub_are_all_answered(filled: Lake) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        pages = list(pool.map(lambda _: instances(filled, VISIT, None, 1000), range(8)))
+    assert all(1 < len(page.rows) <= PAGE_BYTES // CELL for page in pages)
+
+
+@pytest.mark.parametrize("entity_type", [CUSTOMER, VISIT], ids=["profiles", "interactions"])
+def test_what_a_page_makes_on_its_way_is_dropped(filled: Lake, entity_type: Any) -> None:
+    with workspace(filled.settings) as work:
+        tables = present(filled, work, entity_type)
+
+        def there() -> list[tuple[Any, ...]]:
+            names = "SELECT table_name FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views()"
+            return sorted(work.connection.execute(f"{names} WHERE NOT internal").fetchall())
+
+        made = []
+        for number in range(0, ROWS, 8):
+            rows = tables.rows((key(number), key(number + 2)))
+            assert len(work.connection.execute(f"SELECT _key FROM ({rows})").fetchall()) == 2
+            made.append(there())
+    assert made == [made[0]] * len(made)
+
+
 def test_a_filter_that_finds_nothing_does_not_look_for_ever(filled: Lake) -> None:
     where = condition(MAKES_TEXT["Customer"], CUSTOMER)
     page = instances(filled, CUSTOMER, where, 30)
@@ -148,31 +202,3 @@ def test_slots_of_large_rows_come_out(account: Any, settings: Settings, tmp_path
                     found[name] = length
             assert len(slot.ranges) > 1
         assert list(found.items()) == sorted(expected.items())
-
-
-TABLES = {
-    "texts": {"a": pa.array(["x", None, "ü" * 10]), "n": pa.array([1, 2, 3])},
-    "lists of texts": {"a": pa.array([["xx", "y"], None, [], ["z" * 50, None]])},
-    "a slice": {"a": pa.array([["x" * 99], ["y"], ["z", "zz"]]).slice(1)},
-    "lists of numbers": {"a": pa.array([[1, 2, 3], [], None], pa.list_(pa.int64()))},
-    "no rows": {"a": pa.array([], pa.list_(pa.string())), "b": pa.array([], pa.string())},
-    "nothing but null": {"a": pa.array([None, None], pa.string())},
-}
-
-
-@pytest.mark.parametrize("columns", TABLES.values(), ids=TABLES)
-def test_a_file_says_how_large_its_widest_row_is(tmp_path: Path, columns: dict[str, Any]) -> None:
-    rows = len(next(iter(columns.values())))
-    table = pa.table({"_key": pa.array([f"k{n}" for n in range(rows)], pa.string()), **columns})
-    writer = PartWriter(table.schema, tmp_path)
-    writer.write(table)
-    parts = writer.close()
-    with workspace(Settings()) as work:
-        work.connection.register("rows_given", table)
-        sizes = work.connection.execute(f"SELECT {row_bytes(table.schema)} FROM rows_given").fetchall()
-    widest = max((size for (size,) in sizes), default=None)
-    for part in parts:
-        noted = widest_row([part.path])
-        assert noted is not None
-        assert widest is not None
-        assert widest <= noted <= widest + 100

@@ -1,0 +1,193 @@
+"""How large the rows of files get: whether 2,048 of them may be in memory at once.
+
+Every file that we write notes it. One of an earlier release, which does not, is measured once: its content never
+changes.
+"""
+
+import hashlib
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.lake.row_sizes import ITEM_BYTES, NARROW_BYTES, VALUE_BYTES
+from shared.lake.schema import SYSTEM_COLUMNS
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+WIDEST_ROW = "widest_row"
+LONGEST_CELL = "longest_cell"
+
+_KNOWN_FILES = 4096
+_TAIL_BYTES = 8  # of a Parquet file: the length of its footer, and four letters
+_MEASURED_ROWS = 2048
+# Of a column, that much is in memory while it is measured; our own row groups have 8 MiB.
+_MEASURED_BYTES = 256 * 1024**2
+_MEASURING = threading.Lock()  # one at a time: several at once would add up
+
+
+@dataclass(frozen=True, slots=True)
+class Widest:
+    """Bytes in memory.
+
+    Attributes:
+        row: no row has more.
+        cell: no text or array of a field has more; a filter sees no other columns.
+    """
+
+    row: int = 0
+    cell: int = 0
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What is noted in the metadata of a Parquet file."""
+        return {WIDEST_ROW: str(self.row), LONGEST_CELL: str(self.cell)}
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether rows can be read 2,048 at once."""
+        return self.row <= NARROW_BYTES
+
+    def is_narrow_with(self, cells: int) -> bool:
+        """Whether they can be read so, and as much made of each: so many texts, as long as a cell."""
+        return self.is_narrow and cells * self.cell <= NARROW_BYTES
+
+
+def widest(found: Iterable[Widest]) -> Widest:
+    """What holds for all of them."""
+    several = list(found)
+    return Widest(max((one.row for one in several), default=0), max((one.cell for one in several), default=0))
+
+
+def widest_of(table: "pa.Table") -> Widest:
+    """How large the rows of a table are."""
+    sizes, cell = _fixed(table.num_rows, table.num_columns), 0
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if (lengths := _lengths(column)) is not None:
+            sizes += lengths
+            cell = max(cell, _longest(name, lengths))
+    return Widest(int(sizes.max(initial=0)), cell)
+
+
+def widest_in(files: Iterable[Path]) -> Widest:
+    """How large the rows of Parquet files are."""
+    return widest(_noted_or_measured(_known(file)) for file in files)
+
+
+def may_be_wide(files: Iterable[Path]) -> bool:
+    """Whether the files may have rows that are not to be read 2,048 at once."""
+    return not widest_in(files).is_narrow
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A file by its footer, which has the places and sizes of all that is in it: links to it have many names."""
+
+    size: int
+    footer: bytes
+    path: Path = field(compare=False)
+
+
+def _known(path: Path) -> _Known:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _TAIL_BYTES))
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(max(0, size - _TAIL_BYTES - length))
+        return _Known(size, hashlib.sha256(file.read()).digest(), path)
+
+
+@lru_cache(_KNOWN_FILES)
+def _noted_or_measured(file: _Known) -> Widest:
+    import pyarrow.parquet as pq
+
+    noted = pq.read_metadata(file.path).metadata or {}
+    row, cell = noted.get(WIDEST_ROW.encode()), noted.get(LONGEST_CELL.encode())
+    if row is not None and cell is not None:
+        return Widest(int(row), int(cell))
+    with _MEASURING:
+        return _measured(file)
+
+
+@lru_cache(_KNOWN_FILES)
+def _measured(file: _Known) -> Widest:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file.path) as opened:
+        found = Widest()
+        for index in range(opened.num_row_groups):
+            found = widest([found, _measured_group(opened, index)])
+            if not found.is_narrow:
+                break
+        return found
+
+
+def _measured_group(opened: "pq.ParquetFile", index: int) -> Widest:
+    group = opened.metadata.row_group(index)
+    size = group.total_byte_size
+    if size > min(NARROW_BYTES * group.num_rows, _MEASURED_BYTES):
+        return Widest(size, size)  # some row is wide, or it would take too much to find out
+    schema = opened.schema_arrow
+    sizes, cell = _fixed(group.num_rows, len(schema)), 0
+    for column in schema:
+        if not _has_length(column.type):
+            continue
+        start = 0
+        for batch in opened.iter_batches(_MEASURED_ROWS, [index], [column.name], use_threads=False):
+            lengths: Any = _lengths(batch.column(0))
+            sizes[start : start + len(lengths)] += lengths
+            cell = max(cell, _longest(column.name, lengths))
+            start += len(lengths)
+    return Widest(int(sizes.max(initial=0)), cell)
+
+
+def _fixed(rows: int, columns: int) -> "np.ndarray[Any, Any]":
+    import numpy as np
+
+    return np.full(rows, VALUE_BYTES * columns, np.int64)
+
+
+def _longest(name: str, lengths: "np.ndarray[Any, Any]") -> int:
+    return 0 if name in SYSTEM_COLUMNS else int(lengths.max(initial=0))
+
+
+def _has_length(data_type: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(data_type) or pa.types.is_list(data_type))
+
+
+def _lengths(column: "pa.ChunkedArray | pa.Array") -> "np.ndarray[Any, Any] | None":
+    """Bytes of each cell of a column of texts or of arrays; None of another one."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_string(column.type):
+        lengths: np.ndarray[Any, Any] = pc.fill_null(pc.binary_length(column), 0).to_numpy()
+        return lengths
+    if not pa.types.is_list(column.type):
+        return None
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    return np.concatenate([np.zeros(0, np.int64), *map(_list_lengths, chunks)])
+
+
+def _list_lengths(lists: "pa.ListArray") -> "np.ndarray[Any, Any]":
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    counts: np.ndarray[Any, Any] = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
+    if not pa.types.is_string(lists.type.value_type):
+        return ITEM_BYTES * counts
+    # Where each item ends in the text of all, and so where each list does.
+    lengths = pc.fill_null(pc.binary_length(lists.flatten()), 0).to_numpy()
+    ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    upto = np.cumsum(counts)
+    sizes: np.ndarray[Any, Any] = ITEM_BYTES * counts + ends[upto] - ends[upto - counts]
+    return sizes

@@ -1,0 +1,71 @@
+"""Turns are shared fairly: whoever always has somebody in line does not keep another one out."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from shared.lake.turns import Turns
+from tests.local.waiting import eventually
+
+LINES = {
+    # name: (who come while "a" has the turn, whose turn it is then, one after the other)
+    "one owner, in order": ("aaa", "aaa"),
+    "another one is next": ("aaab", "baaa"),
+    "one after the other": ("aaabbb", "babab"),
+    "who was not there yet is first": ("aabc", "bcaa"),
+    "a full line of one": ("aaaaaa", "aaa"),
+    "the last of the longest makes room": ("aaabbbc", "bcaba"),
+}
+
+
+@pytest.mark.parametrize(("coming", "expected"), LINES.values(), ids=LINES)
+def test_owners_take_turns(coming: str, expected: str) -> None:
+    turns = Turns(most_of_one=4, most=6, within_s=60)
+    order: list[str] = []
+
+    def visit(owner: str) -> bool:
+        with turns.turn(owner) as has_turn:
+            if has_turn:
+                order.append(owner)
+            return has_turn
+
+    visits: list[Future[bool]] = []
+    with ThreadPoolExecutor(len(coming)) as pool, turns.turn("a") as has_turn:
+        assert has_turn
+        for number, owner in enumerate(coming, 1):
+            visits.append(pool.submit(visit, owner))
+            eventually(lambda number=number: _in_line(turns) + _sent_away(visits) == number)
+        assert order == []
+    assert "".join(order) == expected
+    assert sum(visit.result() for visit in visits) == len(expected)
+    with turns.turn("b") as has_turn:
+        assert has_turn
+
+
+def test_nobody_waits_longer_than_agreed() -> None:
+    turns = Turns(most_of_one=4, most=6, within_s=0.01)
+    with turns.turn("a"), turns.turn("b") as has_turn:
+        assert not has_turn
+    with turns.turn("b") as has_turn:
+        assert has_turn
+
+
+def test_a_turn_ends_with_whatever_ends_it() -> None:
+    turns = Turns(most_of_one=1, most=1, within_s=0)
+
+    def fail() -> None:
+        with turns.turn("a") as has_turn:
+            assert has_turn
+            raise ZeroDivisionError
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            fail()
+
+
+def _in_line(turns: Turns) -> int:
+    return len(turns._waiting)
+
+
+def _sent_away(visits: list[Future[bool]]) -> int:
+    return sum(visit.done() for visit in visits)
