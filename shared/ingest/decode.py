@@ -218,13 +218,11 @@ def _limited(chunks: Iterable[bytes], most: int, max_seconds: float | None, sour
 
 
 def _slow_file(max_seconds: float, size: int) -> DataError:
-    # MAX_READ_MINUTES are whole minutes. What has less is a sample that somebody waits for.
-    if max_seconds % 60:
-        advice = "That is all the time there is for a preview or a suggestion; try one on a part of the file."
-    else:
-        advice = "Split it. (A run has MAX_READ_MINUTES, and the function's timeout must be above that.)"
-    read = f"The file was not read within {max_seconds:g} seconds, but up to its byte {size} (unpacked)."
-    return DataError("TooSlow", f"{read} {advice}")
+    return DataError(
+        "TooSlow",
+        f"The file was not read within {max_seconds:g} seconds, but up to its byte {size} (unpacked). Split it. "
+        "A run has MAX_READ_MINUTES, below the function's timeout; a preview or a suggestion has less.",
+    )
 
 
 def _slow_source(max_seconds: float, size: int, waited: float) -> UnavailableError:

@@ -224,12 +224,10 @@ def test_the_time_of_a_source_is_not_held_against_the_file(
     assert (recovery(ended.value) is Recovery.RETRY) == (code == "SourceTooSlow")
 
 
-def test_a_sample_names_no_limit_but_its_own() -> None:
-    with pytest.raises(DataError) as refused:
+def test_what_is_too_slow_says_after_how_long() -> None:
+    with pytest.raises(DataError, match="within 1e-09 seconds") as refused:
         list(TextStream([b"id\n"], "utf-8", limits=CsvLimits(max_seconds=1e-9)))
     assert refused.value.code == "TooSlow"
-    assert "MAX_READ_MINUTES" not in refused.value.message
-    assert "preview" in refused.value.message
 
 
 PACKED = gzip.compress(b"abc" * 100, mtime=0)
