@@ -5,6 +5,7 @@ One list for both. Each expression is linear in the text: it begins at a fixed w
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # `name=value` of URLs, connection strings and their percent-encoded forms, however often encoded.
 _SIGNATURE = r"(?:(?<![a-z])|(?<=%[0-9a-f]{2})|(?<=%25[0-9a-f]{2}))sig"
@@ -24,6 +25,22 @@ _ENCODED_USER_INFO = re.compile(
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 
 
+def folded(text: str) -> str:
+    """The text with each character in its plain form: full-width letters as ASCII ones, for one.
+
+    Character by character: to normalise a text as a whole puts marks in order, which takes the square of their number.
+    """
+    return text if text.isascii() else "".join(map(_folded, text))
+
+
+@lru_cache(maxsize=4096)
+def _folded(sign: str) -> str:
+    plain = unicodedata.normalize("NFKC", sign)
+    return (
+        plain if len(plain) == 1 else sign
+    )  # ligatures are no letters of a secret's mark, and some are whole sentences
+
+
 def carries_secret(text: str) -> bool:
     """Whether the text holds a signature, key, password or token, also in full-width letters."""
     plain = _plain(text)
@@ -40,4 +57,4 @@ def without_secrets(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return text if text.isascii() else unicodedata.normalize("NFKC", _UNSEEN.sub("", text))
+    return text if text.isascii() else folded(_UNSEEN.sub("", text))

@@ -263,12 +263,15 @@ class Connectors:
                     sas = self.outbound_sas(stored)
                 except HubError as error:
                     return [Check("secret", False, error.message)], stored.internal
-                checks = outbound.check(sas, self._settings)
+                checks, facts = outbound.check(sas, self._settings), stored.internal
                 if failures(checks) is None:
                     listed = document.connector_properties.entity_list
                     writer = self.writer(hub, stored)
                     checks += outbound.check_metadata(sas, self._settings, writer, listed, take_over=take_over)
-                return checks, stored.internal
+                    place = read_container_sas(sas, self._settings)
+                    claim = self._containers.facts_of_export(stored, place.account, place.container)
+                    facts = {**facts, **claim}
+                return checks, facts
             case _:
                 return None, stored.internal
 

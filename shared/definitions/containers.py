@@ -1,17 +1,18 @@
-"""Whose a container is: the app's own, or that of the hub whose mappings named it first.
+"""Whose a container is: the app's own, or that of the hub that named it first.
 
-A mapping claims the container that it reads and the one that it moves files to. Of the hubs that claim a container the
-first owns it, and the others may use it while the owner lists it in its `sharedContainers`; to move files there they
-need no leave as long as the owner reads none from it. A PUT is checked against what is stored at that moment; what two
-hubs PUT at the same moment, what was stored before a connector's account was known, and what has changed since, is
-found out when the container is used.
+A hub claims the containers that its mappings read, those that they move files to, and those that it exports to. What
+one hub puts into a container, or expects there, no other may read: whoever comes later needs its leave, or that of the
+first of all, which is given by listing the container in `sharedContainers`. To move files to a container nobody needs
+leave as long as no other hub reads it. A PUT is checked against what is stored at that moment; what two hubs PUT at the
+same moment, what was stored before a connector's account was known, and what has changed since, is found out when the
+container is used.
 """
 
 import json
 import logging
 import time
 from collections.abc import Mapping as Facts
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
@@ -35,7 +36,9 @@ logger = logging.getLogger(__name__)
 ACCOUNT = "account"
 CLAIMED_ACCOUNT = "claimed_account"
 CLAIMED_SINCE = "claimed_since"
-# And of a mapping: since when it names its containers.
+# Of an Outbound connector: account and container that it exports to, and since when.
+EXPORTS_TO = "exports_to"
+# And of a mapping: its containers and since when it names them, by the property that does.
 _CONTAINERS = "containers"
 
 # A use is checked against claims that are at most so old; before it is refused they are read anew.
@@ -49,25 +52,29 @@ class _Claim:
     """A hub's claim of a container.
 
     Attributes:
-        since: when it began.
-        is_shared: whether others may use the container.
-        is_read: whether its mappings read the container, and do not only move files to it.
-        is_only: whether no other hub claims the container.
+        read_since: when its mappings began to read the container; None where they do not.
+        written_since: when it began to move files, or to export, to it; None where it does not.
+        is_shared: whether the hub lets others use the container.
     """
 
-    since: datetime
     hub: str
+    read_since: datetime | None
+    written_since: datetime | None
     is_shared: bool
-    is_read: bool
-    is_only: bool = True
+
+    @property
+    def since(self) -> datetime:
+        """When it began."""
+        return min(moment for moment in (self.read_since, self.written_since) if moment is not None)
 
 
-type _Claims = dict[tuple[str, str], _Claim]
+type _Moments = dict[tuple[str, str], datetime]
+type _Claims = dict[tuple[str, str], list[_Claim]]
 
 
 @dataclass(frozen=True)
 class _Known:
-    """First claims as they were read at a moment of the monotonic clock, after so many changes of this process."""
+    """Claims as they were read at a moment of the monotonic clock, after so many changes of this process."""
 
     claims: _Claims
     at: float
@@ -108,7 +115,7 @@ class Containers:
             fault = own_container(container, target)
             raise RequestError(fault.code, fault.message, target, [fault])
         wanted = hub, account.name, container, is_destination
-        if _owner(self._recent(), *wanted) and (owner := _owner(self._read(), *wanted)):
+        if _in_the_way(self._recent(), *wanted) and (owner := _in_the_way(self._read(), *wanted)):
             logger.warning("container refused: hub %s container %s is of the hub %s", hub, container, owner)
             raise _of_another([_of_another_fault(container, target)])
 
@@ -122,23 +129,25 @@ class Containers:
         found = [
             _of_another_fault(container, target)
             for container, target in _named(mapping)
-            if _owner(claims, hub, account or "", container, target == DESTINATION)
+            if _in_the_way(claims, hub, account or "", container, target == DESTINATION)
         ]
         if found:
             raise _of_another(found)
 
     def is_alone(self, hub: str, account: StorageAccount, container: str) -> bool:
-        """Whether the mappings of no other hub name a container of the account, as of now."""
-        claim = self._read().get((name_key(account.name), container))
-        return claim is None or (claim.is_only and same_name(claim.hub, hub))
+        """Whether no other hub claims a container of the account, as of now."""
+        return all(same_name(claim.hub, hub) for claim in self._read().get((name_key(account.name), container), []))
 
     def facts_of_mapping(
         self, connector: Stored[Connector], mapping: Mapping, old: Stored[Mapping] | None
     ) -> dict[str, str]:
         """The internal facts of a mapping: since when it names its containers."""
         now = self._moment(facts_of_claim(connector).get(CLAIMED_ACCOUNT))
-        since = {container: (_since_named(old, container) if old else None) or now for container, _ in _named(mapping)}
-        return {_CONTAINERS: json.dumps({name: moment.isoformat() for name, moment in since.items()})}
+        since = {
+            target: [container, ((_since_named(old, container, target) if old else None) or now).isoformat()]
+            for container, target in _named(mapping)
+        }
+        return {_CONTAINERS: json.dumps(since)}
 
     def facts_of_account(self, connector: Stored[Connector], account: str, *, is_let_in: bool) -> dict[str, str]:
         """The internal facts of a connector whose account was found: it claims that account since now, or as before.
@@ -152,6 +161,13 @@ class Containers:
             return earlier or {CLAIMED_ACCOUNT: ""}
         return {CLAIMED_ACCOUNT: account, CLAIMED_SINCE: self._moment(account).isoformat()}
 
+    def facts_of_export(self, connector: Stored[Connector], account: str, container: str) -> dict[str, str]:
+        """The internal facts of an Outbound connector whose container lets it in: claimed since now, or as before."""
+        place = [name_key(account), container]
+        if (earlier := connector.internal.get(EXPORTS_TO)) and json.loads(earlier)[:2] == place:
+            return {EXPORTS_TO: earlier}
+        return {EXPORTS_TO: json.dumps([*place, self._moment(account).isoformat()])}
+
     @cached_property
     def _own_account(self) -> str:
         return hub_account(self._settings).name
@@ -159,8 +175,14 @@ class Containers:
     def _moment(self, account: str | None) -> datetime:
         """Now, and behind every claim of the account: the clocks of instances differ."""
         claims = self._read() if account is not None else {}
-        known = [claim.since for (name, _), claim in claims.items() if same_name(name, account or "")]
-        return max([self._clock.machine_now(), *(since + _MOMENT for since in known)])
+        known = [
+            moment + _MOMENT
+            for (name, _), found in claims.items()
+            for claim in found
+            for moment in (claim.read_since, claim.written_since)
+            if moment is not None and same_name(name, account or "")
+        ]
+        return max([self._clock.machine_now(), *known])
 
     def _recent(self) -> _Claims:
         known = self._known
@@ -174,27 +196,30 @@ class Containers:
         with self._store.one_look():
             for hub in self._store.all(HUB, HUBS):
                 for place, claim in self._claims_of(hub.document).items():
-                    earlier = claims.get(place)
-                    claims[place] = claim if earlier is None else _first_of(earlier, claim)
+                    claims.setdefault(place, []).append(claim)
         self._known = _Known(claims, began, commits)
         return claims
 
-    def _claims_of(self, hub: Hub) -> _Claims:
-        """The claims of one hub: of each container since the first of its mappings named it."""
-        found: _Claims = {}
+    def _claims_of(self, hub: Hub) -> dict[tuple[str, str], _Claim]:
+        """The claims of one hub, by account and container: each since the first that names it."""
+        read: _Moments = {}
+        written: _Moments = {}
         for connector in self._store.all(CONNECTOR, hub.hub_name):
+            if exports_to := connector.internal.get(EXPORTS_TO):
+                account, container, since = json.loads(exports_to)
+                _note(written, (account, container), _moment_of(since))
             facts = facts_of_claim(connector)
             if CLAIMED_ACCOUNT not in facts:
                 continue
             account, account_since = name_key(facts[CLAIMED_ACCOUNT]), _moment_of(facts[CLAIMED_SINCE])
             for mapping in self._store.all(MAPPING, hub.hub_name, connector.document.connector_name):
                 for container, target in _named(mapping.document):
-                    since = max(account_since, _since_named(mapping, container) or _EVER)
-                    claim = _Claim(since, hub.hub_name, container in hub.shared_containers, target == FOLDER)
-                    other = found.get((account, container), claim)
-                    first, is_read = min(claim, other, key=lambda each: each.since), claim.is_read or other.is_read
-                    found[account, container] = replace(first, is_read=is_read)
-        return found
+                    named_since = _since_named(mapping, container, target) or _EVER
+                    _note(read if target == FOLDER else written, (account, container), max(account_since, named_since))
+        return {
+            place: _Claim(hub.hub_name, read.get(place), written.get(place), place[1] in hub.shared_containers)
+            for place in {*read, *written}
+        }
 
 
 def facts_of_claim(connector: Stored[Connector]) -> dict[str, str]:
@@ -209,17 +234,27 @@ def facts_of_claim(connector: Stored[Connector]) -> dict[str, str]:
     return {CLAIMED_ACCOUNT: facts[ACCOUNT], CLAIMED_SINCE: since.isoformat()}
 
 
-def _first_of(one: _Claim, other: _Claim) -> _Claim:
-    """Of the claims of two hubs the one that came first; the name decides between claims of one moment."""
-    return replace(min(one, other, key=lambda each: (each.since, name_key(each.hub))), is_only=False)
+def _note(moments: _Moments, place: tuple[str, str], moment: datetime) -> None:
+    moments[place] = min(moment, moments.get(place, moment))
 
 
-def _owner(claims: _Claims, hub: str, account: str, container: str, is_destination: bool) -> str | None:
-    """The other hub that keeps a hub from using a container."""
-    claim = claims.get((name_key(account), container))
-    if claim is None or claim.is_shared or same_name(claim.hub, hub) or (is_destination and not claim.is_read):
+def _in_the_way(claims: _Claims, hub: str, account: str, container: str, is_destination: bool) -> str | None:
+    """The other hub that keeps a hub from reading a container, or from moving files to it.
+
+    Of claims of one moment the name of the hub decides.
+    """
+    found = sorted(claims.get((name_key(account), container), []), key=lambda claim: (claim.since, name_key(claim.hub)))
+    if not found or (found[0].is_shared and not same_name(found[0].hub, hub)):
         return None
-    return claim.hub
+    own = next((claim for claim in found if same_name(claim.hub, hub)), None)
+    began = None if own is None else own.written_since if is_destination else own.read_since
+    for other in found:
+        theirs = other.read_since if is_destination else other.since
+        if other is own or other.is_shared or theirs is None:
+            continue
+        if began is None or (theirs, name_key(other.hub)) < (began, name_key(hub)):
+            return other.hub
+    return None
 
 
 def _named(mapping: Mapping) -> list[tuple[str, str]]:
@@ -230,14 +265,14 @@ def _named(mapping: Mapping) -> list[tuple[str, str]]:
     return named
 
 
-def _since_named(mapping: Stored[Mapping], container: str) -> datetime | None:
-    """Since when a mapping names a container; None if it does not."""
-    known: Facts[str, str] = json.loads(mapping.internal.get(_CONTAINERS, "{}"))
-    if container in known:
-        return _moment_of(known[container])
+def _since_named(mapping: Stored[Mapping], container: str, target: str) -> datetime | None:
+    """Since when a mapping names a container at a place; None if it does not."""
+    if _CONTAINERS in mapping.internal:
+        known: Facts[str, list[str]] = json.loads(mapping.internal[_CONTAINERS])
+        name, since = known.get(target, ["", ""])
+        return _moment_of(since) if name == container else None
     # Stored by an earlier release.
-    is_named = any(container == name for name, _ in _named(mapping.document))
-    return (mapping.document.created or _EVER) if is_named else None
+    return (mapping.document.created or _EVER) if (container, target) in _named(mapping.document) else None
 
 
 def _moment_of(text: str) -> datetime:
@@ -246,8 +281,7 @@ def _moment_of(text: str) -> datetime:
 
 def _of_another_fault(container: str, target: str) -> Fault:
     message = (
-        f"mappings of another hub use the container {container!r}; name another, or have that hub list it in its "
-        "sharedContainers"
+        f"another hub uses the container {container!r}; name another, or have that hub list it in its sharedContainers"
     )
     return Fault("ContainerOfAnotherHub", target, message)
 

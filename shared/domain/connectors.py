@@ -1,7 +1,6 @@
 """Connectors: links to outside systems, one property set per type (the 2017 API and its documentation)."""
 
 import re
-import unicodedata
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -20,7 +19,7 @@ from pydantic.alias_generators import to_camel
 from shared.domain.document import AnyCaseEnum, Document, faults
 from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.names import NAME_PATTERN
-from shared.redact import carries_secret
+from shared.redact import carries_secret, folded
 
 MASK = "***"
 UNKNOWN_TYPE = "unknown_connector_type"
@@ -299,7 +298,7 @@ def connector_from_json(stored: object) -> Connector:
 
 def is_secret_name(name: str) -> bool:
     """Whether what stands in a connector property of this name belongs into Key Vault, whatever it is."""
-    plain = unicodedata.normalize("NFKC", name).casefold()
+    plain = folded(name).casefold()
     return bool(_IN_SECRET_NAMES.search("".join(filter(str.isalnum, plain))))
 
 

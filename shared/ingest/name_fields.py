@@ -8,6 +8,7 @@ from shared.domain.names import RESERVED_FIELDS
 
 LONGEST = 60
 """Characters of a name made here; the rules allow twice as many, and definitions have to be stored."""
+_LOOKED_AT = 1_000  # characters of a column's name, which may be a cell of megabytes
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 # Letters that no decomposition turns into Latin ones without a mark.
 _LETTERS = str.maketrans({"ß": "ss", "æ": "ae", "Æ": "Ae", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D"})
@@ -20,7 +21,8 @@ _OTHER_KEYS = frozenset({"email", "mail", "code", "number", "nr", "no", "nummer"
 
 def words(text: str) -> list[str]:
     """The words of a name in plain Latin letters: `Kunden_Nr.2` and `kundenNr2` alike."""
-    plain = unicodedata.normalize("NFKD", text.translate(_LETTERS))
+    # By the character: to normalise a text as a whole puts marks in order, which takes the square of their number.
+    plain = "".join(unicodedata.normalize("NFKD", sign) for sign in text[:_LOOKED_AT].translate(_LETTERS))
     return _WORD.findall("".join(sign for sign in plain if not unicodedata.combining(sign)))
 
 

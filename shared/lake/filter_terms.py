@@ -58,6 +58,8 @@ _KINDS = {
 }
 TEXTS = frozenset({Kind.TEXT, Kind.GUID})
 _MOMENTS = frozenset({Kind.DATE, Kind.TIME})
+# They make nothing, but take as long as if they did: to look for a text costs more than to copy it.
+_SEARCHING = frozenset({"contains", "indexof"})
 _TRUNCATING = frozenset({"round", "floor", "ceiling"})
 
 # Name of a function: kinds of its arguments, kind of its value, SQL.
@@ -108,7 +110,7 @@ class Term:
         number: what stands there, of a number that is written out.
         places: decimal places of an exact number; None of a double.
         text: how long its value may be.
-        made: the texts that are made on the way to its value, in memory that the engine does not count.
+        made: the texts that are made on the way to its value, in memory that the engine does not count, or searched.
         is_of_row: whether a text of the row is in it; an item of an array is none.
     """
 
@@ -164,6 +166,8 @@ def call(name: str, arguments: Sequence[Term]) -> Term:
     is_double = name in _TRUNCATING and arguments[0].places is None
     text = _sum(argument.text for argument in arguments) if kind is Kind.TEXT else NO_TEXT
     term = _over(arguments, sql.format(*(argument.sql for argument in arguments)), kind, text)
+    if name in _SEARCHING:
+        term = replace(term, made=term.made + arguments[0].text)
     return replace(term, text=text, places=0 if kind is Kind.NUMBER and not is_double else None)
 
 

@@ -4,6 +4,7 @@ Ordinary rows are looked at in batches of keys. Where a row may be large, each s
 have a bounded size together, and the page ends before its rows become too many bytes.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ PAGE_BYTES = 16 * 1024**2
 LOOKED_AT_BYTES = 512 * 1024**2
 """A page of large rows ends when so much was read, or made by the filter, whatever was found."""
 
+LOOKED_FOR_S = 10.0
+"""A page of ordinary rows ends when a filter has looked for so long, whatever was found."""
+
 _KEY = quoted(KEY)
 # A page looks at so many keys at first, and at ever more while the condition holds for too few of them: what is pending
 # has to be merged before it can be compared, and that is to be paid for a page, not for the table.
@@ -34,6 +38,7 @@ _KEYS_PER_ROW = 4
 _KEYS_AT_LEAST = 1_000
 _KEYS_OF_LARGE_ROWS = 16
 _GROWTH = 8
+_MOST_KEYS = 262_144  # a statement cannot be interrupted
 _VECTOR_BYTES = VECTOR_ROWS * NARROW_BYTES
 # One at a time: what several read at once would add up. Whoever reads ordinary rows does not wait, and finds one of the
 # forty threads that answer requests: few may wait for their turn, and not for long.
@@ -98,12 +103,15 @@ class _Reading:
     def ordinary_rows(self, low: str | None) -> Found:
         rows: list[tuple[Any, ...]] = []
         keys = _KEYS_PER_ROW * self._top + _KEYS_AT_LEAST
+        began = time.monotonic()
         while len(rows) <= self._top:
             high = self._key_after(low, keys)
             rows += self._rows((low, high), self._top + 1 - len(rows))
             if high is None:
                 break
-            low, keys = high, keys * _GROWTH
+            if len(rows) <= self._top and time.monotonic() - began > LOOKED_FOR_S:
+                return Found(rows, high)
+            low, keys = high, min(keys * _GROWTH, _MOST_KEYS)
         return Found(rows[: self._top], rows[self._top - 1][0] if len(rows) > self._top else None)
 
     def large_rows(self, low: str | None) -> Found:

@@ -59,6 +59,9 @@ SHAPES = {
     ),
     "escapes": filled('{"tags":"', "\\u00e4", '"}'),
     "halves of pairs, far behind": filled('{"tags":["', "\\ud83d\\ude00", '\\ud83d"]}'),
+    "marks without an order": filled(
+        '{"connectorType":"None","connectorProperties":{"note":"a', "\\u0315\\u0300", '"}}'
+    ),
     "blanks": filled("{", " ", "}"),
     "lines": filled("{", "\r\n", "1}"),
 }

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from shared.domain.fields import Field, FieldType
 from shared.domain.names import NAME_PATTERN
-from shared.ingest.name_fields import definition_name, field_names, id_rank
+from shared.ingest.name_fields import definition_name, field_names, id_rank, words
+from tests.growth import LINEAR, growth
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,8 @@ def test_every_file_makes_a_definition(stem: str, taken: set[str]) -> None:
 )
 def test_what_is_called_an_id(column: str, rank: int | None) -> None:
     assert id_rank(column) == rank
+
+
+@pytest.mark.parametrize("part", ["\u0315\u0300", "aB", "\ufdfa", "1a"])
+def test_the_time_does_not_grow_with_what_nobody_reads(part: str) -> None:
+    assert growth(words, lambda size: part * size, largest=256_000) < LINEAR

@@ -182,6 +182,8 @@ def test_a_filter_means_what_odata_says(connection: duckdb.DuckDBPyConnection, t
         "not " * 1500 + "Allowed",
         "tolower(" * 100 + "Name" + ")" * 100 + " eq 'x'",
         " or ".join(["contains(tolower(Name), 'x')"] * 100),
+        " or ".join(["contains(Name, 'x')"] * 100),
+        " or ".join(["indexof(Name, 'x') gt 1"] * 100),
         "concat(Name, " * 20 + "Name" + ")" * 20 + " eq 'x'",
         "concat(" * 3 + "Name" + f", '{'x' * 2000}')" * 3 + " eq 'x'",
         " or ".join(["Tags/any(t: t eq 'x')"] * 100),
