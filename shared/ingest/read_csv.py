@@ -29,7 +29,7 @@ WINDOW_BYTES = 1 << 20
 BATCH_ROWS = 1 << 16
 BATCH_BYTES = 3 << 20
 # A window has at most one line per so many of its bytes, since what is held of a line is more than its text.
-_BYTES_OF_LINE = 16
+_BYTES_OF_LINE = 32
 # After a fault the scan starts with a small window, because what lies behind the next fault is scanned twice.
 _SMALL_WINDOW = 1 << 14
 # Rows that the careful reader reads after a fault: few at first, more as long as the scan does not get far.
