@@ -22,12 +22,14 @@ from shared.ingest.refused_rows import refused_rows
 from shared.ingest.rejects import Reason, Rejects
 from shared.ingest.row_fault import RowFault
 from shared.ingest.row_starts import Expected
-from shared.ingest.structure import Structure, scan
+from shared.ingest.structure import Structure, end_of_lines, scan
 from shared.ingest.text_cursor import TextCursor
 
 WINDOW_BYTES = 1 << 20
 BATCH_ROWS = 1 << 16
 BATCH_BYTES = 3 << 20
+# A window has at most one line per so many of its bytes, since what is held of a line is more than its text.
+_BYTES_OF_LINE = 32
 # After a fault the scan starts with a small window, because what lies behind the next fault is scanned twice.
 _SMALL_WINDOW = 1 << 14
 # Rows that the careful reader reads after a fault: few at first, more as long as the scan does not get far.
@@ -89,6 +91,8 @@ class CsvReader:
         self.rows = self.rejected = 0
         self._dialect, self._limits = dialect, limits
         self._window = self._size = window_bytes
+        # A row that is too long is to be seen as such, and the last line end may be half a CRLF.
+        self._most_lines = max(window_bytes // _BYTES_OF_LINE, limits.max_row_lines + 2)
         self._batch_rows, self._batch_bytes = batch
         self._cursor = TextCursor(text, dialect.comment.encode())
         self._careful = CarefulReader(dialect, limits)
@@ -192,21 +196,28 @@ class CsvReader:
 
     def _number_columns(self) -> list[str] | None:
         """Numbers the columns by the first row whose cells can be told apart; it is read again as data."""
-        refused = False
+        refused: list[Reject] = []
         while (row := self._next_row(None)) is not None:
             if row.fault is None or not row.fault.first_line_only:
-                return [f"column{number}" for number in range(1, len(row.cells) + 1)]
+                break
             _refuse_width(row.fault)
-            self._refuse(row.fault, self._cursor.at, row.end, self._cursor.line)
+            refused.append(self._reject(row.fault, row.end))
             self._pass(row)
-            refused = True
-        return [] if refused else None
+            if len(refused) == _LONG_STRETCH:
+                self._batch.refuse(Rejects.of(refused))
+                refused.clear()
+        if refused:
+            self._batch.refuse(Rejects.of(refused))
+        if row is not None:
+            return [f"column{number}" for number in range(1, len(row.cells) + 1)]
+        return [] if self._batch.rejects else None
 
     def _read_window(self, width: int) -> None:
         """Reads the rows of one window by the scan, up to the first that it cannot prove."""
         cursor = self._cursor
         cursor.fill(self._size)
         stop = min(cursor.at + self._size, len(cursor.data))
+        stop = end_of_lines(cursor.data, cursor.at, stop, self._most_lines)
         dialect, limits = self._dialect, self._limits
         literal = dialect.bare_quotes == "Literal"
         found = scan(
@@ -267,10 +278,15 @@ class CsvReader:
         proven: list[bytes] = []
         places: list[tuple[int, int, int]] = []
         size = passed = 0
-        while passed < self._window and (row := self._next_row(width)) is not None:
+        refused: list[Reject] = []
+        while (
+            passed < self._window
+            and len(places) + len(refused) < _LONG_STRETCH
+            and (row := self._next_row(width)) is not None
+        ):
             start = self._cursor.at
             if row.fault is not None:
-                self._refuse(row.fault, start, row.end, self._cursor.line)
+                refused.append(self._reject(row.fault, row.end))
             else:
                 text = self._cursor.data[start : row.after]
                 source.append(text)
@@ -285,6 +301,8 @@ class CsvReader:
         self._careful_rows = max(0, self._careful_rows)
         starts, ends, lines = np.array(places, np.int64).reshape(-1, 3).T
         self._batch.add(b"".join(source), starts, ends, lines, proven)
+        if refused:
+            self._batch.refuse(Rejects.of(refused))
 
     def _for_engine(self, text: bytes, row: RowRead) -> bytes:
         literal = self._dialect.bare_quotes == "Literal" and self._dialect.quote.encode() in text
@@ -310,10 +328,12 @@ class CsvReader:
         read = self._careful.read(cursor.data, cursor.at + offset, cursor.at_end, len(self._header or []))
         return read and replace(read, end=read.end - cursor.at, after=read.after - cursor.at)
 
-    def _refuse(self, fault: RowFault, start: int, end: int, line: int) -> None:
+    def _reject(self, fault: RowFault, end: int) -> Reject:
+        """The row at which reading stands, as refused."""
+        start = self._cursor.at
         # One byte over the limit and the four of a character: enough to cut the text where a character ends.
         raw = self.text.show(self._cursor.data[start : min(end, start + RAW_LIMIT_BYTES + 5)], RAW_LIMIT_BYTES)
-        self._batch.refuse(Rejects.of([Reject(line, *self._reason(fault), raw)]))
+        return Reject(self._cursor.line, *self._reason(fault), raw)
 
     def _reason(self, fault: RowFault) -> Reason:
         header = self._header

@@ -9,6 +9,8 @@ from shared.domain.mappings import ErrorManagement, ErrorManagementType
 from shared.domain.reject import Reject
 
 HEADER = ("line", "column", "code", "message", "raw")
+# So many rejects are turned into text at once: a text is built in several steps, and each holds it once more.
+_AT_ONCE = 1 << 14
 
 
 class RejectFile:
@@ -51,7 +53,8 @@ class RejectFile:
         accepted = len(found) if self._accepted is None else self._accepted - self.count
         # The one that is too many is kept as well.
         kept = found[: accepted + 1]
-        self._file.write(reject_text(kept))
+        for at in range(0, len(kept), _AT_ONCE):
+            self._file.write(reject_text(kept[at : at + _AT_ONCE]))
         self.count += len(kept)
         if len(kept) > accepted:
             raise self._refusal(kept[accepted])

@@ -2,8 +2,11 @@
 
 import csv
 import io
+import multiprocessing
 import time
+import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -165,6 +168,38 @@ def test_rejects_are_held_in_columns() -> None:
         assert np.all(np.diff(batch.rejects.lines) == 1)
     assert count == 200_000
     assert peak < 40 << 20
+
+
+@pytest.mark.parametrize(
+    ("line", "lines", "dialect"),
+    [
+        (b'"\n', 1_000_000, CsvDialect()),
+        (b"1\n", 1_000_000, CsvDialect()),
+        (b'"\r', 1_000_000, CsvDialect()),
+        (b'1,"a\n', 400_000, CsvDialect()),
+        (b"1\n", 60_000, CsvDialect(escape="\\")),
+        (b'x"\n', 60_000, CsvDialect(has_header=False)),
+    ],
+    ids=["lone quotes", "short rows", "ended by CR", "glued lines", "careful reader", "no header"],
+)
+def test_few_rejects_are_held_at_once(line: bytes, lines: int, dialect: CsvDialect, tmp_path: Path) -> None:
+    # In a process of its own: arrow's peak is that of the process.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
+        peak = alone.submit(_peak_of_rejects, line, lines, dialect, tmp_path).result()
+    assert peak < 40 << 20
+
+
+def _peak_of_rejects(line: bytes, lines: int, dialect: CsvDialect, folder: Path) -> int:
+    """Bytes that Python, numpy and arrow held at most while a file of nothing but rejects was read and written down."""
+    header = b"id,name" + line[-1:] if dialect.has_header else b""
+    last = b"" if dialect.has_header else b"1,2\n"
+    pieces = [header, *[line * (lines // 4)] * 4, last]
+    tracemalloc.start()
+    with RejectFile(folder / "rejects.csv", CONTINUE) as file:
+        for batch in read_csv(filter(None, pieces), dialect):
+            file.add(batch.rejects)
+    assert file.count >= lines // 2
+    return tracemalloc.get_traced_memory()[1] + pa.default_memory_pool().max_memory()
 
 
 @pytest.mark.parametrize(
