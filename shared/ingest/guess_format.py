@@ -16,6 +16,7 @@ from shared.ingest.decode import TextStream
 from shared.ingest.read_csv import read_csv
 from shared.ingest.source import Source
 from shared.ingest.stage import limits_of
+from shared.ingest.structure import end_of_lines
 from shared.ingest.take_sample import SAMPLE_BYTES
 from shared.settings import Settings
 
@@ -23,9 +24,9 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _OLD_ENCODING = "cp1252"
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
-# So much of the file is read once per delimiter.
+# So much of the file is read once per delimiter and way of quoting, always all of it: else they could not be compared.
 _TRIED_BYTES = 1 << 18
-_TRIED_ROWS = 2_000
+_TRIED_LINES = 1 << 13
 # So many lines may stand before the table, and so much of the file is read to see whether they do.
 _PREAMBLE_LINES = 10
 _PREAMBLE_BYTES = 1 << 14
@@ -86,11 +87,13 @@ def guess_format(
             data = b"".join(TextStream([data], changes["encoding"]))
     is_given = "column_delimiter" in known
     delimiters = [given.column_delimiter] if is_given else list(DELIMITERS)
-    trials = _trials(_whole_lines(data, _TRIED_BYTES), given, delimiters, settings, has_header=has_header)
+    tried = _whole_lines(data, _TRIED_BYTES)
+    tried = tried[: end_of_lines(tried, 0, len(tried), _TRIED_LINES)]
+    trials = _trials(tried, given, delimiters, settings, has_header=has_header)
     if not is_given:
         changes["column_delimiter"], why = _delimiter(trials)
         notes.append(why)
-    notes += _note_on_quotes(_whole_lines(data, _TRIED_BYTES), given, trials, settings, has_header=has_header)
+    notes += _note_on_quotes(tried, given, trials, settings, has_header=has_header)
     if not any(trial.fits for trial in trials):
         head = _whole_lines(data, _PREAMBLE_BYTES)
         notes += _note_on_preamble(head, given, trials, settings, has_header=has_header)
@@ -236,13 +239,12 @@ def _note_on_preamble(
 def _try(data: bytes, given: MappingFormat, delimiter: str, settings: Settings, *, has_header: bool) -> Trial | None:
     try:
         dialect = _dialect(given, delimiter, has_header=has_header)
-        reader = read_csv([data], dialect, limits_of(settings), batch_rows=_TRIED_ROWS)
+        reader = read_csv([data], dialect, limits_of(settings))
         header = reader.read_header()
         if not header:
             return None
         for _ in reader:
-            if reader.rows + reader.rejected >= _TRIED_ROWS:
-                break
+            pass
     except DataError as error:
         return Trial(delimiter, 0, 0, 0) if error.code == "TooManyColumns" else None
     except ValueError:
