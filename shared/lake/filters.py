@@ -89,7 +89,8 @@ def condition(text: str, entity_type: EntityType) -> Condition:
         raise invalid(f"it must be a condition, and is {term.kind.value}")
     if term.made.cells > MOST_CELLS or term.made.size > _MOST_BYTES:
         raise invalid(
-            "it makes too many texts of each row; use fewer of concat, tolower, toupper, trim, any and all"
+            "it makes or searches too many texts of each row; use fewer of concat, tolower, toupper, trim, contains, "
+            "indexof, any and all"
             f" (at most {MOST_CELLS}, where any and all count as {_COPIED_ITEMS.cells}), or shorter texts in concat"
         )
     return Condition(f"coalesce({term.sql}, false)", list(term.values), term.made.cells)

@@ -52,7 +52,7 @@ def filled(account: Any, settings: Settings, tmp_path_factory: pytest.TempPathFa
 
 MAKES_TEXT = {
     "Customer": "contains(tolower(concat(concat(Note, Note), concat(Note, Note))), 'no such thing')",
-    "Visit": " or ".join(f"contains(toupper(concat(Note, Name)), 'no such thing {n}')" for n in range(12)),
+    "Visit": " or ".join(f"contains(toupper(concat(Note, Name)), 'no such thing {n}')" for n in range(10)),
 }
 
 

@@ -78,7 +78,7 @@ CUSTOMER, VISIT = profile_type(*MANY), interaction_type(*MANY)
 FILTERS = {
     "none": None,
     "one text": "contains(tolower(Field3), 'c')",
-    "the most texts": " or ".join(f"contains(tolower(Field{number}), 'c')" for number in range(MOST_CELLS)),
+    "the most texts": " or ".join(f"startswith(tolower(Field{number}), 'c')" for number in range(MOST_CELLS)),
 }
 
 
