@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import SecretStr
 
 from shared.domain.errors import FatalError, Fault, InvalidRequestError
-from shared.domain.names import LOOPBACK, same_name
+from shared.domain.names import LOOPBACK
 from shared.settings import DEVELOPMENT_STORAGE, Settings
 
 # Public and sovereign clouds, and accounts with DNS zone endpoints:
@@ -44,10 +44,6 @@ class StorageAccount:
     def hurried(self) -> Self:
         """The same account for whoever waits for its answer: its blob service is given up after about 10 s."""
         return replace(self, is_hurried=True)
-
-    def is_same_as(self, other: Self) -> bool:
-        """Whether both are one account, however it is spelt and reached: names are unique in Azure."""
-        return same_name(self.name, other.name)
 
     @cached_property
     def key(self) -> SecretStr | None:
