@@ -2,15 +2,21 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableClient
 from azure.storage.blob import generate_container_sas
+from azure.storage.queue import QueueClient
 
 from infra.local.azurite import ACCOUNT, ACCOUNT_KEY, Endpoints
 from infra.local.key_vault import KeyVault, SecretStore
+from shared.definitions.store import HUBS
+from shared.domain.names import name_key
+from shared.domain.places import QUEUE_INGEST, TABLE_DEFINITIONS
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, hub_account
 from tests.fault_proxy import listening_socket
@@ -73,3 +79,12 @@ def container_sas(
         **options,
     )
     return f"{endpoints.blob}/{container}?{query}"
+
+
+def forget_hub(endpoints: Endpoints, name: str) -> None:
+    """Ends a test's hub: later tests neither go through its definitions nor wait for its messages."""
+    with TableClient.from_connection_string(endpoints.connection_string, TABLE_DEFINITIONS) as table:
+        table.delete_entity(HUBS, name_key(name))
+    queue = QueueClient.from_connection_string(endpoints.connection_string, QUEUE_INGEST)
+    with queue, suppress(ResourceNotFoundError):  # nothing was ever sent
+        queue.clear_messages()

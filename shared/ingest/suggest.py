@@ -14,12 +14,13 @@ from shared.definitions.secrets import faults_of_secrets
 from shared.domain.blob_version import BlobVersion
 from shared.domain.csv_format import MappingFormat
 from shared.domain.entity_types import EntityKind
-from shared.domain.errors import DataError, InvalidRequestError, NotFoundError, RefusedError
+from shared.domain.errors import DataError, InvalidRequestError, NotFoundError, RefusedError, ThrottledError
 from shared.domain.mappings import Mapping
 from shared.domain.reject import Reject
 from shared.ingest.name_fields import definition_name
 from shared.ingest.source import Source
 from shared.storage.blobs import BlobContainer
+from shared.turns import Turns
 
 if TYPE_CHECKING:
     from shared.ingest.choose_key import Identity
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from shared.ingest.take_sample import Sample
 
 _REJECTS_SHOWN = 20
+# One at a time: a sample of an ugly file takes hundreds of megabytes, which several at once would add up.
+_SUGGESTIONS = Turns(most_of_one=4, most=8, within_s=60.0)
 # `/data/KPIs` has another meaning.
 _RESERVED_TYPES = frozenset({"kpis"})
 _NUMBERS = re.compile(r"[0-9]+(?:[-_.T][0-9]+)*")
@@ -68,8 +71,17 @@ def suggest(services: Services, hub: str, connector: str, blob: str, wish: Wish)
         InvalidRequestError: `blob` names none that may be read. ConflictError: its container is another hub's.
         NotFoundError: hub, connector or blob.
         RefusedError: the connector reads no blobs, or its storage refuses. DataError: the file is refused as a whole.
+        ThrottledError: others are asking; those of other hubs only as long as each of them takes one suggestion.
     """
     source = _open(services, hub, connector, blob)
+    with _SUGGESTIONS.turn(hub.casefold()) as has_turn:
+        if not has_turn:
+            message = "suggestions for others are being made; repeat the request, or ask for one after the other"
+            raise ThrottledError("SuggestionsBusy", message)
+        return _suggest(services, hub, connector, source, wish)
+
+
+def _suggest(services: Services, hub: str, connector: str, source: Source, wish: Wish) -> dict[str, Any]:
     # The engines load when there is something to read.
     from shared.ingest.guess_format import guess_format
     from shared.ingest.take_sample import take_sample

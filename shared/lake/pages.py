@@ -16,8 +16,8 @@ from shared.lake.filters import Condition
 from shared.lake.row_sizes import NARROW_BYTES, VECTOR_ROWS, Slice, row_bytes, slices
 from shared.lake.schema import KEY
 from shared.lake.sql import Bounds, between, first_row, quoted, quoted_list
-from shared.lake.turns import Turns
 from shared.lake.widest import widest_in
+from shared.turns import Turns
 
 if TYPE_CHECKING:
     import pyarrow as pa

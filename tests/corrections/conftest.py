@@ -30,7 +30,7 @@ from shared.lake.read import instances
 from shared.lake.states import refresh
 from shared.lake.tables import open_snapshot
 from shared.ledger.stored_run import StoredRun
-from tests.local_services import STORAGE_SECRET, development, running_vault
+from tests.local_services import STORAGE_SECRET, development, forget_hub, running_vault
 
 FIELDS = [
     {"fieldName": "Id", "fieldType": "Edm.String"},
@@ -151,3 +151,4 @@ def world(azurite: Endpoints, tmp_path: Path) -> Iterator[World]:
         visits = mapping(container, "Interaction", "Visit", "visits", {"Page": "page", "Ms": "ms"})
         definitions.put_mapping(hub, "Landing", "Visits", visits)
         yield World(services, hub, container, storage)
+        forget_hub(azurite, hub)

@@ -25,6 +25,7 @@ from shared.http.app import create_http_app
 from shared.settings import Settings
 from tests.http import bodies
 from tests.http.landing import Landing
+from tests.local_services import forget_hub
 
 STORAGE_SECRET = "storage"
 
@@ -88,11 +89,12 @@ def client(services: Services) -> Client:
 
 
 @pytest.fixture
-def hub(client: Client) -> str:
+def hub(client: Client, azurite: Endpoints) -> Iterator[str]:
     """The path of a new hub."""
-    path = f"/hubs/h{uuid.uuid4().hex[:12]}"
-    assert client.put(path, {}).status_code == 201
-    return path
+    name = f"h{uuid.uuid4().hex[:12]}"
+    assert client.put(f"/hubs/{name}", {}).status_code == 201
+    yield f"/hubs/{name}"
+    forget_hub(azurite, name)
 
 
 @pytest.fixture(scope="session")

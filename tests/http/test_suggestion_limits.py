@@ -1,6 +1,7 @@
 """Suggestions where a file says little, or the question is wrong."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -30,6 +31,20 @@ def test_lines_that_are_no_rows_do_not_go_on_for_ever(landing: Landing, lines: b
     found = landing.suggest("a.csv", b"id,name\n1,a\n" + lines + b"2,b\n")
     assert found["rowsRead"] in {1, 2}
     assert len(found["rejects"]) <= 20
+
+
+def test_of_many_who_ask_at_once_some_are_told_to_come_again(landing: Landing) -> None:
+    blob = landing.upload("a.csv", "id,name\n" + '1,"a\n' * 50_000)
+
+    def outcome(_: int) -> str:
+        answer = landing.ask({"blob": blob})
+        return "" if answer.status_code == 200 else f"{answer.status_code} {answer.json()['error']['code']}"
+
+    with ThreadPoolExecutor(12) as pool:
+        outcomes = list(pool.map(outcome, range(12)))
+    assert set(outcomes) == {"", "429 SuggestionsBusy"}
+    assert outcomes.count("") >= 4
+    assert outcome(0) == ""
 
 
 def test_a_header_only(landing: Landing) -> None:

@@ -28,7 +28,7 @@ from shared.lake.tables import open_snapshot
 from shared.ledger.stored_run import StoredRun
 from tests.fault_proxy import Fault, FaultProxy, running_proxy
 from tests.ingest.host import work_off
-from tests.local_services import STORAGE_SECRET, development, running_vault
+from tests.local_services import STORAGE_SECRET, development, forget_hub, running_vault
 
 ROWS = "page\n/home\n/home\n/help\n"
 MESSAGE = "message-1"
@@ -133,6 +133,7 @@ def world(azurite: Endpoints, tmp_path: Path) -> Iterator[World]:
         world = World(services, hub, hub.lower(), storage, vault, azurite, clock_file)
         world.put_mapping()
         yield world
+        forget_hub(azurite, hub)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from shared.lake.parts import PartWriter
 from shared.lake.read import instances
 from shared.lake.row_sizes import NARROW_BYTES, row_bytes
 from shared.lake.store import Lake
-from shared.lake.turns import Turns
 from shared.lake.widest import widest_in
 from shared.settings import Settings
+from shared.turns import Turns
 from tests.lake.given import interaction_type, profile_type, written
 
 TABLES: dict[str, dict[str, Any]] = {

@@ -4,7 +4,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from shared.lake.turns import Turns
+from shared.turns import Turns
 from tests.local.waiting import eventually
 
 LINES = {
