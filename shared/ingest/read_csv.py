@@ -22,7 +22,7 @@ from shared.ingest.refused_rows import refused_rows
 from shared.ingest.rejects import Reason, Rejects
 from shared.ingest.row_fault import RowFault
 from shared.ingest.row_starts import Expected
-from shared.ingest.structure import Structure, end_of_lines, scan
+from shared.ingest.structure import Structure, scan
 from shared.ingest.text_cursor import TextCursor
 
 WINDOW_BYTES = 1 << 20
@@ -217,7 +217,6 @@ class CsvReader:
         cursor = self._cursor
         cursor.fill(self._size)
         stop = min(cursor.at + self._size, len(cursor.data))
-        stop = end_of_lines(cursor.data, cursor.at, stop, self._most_lines)
         dialect, limits = self._dialect, self._limits
         literal = dialect.bare_quotes == "Literal"
         found = scan(
@@ -228,6 +227,7 @@ class CsvReader:
             delimiter=ord(dialect.delimiter),
             quote=ord(dialect.quote) if dialect.quote else None,
             max_row_lines=limits.max_row_lines,
+            max_lines=self._most_lines,
             max_faulty=0 if literal else self._size,
             expected=Expected(width, ord(dialect.comment) if dialect.comment else None, limits.max_row_bytes),
         )

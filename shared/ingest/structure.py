@@ -95,6 +95,7 @@ def scan(
     delimiter: int,
     quote: int | None,
     max_row_lines: int,
+    max_lines: int | None = None,
     max_faulty: int = 0,
     expected: Expected | None = None,
 ) -> Structure:
@@ -107,6 +108,7 @@ def scan(
         delimiter, quote: byte values below 128; no quote where cells are never quoted. Quotes are escaped by
             doubling.
         max_row_lines: an open row that runs over more lines is broken.
+        max_lines: the window ends with so many physical lines: a structure has dozens of bytes for each.
         max_faulty: of so many rows that break the grammar the first line is passed over; the next one stops the scan.
         expected: rows over several lines that are others are faulty as well, and longer ones stop the scan.
     """
@@ -119,6 +121,18 @@ def scan(
     line_feeds = mask_of(window, _LF, words)
     returns = mask_of(window, _CR, words) if data.find(b"\r", start, stop) >= 0 else None
     line_ends = line_feeds if returns is None else line_feeds | (returns & ~following(line_feeds))
+    if max_lines is not None and int(np.bitwise_count(line_ends).sum()) > max_lines:
+        return scan(
+            data,
+            start,
+            start + int(positions(line_ends)[max_lines - 1]) + 1,
+            at_end=False,
+            delimiter=delimiter,
+            quote=quote,
+            max_row_lines=max_row_lines,
+            max_faulty=max_faulty,
+            expected=expected,
+        )
     if quote is None or data.find(quote, start, stop) < 0:
         found = _rows_as_they_end(delimiters, line_ends, None, size, at_end=at_end)
     else:

@@ -65,13 +65,12 @@ def widest(found: Iterable[Widest]) -> Widest:
 
 
 def widest_of(table: "pa.Table") -> Widest:
-    """How large the rows of a table are."""
-    sizes, cell = _fixed(table.num_rows, table.num_columns), 0
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        if (lengths := _lengths(column)) is not None:
-            sizes += lengths
-            cell = max(cell, _longest(name, lengths))
-    return Widest(int(sizes.max(initial=0)), cell)
+    """How large the rows of a table are; where all are narrow, how large one with the longest of all cells would be."""
+    longest = {name: _longest_cell(table[name]) for name in table.column_names}
+    row = VALUE_BYTES * table.num_columns + sum(longest.values())
+    if row > NARROW_BYTES:  # perhaps no row has several of the long ones
+        row = _widest_row(table)
+    return Widest(row, max((size for name, size in longest.items() if name not in SYSTEM_COLUMNS), default=0))
 
 
 def widest_in(files: Iterable[Path]) -> Widest:
@@ -144,6 +143,24 @@ def _measured_group(opened: "pq.ParquetFile", index: int) -> Widest:
             cell = max(cell, _longest(column.name, lengths))
             start += len(lengths)
     return Widest(int(sizes.max(initial=0)), cell)
+
+
+def _widest_row(table: "pa.Table") -> int:
+    sizes = _fixed(table.num_rows, table.num_columns)
+    for column in table.columns:
+        if (lengths := _lengths(column)) is not None:
+            sizes += lengths
+    return int(sizes.max(initial=0))
+
+
+def _longest_cell(column: "pa.ChunkedArray") -> int:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_string(column.type):
+        return pc.max(pc.binary_length(column)).as_py() or 0
+    lengths = _lengths(column)
+    return 0 if lengths is None else int(lengths.max(initial=0))
 
 
 def _fixed(rows: int, columns: int) -> "np.ndarray[Any, Any]":
