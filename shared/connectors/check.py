@@ -4,9 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from shared.deadline import seconds_left
-from shared.domain.errors import HubError, TransientError
-
-_TOLD = 20
+from shared.domain.errors import HubError, TransientError, told
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +19,7 @@ class Check:
 def failures(checks: Sequence[Check]) -> str | None:
     """The messages of what is not ok, for `stateDetail`, of many the first; None where everything is."""
     failed = [check.message for check in checks if not check.ok]
-    if more := failed[_TOLD:]:
-        failed[_TOLD:] = [f"and {len(more)} failures more"]
-    return "; ".join(failed) or None
+    return told(failed) if failed else None
 
 
 def each_in_time[T](

@@ -8,7 +8,7 @@ from shared.definitions.mapping_rules import type_faults
 from shared.definitions.store import DefinitionStore
 from shared.domain.connectors import ExportedEntityType, OutboundConnector
 from shared.domain.entity_types import EntityKind, EntityType
-from shared.domain.errors import ConflictError, Fault
+from shared.domain.errors import ConflictError, Fault, told
 from shared.domain.kpis import Kpi
 from shared.domain.mappings import Mapping
 from shared.domain.names import same_name
@@ -76,7 +76,7 @@ def refuse_in_use(label: str, uses: Sequence[Use]) -> None:
     """Raises ConflictError naming the uses, where there are any."""
     if uses:
         details = [Fault("InUse", use.target, f"{use.label} uses it") for use in uses]
-        named = ", ".join(use.label for use in uses)
+        named = told([use.label for use in uses])
         raise ConflictError("InUse", f"{label} is used by {named}; change or delete these first", details=details)
 
 
@@ -88,7 +88,7 @@ def refuse_breaking(label: str, uses: Sequence[Use], entity_type: EntityType) ->
         for problem in use.problems_with(entity_type)
     ]
     if details:
-        broken = "; ".join(fault.message for fault in details)
+        broken = told([fault.message for fault in details])
         raise ConflictError(
             "InUse", f"{label} cannot be changed so, because of {broken}; change these first", details=details
         )

@@ -356,4 +356,4 @@ def test_failures_are_told_together() -> None:
     assert failures(checks[:1]) is None
     told = failures([Check("a", False, f"no {number}") for number in range(5000)]) or ""
     assert told.startswith("no 0; no 1; ")
-    assert told.endswith("; and 4980 failures more")
+    assert told.endswith("; and 4980 more")

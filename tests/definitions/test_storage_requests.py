@@ -40,16 +40,15 @@ def far(
 def test_a_long_entity_list_asks_for_no_more_than_a_short_one(
     far: Definitions, hub: str, proxy: FaultProxy, partner_sas: str
 ) -> None:
-    def requests_of(connector: Connector, faults: int) -> int:
+    def requests_of(connector: Connector) -> int:
         before = len(proxy.requests)
         with pytest.raises(InvalidRequestError) as refused:
             far.put_connector(hub, "Partner", connector)
         assert {fault.code for fault in refused.value.details} == {"UnknownEntity"}
-        assert len(refused.value.details) == faults
         return len(proxy.requests) - before
 
-    asked = requests_of(outbound(partner_sas, INVENTED[:2]), 2)
-    assert requests_of(outbound(partner_sas, INVENTED), len(INVENTED)) == asked
+    asked = requests_of(outbound(partner_sas, INVENTED[:2]))
+    assert requests_of(outbound(partner_sas, INVENTED)) == asked
     assert asked < 10
 
 
