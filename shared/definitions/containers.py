@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from shared.clock import Clock
-from shared.definitions.kinds import CONNECTOR, HUB, MAPPING
+from shared.definitions.kinds import CONNECTOR_AS_STORED, HUB, MAPPING
 from shared.definitions.mapping_rules import DESTINATION, FOLDER, own_container
 from shared.definitions.store import HUBS, DefinitionStore, Stored
 from shared.domain.connectors import Connector
@@ -208,7 +208,7 @@ class Containers:
         mappings: dict[str, list[Stored[Mapping]]] = {}
         for mapping in self._store.all(MAPPING, hub.hub_name):
             mappings.setdefault(name_key(mapping.document.connector_name), []).append(mapping)
-        for connector in self._store.all(CONNECTOR, hub.hub_name):
+        for connector in self._store.all(CONNECTOR_AS_STORED, hub.hub_name):
             if exports_to := connector.internal.get(EXPORTS_TO):
                 account, container, since = json.loads(exports_to)
                 _note(written, (account, container), _moment_of(since))

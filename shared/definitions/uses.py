@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.definitions.kinds import CONNECTOR, KPI, MAPPING
+from shared.definitions.kinds import CONNECTOR_AS_STORED, KPI, MAPPING
 from shared.definitions.mapping_rules import type_faults
 from shared.definitions.store import DefinitionStore
 from shared.domain.connectors import ExportedEntityType, OutboundConnector
@@ -95,7 +95,7 @@ def refuse_breaking(label: str, uses: Sequence[Use], entity_type: EntityType) ->
 
 
 def _exports(store: DefinitionStore, hub: str, kind: ExportedEntityType, name: str) -> Iterator[Use]:
-    for stored in store.all(CONNECTOR, hub):
+    for stored in store.all(CONNECTOR_AS_STORED, hub):
         connector = stored.document
         if isinstance(connector, OutboundConnector) and any(
             entity.entity_type is kind and same_name(entity.entity_name, name)
