@@ -23,8 +23,10 @@ from shared.redact import carries_secret, folded
 
 MASK = "***"
 UNKNOWN_TYPE = "unknown_connector_type"
-# A property is a secret whose name holds one of these or ends in `key`; letters and digits alone count.
-_IN_SECRET_NAMES = re.compile(r"secret|password|pwd|token|apikey|sas|connectionstring|key\Z")
+# A property is a secret whose name holds one of these, or ends in one of the last; letters and digits alone count.
+_IN_SECRET_NAMES = re.compile(
+    r"secret|password|passphrase|pwd|token|apikey|sas|connectionstring|(?:key|signature|credentials?|authorization)\Z"
+)
 _BEARER = re.compile(r"\s*bearer\s+\S+\s*", re.IGNORECASE)
 
 
