@@ -1,9 +1,9 @@
 """AzureBlob connectors: is the secret there, does the account let us in, can its containers be listed?"""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from shared.connectors.check import Check
-from shared.domain.errors import HubError, RefusedError, TransientError
+from shared.connectors.check import Check, each_in_time
+from shared.domain.errors import HubError, RefusedError
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, account_from_secret
 from shared.storage.blobs import BlobContainer, container_names
@@ -73,18 +73,14 @@ def _check_account(account: StorageAccount) -> Check:
 
 
 def _check_containers(
-    account: StorageAccount, containers: Iterable[str], check_use: Callable[[StorageAccount, str], None]
-) -> list[Check]:
-    checks = []
-    for container in containers:
-        name = f"container {container}"
-        try:
-            check_use(account, container)
-            next(BlobContainer(account, container).list(), None)
-        except HubError as error:
-            checks.append(Check(name, False, error.message))
-            if isinstance(error, TransientError):
-                break  # each of the others would be waited for as long
-        else:
-            checks.append(Check(name, True, f"the container {container!r} can be listed"))
-    return checks
+    account: StorageAccount, containers: Sequence[str], check_use: Callable[[StorageAccount, str], None]
+) -> Iterable[Check]:
+    def name(container: str) -> str:
+        return f"container {container}"
+
+    def check(container: str) -> Check:
+        check_use(account, container)
+        next(BlobContainer(account, container).list(), None)
+        return Check(name(container), True, f"the container {container!r} can be listed")
+
+    return each_in_time(containers, name, check, "containers that mappings name")

@@ -1,14 +1,14 @@
 """Outbound connectors: is the signature good for what exports do, and does the container take a blob?"""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
 
-from shared.connectors.check import Check
+from shared.connectors.check import Check, each_in_time
 from shared.domain.connectors import ExportedEntity
-from shared.domain.errors import HubError, PreconditionError, TransientError
+from shared.domain.errors import HubError, PreconditionError
 from shared.domain.schema_mark import FOREIGN_METADATA, Owner, Writer
 from shared.domain.slot import entity_folder, metadata_path
 from shared.settings import Settings
@@ -40,7 +40,7 @@ def check(sas_uri: SecretStr, settings: Settings) -> list[Check]:
 
 
 def check_metadata(
-    sas_uri: SecretStr, settings: Settings, writer: Writer, listed: Iterable[ExportedEntity], *, take_over: bool
+    sas_uri: SecretStr, settings: Settings, writer: Writer, listed: Sequence[ExportedEntity], *, take_over: bool
 ) -> list[Check]:
     """Looks for each `metadata.json` that somebody else wrote, in a container that `check` found well.
 
@@ -52,29 +52,25 @@ def check_metadata(
         take_over: whether such a `metadata.json` becomes the connector's own, for the next export to replace.
 
     Returns:
-        One for each that is, or was, somebody else's.
+        One for each that is, or was, somebody else's, and one more where there was no time to look for all.
     """
     destination = DestinationContainer(sas_uri, settings, is_hurried=True)
-    checks: list[Check] = []
-    for entity in listed:
-        kind = entity.entity_type.value
-        path = metadata_path(kind, entity.entity_name)
-        name = f"metadata {entity_folder(kind)}/{entity.entity_name}"
-        try:
-            found = destination.find(path)
-            owner = writer.owner_of(found.metadata) if found else Owner.OURS
-            if found is None or owner is Owner.OURS:
-                continue
-            if take_over:
-                destination.set_metadata(path, writer.takes_over(found.metadata), found.etag)
-                checks.append(Check(name, True, f"{path} was taken over; the next export replaces it"))
-            elif owner is Owner.OTHERS:
-                checks.append(Check(name, False, f"{path} {FOREIGN_METADATA}"))
-        except HubError as error:
-            checks.append(Check(name, False, error.message))
-            if isinstance(error, TransientError):
-                break  # each of the others would be waited for as long
-    return checks
+
+    def name(entity: ExportedEntity) -> str:
+        return f"metadata {entity_folder(entity.entity_type.value)}/{entity.entity_name}"
+
+    def check(entity: ExportedEntity) -> Check | None:
+        path = metadata_path(entity.entity_type.value, entity.entity_name)
+        found = destination.find(path)
+        owner = writer.owner_of(found.metadata) if found else Owner.OURS
+        if found is None or owner is Owner.OURS:
+            return None
+        if take_over:
+            destination.set_metadata(path, writer.takes_over(found.metadata), found.etag)
+            return Check(name(entity), True, f"{path} was taken over; the next export replaces it")
+        return Check(name(entity), False, f"{path} {FOREIGN_METADATA}") if owner is Owner.OTHERS else None
+
+    return list(each_in_time(listed, name, check, "listed entities"))
 
 
 def _check_validity(sas: ContainerSas) -> Check:

@@ -184,7 +184,7 @@ class Connectors:
     def writer(self, hub: str, stored: Stored[Connector]) -> Writer:
         """Who writes to the destination of an Outbound connector."""
         name = stored.document.connector_name
-        others = (other.document for other in self._store.all(CONNECTOR, hub))
+        others = (other.document for other in self._store.all(CONNECTOR_AS_STORED, hub))
         neighbours = {other.connector_name for other in others if isinstance(other, OutboundConnector)} - {name}
         return Writer(self._store.require(HUB, HUBS, hub).instance_id, name, frozenset(neighbours))
 
@@ -310,7 +310,7 @@ class Connectors:
 
 def _earlier_secrets(old: Stored[Connector] | None, kept: Sequence[str]) -> tuple[dict[str, str], dict[str, SecretStr]]:
     """What `***` stands for, by place: references, and what an earlier release left in the document."""
-    if old is None:
+    if old is None or not kept:
         return {}, {}
     known = references(old.internal)
     in_plain = split(old.document.to_json()[PROPERTIES]).secrets

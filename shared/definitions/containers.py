@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from shared.clock import Clock
-from shared.definitions.kinds import CONNECTOR, HUB, MAPPING
+from shared.definitions.kinds import CONNECTOR_AS_STORED, HUB, MAPPING
 from shared.definitions.mapping_rules import DESTINATION, FOLDER, own_container
 from shared.definitions.store import HUBS, DefinitionStore, Stored
 from shared.domain.connectors import Connector
@@ -204,7 +204,11 @@ class Containers:
         """The claims of one hub, by account and container: each since the first that names it."""
         read: _Moments = {}
         written: _Moments = {}
-        for connector in self._store.all(CONNECTOR, hub.hub_name):
+        # In one request for all of them, since anybody may make connectors by the hundred.
+        mappings: dict[str, list[Stored[Mapping]]] = {}
+        for mapping in self._store.all(MAPPING, hub.hub_name):
+            mappings.setdefault(name_key(mapping.document.connector_name), []).append(mapping)
+        for connector in self._store.all(CONNECTOR_AS_STORED, hub.hub_name):
             if exports_to := connector.internal.get(EXPORTS_TO):
                 account, container, since = json.loads(exports_to)
                 _note(written, (account, container), _moment_of(since))
@@ -212,7 +216,7 @@ class Containers:
             if CLAIMED_ACCOUNT not in facts:
                 continue
             account, account_since = name_key(facts[CLAIMED_ACCOUNT]), _moment_of(facts[CLAIMED_SINCE])
-            for mapping in self._store.all(MAPPING, hub.hub_name, connector.document.connector_name):
+            for mapping in mappings.get(name_key(connector.document.connector_name), []):
                 for container, target in _named(mapping.document):
                     named_since = _since_named(mapping, container, target) or _EVER
                     _note(read if target == FOLDER else written, (account, container), max(account_since, named_since))

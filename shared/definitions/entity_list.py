@@ -1,5 +1,6 @@
 """The entity list of an Outbound connector: every entity and field that it names must exist."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.definitions.kinds import KPI, PROFILE
@@ -7,6 +8,7 @@ from shared.definitions.store import DefinitionStore
 from shared.domain.connectors import Connector, ExportedEntity, ExportedEntityType, OutboundConnector
 from shared.domain.errors import Fault
 from shared.domain.fields import doubled_names
+from shared.domain.names import name_key
 from shared.domain.shown import shown
 
 # Columns of a KPI beside those that it is grouped by; they are exported anyway.
@@ -14,7 +16,7 @@ _KPI_COLUMNS = ("Timestamp", "Value", "CalculationTime")
 
 
 def check_entity_list(store: DefinitionStore, hub: str, connector: Connector) -> tuple[dict[str, Any], list[Fault]]:
-    """Looks up what a connector exports.
+    """Looks up what a connector exports; a long list asks for no more than a short one.
 
     Returns:
         `entityList` with every name as it was defined (nothing for a connector that is not Outbound), and
@@ -22,11 +24,13 @@ def check_entity_list(store: DefinitionStore, hub: str, connector: Connector) ->
     """
     if not isinstance(connector, OutboundConnector):
         return {}, []
+    entities = connector.connector_properties.entity_list
+    defined = _defined(store, hub, entities)
     faults: list[Fault] = []
     listed = []
-    for at, entity in enumerate(connector.connector_properties.entity_list):
+    for at, entity in enumerate(entities):
         target = f"connectorProperties.entityList[{at}]"
-        found = _defined(store, hub, entity)
+        found = defined.get((entity.entity_type, name_key(entity.entity_name)))
         if found is None:
             label = "KPI" if entity.entity_type is ExportedEntityType.KPI else "profile type"
             message = f"there is no {label} {entity.entity_name!r}; create it first"
@@ -47,14 +51,18 @@ def check_entity_list(store: DefinitionStore, hub: str, connector: Connector) ->
     return {"entityList": listed}, faults
 
 
-def _defined(store: DefinitionStore, hub: str, entity: ExportedEntity) -> tuple[str, list[str]] | None:
-    """Name and fields of what is to be exported; None where there is none of that name."""
-    if entity.entity_type is ExportedEntityType.PROFILE:
-        profile = store.get(PROFILE, hub, entity.entity_name)
-        if profile is None:
-            return None
-        return profile.document.type_name, [field.field_name for field in profile.document.fields]
-    kpi = store.get(KPI, hub, entity.entity_name)
-    if kpi is None:
-        return None
-    return kpi.document.kpi_name, [*kpi.document.group_by, *_KPI_COLUMNS]
+def _defined(
+    store: DefinitionStore, hub: str, entities: Sequence[ExportedEntity]
+) -> Mapping[tuple[ExportedEntityType, str], tuple[str, Sequence[str]]]:
+    """Name and fields of everything in the hub that is of a listed kind, by kind and key of the name."""
+    kinds = {entity.entity_type for entity in entities}
+    found: dict[tuple[ExportedEntityType, str], tuple[str, Sequence[str]]] = {}
+    if ExportedEntityType.PROFILE in kinds:
+        for profile in (stored.document for stored in store.all(PROFILE, hub)):
+            fields = [field.field_name for field in profile.fields]
+            found[ExportedEntityType.PROFILE, name_key(profile.type_name)] = profile.type_name, fields
+    if ExportedEntityType.KPI in kinds:
+        for kpi in (stored.document for stored in store.all(KPI, hub)):
+            fields = [*kpi.group_by, *_KPI_COLUMNS]
+            found[ExportedEntityType.KPI, name_key(kpi.kpi_name)] = kpi.kpi_name, fields
+    return found

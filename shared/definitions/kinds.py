@@ -29,7 +29,8 @@ INTERACTION = Kind[InteractionType](
 )
 KPI = Kind[Kpi]("kpi", _with_path(Kpi), "KpiNotFound", "KPI")
 CONNECTOR = Kind[Connector]("connector", masked_connector, "ConnectorNotFound", "connector")
-# For whoever writes the document anew: an earlier release left in it what is a secret by today's rules.
+# For whoever writes the document anew, or shows nothing of its properties: an earlier release left in it what is a
+# secret by today's rules, and to look for that takes far longer than to read.
 CONNECTOR_AS_STORED = Kind[Connector]("connector", connector_from_json, CONNECTOR.missing, CONNECTOR.label)
 MAPPING = Kind[Mapping]("mapping", Mapping.from_stored, "MappingNotFound", "mapping")
 

@@ -4,7 +4,7 @@ Every change of a hub's definitions replaces the row `guard` of its partition. S
 all that was read earlier still holds. Blob versions come by the thousand, and definitions change once in a while.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from threading import local
@@ -14,7 +14,7 @@ from shared.storage.tables import ETAG, Table
 from shared.together import Lines, Waiting
 
 # What was read of a partition since its guard had an ETag, by key.
-type _Seen = dict[str, Any]
+type _Seen = dict[Hashable, Any]
 
 _PARTITIONS = 256
 _LOOK_TOGETHER = 64
@@ -53,7 +53,7 @@ class Looks:
         finally:
             self._present.partitions = None
 
-    def seen[T](self, partition: str, key: str, read: Callable[[], T]) -> T:
+    def seen[T](self, partition: str, key: Hashable, read: Callable[[], T]) -> T:
         """What `read` gives, now or as it was found since the partition's last change; outside of a look, now.
 
         Args:

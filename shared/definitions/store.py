@@ -195,7 +195,7 @@ class DefinitionStore:
             row = self._table.get(partition, key)
             return _stored(kind, row) if row else None
 
-        return self._looks.seen(partition, key, read)
+        return self._looks.seen(partition, (kind, key), read)
 
     def require[T: Document](self, kind: Kind[T], hub: str, *names: str) -> Stored[T]:
         """A document; raises NotFoundError."""
@@ -213,7 +213,7 @@ class DefinitionStore:
         def read() -> list[Stored[T]]:
             return [_stored(kind, row) for row in self._table.query(where, values)]
 
-        return list(self._looks.seen(name_key(hub), prefix, read))
+        return list(self._looks.seen(name_key(hub), (kind, prefix), read))
 
     def noted(self, hub: str, key: str) -> Row | None:
         """A row that is no document, or None."""

@@ -11,7 +11,7 @@ from shared.definitions.secrets import faults_of_secrets
 from shared.definitions.store import Change, Conditions, DefinitionStore, Stored
 from shared.definitions.uses import refuse_breaking, refuse_in_use, uses_of_type
 from shared.domain.entity_types import EntityKind, EntityType
-from shared.domain.errors import ConflictError, Fault, InvalidRequestError
+from shared.domain.errors import ConflictError, Fault, InvalidRequestError, told
 from shared.domain.names import check_name, same_name
 
 # `/data/KPIs/...` is where values of KPIs are.
@@ -111,7 +111,7 @@ def _refuse_taken_names(store: DefinitionStore, hub: str, document: EntityType) 
         if name and any(same_name(name, taken) for taken in (other.type_name, other.api_entity_set_name) if taken)
     ]
     if faults:
-        message = "; ".join(fault.message for fault in faults)
+        message = told([fault.message for fault in faults])
         raise ConflictError("NameTaken", message, faults[0].target, faults)
 
 
@@ -143,7 +143,7 @@ def _refuse_conflicts(old: EntityType, new: EntityType, history: Mapping[str, li
         message = f"the key stays as it was ({', '.join(old.key_fields) or 'derived'}); define a new type instead"
         faults.append(Fault("SchemaConflict", target, message))
     if faults:
-        message = "; ".join(fault.message for fault in faults)
+        message = told([fault.message for fault in faults])
         raise ConflictError("SchemaConflict", message, faults[0].target, faults)
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.definitions.kinds import CONNECTOR, KPI, MAPPING
+from shared.definitions.kinds import CONNECTOR_AS_STORED, KPI, MAPPING
 from shared.definitions.mapping_rules import type_faults
 from shared.definitions.store import DefinitionStore
 from shared.domain.connectors import ExportedEntityType, OutboundConnector
 from shared.domain.entity_types import EntityKind, EntityType
-from shared.domain.errors import ConflictError, Fault
+from shared.domain.errors import ConflictError, Fault, told
 from shared.domain.kpis import Kpi
 from shared.domain.mappings import Mapping
 from shared.domain.names import same_name
@@ -76,7 +76,7 @@ def refuse_in_use(label: str, uses: Sequence[Use]) -> None:
     """Raises ConflictError naming the uses, where there are any."""
     if uses:
         details = [Fault("InUse", use.target, f"{use.label} uses it") for use in uses]
-        named = ", ".join(use.label for use in uses)
+        named = told([use.label for use in uses])
         raise ConflictError("InUse", f"{label} is used by {named}; change or delete these first", details=details)
 
 
@@ -88,14 +88,14 @@ def refuse_breaking(label: str, uses: Sequence[Use], entity_type: EntityType) ->
         for problem in use.problems_with(entity_type)
     ]
     if details:
-        broken = "; ".join(fault.message for fault in details)
+        broken = told([fault.message for fault in details])
         raise ConflictError(
             "InUse", f"{label} cannot be changed so, because of {broken}; change these first", details=details
         )
 
 
 def _exports(store: DefinitionStore, hub: str, kind: ExportedEntityType, name: str) -> Iterator[Use]:
-    for stored in store.all(CONNECTOR, hub):
+    for stored in store.all(CONNECTOR_AS_STORED, hub):
         connector = stored.document
         if isinstance(connector, OutboundConnector) and any(
             entity.entity_type is kind and same_name(entity.entity_name, name)

@@ -16,15 +16,17 @@ from pydantic import (
 from pydantic import Field as Property
 from pydantic.alias_generators import to_camel
 
-from shared.domain.document import AnyCaseEnum, Document, faults
+from shared.domain.document import AnyCaseEnum, Document, invalid_request
 from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.names import NAME_PATTERN
 from shared.redact import carries_secret, folded
 
 MASK = "***"
 UNKNOWN_TYPE = "unknown_connector_type"
-# A property is a secret whose name holds one of these or ends in `key`; letters and digits alone count.
-_IN_SECRET_NAMES = re.compile(r"secret|password|pwd|token|apikey|sas|connectionstring|key\Z")
+# A property is a secret whose name holds one of these, or ends in one of the last; letters and digits alone count.
+_IN_SECRET_NAMES = re.compile(
+    r"secret|password|passphrase|pwd|token|apikey|sas|connectionstring|(?:key|signature|credentials?|authorization)\Z"
+)
 _BEARER = re.compile(r"\s*bearer\s+\S+\s*", re.IGNORECASE)
 
 
@@ -272,23 +274,21 @@ def connector_from_request(body: object) -> Connector:
     except ValidationError as error:
         # Of an unknown type there is no other error; to list thousands takes its time.
         if error.error_count() == 1 and (first := error.errors()[0])["type"] == UNKNOWN_TYPE:
-            fault = Fault("UnknownValue", "connectorType", first["msg"])
-            raise InvalidRequestError([fault, *_other_faults(body)]) from None
-        raise InvalidRequestError(faults(error, skip=_TAGS)) from None
+            raise _of_unknown_type(body, Fault("UnknownValue", "connectorType", first["msg"])) from None
+        raise invalid_request(error, skip=_TAGS) from None
 
 
-def _other_faults(body: object) -> list[Fault]:
-    """What is wrong with a connector beside its unknown type: what holds for every type."""
-    if not isinstance(body, dict):
-        return []
-    typed = {key: value for key, value in body.items() if str(key).casefold() != "connectortype"}
-    try:
-        NoneConnector.model_validate(
-            {**typed, "connectorType": "None"}, context="request", by_alias=True, by_name=False
-        )
-    except ValidationError as error:
-        return faults(error)
-    return []
+def _of_unknown_type(body: object, fault: Fault) -> InvalidRequestError:
+    """The error of a connector whose type is unknown, with what else is wrong with it whatever its type were."""
+    if isinstance(body, dict):
+        typed = {key: value for key, value in body.items() if str(key).casefold() != "connectortype"}
+        try:
+            NoneConnector.model_validate(
+                {**typed, "connectorType": "None"}, context="request", by_alias=True, by_name=False
+            )
+        except ValidationError as error:
+            return invalid_request(error, before=[fault])
+    return InvalidRequestError([fault])
 
 
 def connector_from_json(stored: object) -> Connector:

@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
 
-from shared.domain.errors import Fault, InvalidRequestError
+from shared.domain.errors import FAULTS_LIMIT, Fault, InvalidRequestError
 
 
 class AnyCaseEnum(StrEnum):
@@ -64,7 +65,7 @@ class Document(BaseModel):
         try:
             return cls.model_validate(body, context="request", by_alias=True, by_name=False)
         except ValidationError as error:
-            raise InvalidRequestError(faults(error)) from None
+            raise invalid_request(error) from None
 
     @classmethod
     def from_stored(cls, document: object) -> Self:
@@ -85,28 +86,37 @@ def _aliases(document: type[Document]) -> dict[str, str]:
 _CODES = {"missing": "MissingProperty", "extra_forbidden": "UnknownProperty", "enum": "UnknownValue"}
 
 
-def faults(error: ValidationError, skip: frozenset[str] = frozenset()) -> list[Fault]:
-    """Every fault of a validation error; `skip` are path elements that are no property (union tags).
+def invalid_request(
+    error: ValidationError, skip: frozenset[str] = frozenset(), before: Sequence[Fault] = ()
+) -> InvalidRequestError:
+    """The error of a request that is not valid; of many faults it has the first, and how many more there are.
 
-    The messages never repeat the input: it may hold a secret.
+    Args:
+        error: what pydantic found.
+        skip: path elements that are no property (union tags).
+        before: faults that were found earlier.
     """
-    found = []
-    for item in error.errors(include_url=False, include_input=False):
-        target = ""
-        for part in item["loc"]:
-            if isinstance(part, int):
-                target += f"[{part}]"
-            elif part not in skip:
-                target += f".{part}" if target else str(part)
-        cause = item.get("ctx", {}).get("error")
-        if isinstance(cause, InconsistentError):
-            prefix = f"{target}." if target else ""
-            found += [Fault("InvalidValue", f"{prefix}{name}", message) for name, message in cause.found]
-            continue
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "this property is not known; remove it or correct its name"
-        elif item["type"] == "missing":
-            message = "this property is required"
-        found.append(Fault(_CODES.get(item["type"], "InvalidValue"), target, message))
-    return found
+    items = error.errors(include_url=False, include_input=False)
+    first = items[:FAULTS_LIMIT]
+    found = [fault for item in first for fault in _faults(item, skip)]
+    return InvalidRequestError([*before, *found], more=len(items) - len(first))
+
+
+def _faults(item: ErrorDetails, skip: frozenset[str]) -> list[Fault]:
+    """What one error of pydantic says. The messages never repeat the input: it may hold a secret."""
+    target = ""
+    for part in item["loc"]:
+        if isinstance(part, int):
+            target += f"[{part}]"
+        elif part not in skip:
+            target += f".{part}" if target else str(part)
+    cause = item.get("ctx", {}).get("error")
+    if isinstance(cause, InconsistentError):
+        prefix = f"{target}." if target else ""
+        return [Fault("InvalidValue", f"{prefix}{name}", message) for name, message in cause.found]
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        message = "this property is not known; remove it or correct its name"
+    elif item["type"] == "missing":
+        message = "this property is required"
+    return [Fault(_CODES.get(item["type"], "InvalidValue"), target, message)]

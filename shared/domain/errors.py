@@ -33,8 +33,9 @@ from typing import Self
 
 from shared.domain.shown import shortened
 
-FAULTS_LIMIT = 1000  # a request that is wrong everywhere would have an answer many times its own size
-_TOLD = 20  # that the message itself tells
+# A request that is wrong everywhere would have an answer many times its own size, and everybody waits while it is made.
+FAULTS_LIMIT = 100
+_TOLD = 20  # that a message itself tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,14 @@ class Fault:
     def __post_init__(self) -> None:
         # A property that nobody knows is a target too, and its name can be anything.
         object.__setattr__(self, "target", shortened(self.target))
+
+
+def told(messages: Sequence[str], more: int = 0) -> str:
+    """The first of the messages in one, and how many more there are, beside `more` that were never made."""
+    first = [*messages[:_TOLD]]
+    if left := len(messages) - len(first) + more:
+        first.append(f"and {left} more")
+    return "; ".join(first)
 
 
 class HubError(Exception):
@@ -80,13 +89,19 @@ class RequestError(HubError):
 
 
 class InvalidRequestError(RequestError):
-    """The request's content is invalid; `details` names every fault found, up to FAULTS_LIMIT of them."""
+    """The request's content is invalid; `details` names every fault found, up to FAULTS_LIMIT of them.
 
-    def __init__(self, details: Sequence[Fault], message: str = "") -> None:
-        told = [f"{fault.target}: {fault.message}" if fault.target else fault.message for fault in details[:_TOLD]]
-        if len(details) > len(told):
-            told.append(f"{len(details) - len(told)} faults more")
-        super().__init__("InvalidRequest", message or "; ".join(told), details[0].target if details else "", details)
+    Args:
+        details: the faults, or the first of them.
+        message: instead of one that tells the first few.
+        more: how many faults there are beside `details`.
+    """
+
+    def __init__(self, details: Sequence[Fault], message: str = "", more: int = 0) -> None:
+        if not message:
+            named = [f"{fault.target}: {fault.message}" if fault.target else fault.message for fault in details[:_TOLD]]
+            message = told(named, len(details) - len(named) + more)
+        super().__init__("InvalidRequest", message, details[0].target if details else "", details)
 
 
 class NotFoundError(RequestError):

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from fastapi import Depends
 from starlette.requests import Request
 
-from shared.domain.errors import Fault, InvalidRequestError, MediaTypeError, RequestTooLargeError
+from shared.domain.errors import FAULTS_LIMIT, Fault, InvalidRequestError, MediaTypeError, RequestTooLargeError
 from shared.domain.names import same_name
-from shared.domain.shown import shortened, shown
+from shared.domain.shown import shown
 from shared.http.json_body import invalid_json, read_json
 
 BODY_LIMIT_BYTES = 256 * 1024
@@ -36,12 +36,11 @@ def _read_optional_object(request: Request, content: _Content) -> dict[str, Any]
 
 
 def _read_nothing(request: Request, content: _Content) -> None:
-    faults = [
-        Fault("UnknownProperty", shortened(name), "this route takes no properties; send no body, or {}")
-        for name in _read_optional_object(request, content)
-    ]
-    if faults:
-        raise InvalidRequestError(faults)
+    names = list(_read_optional_object(request, content))
+    if names:
+        message = "this route takes no properties; send no body, or {}"
+        first = [Fault("UnknownProperty", name, message) for name in names[:FAULTS_LIMIT]]
+        raise InvalidRequestError(first, more=len(names) - len(first))
 
 
 JsonObject = Annotated[dict[str, Any], Depends(_read_object)]

@@ -16,12 +16,13 @@ from shared.domain.shown import shown
 from shared.http.error_answers import ErrorBody
 
 
-def _services(request: Request) -> Services:
+# These are coroutines, which do not wait for a thread: `/health/live` is answered while none is free.
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
 
-def _check_options(request: Request) -> None:
+async def _check_options(request: Request) -> None:
     """Refuses `$` options that the route does not have, and any option of the route that stands there twice.
 
     Without this, a misspelt `$filter` would answer everything. Other unknown parameters (`api-version`,

@@ -45,8 +45,8 @@ class Readiness(BaseModel):
 
 
 @router.get("/health/live", response_model=Live)
-def get_live() -> Response:
-    """Whether the process answers."""
+async def get_live() -> Response:
+    """Whether the process answers, also while every thread waits for something else."""
     return JSONResponse({"status": "Live"})
 
 

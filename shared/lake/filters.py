@@ -5,7 +5,8 @@ many rows it sees at once is up to who reads them (`read.py`).
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any
@@ -80,7 +81,7 @@ def condition(text: str, entity_type: EntityType) -> Condition:
     aliases = {field.field_name.casefold(): alias for alias, field in names.items()}
     replaced = _WORDS.sub(lambda word: aliases.get(word[0].casefold(), word[0]), text.strip())
     try:
-        term = _Reading(names).read(ODataParser().parse(ODataLexer().tokenize(replaced)))
+        term = _Reading(names).read(ODataParser().parse(_lists_marked(ODataLexer().tokenize(replaced))))
     except RecursionError:
         raise invalid("it is nested too deeply") from None
     except ODataException as error:
@@ -94,6 +95,25 @@ def condition(text: str, entity_type: EntityType) -> Condition:
             f" (at most {MOST_CELLS}, where any and all count as {_COPIED_ITEMS.cells}), or shorter texts in concat"
         )
     return Condition(f"coalesce({term.sql}, false)", list(term.values), term.made.cells)
+
+
+def _lists_marked(tokens: Iterable[Any]) -> Iterator[Any]:
+    """The tokens, with a comma behind the item of each list of one, by which the library tells it from brackets."""
+    # Of each bracket that is open: whether it is a list without a comma until now.
+    alone: list[bool] = []
+    before = ""
+    for token in tokens:
+        if token.type == "(":
+            alone.append(before == "IN")
+        elif token.type == "," and alone:
+            alone[-1] = False
+        elif token.type == ")" and alone and alone.pop() and before != "(":
+            comma = copy(token)
+            comma.type = comma.value = ","
+            yield comma
+        if token.type != "WS":
+            before = token.type
+        yield token
 
 
 class _Reading:

@@ -18,6 +18,7 @@ KEPT: dict[str, Json] = {
     "other names": {"password": MARK, "clientSecret": MARK, "apiKey": MARK, "secret": MARK},
     "written otherwise": {"access_token": MARK, "access-token": MARK, " accessToken": MARK, "Api_Key": MARK},
     "ending in key": {"accountKey": MARK, "primary-key": MARK},
+    "names that say it plainly": {"signature": MARK, "credentials": MARK, "passPhrase": MARK, "Authorization": MARK},
     "deep": {"a": {"b": [{"token": MARK}]}},
     "a list": {"tokens": [MARK, MARK]},
     "a signature": {"address": f"https://x.example/?sv=1&sig={MARK}"},

@@ -101,9 +101,14 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
         r"[0-9a-f]{32}": (Text("a"),),
     },
     "shared/domain/connectors.py": {
-        r"secret|password|pwd|token|apikey|sas|connectionstring|key\Z": (
+        (
+            r"secret|password|passphrase|pwd|token|apikey|sas|connectionstring"
+            r"|(?:key|signature|credentials?|authorization)\Z"
+        ): (
             Text("pass"),
             Text("key"),
+            Text("credentials"),
+            Text("authorization"),
             Text("sa"),
             Text("p"),
         ),

@@ -1,6 +1,7 @@
 """Trying connections for real: what is found, in which order, and nothing left behind."""
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,13 +21,16 @@ from infra.local.azurite import ACCOUNT, ACCOUNT_KEY, Endpoints
 from infra.local.key_vault import KeyVault
 from shared.connectors import azure_blob, outbound
 from shared.connectors.check import Check, failures
+from shared.deadline import HTTP_ANSWER_S, deadline
 from shared.domain.connectors import ExportedEntity, ExportedEntityType
 from shared.domain.schema_mark import Writer
 from shared.settings import Settings
+from shared.storage.accounts import StorageAccount
 from shared.storage.blobs import BlobContainer
 from shared.storage.key_vault import Vaults
 from tests.fault_proxy import Answer, LoseAnswer, Request, running_proxy
 from tests.local_services import account_of, container_sas
+from tests.passing_time import PassingTime
 
 
 @pytest.fixture
@@ -239,12 +243,17 @@ def test_a_url_that_is_no_sas(settings: Settings) -> None:
     assert "MARKER" not in repr(checks)
 
 
-def source(vault: KeyVault, settings: Settings, text: str, containers: list[str] | None = None) -> Any:
+def source(
+    vault: KeyVault,
+    settings: Settings,
+    text: str,
+    containers: list[str] | None = None,
+    check_use: Callable[[StorageAccount, str], None] = lambda _account, _container: None,
+) -> Any:
     name = f"s{uuid.uuid4().hex}"
     Vaults(settings).set(name, text)
-    checks, account = azure_blob.check(
-        f"{vault.url}/secrets/{name}", containers or [], Vaults(settings), settings, lambda _account, _container: None
-    )
+    url = f"{vault.url}/secrets/{name}"
+    checks, account = azure_blob.check(url, containers or [], Vaults(settings), settings, check_use)
     assert "AccountKey=" not in repr((checks, account))
     assert "sig=" not in repr((checks, account))
     return checks, account
@@ -316,7 +325,35 @@ def test_a_secret_that_is_not_there(vault: KeyVault, settings: Settings) -> None
     assert account is None
 
 
+def test_what_there_was_no_time_for_is_no_success(
+    azurite: Endpoints, container: BlobContainer, vault: KeyVault, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many are tried as whoever waits has time for; of the others nobody knows how they are."""
+    passing, names = PassingTime(monkeypatch), [container.name, *(f"{container.name}{more}" for more in "abcd")]
+    for name in names[1:]:
+        BlobContainer(account_of(azurite), name).ensure()
+    with deadline(HTTP_ANSWER_S):
+        checks, _ = source(
+            vault, settings, azurite.connection_string, names, lambda *_: passing.pauses.append(HTTP_ANSWER_S * 0.4)
+        )
+    assert [check.ok for check in checks] == [True, True, True, True, True, False]
+    assert "3 of the 5 containers" in (failures(checks) or "")
+
+
+def test_metadata_that_there_was_no_time_to_look_for_is_no_success(
+    azurite: Endpoints, container: BlobContainer, settings: Settings
+) -> None:
+    sas = SecretStr(container_sas(azurite, container.name))
+    with deadline(0):
+        [check] = outbound.check_metadata(sas, settings, WRITER, LISTED, take_over=True)
+    assert not check.ok
+    assert "0 of the 2 listed entities" in check.message
+
+
 def test_failures_are_told_together() -> None:
     checks = [Check("a", True, "fine"), Check("b", False, "no right"), Check("c", False, "gone")]
     assert failures(checks) == "no right; gone"
     assert failures(checks[:1]) is None
+    told = failures([Check("a", False, f"no {number}") for number in range(5000)]) or ""
+    assert told.startswith("no 0; no 1; ")
+    assert told.endswith("; and 4980 more")

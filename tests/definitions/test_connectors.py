@@ -9,6 +9,7 @@ import pytest
 from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from shared.clock import Clock
+from shared.deadline import deadline
 from shared.definitions.definitions import Definitions
 from shared.definitions.kinds import CONNECTOR
 from shared.definitions.secrets import references, with_references
@@ -359,6 +360,23 @@ def test_a_test_tries_the_containers_of_the_mappings(typed: Definitions, hub: st
     assert checks["account"].ok
     assert not checks["container never-made"].ok
     assert typed.connector(hub, "Files").document.state is ConnectorState.FAILED
+
+
+def test_a_connection_that_was_not_tried_in_whole_is_not_ready(
+    typed: Definitions, hub: str, vault: KeyVault, partner_sas: str
+) -> None:
+    typed.put_connector(hub, "Files", files(vault))
+    typed.put_connector(hub, "Partner", outbound(partner_sas))
+    typed.put_mapping(hub, "Files", "Customers", mapping(folderPath="partner"))
+    for name in ("Files", "Partner"):
+        with deadline(0):
+            checks = typed.test_connector(hub, name)
+        assert [check.name for check in checks if not check.ok] == ["time"]
+        document = typed.connector(hub, name).document
+        assert document.state is ConnectorState.FAILED
+        assert "there was time to try 0 of the 1 " in (document.state_detail or "")
+        assert all(check.ok for check in typed.test_connector(hub, name))
+        assert typed.connector(hub, name).document.state is ConnectorState.READY
 
 
 def test_an_account_that_was_found_stays_known_while_the_url_stays(

@@ -175,7 +175,8 @@ def test_a_definition_has_at_most_sixteen_secrets() -> None:
     [
         "clientSecret", "client_secret", "SECRET", "dbPassword", "pass-word", "PWD", "userPwd", "accessToken",
         "access token", "token_url", "apiKey", "API-KEY", "api key id", "outputBlobSASUri", "sas", "accountKey",
-        "primary_key", "key", "KEY ", "connectionString", "\uff41\uff50\uff49\uff2b\uff45\uff59",
+        "primary_key", "key", "KEY ", "connectionString", "passphrase", "signature", "requestSignature",
+        "credential", "Client-Credentials", "Authorization", "\uff41\uff50\uff49\uff2b\uff45\uff59",
     ],
 )  # fmt: skip
 def test_names_that_make_a_secret_of_whatever_they_hold(name: str) -> None:
@@ -188,6 +189,7 @@ def test_names_that_make_a_secret_of_whatever_they_hold(name: str) -> None:
     [
         "connectionKeyVaultUrl", "organizationId", "organizationUrl", "entityList", "fieldNames", "mseEndPointUrl",
         "keyPropertyNames", "keyboard", "monkeys", "typeSuffix", "searchTopics", "customerProfileTypes", "passage",
+        "authorizationUrl", "signatureVersion", "credentialKind",
     ],
 )  # fmt: skip
 def test_names_of_innocent_properties(name: str) -> None:

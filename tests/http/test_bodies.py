@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -143,10 +144,32 @@ def test_a_body_holds_so_many_values(client: Client, hub: str, values: int, stat
     assert answer.status_code == status
 
 
-def test_the_faults_of_an_answer_are_counted_and_not_all_told(client: Client, hub: str) -> None:
-    error = client.put(hub, {f"p{number}": 1 for number in range(1100)}).json()["error"]
-    assert len(error["details"]) == 1000
-    assert error["message"].endswith("; 1080 faults more")
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "", {f"p{number}": 1 for number in range(1100)}),
+        ("PUT", "/connectors/Partner", {"connectorType": "Other", **{f"p{number}": 1 for number in range(1098)}}),
+        ("PUT", "", {"tags": {f"t{number}": "Pwd=x" for number in range(1100)}}),
+        ("POST", "/connectors/Files/mappings/daily/run", {f"p{number}": 1 for number in range(1100)}),
+    ],
+)
+def test_the_faults_of_an_answer_are_counted_and_not_all_told(
+    client: Client, hub: str, method: str, path: str, body: Any
+) -> None:
+    error = client.send(method, f"{hub}{path}", json=body).json()["error"]
+    assert len(error["details"]) == 100
+    assert error["message"].endswith("; and 1080 more")
+
+
+def test_the_message_of_a_conflict_tells_the_first_faults(client: Client, hub: str) -> None:
+    more = [{"fieldName": f"Field{number}", "fieldType": "Edm.String"} for number in range(300)]
+    body = bodies.profile_type()
+    assert client.put(f"{hub}/profiles/Contact", {**body, "fields": body["fields"] + more}).status_code == 201
+    other = [{**field, "fieldType": "Edm.Int32"} for field in more]
+    answer = client.put(f"{hub}/profiles/Contact", {**body, "fields": body["fields"] + other})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], len(error["details"])) == (409, "SchemaConflict", 100)
+    assert error["message"].endswith("; and 280 more")
 
 
 @pytest.mark.parametrize("length", ["9" * 5000, "\u00b2", "-1"])

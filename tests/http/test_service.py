@@ -1,10 +1,13 @@
 """Health, and the OpenAPI document."""
 
+import asyncio
 import re
+import threading
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import httpx
 import pytest
 from azure.storage.blob import ContainerClient
@@ -24,6 +27,24 @@ ROOT = Path(__file__).parents[2]
 def test_live(client: Client) -> None:
     answer = client.get("/health/live")
     assert (answer.status_code, answer.json()) == (200, {"status": "Live"})
+
+
+def test_live_while_every_thread_waits(client: Client) -> None:
+    """Requests are served in forty threads, and each of them may wait for somebody else."""
+    done = threading.Event()
+
+    async def ask() -> httpx.Response:
+        threads = int(anyio.to_thread.current_default_thread_limiter().total_tokens)
+        waiting = [asyncio.create_task(anyio.to_thread.run_sync(done.wait)) for _ in range(threads + 1)]
+        transport = httpx.ASGITransport(client.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://hubs.example:8080") as http:
+            try:
+                return await asyncio.wait_for(http.get("/health/live"), 5)
+            finally:
+                done.set()
+                await asyncio.gather(*waiting)
+
+    assert asyncio.run(ask()).status_code == 200
 
 
 def test_ready(client: Client) -> None:

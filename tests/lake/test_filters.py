@@ -72,6 +72,8 @@ def keys(connection: duckdb.DuckDBPyConnection, text: str) -> list[str]:
         ("Age gt -4 and Age lt 30", ["bo"]),
         ("not (Age gt 0)", ["bo", "cy", "nil"]),
         ("Age in (30, -3)", ["ada", "bo"]),
+        ("Age in (30)", ["ada"]),
+        ("not (Age in ( -3 )) and Age IN (30,) or (Name) in ((tolower('BO')))", ["ada", "bo"]),
         ("Age in (30, null)", ["ada", "cy", "nil"]),
         ("Age ge 29.5", ["ada"]),
         ("Spend eq 1.1", ["ada"]),
