@@ -12,7 +12,7 @@ from shared.deadline import pool_of_threads
 from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion
 from shared.domain.connectors import Connector
-from shared.domain.errors import HubError, NotFoundError, PreconditionError, Recovery, recovery
+from shared.domain.errors import DeferredError, HubError, NotFoundError, PreconditionError, Recovery, recovery
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunError, RunState
 from shared.ingest.match import new_run, queue_run, queue_version, send_run
@@ -104,7 +104,7 @@ def carry_out_backfill(
             _wake(services, place)
         queued = sweep_mapping(services, place, complete=True, take_failed=True)
     except HubError as error:
-        if recovery(error) is Recovery.RETRY or error.code == "SourceBusy":
+        if recovery(error) is Recovery.RETRY or isinstance(error, DeferredError):
             raise
         logger.warning("sweep refused: hub %s connector %s mapping %s: %s", hub, connector, mapping, error)
         fail_backfill(services, hub, connector, mapping, number, RunError(code=error.code, message=error.message))

@@ -15,11 +15,11 @@ from shared.domain.errors import ThrottledError, TransientError, asked_to_wait_s
 from shared.domain.run import Run, RunState
 from shared.ingest import reconcile
 from shared.ingest.match import take_event
-from shared.ingest.messages import ATTEMPTS, give_up, take_message
+from shared.ingest.messages import give_up, take_message
 from shared.ingest.reconcile import wake_left_behind
 from shared.ingest.sweep import request_backfill
 from shared.ledger.stored_run import RESTED
-from shared.storage.queues import Queue
+from shared.storage.queues import ATTEMPTS, Queue
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, FaultProxy, Request, running_proxy
 from tests.ingest.conftest import MESSAGE, ROWS, Proxied, World
