@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.app import Services
+from shared.deadline import seconds_left
 from shared.domain.connectors import ConnectorState, ExportedEntityType
 from shared.domain.errors import (
     DeferredError,
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 _NO_ANSWER = frozenset({"StorageUnavailable", "Throttled"})
 # Seconds until a slot looks again for a turn at its destination: many that wait do not come back all at once.
 _NEXT_TURN_S = (20, 40)
+# A slot takes less, but for the largest.
+_SLOT_TAKES_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
     Raises:
         TransientError, FatalError: the message is to be delivered again.
         DeferredError: the slot rests, since a service asked for it (`RunRests`), or the destination does not answer
-            those that ask it already (`DestinationBusy`); the message is to come again after its `rest_s`.
+            those that ask it already (`DestinationBusy`); or there is no time left for the next of many slots
+            (`TimeIsUp`). The message is to come again after its `rest_s`.
     """
     export = find_export(services, request, worker)
     if export is None:
@@ -85,11 +89,15 @@ def _export(export: Export, request: SlotRequest) -> None:
                     logger.info("run %s is another worker's, or rests, and so does what waits behind it", plan.run_id)
                     return
                 _note_connection(export, None)
+                if seconds_left() < _SLOT_TAKES_S:
+                    raise DeferredError("TimeIsUp", "there was no time for all slots that wait at once", rest_s=0)
     except GoneError as error:
         logger.info("nothing to export any more: %s", error)
         if plan is not None:
             skip_run(export, plan, error.code, error.message)
     except DeferredError as error:
+        if error.rest_s is not None:
+            raise
         raise _put_off(export, plan, error) from error
     except HubError as error:
         if recovery(error) is Recovery.RETRY:
