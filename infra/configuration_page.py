@@ -26,7 +26,7 @@ for the queue triggers: a connection string, or the forms `HUB_STORAGE__queueSer
 """
 
 _REASONS = {
-    "functionTimeout": "a blob of 10 GiB takes minutes; a claim on a run is as long (`shared/ingest/attempt.py`)",
+    "functionTimeout": "a blob of 10 GiB takes minutes; a claim on a run is as long (`shared/ledger/stored_run.py`)",
     "extensions.http.routePrefix": "the routes of the contract begin at `/hubs`",
     "extensions.queues.batchSize": "blob versions that one instance ingests at a time; memory grows with it",
     "extensions.queues.newBatchThreshold": "the next batch is fetched when this many are left",

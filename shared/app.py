@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from shared.ledger.runs import Runs
     from shared.ledger.slots import Slots
     from shared.ledger.sweeps import Sweeps
+    from shared.storage.account_turns import AccountTurns
     from shared.storage.accounts import StorageAccount
     from shared.storage.blobs import BlobContainer
     from shared.storage.key_vault import Vaults
     from shared.storage.queues import Queue
-    from shared.storage.source_turns import SourceTurns
     from shared.storage.tables import Table
 
 
@@ -111,11 +111,18 @@ class Services:
         return self._queue(QUEUE_EXPORT)
 
     @cached_property
-    def source_turns(self) -> "SourceTurns":
+    def source_turns(self) -> "AccountTurns":
         """Turns at the accounts that blobs are read from."""
-        from shared.storage.source_turns import SourceTurns
+        from shared.storage.account_turns import SOURCE_BUSY, AccountTurns
 
-        return SourceTurns()
+        return AccountTurns(SOURCE_BUSY)
+
+    @cached_property
+    def destination_turns(self) -> "AccountTurns":
+        """Turns at the accounts that exports go to: apart from the others, since the queues are apart."""
+        from shared.storage.account_turns import DESTINATION_BUSY, AccountTurns
+
+        return AccountTurns(DESTINATION_BUSY)
 
     @cached_property
     def lake(self) -> "Lake":

@@ -1,18 +1,24 @@
 """The tables' life beside their rows: upkeep, and their end when a definition is deleted."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Any
 
 from shared.app import Services
+from shared.deadline import WORK_S, seconds_left
 from shared.definitions.store import Conditions, Stored
 from shared.domain.entity_types import EntityKind
 from shared.domain.errors import GoneError
 from shared.failpoints import FailPoint, failpoint
+from shared.hub_turns import for_each_hub
 from shared.telemetry import failing_alone
 
 logger = logging.getLogger(__name__)
+
+# For the upkeep of one table. None is begun in the second half of the function's time, which is for what is left.
+_TABLE_S = WORK_S / 2
+_PATH_S = 60.0
 
 
 def maintain_all(services: Services) -> None:
@@ -21,11 +27,14 @@ def maintain_all(services: Services) -> None:
     What is left of tables that were deleted goes: their deletion may have been interrupted, or somebody who was at work
     then may have written behind it. So do secrets that no connector names.
     """
-    for hub in services.definitions.hub_names():
-        with failing_alone("maintenance", hub=hub):
-            for name, upkeep in upkeep_of(services, hub):
-                with failing_alone("maintenance", hub=hub, table=name):
-                    upkeep()
+
+    def work(hub: str) -> Generator[None]:
+        for name, upkeep in upkeep_of(services, hub):
+            with failing_alone("maintenance", hub=hub, table=name):
+                upkeep()
+            yield
+
+    for_each_hub(services, "maintenance", work, _TABLE_S)
     with failing_alone("removing what deleted types left"):
         delete_remains(services)
     if services.settings.key_vault_url:
@@ -51,7 +60,7 @@ def delete_kpi(services: Services, hub: str, name: str, conditions: Conditions) 
 
 
 def delete_remains(services: Services) -> None:
-    """Deletes what lies at paths in the lake that no type and no KPI has any more, nor ever will.
+    """Deletes what lies at paths in the lake that no type and no KPI has any more, nor ever will, while there is time.
 
     Raises:
         UnavailableError: storage does not answer.
@@ -59,6 +68,9 @@ def delete_remains(services: Services) -> None:
     from shared.lake.delete_tables import delete_tables, remaining
 
     for path in remaining(services.lake, services.definitions.retired_paths()):
+        if seconds_left() < _PATH_S:
+            logger.warning("removing what deleted types left goes on with the next maintenance, for want of time")
+            return
         with failing_alone("removing what a deleted type left", path=path):
             delete_tables(services.lake, [path])
 

@@ -145,7 +145,15 @@ class SupersededError(DataError):
 
 
 class DeferredError(HubError):
-    """Not now: the work goes back to where it waited, and the attempt does not count."""
+    """Not now: the work goes back to where it waited, and the attempt does not count.
+
+    Args:
+        rest_s: seconds until which its record says that it rests; None where whoever sends messages decides.
+    """
+
+    def __init__(self, code: str, message: str, target: str = "", rest_s: int | None = None) -> None:
+        super().__init__(code, message, target)
+        self.rest_s = rest_s
 
 
 class ClaimLostError(HubError):

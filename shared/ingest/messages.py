@@ -1,7 +1,6 @@
 """The messages of the queue `ingest`: a run to carry out, or a mapping to sweep."""
 
 import logging
-import random
 from typing import Any
 
 from shared.app import Services
@@ -10,14 +9,9 @@ from shared.domain.run import RunError, RunKind
 from shared.ingest.correct_run import give_up_correction
 from shared.ingest.ingest_blob import MAPPING_PAUSED, give_up_run, ingest_blob
 from shared.ingest.sweep import carry_out_backfill, fail_backfill, sweep_by_schedule
-from shared.ledger.stored_run import rest_s
+from shared.storage.queues import following, is_used_up, with_tries, worker_of
 
 logger = logging.getLogger(__name__)
-
-# `maxDequeueCount` of host.json.
-ATTEMPTS = 5
-_LONGEST_DELAY_S = 60
-_WORKER = "worker"
 
 
 def take_message(services: Services, message: Any, message_id: str, deliveries: int = 1) -> None:
@@ -37,22 +31,19 @@ def take_message(services: Services, message: Any, message_id: str, deliveries: 
     try:
         _carry_out(services, message, message_id)
     except DeferredError as error:
-        rest = rest_s(error)
-        if rest is None:
+        if error.rest_s is None:
             _put_back(services, message, deliveries, error)
         else:
-            services.ingest_queue.send(_followed(message, message_id, deliveries), rest)
-            logger.warning("a message of the queue ingest rests for %d s: %s", rest, error)
+            services.ingest_queue.send(following(message, message_id, deliveries), error.rest_s)
+            logger.warning("a message of the queue ingest rests for %d s: %s", error.rest_s, error)
     except Exception as error:
         asked = asked_to_wait_s(error)
         # A run that was given back has said whether it rests. Else the message alone keeps count.
-        if asked is not None and services.ingest_queue.put_back(_followed(message, message_id, deliveries), asked):
+        if asked is not None and services.ingest_queue.put_back(following(message, message_id, deliveries), asked):
             logger.warning("a message of the queue ingest rests for %d s: %s", asked, error)
             return
-        earlier = message.get("tries", 0)
-        if not earlier or earlier + deliveries < ATTEMPTS:
+        if not is_used_up(message, deliveries):
             raise
-        # The host counts the deliveries of one message, and this one was put back in between.
         logger.exception("the attempts of a message are used up")
         give_up(services, message)
 
@@ -94,7 +85,7 @@ def _carry_out(services: Services, message: Any, message_id: str) -> None:
                 sweep_by_schedule(services, hub, connector, mapping)
         case {"hub": str(hub), "runId": str(run_id)}:
             services.source_turns.check(hub, str(message.get("connector") or ""))
-            ingest_blob(services, hub, run_id, worker=str(message.get(_WORKER) or message_id))
+            ingest_blob(services, hub, run_id, worker=worker_of(message, message_id))
         case _:
             logger.error("a message of the queue ingest is not understood; it is dropped")
 
@@ -103,19 +94,7 @@ def _put_back(services: Services, message: dict[str, Any], deliveries: int, reas
     """Sends a message again for later; this delivery was no attempt. During a pause it is dropped instead."""
     if reason.code == MAPPING_PAUSED and _is_still_paused(services, message):
         return
-    times = int(message.get("deferred", 0)) + 1
-    tries = int(message.get("tries", 0)) + deliveries - 1
-    # Many that wait for one account must neither come back all at once nor keep everybody busy.
-    longest = min(2.0 ** min(times, 10), _LONGEST_DELAY_S)
-    delay_s = round(random.uniform(longest / 2, longest))  # noqa: S311 - jitter is no secret
-    services.ingest_queue.send({**message, "tries": tries, "deferred": times}, delay_s)
-
-
-def _followed(message: dict[str, Any], message_id: str, deliveries: int) -> dict[str, Any]:
-    """The message that follows one whose work rests; this delivery was no attempt."""
-    tries = int(message.get("tries", 0)) + deliveries - 1
-    # The claim could not be given back where it is the table that is busy; the message that follows holds it too.
-    return {**message, "tries": tries, _WORKER: message.get(_WORKER) or message_id}
+    services.ingest_queue.put_off(with_tries(message, deliveries))
 
 
 def _is_still_paused(services: Services, message: dict[str, Any]) -> bool:

@@ -3,35 +3,42 @@
 What a tick costs grows with the mappings and with the work that is open, not with the runs of the past.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from shared.app import Services
+from shared.deadline import deadline
 from shared.definitions.store import Stored
 from shared.domain.connectors import AzureBlobConnector
 from shared.domain.errors import PreconditionError
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunKind
+from shared.hub_turns import TICK_S, for_each_hub
 from shared.ingest.match import queue_run
 from shared.ingest.sweep import Place, is_outdated, request_sweep, take_up_again
 from shared.ledger.stored_run import StoredRun
 from shared.ledger.sweeps import Sweep
-from shared.telemetry import failing_alone
 
 # A queue is worked off within this time, or nobody works on it; a message too many does no harm.
 LEFT_BEHIND_AFTER = timedelta(minutes=30)
 
 
 def reconcile(services: Services) -> None:
-    """Does what is due in every hub; each sweep is a message of its own, so that none waits for another."""
-    for hub in services.definitions.hub_names():
-        with failing_alone("sweep", hub=hub):
-            places = _places(services, hub)
-            _request_sweeps(services, hub, places)
-            mappings = {place.mapping.instance_id: place.mapping.document for place in places}
-            wake_left_behind(services, hub, mappings)
-            retry_failed(services, hub, mappings)
+    """Does what is due in every hub; each sweep is a message of its own, so that none waits for another.
+
+    What is not reached in time is found again by the next tick.
+    """
+
+    def work(hub: str) -> Generator[None]:
+        places = _places(services, hub)
+        yield from _request_sweeps(services, hub, places)
+        mappings = {place.mapping.instance_id: place.mapping.document for place in places}
+        yield from wake_left_behind(services, hub, mappings)
+        yield from retry_failed(services, hub, mappings)
+
+    with deadline(TICK_S):
+        for_each_hub(services, "sweep", work)
 
 
 def with_next_run(services: Services, hub: str, mappings: Sequence[Stored[Mapping]]) -> list[Mapping]:
@@ -61,8 +68,8 @@ def next_run(mapping: Stored[Mapping], last: Sweep | None) -> datetime | None:
     return availability.next_after(document.created or last.began, last.began)
 
 
-def wake_left_behind(services: Services, hub: str, mappings: dict[str, Mapping] | None = None) -> None:
-    """Sends the messages of Ingest runs again whose message was lost or whose worker died.
+def wake_left_behind(services: Services, hub: str, mappings: dict[str, Mapping] | None = None) -> Generator[None]:
+    """Sends the messages of Ingest runs again whose message was lost or whose worker died, one at each step.
 
     Args:
         services: of the process.
@@ -78,17 +85,22 @@ def wake_left_behind(services: Services, hub: str, mappings: dict[str, Mapping] 
             with suppress(PreconditionError):  # somebody has just taken it up
                 services.runs.save(stored)  # so that it is not sent again at the next tick
                 queue_run(services, stored)
+        yield
 
 
-def retry_failed(services: Services, hub: str, mappings: dict[str, Mapping]) -> None:
-    """Takes up Failed runs again whose pause is over, as far as their blobs still belong to a mapping that works."""
+def retry_failed(services: Services, hub: str, mappings: dict[str, Mapping]) -> Generator[None]:
+    """Takes up Failed runs again whose pause is over, as far as their blobs still belong to a mapping that works.
+
+    Each step is one run.
+    """
     for stored in services.runs.due_again(hub, services.clock.machine_now()):
         mapping = mappings.get(stored.mapping_instance or "")
         if mapping is not None and not mapping.is_paused and _belongs(stored, mapping):
             take_up_again(services, hub, stored.run.run_id)
+        yield
 
 
-def _request_sweeps(services: Services, hub: str, places: list[Place]) -> None:
+def _request_sweeps(services: Services, hub: str, places: list[Place]) -> Generator[None]:
     now, sweeps = services.clock.now(), services.sweeps.of_hub(hub)
     for place in places:
         last = sweeps.get(place.mapping.instance_id)
@@ -97,6 +109,7 @@ def _request_sweeps(services: Services, hub: str, places: list[Place]) -> None:
         due = next_run(place.mapping, last)
         if due is None or due <= now or last is None or is_outdated(last, place):
             request_sweep(services.ingest_queue, **place.names)
+            yield
 
 
 def _places(services: Services, hub: str) -> list[Place]:

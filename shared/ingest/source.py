@@ -22,8 +22,8 @@ from shared.domain.errors import (
     recovery,
 )
 from shared.domain.mappings import CompletionOperationType, Mapping, split_folder
+from shared.storage.account_turns import SOURCE_BUSY, AccountTurns, Turn
 from shared.storage.blobs import BlobContainer, BlobEntry, OpenBlob
-from shared.storage.source_turns import SourceTurns, Turn
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Source:
         self.bytes_read = 0
         self.is_gzip = version.path.casefold().endswith(".gz")
         self._container = container
-        self._turn = turn or SourceTurns().turn("")
+        self._turn = turn or AccountTurns(SOURCE_BUSY).turn("")
         self._is_alone = is_alone
         self._opened: OpenBlob | None = None
 

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from itertools import batched
 
 from shared.app import Services
-from shared.deadline import pool_of_threads
+from shared.deadline import pool_of_threads, seconds_left
 from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion
 from shared.domain.connectors import Connector
-from shared.domain.errors import HubError, NotFoundError, PreconditionError, Recovery, recovery
+from shared.domain.errors import DeferredError, HubError, NotFoundError, PreconditionError, Recovery, recovery
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunError, RunState
 from shared.ingest.match import new_run, queue_run, queue_version, send_run
@@ -32,6 +32,8 @@ _PAGE = 1_000
 # The event of a blob that was just committed may be on its way, and it alone tells the order within a second.
 _FRESH = timedelta(minutes=1)
 _EVENTS_TAKE_S = 3
+# A page of blobs is queued in less; whoever works on after the deadline is ended, and with him all that works beside.
+_PAGE_TAKES_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def carry_out_backfill(
             _wake(services, place)
         queued = sweep_mapping(services, place, complete=True, take_failed=True)
     except HubError as error:
-        if recovery(error) is Recovery.RETRY or error.code == "SourceBusy":
+        if recovery(error) is Recovery.RETRY or isinstance(error, DeferredError):
             raise
         logger.warning("sweep refused: hub %s connector %s mapping %s: %s", hub, connector, mapping, error)
         fail_backfill(services, hub, connector, mapping, number, RunError(code=error.code, message=error.message))
@@ -136,6 +138,10 @@ def sweep_mapping(services: Services, place: Place, *, complete: bool = False, t
 
     Returns:
         How many blob versions were queued.
+
+    Raises:
+        DeferredError: the source is busy; or `SweepUnfinished`, there is no time for all at once, and the next sweep
+            finds what is left.
     """
     hub, mapping = place.hub, place.mapping
     began, seen = services.clock.now(), services.clock.machine_now()
@@ -213,6 +219,9 @@ def _entries(services: Services, place: Place) -> Iterator[BlobEntry]:
     turn = services.source_turns.turn(account.blob_endpoint)
     try:
         for entry in turn.each(BlobContainer(account, document.container).list(document.prefix, metadata=True)):
+            if seconds_left() < _PAGE_TAKES_S:
+                message = "there was no time for the whole container; what was queued stays, and the next sweep goes on"
+                raise DeferredError("SweepUnfinished", message)
             if not entry.is_folder and document.matches(document.container, entry.path):
                 yield entry
     finally:

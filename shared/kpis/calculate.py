@@ -41,7 +41,7 @@ def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker
 
     Raises:
         TransientError, FatalError: the message is to be delivered again.
-        DeferredError: `RunRests`; the message is to come again after `rest_s`.
+        DeferredError: `RunRests`; the message is to come again after its `rest_s`.
     """
     try:
         stored = services.definitions.kpi(hub, name)

@@ -1,7 +1,6 @@
 """A run with what only the server needs of it."""
 
 import math
-import random
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -9,14 +8,13 @@ from typing import Any, Self
 from shared.domain.blob_version import BlobVersion
 from shared.domain.correction import Correction
 from shared.domain.errors import DeferredError, FatalError, HubError, TransientError
+from shared.domain.rest import rest_for
 from shared.domain.run import Run, RunError, RunState
 
 # No invocation outlives the functionTimeout of host.json, which is as long.
 CLAIM_LENGTH = timedelta(minutes=30)
 FIRST_PAUSE = timedelta(minutes=7)
 _LONGEST_PAUSE_AFTER = 8
-# As `storage/queues.py` has it of a message without a run: that a service is busy for longer is nothing that passes.
-LONGEST_REST_S = 86_400
 # The fact of a run that says how many seconds it has rested; it is gone once the run has succeeded.
 RESTED = "restedSeconds"
 RUN_RESTS = "RunRests"
@@ -126,14 +124,16 @@ class StoredRun:
         """
         queued = self.with_run(state=RunState.QUEUED, error=reason).released()
         rested_s = int(self.run.details.get(RESTED, 0))
-        if asked_s is None or rested_s >= LONGEST_REST_S:
+        rest_s = rest_for(asked_s, rested_s) if asked_s is not None else None
+        if rest_s is None:
             return queued
-        # Never early, and many that wait for one service do not come back all at once.
-        later = math.ceil(asked_s * random.uniform(1.0, 1.1))  # noqa: S311 - jitter is no secret
-        rest_s = min(later, LONGEST_REST_S)
-        details = {**self.run.details, RESTED: rested_s + rest_s}
-        resting = queued.with_run(attempts=max(self.run.attempts - 1, 0), details=details)
-        return replace(resting, claimed_until=now + timedelta(seconds=rest_s))
+        return self.resting(reason, now, rest_s).with_run(details={**self.run.details, RESTED: rested_s + rest_s})
+
+    def resting(self, reason: RunError, now: datetime, rest_s: int) -> Self:
+        """The record as it rests for so many seconds from `now` on, machine time; what it waits for was no attempt."""
+        attempts = max(self.run.attempts - 1, 0)
+        queued = self.with_run(state=RunState.QUEUED, attempts=attempts, error=reason).released()
+        return replace(queued, claimed_until=now + timedelta(seconds=rest_s))
 
     def raise_if_resting(self, error: HubError, now: datetime) -> None:
         """Tells whoever sends messages what giving the run back has decided; where it does not rest, no message does.
@@ -143,20 +143,12 @@ class StoredRun:
             now: machine time.
 
         Raises:
-            DeferredError: `RunRests`, for which `rest_s` gives the seconds.
+            DeferredError: `RunRests`, with the seconds that are left.
         """
         if not isinstance(error, TransientError):
             return
         if self.claimed_until is None or not self.rests(now):
             error.retry_after_s = None
             return
-        error.retry_after_s = (self.claimed_until - now).total_seconds()
-        raise DeferredError(RUN_RESTS, error.message) from error
-
-
-def rest_s(error: Exception) -> int | None:
-    """Seconds after which the message of a run that rests is to come again; None for any other error."""
-    cause = error.__cause__
-    if not isinstance(error, DeferredError) or error.code != RUN_RESTS or not isinstance(cause, TransientError):
-        return None
-    return math.ceil(cause.retry_after_s or 0)
+        left_s = math.ceil((self.claimed_until - now).total_seconds())
+        raise DeferredError(RUN_RESTS, error.message, rest_s=left_s) from error

@@ -6,18 +6,19 @@ again finds nothing new.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import datetime
 
 from shared.app import Services
 from shared.clock import iso
+from shared.deadline import deadline
 from shared.definitions.store import Stored
 from shared.domain.connectors import Connector, ExportedEntity, ExportedEntityType
 from shared.domain.errors import NotFoundError
 from shared.domain.names import same_name
 from shared.domain.slot import slot_of
+from shared.hub_turns import TICK_S, for_each_hub
 from shared.outbound.entity import find_entity, listed_entities, series_of
-from shared.telemetry import failing_alone
 
 logger = logging.getLogger(__name__)
 
@@ -29,18 +30,24 @@ def hand_out_profile_exports(services: Services) -> None:
     wait another day when the destination is well again.
     """
     slot = slot_of(services.clock.now())
-    for hub in services.definitions.hub_names():
-        with failing_alone("handing out exports", hub=hub):
-            _forget_unlisted(services, hub)
-            _hand_out_exports_of(services, hub, slot)
+
+    def work(hub: str) -> Generator[None]:
+        yield from _forget_unlisted(services, hub)
+        yield from _hand_out_exports_of(services, hub, slot)
+
+    with deadline(TICK_S):
+        for_each_hub(services, "handing out exports", work)
 
 
 def hand_out_kpis(services: Services) -> None:
     """Queues the calculation of every KPI."""
-    for hub in services.definitions.hub_names():
-        with failing_alone("handing out KPIs", hub=hub):
-            for kpi in services.definitions.kpis(hub):
-                request_kpi(services, hub, kpi.document.kpi_name)
+
+    def work(hub: str) -> Generator[None]:
+        for kpi in services.definitions.kpis(hub):
+            request_kpi(services, hub, kpi.document.kpi_name)
+            yield
+
+    for_each_hub(services, "handing out KPIs", work)
 
 
 def request_kpi(services: Services, hub: str, kpi: str) -> None:
@@ -63,12 +70,13 @@ def exported_entities(services: Services, hub: str) -> Iterator[tuple[Stored[Con
             yield connector, entity
 
 
-def _hand_out_exports_of(services: Services, hub: str, slot: datetime) -> None:
+def _hand_out_exports_of(services: Services, hub: str, slot: datetime) -> Generator[None]:
     for connector, entity in exported_entities(services, hub):
         if entity.entity_type is ExportedEntityType.PROFILE:
             _send_export(services, hub, connector, entity, slot)
         elif (waiting := _waiting_since(services, hub, connector, entity)) is not None:
             _send_export(services, hub, connector, entity, waiting)
+        yield
 
 
 def _send_export(
@@ -102,7 +110,7 @@ def _waiting_since(
     return oldest.slot if oldest else None
 
 
-def _forget_unlisted(services: Services, hub: str) -> None:
+def _forget_unlisted(services: Services, hub: str) -> Generator[None]:
     """Forgets the slots of entities that no connector lists any more: listed again, they start with everything."""
     # Read before the lists: a series that begins meanwhile is not among these.
     known = services.slots.series_of(hub)
@@ -118,3 +126,4 @@ def _forget_unlisted(services: Services, hub: str) -> None:
         if series.partition not in listed:
             services.slots.forget(series)
             logger.info("slots forgotten: hub %s entity type %s", hub, series.entity_type)
+            yield

@@ -5,12 +5,16 @@ blob appears whole under the name that only this slot has, and the records follo
 """
 
 import logging
+import random
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
 from shared.app import Services
+from shared.deadline import seconds_left
 from shared.domain.connectors import ConnectorState, ExportedEntityType
 from shared.domain.errors import (
+    DeferredError,
     GoneError,
     HubError,
     NotFoundError,
@@ -27,12 +31,16 @@ from shared.ledger.slots import Plan
 from shared.outbound.entity import find_entity, listed_entities
 from shared.outbound.plan import Export, plan_slot
 from shared.outbound.publish import BLOB_FAULTS, publish_slot
-from shared.outbound.slot_run import fail_run, note_attempt, skip_run
+from shared.outbound.slot_run import fail_run, note_attempt, note_wait, skip_run
 
 logger = logging.getLogger(__name__)
 
 # What a destination's account is said to have done (`storage/translate.py`) that did not answer, or asked to wait.
 _NO_ANSWER = frozenset({"StorageUnavailable", "Throttled"})
+# Seconds until a slot looks again for a turn at its destination: many that wait do not come back all at once.
+_NEXT_TURN_S = (20, 40)
+# A slot takes less, but for the largest.
+_SLOT_TAKES_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +65,20 @@ def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
 
     Raises:
         TransientError, FatalError: the message is to be delivered again.
-        DeferredError: `RunRests`; the message is to come again after `rest_s`.
+        DeferredError: the slot rests, since a service asked for it (`RunRests`), or the destination does not answer
+            those that ask it already (`DestinationBusy`); or there is no time left for the next of many slots
+            (`TimeIsUp`). The message is to come again after its `rest_s`.
     """
     export = find_export(services, request, worker)
     if export is None:
         logger.info("nothing to export: the connector or the entity is gone")
         return
+    with closing(export):
+        _export(export, request)
+
+
+def _export(export: Export, request: SlotRequest) -> None:
+    services = export.services
     plan: Plan | None = None
     try:
         with services.definitions.while_there(request.hub, export.entity.stored):
@@ -73,10 +89,16 @@ def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
                     logger.info("run %s is another worker's, or rests, and so does what waits behind it", plan.run_id)
                     return
                 _note_connection(export, None)
+                if seconds_left() < _SLOT_TAKES_S:
+                    raise DeferredError("TimeIsUp", "there was no time for all slots that wait at once", rest_s=0)
     except GoneError as error:
         logger.info("nothing to export any more: %s", error)
         if plan is not None:
             skip_run(export, plan, error.code, error.message)
+    except DeferredError as error:
+        if error.rest_s is not None:
+            raise
+        raise _put_off(export, plan, error) from error
     except HubError as error:
         if recovery(error) is Recovery.RETRY:
             _give_back(export, plan, error)
@@ -128,6 +150,14 @@ def give_up_slot(services: Services, request: SlotRequest) -> None:
     # Whoever reads this in the record could write it there, so it was not our own account that did not answer.
     if error.code in _NO_ANSWER:
         _note_connection(export, error)
+
+
+def _put_off(export: Export, plan: Plan | None, error: DeferredError) -> DeferredError:
+    """Has the slot rest that found no turn at its destination, and gives the error that says for how long."""
+    rest_s = random.randint(*_NEXT_TURN_S)  # noqa: S311 - jitter is no secret
+    if plan is not None:
+        note_wait(export, plan, RunError(code=error.code, message=error.message), rest_s)
+    return DeferredError(error.code, error.message, error.target, rest_s=rest_s)
 
 
 def _give_back(export: Export, plan: Plan | None, error: HubError) -> None:

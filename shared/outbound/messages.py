@@ -6,12 +6,12 @@ from typing import Any
 
 from shared.app import Services
 from shared.domain.connectors import ExportedEntityType
-from shared.domain.errors import DeferredError, TransientError, asked_to_wait_s
+from shared.domain.errors import DeferredError, asked_to_wait_s
 from shared.domain.slot import slot_of
 from shared.kpis.calculate import Calculation, calculate_kpi, give_up_kpi
-from shared.ledger.stored_run import rest_s
 from shared.outbound.due import hand_out_kpi_exports
 from shared.outbound.export_slot import SlotRequest, export_slot, give_up_slot
+from shared.storage.queues import following, is_used_up, worker_of
 
 logger = logging.getLogger(__name__)
 
@@ -19,34 +19,43 @@ logger = logging.getLogger(__name__)
 type _KpiRequest = tuple[str, str, datetime]
 
 _LOOK_AGAIN_AFTER_S = 60
-_WORKER = "worker"
 
 
-def take_message(services: Services, message: Any, message_id: str) -> None:
-    """Does what a message asks for; where a service asks to be left alone for longer, the message rests for as long.
+def take_message(services: Services, message: Any, message_id: str, deliveries: int = 1) -> None:
+    """Does what a message asks for.
+
+    Where a service asks to be left alone for longer, or a destination does not answer others, the message rests.
+
+    Args:
+        services: of the process.
+        message: as it was sent.
+        message_id: tells a second delivery from a second message.
+        deliveries: how often it has been delivered, this time included.
 
     Raises:
-        TransientError, FatalError: the message is to be delivered again.
+        TransientError, FatalError, or anything unexpected: the message is to be delivered again.
     """
     request = _read(message)
     if request is None:
         return
-    # The claim could not be given back where it is the table that is busy; the message that follows holds it too.
-    worker = str(message.get(_WORKER) or message_id)
+    followed = following(message, message_id, deliveries)
     try:
-        _carry_out(services, message, request, worker)
+        _carry_out(services, message, request, worker_of(message, message_id))
     except DeferredError as error:
-        rest = rest_s(error)
-        if rest is None:
+        if error.rest_s is None:
             raise
-        services.export_queue.send({**message, _WORKER: worker}, rest)
-        logger.warning("a message of the queue export rests for %d s: %s", rest, error)
-    except TransientError as error:
-        # There is no record yet, or it could not be written: the message alone keeps count.
+        services.export_queue.send(followed, error.rest_s)
+        logger.warning("a message of the queue export rests for %d s: %s", error.rest_s, error)
+    except Exception as error:
         asked = asked_to_wait_s(error)
-        if asked is None or not services.export_queue.put_back({**message, _WORKER: worker}, asked):
+        # There is no record yet, or it could not be written: the message alone keeps count.
+        if asked is not None and services.export_queue.put_back(followed, asked):
+            logger.warning("a message of the queue export rests for %d s: %s", asked, error)
+            return
+        if not is_used_up(message, deliveries):
             raise
-        logger.warning("a message of the queue export rests for %d s: %s", asked, error)
+        logger.exception("the attempts of a message are used up")
+        give_up(services, message)
 
 
 def _carry_out(services: Services, message: Any, request: SlotRequest | _KpiRequest, worker: str) -> None:

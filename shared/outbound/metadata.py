@@ -69,4 +69,4 @@ def publish_metadata(export: Export, content: bytes, *, is_known: Callable[[], b
         except PreconditionError:
             continue
         return
-    raise CommitConflictError("DestinationBusy", f"{path} is being changed by somebody else; try again")
+    raise CommitConflictError("MetadataBusy", f"{path} is being changed by somebody else; try again")

@@ -43,7 +43,13 @@ class Export:
     @cached_property
     def destination(self) -> DestinationContainer:
         """The partner's container; raises RefusedError where the secret is gone."""
-        return DestinationContainer(self.services.definitions.outbound_sas(self.connector), self.services.settings)
+        sas_uri = self.services.definitions.outbound_sas(self.connector)
+        return DestinationContainer(sas_uri, self.services.settings, turns=self.services.destination_turns)
+
+    def close(self) -> None:
+        """Ends the work at the destination, where it was begun."""
+        if "destination" in vars(self):
+            self.destination.close()
 
     def run_id(self, life: str, slot: datetime) -> str:
         """The id of a slot's run; `life` is the one of the series."""

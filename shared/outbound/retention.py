@@ -1,7 +1,8 @@
 """Deleting exports that are older than the retention, and nothing else."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.app import Services
@@ -12,6 +13,7 @@ from shared.domain.errors import HubError, PreconditionError, RefusedError
 from shared.domain.run import Run, RunError, RunKind, RunState, cleanup_run_id
 from shared.domain.slot import slot_of_path
 from shared.failpoints import FailPoint, failpoint
+from shared.hub_turns import for_each_hub
 from shared.ledger.stored_run import StoredRun
 from shared.outbound.entity import is_exporting
 from shared.outbound.own_blobs import has_written, run_of_blob
@@ -22,6 +24,9 @@ from shared.telemetry import failing_alone, log_finished
 logger = logging.getLogger(__name__)
 
 _FOLDERS = ("Profile/", "KPI/")
+_TIME_IS_UP = RunError(
+    code="TimeIsUp", message="there was no more time for this hub; the next clean-up goes on with it"
+)
 # Codes of Blob Storage for one blob that its owner protects; the others are deleted all the same.
 _KEPT_BY_THEIR_OWNER = frozenset({"BlobImmutableDueToPolicy", "LeaseIdMissing", "SnapshotsPresent"})
 
@@ -35,63 +40,98 @@ def delete_expired(services: Services) -> None:
     """
     now = services.clock.now()
     before = now - timedelta(days=services.settings.export_retention_days)
-    for hub in services.definitions.hub_names():
-        with failing_alone("clean-up", hub=hub):
-            for connector in services.definitions.connectors(hub):
-                if is_exporting(connector):
-                    with failing_alone("clean-up", hub=hub, connector=connector.document.connector_name):
-                        _clean(services, hub, connector, now, before)
-            for series in services.slots.series_of(hub):
-                services.slots.forget_published(series, before)
+
+    def work(hub: str) -> Generator[None]:
+        for connector in services.definitions.connectors(hub):
+            if is_exporting(connector):
+                with failing_alone("clean-up", hub=hub, connector=connector.document.connector_name):
+                    yield from _clean(services, hub, connector, now, before)
+                yield
+        for series in services.slots.series_of(hub):
+            services.slots.forget_published(series, before)
+            yield
+
+    for_each_hub(services, "clean-up", work)
 
 
-def _clean(services: Services, hub: str, connector: Stored[Connector], now: datetime, before: datetime) -> None:
+@dataclass
+class _CleanUp:
+    """What a Cleanup run has done so far.
+
+    Attributes:
+        refusal: why a blob was kept; None where none was.
+    """
+
+    run: StoredRun
+    began_ms: int
+    deleted: int
+    kept: int = 0
+    refusal: RunError | None = None
+
+
+def _clean(
+    services: Services, hub: str, connector: Stored[Connector], now: datetime, before: datetime
+) -> Generator[None]:
     run = _start(services, hub, connector, now)
     if run is None:
         return
-    began_ms = services.clock.monotonic_ms()
-    deleted, kept = int(run.run.details.get("deleted", 0)), 0
-    state, error = RunState.SUCCEEDED, None
+    done = _CleanUp(run, services.clock.monotonic_ms(), int(run.run.details.get("deleted", 0)))
     try:
         destination = DestinationContainer(services.definitions.outbound_sas(connector), services.settings)
         for blob in _expired(services, hub, connector, destination, before):
-            try:
-                # Only as it was looked at: what its owner puts in its place meanwhile stays.
-                deleted += destination.delete(blob.path, blob.etag)
-                failpoint(FailPoint.EXPORT_DELETED)
-            except RefusedError as refusal:
-                if refusal.code not in _KEPT_BY_THEIR_OWNER:
-                    raise
-                kept += 1
-                state, error = RunState.PARTIALLY_SUCCEEDED, RunError(code=refusal.code, message=refusal.message)
+            if blob is not None:
+                _delete(destination, blob, done)
+            yield
     except HubError as failure:
-        state, error = RunState.FAILED, RunError(code=failure.code, message=failure.message)
-    ended = run.with_run(
+        _end(services, done, before, RunState.FAILED, RunError(code=failure.code, message=failure.message))
+    except GeneratorExit:
+        _end(services, done, before, RunState.PARTIALLY_SUCCEEDED, _TIME_IS_UP)
+        raise
+    else:
+        state = RunState.PARTIALLY_SUCCEEDED if done.refusal else RunState.SUCCEEDED
+        _end(services, done, before, state, done.refusal)
+
+
+def _delete(destination: DestinationContainer, blob: BlobEntry, done: _CleanUp) -> None:
+    try:
+        # Only as it was looked at: what its owner puts in its place meanwhile stays.
+        done.deleted += destination.delete(blob.path, blob.etag)
+        failpoint(FailPoint.EXPORT_DELETED)
+    except RefusedError as refusal:
+        if refusal.code not in _KEPT_BY_THEIR_OWNER:
+            raise
+        done.kept += 1
+        done.refusal = RunError(code=refusal.code, message=refusal.message)
+
+
+def _end(services: Services, done: _CleanUp, before: datetime, state: RunState, error: RunError | None) -> None:
+    ended = done.run.with_run(
         state=state,
         error=error,
         finished_at=services.clock.now(),
-        duration_ms=services.clock.monotonic_ms() - began_ms,
-        details={"deleted": deleted, "kept": kept, "before": iso(before)},
+        duration_ms=services.clock.monotonic_ms() - done.began_ms,
+        details={"deleted": done.deleted, "kept": done.kept, "before": iso(before)},
     )
     try:
-        log_finished(hub, services.runs.save(ended).run)
+        log_finished(ended.hub, services.runs.save(ended).run)
     except PreconditionError:
-        logger.info("the clean-up of connector %s was done by another worker", connector.document.connector_name)
+        logger.info("the clean-up of connector %s was done by another worker", ended.run.connector)
 
 
 def _expired(
     services: Services, hub: str, connector: Stored[Connector], destination: DestinationContainer, before: datetime
-) -> Iterator[BlobEntry]:
-    """The blobs whose slot is older than `before`, and that the connector has written to the container."""
+) -> Iterator[BlobEntry | None]:
+    """The blobs whose slot is older than `before`, and that the connector has written to the container.
+
+    Each other one is None: to look at it takes its time too.
+    """
     writer = services.definitions.writer(hub, connector)
     for folder in _FOLDERS:
         for blob in destination.list(folder):
             slot = slot_of_path(blob.path)
-            if slot is None or slot >= before:
-                continue
-            stored = run_of_blob(services, hub, blob)
-            if stored is not None and has_written(writer, stored, blob, destination.sas.place):
-                yield blob
+            stored = None if slot is None or slot >= before else run_of_blob(services, hub, blob)
+            is_ours = stored is not None and has_written(writer, stored, blob, destination.sas.place)
+            yield blob if is_ours else None
 
 
 def _start(services: Services, hub: str, connector: Stored[Connector], now: datetime) -> StoredRun | None:

@@ -86,6 +86,12 @@ def note_attempt(export: Export, plan: Plan, reason: RunError, asked_s: float | 
     return _save(export, plan.slot, plan.run_id, lambda stored: stored.given_back(reason, now, asked_s))
 
 
+def note_wait(export: Export, plan: Plan, reason: RunError, rest_s: int) -> None:
+    """Records that a slot waits for its turn at the destination, which was no attempt; no tick disturbs it before."""
+    now = export.services.clock.machine_now()
+    _save(export, plan.slot, plan.run_id, lambda stored: stored.resting(reason, now, rest_s))
+
+
 def _end(export: Export, slot: datetime, run_id: str, changes: dict[str, Any], destination: str | None = None) -> None:
     finished = {**changes, "finished_at": export.services.clock.now()}
 

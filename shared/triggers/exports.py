@@ -38,7 +38,7 @@ def run_export(message: func.QueueMessage) -> None:
     from shared.storage.queues import read_message
 
     with deadline(WORK_S):
-        take_message(services(), read_message(message.get_body()), message.id or "")
+        take_message(services(), read_message(message.get_body()), message.id or "", message.dequeue_count or 1)
 
 
 @exports.function_name(names.RUN_EXPORT_POISON)

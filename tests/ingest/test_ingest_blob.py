@@ -356,7 +356,7 @@ def test_only_ingest_runs_are_woken(world: World) -> None:
     assert world.run(export.run_id).state is RunState.QUEUED
     services.runs.save(world.stored(ours))
     changed = world.stored(ours).changed
-    wake_left_behind(services, world.hub)
+    list(wake_left_behind(services, world.hub))
     assert world.stored(ours).changed == changed, "it is not left behind yet"
 
 

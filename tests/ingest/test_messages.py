@@ -1,6 +1,7 @@
 """A service that asks to be left alone is left alone, and the message that wanted it rests in the queue for as long."""
 
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -9,22 +10,24 @@ from typing import Any
 
 import pytest
 
+from shared import hub_turns
 from shared.app import Services
 from shared.deadline import EVENT_S, deadline
 from shared.domain.errors import ThrottledError, TransientError, asked_to_wait_s
-from shared.domain.run import Run, RunState
+from shared.domain.hubs import Hub
+from shared.domain.run import Run, RunKind, RunState
 from shared.ingest import reconcile
 from shared.ingest.match import take_event
-from shared.ingest.messages import ATTEMPTS, give_up, take_message
+from shared.ingest.messages import give_up, take_message
 from shared.ingest.reconcile import wake_left_behind
 from shared.ingest.sweep import request_backfill
-from shared.ledger.stored_run import RESTED
-from shared.storage.queues import Queue
+from shared.ledger.stored_run import RESTED, StoredRun
+from shared.storage.queues import ATTEMPTS, Queue
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, FaultProxy, Request, running_proxy
 from tests.ingest.conftest import MESSAGE, ROWS, Proxied, World
 from tests.ingest.test_events import announced
-from tests.local_services import account_of
+from tests.local_services import account_of, forget_hub
 from tests.passing_time import PassingTime
 from tests.sent_messages import sent_messages
 
@@ -164,12 +167,47 @@ def test_a_run_that_rests_is_not_left_behind(
     proxied.breaks(THROTTLED)
     take_message(services, message_of(world, run_id), MESSAGE)
     queue.requests.clear()
-    wake_left_behind(services, world.hub)
+    list(wake_left_behind(services, world.hub))
     assert sent_messages(queue) == []
     # Its message should have come by now.
     services.runs.save(replace(world.stored(run_id), claimed_until=services.clock.machine_now()))
-    wake_left_behind(services, world.hub)
+    list(wake_left_behind(services, world.hub))
     assert sent_messages(queue) == [(0, message_of(world, run_id))]
+
+
+def test_a_sweep_that_has_no_time_for_the_whole_container_goes_on_later(proxied: Proxied, queue: FaultProxy) -> None:
+    world, services = proxied.world, proxied.world.services
+    world.upload("a.csv", ROWS)
+    backfill = request_backfill(services, world.mapping)
+    ((_, message),) = sent_messages(queue)
+    queue.requests.clear()
+    with deadline(60):
+        take_message(services, message, MESSAGE)
+    ((_, put_back),) = sent_messages(queue)
+    assert put_back == {**message, "tries": 0, "deferred": 1}
+    take_message(services, put_back, MESSAGE)
+    found = services.sweeps.backfill(world.hub, backfill.instance)
+    assert found is not None
+    assert (found.found, found.error, found.ended is not None) == (1, None, True)
+
+
+def test_what_one_hub_left_behind_keeps_no_other_waiting(
+    proxied: Proxied, queue: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, services = proxied.world, proxied.world.services
+    other = f"{world.hub}Other"
+    services.definitions.put_hub(other, Hub.from_request({}))
+    for hub in [world.hub] * 10 + [other]:
+        run = Run(run_id=uuid.uuid4().hex, kind=RunKind.INGEST, queued_at=services.clock.now())
+        assert services.runs.create(StoredRun(hub=hub, run=run))
+    monkeypatch.setattr(reconcile, "LEFT_BEHIND_AFTER", timedelta(0))
+    monkeypatch.setattr(hub_turns, "TURN_S", 0.0)
+    reconcile.reconcile(services)
+    forget_hub(world.azurite, other)
+    sent = (message for _, message in sent_messages(queue) if "runId" in message)
+    woken = [message["hub"] for message in sent if message["hub"] in {world.hub, other}]
+    assert sorted(woken) == sorted([world.hub] * 10 + [other])
+    assert woken.index(other) < 8, "it comes before the others are done"
 
 
 def test_a_claim_that_could_not_be_given_back_is_held_by_the_message_that_rests(

@@ -11,9 +11,10 @@ from shared.app import Services
 from shared.domain.errors import UnavailableError
 from shared.domain.run import Run, RunState
 from shared.ingest.attempt import take
-from shared.ingest.messages import ATTEMPTS, give_up, take_message
+from shared.ingest.messages import give_up, take_message
 from shared.ingest.sweep import request_backfill
 from shared.settings import Settings
+from shared.storage.queues import ATTEMPTS
 from tests.fault_proxy import Answer, running_proxy
 from tests.ingest.conftest import MESSAGE, ROWS, World
 from tests.thorough import only_thorough

@@ -25,10 +25,11 @@ from shared.domain.errors import (
     UnavailableError,
     asked_to_wait_s,
 )
+from shared.domain.rest import LONGEST_REST_S
 from shared.domain.run import Run, RunBlob, RunError, RunKind, RunState
 from shared.ledger.run_document import read_run, write_run
 from shared.ledger.runs import Place, Runs
-from shared.ledger.stored_run import LONGEST_REST_S, RESTED, StoredRun, rest_s
+from shared.ledger.stored_run import RESTED, StoredRun
 from shared.settings import Settings
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, CutAnswer, Fault, LoseAnswer, running_proxy
@@ -394,7 +395,7 @@ def test_a_run_rests_for_a_day_in_all(asks: list[float], attempts: int) -> None:
             stored.raise_if_resting(error, START)
         except DeferredError as deferred:
             raised = deferred
-        delay_s = rest_s(raised)
+        delay_s = raised.rest_s if isinstance(raised, DeferredError) else None
         assert stored.rests(START) == (delay_s is not None) == (wanted is not None and rested < LONGEST_REST_S)
         if delay_s is None:
             assert asked_to_wait_s(error) is None, "no message rests either"

@@ -28,7 +28,6 @@ from shared.domain.run import Run, RunKind, RunState, ingest_run_id
 from shared.failpoints import FailPoint, arm
 from shared.ingest import messages as ingest_messages
 from shared.ingest.match import take_event
-from shared.ingest.messages import ATTEMPTS
 from shared.ingest.reconcile import reconcile
 from shared.ingest.sweep import request_backfill
 from shared.lake.read import instances, kpi_values
@@ -37,6 +36,7 @@ from shared.lake.store import changes_path
 from shared.maintain import delete_remains, upkeep_of
 from shared.outbound import messages as export_messages
 from shared.outbound.due import hand_out_kpis, hand_out_profile_exports
+from shared.storage.queues import ATTEMPTS
 from tests.crashes.story import Place, StoryServices
 from tests.model.define import KPI, NAME, define, delete_everything, put_mapping, put_partner
 from tests.model.faulty_storage import FaultyStorage
@@ -169,7 +169,7 @@ class ModelHub:
                 if name == "ingest":
                     ingest_messages.take_message(self.services, content, message.id, deliveries)
                 else:
-                    export_messages.take_message(self.services, content, message.id)
+                    export_messages.take_message(self.services, content, message.id, deliveries)
         except Exception:
             queue.update_message(
                 message, visibility_timeout=0

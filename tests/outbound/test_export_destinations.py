@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from infra.local.azurite import Endpoints
+from shared.deadline import deadline
 from shared.domain.connectors import ConnectorState
 from shared.domain.errors import ThrottledError, UnavailableError
 from shared.domain.run import RunState
@@ -41,6 +42,26 @@ def test_slots_wait_for_their_destination_and_come_out_in_order(hub: HubUnderTes
         hub.partner.client.get_blob_client(path_of(number)).get_blob_properties().creation_time for number in range(3)
     ]
     assert written == sorted(written)
+
+
+def test_many_slots_that_wait_are_published_in_the_time_of_several_messages(hub: HubUnderTest) -> None:
+    """A worker that goes on for too long is ended, and with it all that works beside."""
+    customer = hub.profile_type()
+    hub.outbound(PROFILE, sas=hub.partner.sas("l"))
+    for number in range(2):
+        hub.ingest(customer, [{"Id": f"{number}"}])
+        hub.tick(at(number))
+    hub.outbound(PROFILE)
+    hand_out_profile_exports(hub.services)
+    (message,) = hub.messages()
+    with deadline(60):
+        take_message(hub.services, message, MESSAGE)
+    assert contents(hub) == {path_of(0): ["0"]}
+    (following,) = hub.messages()
+    assert following == {**message, "tries": 0, "worker": MESSAGE}
+    take_message(hub.services, following, "another message")
+    assert contents(hub) == {path_of(0): ["0"], path_of(1): ["1"]}
+    assert hub.codes() == ["Succeeded"] * 2
 
 
 def test_the_state_of_the_connector_says_how_its_destination_fares(hub: HubUnderTest) -> None:

@@ -4,14 +4,14 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from shared.domain.errors import DeferredError
-from shared.ingest.messages import ATTEMPTS
-from shared.storage.source_turns import TURNS, SourceTurns
+from shared.storage.account_turns import SOURCE_BUSY, TURNS, AccountTurns
+from shared.storage.queues import ATTEMPTS
 from tests.acceptance.hub import wait_for
 
 SLOW, OTHER = "https://slow.example", "https://other.example"
@@ -19,15 +19,15 @@ PATIENCE_S = 0.05
 
 
 @pytest.fixture
-def turns() -> SourceTurns:
-    turns = SourceTurns(patience_s=PATIENCE_S)
+def turns() -> AccountTurns:
+    turns = AccountTurns(SOURCE_BUSY, patience_s=PATIENCE_S)
     turns.learn("Contoso", "Slow", SLOW)
     turns.learn("Contoso", "Other", OTHER)
     return turns
 
 
 @contextmanager
-def hanging(turns: SourceTurns, readers: int = TURNS) -> Iterator[threading.Event]:
+def hanging(turns: AccountTurns, readers: int = TURNS) -> Iterator[threading.Event]:
     """Readers of the slow account that get no answer until the event is set."""
     answered, asked = threading.Event(), threading.Semaphore(0)
 
@@ -50,7 +50,7 @@ def hanging(turns: SourceTurns, readers: int = TURNS) -> Iterator[threading.Even
             one.result(10)
 
 
-def is_kept_apart(turns: SourceTurns) -> bool:
+def is_kept_apart(turns: AccountTurns) -> bool:
     try:
         turns.check("contoso", "SLOW")
     except DeferredError:
@@ -58,7 +58,7 @@ def is_kept_apart(turns: SourceTurns) -> bool:
     return False
 
 
-def test_an_account_that_hangs_is_kept_apart_until_it_answers(turns: SourceTurns) -> None:
+def test_an_account_that_hangs_is_kept_apart_until_it_answers(turns: AccountTurns) -> None:
     with hanging(turns) as answered:
         with pytest.raises(DeferredError, match="SourceBusy"), turns.turn(SLOW):
             pass
@@ -72,12 +72,12 @@ def test_an_account_that_hangs_is_kept_apart_until_it_answers(turns: SourceTurns
         pass
 
 
-def test_fewer_that_hang_leave_a_turn(turns: SourceTurns) -> None:
+def test_fewer_that_hang_leave_a_turn(turns: AccountTurns) -> None:
     with hanging(turns, TURNS - 1), turns.turn(SLOW):
         assert not is_kept_apart(turns)
 
 
-def test_an_account_that_answers_serves_any_number(turns: SourceTurns) -> None:
+def test_an_account_that_answers_serves_any_number(turns: AccountTurns) -> None:
     def read(number: int) -> list[int]:
         turn = turns.turn(SLOW)
         found = list(turn.each(iter(range(number))))
@@ -88,7 +88,7 @@ def test_an_account_that_answers_serves_any_number(turns: SourceTurns) -> None:
         assert [len(found) for found in pool.map(read, range(100))] == list(range(100))
 
 
-def test_a_slow_reader_keeps_its_turn_before_newcomers(turns: SourceTurns) -> None:
+def test_a_slow_reader_keeps_its_turn_before_newcomers(turns: AccountTurns) -> None:
     readers = [turns.turn(SLOW) for _ in range(TURNS)]
     entered = threading.Event()
     for reader in readers:
@@ -103,7 +103,39 @@ def test_a_slow_reader_keeps_its_turn_before_newcomers(turns: SourceTurns) -> No
         pass
 
 
-def test_an_error_gives_the_turn_back(turns: SourceTurns) -> None:
+def test_one_that_asks_by_several_threads_has_its_turn_until_the_last_is_answered(turns: AccountTurns) -> None:
+    with ExitStack() as sending:
+        for _ in range(TURNS):
+            sender = sending.enter_context(closing(turns.turn(SLOW)))
+            sending.enter_context(sender)
+            with sender:
+                pass  # the first of two blocks is in, the second on its way
+        with pytest.raises(DeferredError), turns.turn(SLOW):
+            pass
+    with turns.turn(SLOW):
+        pass
+
+
+def test_those_who_send_without_a_pause_keep_nobody_waiting(turns: AccountTurns) -> None:
+    """However quick each of their requests is: whoever waits gives up its place to others."""
+    senders = [turns.turn(SLOW) for _ in range(TURNS)]
+    entered = threading.Event()
+    with ExitStack() as sending:
+        for sender in senders:
+            sending.enter_context(sender)
+        entered.wait(PATIENCE_S * 2)
+        for sender in senders:
+            with sender:
+                pass
+        with pytest.raises(DeferredError), turns.turn(SLOW):
+            pass
+    for sender in senders:
+        sender.close()
+    with turns.turn(SLOW):
+        pass
+
+
+def test_an_error_gives_the_turn_back(turns: AccountTurns) -> None:
     for _ in range(TURNS * 2):
         with pytest.raises(ValueError, match="broken"), turns.turn(SLOW):
             raise ValueError("broken")
