@@ -244,8 +244,8 @@ class Definitions:
         """
         account, document = self.source_account(connector), mapping.document
         self.check_container(document.tenant_id, account, document.container)
-        if document.destination is not None:
-            self._containers.check_use(document.tenant_id, account, document.destination, is_destination=True)
+        if document.destination not in {None, document.container}:
+            self._containers.check_use(document.tenant_id, account, document.destination, is_write=True)
         return account
 
     def check_container(self, hub: str, account: StorageAccount, container: str, target: str = "") -> None:
@@ -258,7 +258,7 @@ class Definitions:
         self._containers.check_use(hub, account, container, target)
 
     def is_alone(self, hub: str, account: StorageAccount, container: str) -> bool:
-        """Whether the mappings of no other hub name a container of the account, as of now."""
+        """Whether no other hub reads a container of the account, moves files or exports to it by right, as of now."""
         return self._containers.is_alone(hub, account, container)
 
     def is_own_account(self, account: StorageAccount) -> bool:
