@@ -177,7 +177,7 @@ class Containers:
         began, commits = time.monotonic(), self._store.commits
         claims: _Claims = {}
         with self._store.one_look():
-            for hub in self._store.all(HUB, HUBS):
+            for hub in self._store.readable(HUB, HUBS):
                 for place, claim in self._claims_of(hub.document).items():
                     claims.setdefault(place, []).append(claim)
         self._known = _Known(claims, began, commits)
@@ -187,7 +187,7 @@ class Containers:
         """The claims of one hub, by account and container: each since the first that names it."""
         read: _Moments = {}
         written: _Moments = {}
-        for connector in self._store.all(CONNECTOR, hub.hub_name):
+        for connector in self._store.readable(CONNECTOR, hub.hub_name):
             if exports_to := connector.internal.get(EXPORTS_TO):
                 account, container, since = json.loads(exports_to)
                 _note(written, (account, container), _moment_of(since))
@@ -195,7 +195,7 @@ class Containers:
             if CLAIMED_ACCOUNT not in facts:
                 continue
             account, account_since = name_key(facts[CLAIMED_ACCOUNT]), _moment_of(facts[CLAIMED_SINCE])
-            for mapping in self._store.all(MAPPING, hub.hub_name, connector.document.connector_name):
+            for mapping in self._store.readable(MAPPING, hub.hub_name, connector.document.connector_name):
                 for container, target in _named(mapping.document):
                     named_since = _since_named(mapping, container, target) or _EVER
                     _note(read if target == FOLDER else written, (account, container), max(account_since, named_since))

@@ -15,7 +15,7 @@ from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR, HUB, INTERACTION, KPI, MAPPING, PROFILE, kind_of_type
 from shared.definitions.lake_paths import retired_paths
 from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, Stored
-from shared.domain.connectors import Connector, ConnectorState
+from shared.domain.connectors import AzureBlobConnector, Connector, ConnectorState
 from shared.domain.document import Document
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.errors import FatalError, GoneError, NotFoundError, RefusedError, TransientError
@@ -60,8 +60,8 @@ class Definitions:
         return self._store.one_look()
 
     def hub_names(self) -> list[str]:
-        """The names of all hubs."""
-        return [stored.document.hub_name for stored in self.hubs()]
+        """The names of all hubs; one whose definition cannot be read is left out, and logged."""
+        return [stored.document.hub_name for stored in self._store.readable(HUB, HUBS)]
 
     def hubs(self) -> list[Stored[Hub]]:
         """All hubs, by name."""
@@ -279,6 +279,18 @@ class Definitions:
     def mappings(self, hub: str, connector: str) -> list[Stored[Mapping]]:
         """The mappings of a connector, by name."""
         return self._store.all(MAPPING, hub, connector)
+
+    def readers(self, hub: str) -> list[tuple[Stored[Connector], Stored[Mapping]]]:
+        """The mappings of a hub, each with the AzureBlob connector that it reads by.
+
+        What cannot be read is left out, and logged: one definition shall not hold up the others.
+        """
+        return [
+            (connector, mapping)
+            for connector in self._store.readable(CONNECTOR, hub)
+            if isinstance(connector.document, AzureBlobConnector)
+            for mapping in self._store.readable(MAPPING, hub, connector.document.connector_name)
+        ]
 
     def mapping(self, hub: str, connector: str, name: str) -> Stored[Mapping]:
         """A mapping."""

@@ -42,3 +42,13 @@ def again(definitions: Definitions) -> Definitions:
     """The same definitions, as another process sees them that has not looked yet."""
     settings: Settings = definitions._connectors._settings
     return Definitions(definitions._store._table, Vaults(settings), Clock(settings), settings)
+
+
+def damage(definitions: Definitions, hub: str, key: str) -> None:
+    """Makes a stored definition one that this release cannot read; `key` is that of its row."""
+    row = definitions._store._table.get(hub.lower(), key)
+    assert row is not None
+    kept = {name: row[name] for name in ("revision", "instanceId", "internal")}
+    definitions._store.change(
+        hub, lambda change: change.note(key, {**kept, "chunks": 1, "json0": '{"tags": "private"}'})
+    )
