@@ -21,7 +21,7 @@ from shared.definitions.claims import Claim, in_the_way, standing
 from shared.definitions.kinds import CONNECTOR, HUB, MAPPING
 from shared.definitions.mapping_rules import DESTINATION, FOLDER, own_container
 from shared.definitions.store import HUBS, DefinitionStore, Stored
-from shared.domain.connectors import Connector
+from shared.domain.connectors import Connector, ConnectorState
 from shared.domain.errors import ConflictError, Fault, RequestError
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 ACCOUNT = "account"
 CLAIMED_ACCOUNT = "claimed_account"
 CLAIMED_SINCE = "claimed_since"
-# Of an Outbound connector: account and container that it exports to, and since when.
+# Of an Outbound connector: account and container that it exports to, and since when; empty while none ever let it in.
 EXPORTS_TO = "exports_to"
 # And of a mapping: its containers and since when it names them, by the property that does.
 _CONTAINERS = "containers"
@@ -75,31 +75,38 @@ class Containers:
         """Whether an account of this name is the hub's own, by whatever endpoint it is reached."""
         return account is not None and same_name(account, self._own_account)
 
-    def check_use(
-        self, hub: str, account: StorageAccount, container: str, target: str = "", *, is_write: bool = False
-    ) -> None:
+    def check_use(self, hub: str, account: str, container: str, target: str = "", *, is_write: bool = False) -> None:
         """Refuses a container that the hub may not use.
 
         Args:
             hub: that wants to use it.
-            account: that has the container.
+            account: name of the one that has the container.
             container: its name.
             target: what names it, for the error.
-            is_write: whether files are only moved to it.
+            is_write: whether files are only moved or exported to it.
 
         Raises:
             RequestError: it is the app's own (`ContainerNotAllowed`).
             ConflictError: it is that of another hub (`ContainerOfAnotherHub`).
         """
-        if is_own_container(container, is_own_account=self.is_own_account(account.name)):
-            fault = own_container(container, target)
-            raise RequestError(fault.code, fault.message, target, [fault])
-        wanted = hub, account.name, container
+        self.check_not_own(account, container, target)
+        wanted = hub, account, container
         if _owner(self._recent(), *wanted, is_write=is_write) and (
             owner := _owner(self._read(), *wanted, is_write=is_write)
         ):
             logger.warning("container refused: hub %s container %s is of the hub %s", hub, container, owner)
             raise _of_another([_of_another_fault(container, target, is_write=is_write)])
+
+    def check_not_own(self, account: str, container: str, target: str) -> None:
+        """Raises RequestError (`ContainerNotAllowed`) for a container of the app itself."""
+        if is_own_container(container, is_own_account=self.is_own_account(account)):
+            fault = own_container(container, target)
+            raise RequestError(fault.code, fault.message, target, [fault])
+
+    def check_new_export(self, hub: str, account: str, container: str, target: str) -> None:
+        """Raises ConflictError for a container that another hub reads and that a hub is about to export to."""
+        if _owner(self._read(), hub, account, container, is_write=True):
+            raise _of_another([_of_another_fault(container, target, is_write=True)])
 
     def check_new(self, connector: Stored[Connector], hub: str, mapping: Mapping) -> None:
         """Raises ConflictError for containers of other hubs that a mapping is about to name.
@@ -146,10 +153,14 @@ class Containers:
 
     def facts_of_export(self, connector: Stored[Connector], account: str, container: str) -> dict[str, str]:
         """The internal facts of an Outbound connector whose container lets it in: claimed since now, or as before."""
-        place = [name_key(account), container]
-        if (earlier := connector.internal.get(EXPORTS_TO)) and json.loads(earlier)[:2] == place:
+        place, earlier = [name_key(account), container], connector.internal.get(EXPORTS_TO)
+        if earlier and json.loads(earlier)[:2] == place:
             return {EXPORTS_TO: earlier}
-        return {EXPORTS_TO: json.dumps([*place, self._moment(account).isoformat()])}
+        since = self._moment(account)
+        if earlier is None and connector.document.state is ConnectorState.READY:
+            # Stored by an earlier release, which found its container well.
+            since = connector.document.created or _EVER
+        return {EXPORTS_TO: json.dumps([*place, since.isoformat()])}
 
     @cached_property
     def _own_account(self) -> str:

@@ -221,9 +221,17 @@ class Definitions:
 
         Raises:
             RequestError: it is of a container of the app itself (`ContainerNotAllowed`), or no container's SAS.
+            ConflictError: another hub reads that container (`ContainerOfAnotherHub`).
             RefusedError: the vault has it no more, or refuses. UnavailableError: the vault does not answer.
         """
         return self._connectors.outbound_sas(connector)
+
+    def claim_destination(self, hub: str, connector: Stored[Connector]) -> None:
+        """Notes where an Outbound connector exports to, once its container has let it in; no other hub may read that.
+
+        Nothing happens where that was noted before: a PUT or a test of the connector does so, too.
+        """
+        self._connectors.claim_destination(hub, connector)
 
     def source_account(self, connector: Stored[Connector]) -> StorageAccount:
         """The account that an AzureBlob connector reads.
@@ -245,7 +253,7 @@ class Definitions:
         account, document = self.source_account(connector), mapping.document
         self.check_container(document.tenant_id, account, document.container)
         if document.destination not in {None, document.container}:
-            self._containers.check_use(document.tenant_id, account, document.destination, is_write=True)
+            self._containers.check_use(document.tenant_id, account.name, document.destination or "", is_write=True)
         return account
 
     def check_container(self, hub: str, account: StorageAccount, container: str, target: str = "") -> None:
@@ -255,7 +263,7 @@ class Definitions:
             RequestError: it is the app's own (`ContainerNotAllowed`).
             ConflictError: it is another hub's (`ContainerOfAnotherHub`).
         """
-        self._containers.check_use(hub, account, container, target)
+        self._containers.check_use(hub, account.name, container, target)
 
     def is_alone(self, hub: str, account: StorageAccount, container: str) -> bool:
         """Whether no other hub reads a container of the account, moves files or exports to it by right, as of now."""

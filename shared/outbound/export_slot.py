@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 # What a destination's account is said to have done (`storage/translate.py`) that did not answer, or asked to wait.
 _NO_ANSWER = frozenset({"StorageUnavailable", "Throttled"})
+# Faults of the place that a connector exports to, beside what the place itself refuses.
+_REFUSED_PLACES = frozenset({"ContainerNotAllowed", "ContainerOfAnotherHub"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
             _give_back(export, plan, error)
             raise
         _record_failure(export, request.slot, error)
-        if isinstance(error, RefusedError) and error.code not in BLOB_FAULTS:
+        if error.code in _REFUSED_PLACES or (isinstance(error, RefusedError) and error.code not in BLOB_FAULTS):
             _note_connection(export, error)
     except Exception as error:
         logger.exception("export of a slot failed unexpectedly")
@@ -146,6 +148,8 @@ def _note_connection(export: Export, error: HubError | None) -> None:
         export.services.definitions.set_connector_state(export.hub, connector, ConnectorState.FAILED, error.message)
     elif connector.document.state is ConnectorState.FAILED:
         export.services.definitions.set_connector_state(export.hub, connector, ConnectorState.READY)
+    else:
+        export.services.definitions.claim_destination(export.hub, connector)
 
 
 def _record_failure(export: Export, slot: datetime, error: HubError) -> None:

@@ -64,6 +64,7 @@ def _clean(services: Services, hub: str, connector: Stored[Connector], now: date
                     raise
                 kept += 1
                 state, error = RunState.PARTIALLY_SUCCEEDED, RunError(code=refusal.code, message=refusal.message)
+        services.definitions.claim_destination(hub, connector)
     except HubError as failure:
         state, error = RunState.FAILED, RunError(code=failure.code, message=failure.message)
     ended = run.with_run(

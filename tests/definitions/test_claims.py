@@ -10,13 +10,19 @@ from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from shared.definitions.claims import Claim, in_the_way, standing
 from shared.definitions.definitions import Definitions
+from shared.definitions.kinds import CONNECTOR
+from shared.definitions.store import Change
+from shared.domain.connectors import ConnectorState, connector_from_request
+from shared.domain.errors import ConflictError
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
+from shared.storage.blobs import BlobContainer
 from shared.storage.key_vault import Vaults
-from tests.definitions.claims import OF_ANOTHER, again, reads, share, use
-from tests.definitions.samples import files, profile
+from tests.definitions.claims import OF_ANOTHER, again, reads, refusal, share, use
+from tests.definitions.samples import files, outbound, profile
+from tests.local_services import account_of, container_sas
 
 
 class Squatter:
@@ -122,3 +128,64 @@ def test_nobody_who_comes_later_changes_what_stands(claims: list[Claim], second:
     for claim in before:
         assert claim.read_since is None or in_the_way(before, claim.hub, is_write=False) is None
         assert in_the_way(before, claim.hub, is_write=True) is None
+
+
+@pytest.fixture
+def partner(hubs: Definitions, azurite: Endpoints) -> str:
+    """The name of a partner's container, which `Zeta` reads."""
+    name = f"partner-{hubs._store._table.name}".lower()
+    BlobContainer(account_of(azurite), name).ensure()
+    hubs.put_mapping("Zeta", "Files", "Customers", reads(name))
+    return name
+
+
+def test_nothing_is_exported_into_what_another_hub_reads(hubs: Definitions, azurite: Endpoints, partner: str) -> None:
+    wanted = outbound(container_sas(azurite, partner))
+    with pytest.raises(ConflictError) as refused:
+        hubs.put_connector("Alpha", "Partner", wanted)
+    assert refused.value.code == OF_ANOTHER
+    assert [fault.target for fault in refused.value.details] == ["connectorProperties.outputBlobSASUri"]
+    assert "reads" in refused.value.message
+    assert "sig=" not in refused.value.message
+    assert "Partner" not in [stored.document.connector_name for stored in hubs.connectors("Alpha")]
+    assert hubs.put_connector("Zeta", "Partner", wanted)[0].document.state is ConnectorState.READY, "it is its own"
+    hubs.delete_connector("Zeta", "Partner")
+
+    share(hubs, "Zeta", partner)
+    stored, _ = hubs.put_connector("Alpha", "Partner", wanted)
+    assert stored.document.state is ConnectorState.READY
+    assert use(hubs, "Zeta") is None
+    share(hubs, "Zeta")
+    assert refusal(lambda: hubs.outbound_sas(stored)) == OF_ANOTHER
+    assert refusal(lambda: again(hubs).outbound_sas(stored)) == OF_ANOTHER
+    assert [check.ok for check in hubs.test_connector("Alpha", "Partner")] == [False]
+    kept, _ = hubs.put_connector("Alpha", "Partner", connector_from_request(stored.document.to_json()))
+    assert kept.document.state is ConnectorState.FAILED
+    assert partner in (kept.document.state_detail or "")
+    assert use(again(hubs), "Zeta") is None
+
+
+@pytest.mark.parametrize(("created", "reader"), [("2026-02-01T00:00:00+00:00", OF_ANOTHER), (None, None)])
+def test_exports_of_earlier_releases_count_from_when_their_connector_was_created(
+    hubs: Definitions, azurite: Endpoints, partner: str, created: str | None, reader: str | None
+) -> None:
+    hubs.delete_mapping("Zeta", "Files", "Customers")
+    hubs.put_connector("Alpha", "Partner", outbound(container_sas(azurite, partner)))
+
+    def make(change: Change) -> None:
+        old = hubs._store.require(CONNECTOR, "Alpha", "Partner")
+        moment = datetime.fromisoformat(created) if created else old.document.created
+        document = old.document.model_copy(update={"created": moment})
+        internal = {**old.internal, "exports_to": ""}
+        if created:  # an earlier release never noted where exports go
+            del internal["exports_to"]
+        change.put(CONNECTOR, ("Partner",), document, old.instance_id, internal)
+
+    hubs._store.change("Alpha", make)
+    hubs.put_mapping("Zeta", "Files", "Customers", reads(partner))
+    for _ in range(2):
+        hubs.claim_destination("Alpha", hubs.connector("Alpha", "Partner"))
+    fresh = again(hubs)
+    assert use(fresh, "Zeta") == reader
+    exported = refusal(lambda: fresh.outbound_sas(fresh.connector("Alpha", "Partner")))
+    assert exported == (None if reader else OF_ANOTHER)
