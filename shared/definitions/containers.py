@@ -32,6 +32,8 @@ from shared.storage.accounts import StorageAccount, hub_account
 
 logger = logging.getLogger(__name__)
 
+OF_ANOTHER_HUB = "ContainerOfAnotherHub"
+
 # Names of facts among the internal ones of a connector: its account, while it is known; and the account that its
 # mappings claim containers of, since when, which stays until another one lets it in; empty while none ever has.
 ACCOUNT = "account"
@@ -265,7 +267,7 @@ def _of_another_fault(container: str, target: str, *, is_write: bool) -> Fault:
         f"another hub {what} the container {container!r}; name one that is this hub's own, or have the other hub list "
         "it in its sharedContainers"
     )
-    return Fault("ContainerOfAnotherHub", target, message)
+    return Fault(OF_ANOTHER_HUB, target, message)
 
 
 def _of_another(found: list[Fault]) -> ConflictError:

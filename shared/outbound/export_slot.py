@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.app import Services
+from shared.definitions.containers import OF_ANOTHER_HUB
 from shared.domain.connectors import ConnectorState, ExportedEntityType
 from shared.domain.errors import (
     GoneError,
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 # What a destination's account is said to have done (`storage/translate.py`) that did not answer, or asked to wait.
 _NO_ANSWER = frozenset({"StorageUnavailable", "Throttled"})
 # Faults of the place that a connector exports to, beside what the place itself refuses.
-_REFUSED_PLACES = frozenset({"ContainerNotAllowed", "ContainerOfAnotherHub"})
+_REFUSED_PLACES = frozenset({"ContainerNotAllowed", OF_ANOTHER_HUB})
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from shared.ingest.match import queue_version
 from shared.ingest.preview import preview
 from shared.ingest.source import complete, open_source
 from shared.ingest.suggest import Wish, suggest
-from shared.ingest.sweep import carry_out_backfill, request_backfill
+from shared.ingest.sweep import carry_out_backfill, request_backfill, sweep_by_schedule
 from tests.ingest.conftest import BEARER, MESSAGE, ROWS, World, mapping_body
 
 DELETE = {"completionOperationType": "DeleteFile"}
@@ -238,3 +238,14 @@ def test_an_owner_moves_files_within_its_container_whoever_else_names_it(world: 
     else:
         assert f"{world.container}/done/a.csv" in run.details["completeOperation"]
         assert content(world, world.container, "done/a.csv") == "what was there"
+
+
+def test_a_sweep_of_what_is_shared_no_more_is_no_fault_of_the_app(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    late = Late(world, world.container)
+    late.set_secret()
+    assert sweep_by_schedule(world.services, late.hub, "Landing", "Visits") == 0
+    said = [record.levelname for record in caplog.records if record.name.startswith("shared.")]
+    assert "ERROR" not in said
+    assert f"container refused: hub {late.hub} container {world.container} is of the hub {world.hub}" in caplog.text
