@@ -19,14 +19,13 @@ from functools import cached_property
 from shared.clock import Clock
 from shared.definitions.claims import Claim, in_the_way, standing
 from shared.definitions.kinds import CONNECTOR, HUB, MAPPING
-from shared.definitions.mapping_rules import DESTINATION, FOLDER, own_container
+from shared.definitions.mapping_rules import DESTINATION, FOLDER, own_container_faults
 from shared.definitions.store import HUBS, DefinitionStore, Stored
 from shared.domain.connectors import Connector, ConnectorState
 from shared.domain.errors import ConflictError, Fault, RequestError
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
 from shared.domain.names import name_key, same_name
-from shared.domain.places import is_own_container
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, hub_account
 
@@ -101,8 +100,7 @@ class Containers:
 
     def check_not_own(self, account: str, container: str, target: str) -> None:
         """Raises RequestError (`ContainerNotAllowed`) for a container of the app itself."""
-        if is_own_container(container, is_own_account=self.is_own_account(account)):
-            fault = own_container(container, target)
+        for fault in own_container_faults(container, target, is_own_account=self.is_own_account(account)):
             raise RequestError(fault.code, fault.message, target, [fault])
 
     def check_new_export(self, hub: str, account: str, container: str, target: str) -> None:
