@@ -15,11 +15,10 @@ from pydantic import SecretStr
 from shared.clock import Clock
 from shared.connectors import azure_blob, outbound
 from shared.connectors.check import Check, failures
-from shared.definitions.containers import ACCOUNT, Containers, facts_of_claim
+from shared.definitions.containers import ACCOUNT, EXPORTS_TO, Containers, facts_of_claim
 from shared.definitions.entity_list import check_entity_list
 from shared.definitions.hubs import open_hub
 from shared.definitions.kinds import CONNECTOR, CONNECTOR_AS_STORED, HUB, MAPPING
-from shared.definitions.mapping_rules import own_container
 from shared.definitions.secrets import (
     PROPERTIES,
     Secrets,
@@ -50,7 +49,6 @@ from shared.domain.errors import (
 )
 from shared.domain.hubs import Hub
 from shared.domain.names import check_name
-from shared.domain.places import is_own_container
 from shared.domain.schema_mark import Writer
 from shared.failpoints import FailPoint, failpoint
 from shared.settings import Settings
@@ -61,6 +59,7 @@ from shared.storage.sas import read_container_sas
 logger = logging.getLogger(__name__)
 
 OUTPUT_SAS = "/outputBlobSASUri"
+_SAS = "connectorProperties.outputBlobSASUri"
 _BLOB_ENDPOINT = "blob_endpoint"
 _NOT_RUN = "this release keeps {} connectors, but does not run them yet"
 # A transaction takes 100 operations.
@@ -101,6 +100,9 @@ class Connectors:
             found += [_nothing_to_keep(place) for place in given.kept if place not in {*kept, *in_plain}]
             if faults or found:
                 raise InvalidRequestError([*faults, *found])
+            if (destination := self._destination_given(body, given)) is not None:
+                with self._store.one_look():
+                    self._containers.check_new_export(hub, *destination, _SAS)
             if old is None:
                 change.connectors += 1
             instance_id = old.instance_id if old else _new_instance(stored_hub, name, change.connectors)
@@ -176,10 +178,18 @@ class Connectors:
         return self._unused.remove(now)
 
     def outbound_sas(self, stored: Stored[Connector]) -> SecretStr:
-        """The container SAS of an Outbound connector; RequestError if it is of a container of the app."""
+        """The container SAS of an Outbound connector; RequestError if its container is the app's or another hub's."""
         sas = self._secrets.read(stored.internal, OUTPUT_SAS)
-        self._check_destination(sas)
+        self._containers.check_use(stored.document.tenant_id, *self._destination(sas), _SAS, is_write=True)
         return sas
+
+    def claim_destination(self, hub: str, stored: Stored[Connector]) -> None:
+        """Notes where a connector exports to, unless it is noted; see `Definitions.claim_destination`."""
+        if not stored.internal.get(EXPORTS_TO):
+            place = self._destination(self._secrets.read(stored.internal, OUTPUT_SAS))
+            claim = self._containers.facts_of_export(stored, *place)
+            document = stored.document
+            self._note(hub, stored, document.state, document.state_detail, {**stored.internal, **claim})
 
     def writer(self, hub: str, stored: Stored[Connector]) -> Writer:
         """Who writes to the destination of an Outbound connector."""
@@ -215,17 +225,20 @@ class Connectors:
     def _faults_of_secrets_given(self, body: Mapping[str, Any], given: SplitProperties) -> list[Fault]:
         faults = faults_of_secrets({name: value for name, value in body.items() if name != PROPERTIES})
         if body["connectorType"] == "Outbound" and (sas := given.secrets.get(OUTPUT_SAS)) is not None:
-            faults += _details_of(lambda: self._check_destination(sas))
+            faults += _details_of(lambda: self._containers.check_not_own(*self._destination(sas), _SAS))
         if body["connectorType"] == "AzureBlob":
             url = body[PROPERTIES]["connectionKeyVaultUrl"]
             faults += _details_of(lambda: self._vaults.check_url(url))
         return faults
 
-    def _check_destination(self, sas_uri: SecretStr) -> None:
+    def _destination_given(self, body: Mapping[str, Any], given: SplitProperties) -> tuple[str, str] | None:
+        sas = given.secrets.get(OUTPUT_SAS)
+        return self._destination(sas) if body["connectorType"] == "Outbound" and sas is not None else None
+
+    def _destination(self, sas_uri: SecretStr) -> tuple[str, str]:
+        """Account and container of a SAS."""
         sas = read_container_sas(sas_uri, self._settings)
-        if is_own_container(sas.container, is_own_account=self._containers.is_own_account(sas.account)):
-            fault = own_container(sas.container, "connectorProperties.outputBlobSASUri")
-            raise RequestError(fault.code, fault.message, fault.target, [fault])
+        return sas.account, sas.container
 
     def _settle(
         self, hub: str, stored: Stored[Connector], *, take_over: bool = False
@@ -250,7 +263,7 @@ class Connectors:
                     [mapping.document.container for mapping in mappings],
                     self._vaults,
                     self._settings,
-                    lambda account, container: self._containers.check_use(hub, account, container),
+                    lambda account, container: self._containers.check_use(hub, account.name, container),
                 )
                 if account is None:
                     return checks, stored.internal
@@ -259,18 +272,19 @@ class Connectors:
                 claim = self._containers.facts_of_account(stored, account.name, is_let_in=is_let_in)
                 return checks, {**stored.internal, **known, **claim}
             case OutboundConnector() as document:
+                facts = {**stored.internal}
+                if document.state is ConnectorState.CREATING:
+                    facts.setdefault(EXPORTS_TO, "")
                 try:
                     sas = self.outbound_sas(stored)
                 except HubError as error:
-                    return [Check("secret", False, error.message)], stored.internal
-                checks, facts = outbound.check(sas, self._settings), stored.internal
+                    return [Check("secret", False, error.message)], facts
+                checks = outbound.check(sas, self._settings)
                 if failures(checks) is None:
                     listed = document.connector_properties.entity_list
                     writer = self.writer(hub, stored)
                     checks += outbound.check_metadata(sas, self._settings, writer, listed, take_over=take_over)
-                    place = read_container_sas(sas, self._settings)
-                    claim = self._containers.facts_of_export(stored, place.account, place.container)
-                    facts = {**facts, **claim}
+                    facts |= self._containers.facts_of_export(stored, *self._destination(sas))
                 return checks, facts
             case _:
                 return None, stored.internal

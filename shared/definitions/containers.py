@@ -2,10 +2,10 @@
 
 A hub claims the containers that its mappings read, those that they move files to, and those that it exports to. What
 one hub puts into a container, or expects there, no other may read: whoever comes later needs its leave, or that of the
-first of all, which is given by listing the container in `sharedContainers`. To move files to a container nobody needs
-leave as long as no other hub reads it. A PUT is checked against what is stored at that moment; what two hubs PUT at the
-same moment, what was stored before a connector's account was known, and what has changed since, is found out when the
-container is used.
+first of all, which is given by listing the container in `sharedContainers`. To put files into a container nobody needs
+leave as long as no other hub reads it, nor into one that its hub reads itself. A claim that is refused keeps nobody
+out. A PUT is checked against what is stored at that moment; what two hubs PUT at the same moment, what was stored
+before a connector's account was known, and what has changed since, is found out when the container is used.
 """
 
 import json
@@ -17,26 +17,28 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from shared.clock import Clock
+from shared.definitions.claims import Claim, in_the_way, standing
 from shared.definitions.kinds import CONNECTOR_AS_STORED, HUB, MAPPING
-from shared.definitions.mapping_rules import DESTINATION, FOLDER, own_container
+from shared.definitions.mapping_rules import DESTINATION, FOLDER, own_container_faults
 from shared.definitions.store import HUBS, DefinitionStore, Stored
-from shared.domain.connectors import Connector
+from shared.domain.connectors import Connector, ConnectorState
 from shared.domain.errors import ConflictError, Fault, RequestError
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
 from shared.domain.names import name_key, same_name
-from shared.domain.places import is_own_container
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, hub_account
 
 logger = logging.getLogger(__name__)
+
+OF_ANOTHER_HUB = "ContainerOfAnotherHub"
 
 # Names of facts among the internal ones of a connector: its account, while it is known; and the account that its
 # mappings claim containers of, since when, which stays until another one lets it in; empty while none ever has.
 ACCOUNT = "account"
 CLAIMED_ACCOUNT = "claimed_account"
 CLAIMED_SINCE = "claimed_since"
-# Of an Outbound connector: account and container that it exports to, and since when.
+# Of an Outbound connector: account and container that it exports to, and since when; empty while none ever let it in.
 EXPORTS_TO = "exports_to"
 # And of a mapping: its containers and since when it names them, by the property that does.
 _CONTAINERS = "containers"
@@ -47,29 +49,8 @@ _EVER = datetime.min.replace(tzinfo=UTC)
 _MOMENT = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True)
-class _Claim:
-    """A hub's claim of a container.
-
-    Attributes:
-        read_since: when its mappings began to read the container; None where they do not.
-        written_since: when it began to move files, or to export, to it; None where it does not.
-        is_shared: whether the hub lets others use the container.
-    """
-
-    hub: str
-    read_since: datetime | None
-    written_since: datetime | None
-    is_shared: bool
-
-    @property
-    def since(self) -> datetime:
-        """When it began."""
-        return min(moment for moment in (self.read_since, self.written_since) if moment is not None)
-
-
 type _Moments = dict[tuple[str, str], datetime]
-type _Claims = dict[tuple[str, str], list[_Claim]]
+type _Claims = dict[tuple[str, str], list[Claim]]
 
 
 @dataclass(frozen=True)
@@ -95,29 +76,37 @@ class Containers:
         """Whether an account of this name is the hub's own, by whatever endpoint it is reached."""
         return account is not None and same_name(account, self._own_account)
 
-    def check_use(
-        self, hub: str, account: StorageAccount, container: str, target: str = "", *, is_destination: bool = False
-    ) -> None:
+    def check_use(self, hub: str, account: str, container: str, target: str = "", *, is_write: bool = False) -> None:
         """Refuses a container that the hub may not use.
 
         Args:
             hub: that wants to use it.
-            account: that has the container.
+            account: name of the one that has the container.
             container: its name.
             target: what names it, for the error.
-            is_destination: whether files are only moved to it.
+            is_write: whether files are only moved or exported to it.
 
         Raises:
             RequestError: it is the app's own (`ContainerNotAllowed`).
             ConflictError: it is that of another hub (`ContainerOfAnotherHub`).
         """
-        if is_own_container(container, is_own_account=self.is_own_account(account.name)):
-            fault = own_container(container, target)
-            raise RequestError(fault.code, fault.message, target, [fault])
-        wanted = hub, account.name, container, is_destination
-        if _in_the_way(self._recent(), *wanted) and (owner := _in_the_way(self._read(), *wanted)):
+        self.check_not_own(account, container, target)
+        wanted = hub, account, container
+        if _owner(self._recent(), *wanted, is_write=is_write) and (
+            owner := _owner(self._read(), *wanted, is_write=is_write)
+        ):
             logger.warning("container refused: hub %s container %s is of the hub %s", hub, container, owner)
-            raise _of_another([_of_another_fault(container, target)])
+            raise _of_another([_of_another_fault(container, target, is_write=is_write)])
+
+    def check_not_own(self, account: str, container: str, target: str) -> None:
+        """Raises RequestError (`ContainerNotAllowed`) for a container of the app itself."""
+        for fault in own_container_faults(container, target, is_own_account=self.is_own_account(account)):
+            raise RequestError(fault.code, fault.message, target, [fault])
+
+    def check_new_export(self, hub: str, account: str, container: str, target: str) -> None:
+        """Raises ConflictError for a container that another hub reads and that a hub is about to export to."""
+        if _owner(self._read(), hub, account, container, is_write=True):
+            raise _of_another([_of_another_fault(container, target, is_write=True)])
 
     def check_new(self, connector: Stored[Connector], hub: str, mapping: Mapping) -> None:
         """Raises ConflictError for containers of other hubs that a mapping is about to name.
@@ -127,16 +116,17 @@ class Containers:
         account = connector.internal.get(ACCOUNT) or facts_of_claim(connector).get(CLAIMED_ACCOUNT)
         claims = self._read() if account is not None else {}
         found = [
-            _of_another_fault(container, target)
+            _of_another_fault(container, target, is_write=target == DESTINATION)
             for container, target in _named(mapping)
-            if _in_the_way(claims, hub, account or "", container, target == DESTINATION)
+            if _owner(claims, hub, account or "", container, is_write=target == DESTINATION)
         ]
         if found:
             raise _of_another(found)
 
     def is_alone(self, hub: str, account: StorageAccount, container: str) -> bool:
-        """Whether no other hub claims a container of the account, as of now."""
-        return all(same_name(claim.hub, hub) for claim in self._read().get((name_key(account.name), container), []))
+        """Whether no claim of another hub on a container of the account stands, as of now."""
+        claims = standing(self._read().get((name_key(account.name), container), []))
+        return all(same_name(claim.hub, hub) for claim in claims)
 
     def facts_of_mapping(
         self, connector: Stored[Connector], mapping: Mapping, old: Stored[Mapping] | None
@@ -163,10 +153,14 @@ class Containers:
 
     def facts_of_export(self, connector: Stored[Connector], account: str, container: str) -> dict[str, str]:
         """The internal facts of an Outbound connector whose container lets it in: claimed since now, or as before."""
-        place = [name_key(account), container]
-        if (earlier := connector.internal.get(EXPORTS_TO)) and json.loads(earlier)[:2] == place:
+        place, earlier = [name_key(account), container], connector.internal.get(EXPORTS_TO)
+        if earlier and json.loads(earlier)[:2] == place:
             return {EXPORTS_TO: earlier}
-        return {EXPORTS_TO: json.dumps([*place, self._moment(account).isoformat()])}
+        since = self._moment(account)
+        if earlier is None and connector.document.state is ConnectorState.READY:
+            # Stored by an earlier release, which found its container well.
+            since = connector.document.created or _EVER
+        return {EXPORTS_TO: json.dumps([*place, since.isoformat()])}
 
     @cached_property
     def _own_account(self) -> str:
@@ -194,21 +188,21 @@ class Containers:
         began, commits = time.monotonic(), self._store.commits
         claims: _Claims = {}
         with self._store.one_look():
-            for hub in self._store.all(HUB, HUBS):
+            for hub in self._store.readable(HUB, HUBS):
                 for place, claim in self._claims_of(hub.document).items():
                     claims.setdefault(place, []).append(claim)
         self._known = _Known(claims, began, commits)
         return claims
 
-    def _claims_of(self, hub: Hub) -> dict[tuple[str, str], _Claim]:
+    def _claims_of(self, hub: Hub) -> dict[tuple[str, str], Claim]:
         """The claims of one hub, by account and container: each since the first that names it."""
         read: _Moments = {}
         written: _Moments = {}
         # In one request for all of them, since anybody may make connectors by the hundred.
         mappings: dict[str, list[Stored[Mapping]]] = {}
-        for mapping in self._store.all(MAPPING, hub.hub_name):
+        for mapping in self._store.readable(MAPPING, hub.hub_name):
             mappings.setdefault(name_key(mapping.document.connector_name), []).append(mapping)
-        for connector in self._store.all(CONNECTOR_AS_STORED, hub.hub_name):
+        for connector in self._store.readable(CONNECTOR_AS_STORED, hub.hub_name):
             if exports_to := connector.internal.get(EXPORTS_TO):
                 account, container, since = json.loads(exports_to)
                 _note(written, (account, container), _moment_of(since))
@@ -221,7 +215,7 @@ class Containers:
                     named_since = _since_named(mapping, container, target) or _EVER
                     _note(read if target == FOLDER else written, (account, container), max(account_since, named_since))
         return {
-            place: _Claim(hub.hub_name, read.get(place), written.get(place), place[1] in hub.shared_containers)
+            place: Claim(hub.hub_name, read.get(place), written.get(place), place[1] in hub.shared_containers)
             for place in {*read, *written}
         }
 
@@ -242,23 +236,9 @@ def _note(moments: _Moments, place: tuple[str, str], moment: datetime) -> None:
     moments[place] = min(moment, moments.get(place, moment))
 
 
-def _in_the_way(claims: _Claims, hub: str, account: str, container: str, is_destination: bool) -> str | None:
-    """The other hub that keeps a hub from reading a container, or from moving files to it.
-
-    Of claims of one moment the name of the hub decides.
-    """
-    found = sorted(claims.get((name_key(account), container), []), key=lambda claim: (claim.since, name_key(claim.hub)))
-    if not found or (found[0].is_shared and not same_name(found[0].hub, hub)):
-        return None
-    own = next((claim for claim in found if same_name(claim.hub, hub)), None)
-    began = None if own is None else own.written_since if is_destination else own.read_since
-    for other in found:
-        theirs = other.read_since if is_destination else other.since
-        if other is own or other.is_shared or theirs is None:
-            continue
-        if began is None or (theirs, name_key(other.hub)) < (began, name_key(hub)):
-            return other.hub
-    return None
+def _owner(claims: _Claims, hub: str, account: str, container: str, *, is_write: bool) -> str | None:
+    """The other hub that keeps a hub from reading a container, or from writing to it."""
+    return in_the_way(standing(claims.get((name_key(account), container), [])), hub, is_write=is_write)
 
 
 def _named(mapping: Mapping) -> list[tuple[str, str]]:
@@ -283,11 +263,13 @@ def _moment_of(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def _of_another_fault(container: str, target: str) -> Fault:
+def _of_another_fault(container: str, target: str, *, is_write: bool) -> Fault:
+    what = "reads what is put into" if is_write else "came first to"
     message = (
-        f"another hub uses the container {container!r}; name another, or have that hub list it in its sharedContainers"
+        f"another hub {what} the container {container!r}; name one that is this hub's own, or have the other hub list "
+        "it in its sharedContainers"
     )
-    return Fault("ContainerOfAnotherHub", target, message)
+    return Fault(OF_ANOTHER_HUB, target, message)
 
 
 def _of_another(found: list[Fault]) -> ConflictError:

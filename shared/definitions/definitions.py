@@ -15,7 +15,7 @@ from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR, HUB, INTERACTION, KPI, MAPPING, PROFILE, kind_of_type
 from shared.definitions.lake_paths import retired_paths
 from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, Stored
-from shared.domain.connectors import Connector, ConnectorState
+from shared.domain.connectors import AzureBlobConnector, Connector, ConnectorState
 from shared.domain.document import Document
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.errors import FatalError, GoneError, NotFoundError, RefusedError, TransientError
@@ -60,8 +60,8 @@ class Definitions:
         return self._store.one_look()
 
     def hub_names(self) -> list[str]:
-        """The names of all hubs."""
-        return [stored.document.hub_name for stored in self.hubs()]
+        """The names of all hubs; one whose definition cannot be read is left out, and logged."""
+        return [stored.document.hub_name for stored in self._store.readable(HUB, HUBS)]
 
     def hubs(self) -> list[Stored[Hub]]:
         """All hubs, by name."""
@@ -221,9 +221,17 @@ class Definitions:
 
         Raises:
             RequestError: it is of a container of the app itself (`ContainerNotAllowed`), or no container's SAS.
+            ConflictError: another hub reads that container (`ContainerOfAnotherHub`).
             RefusedError: the vault has it no more, or refuses. UnavailableError: the vault does not answer.
         """
         return self._connectors.outbound_sas(connector)
+
+    def claim_destination(self, hub: str, connector: Stored[Connector]) -> None:
+        """Notes where an Outbound connector exports to, once its container has let it in; no other hub may read that.
+
+        Nothing happens where that was noted before: a PUT or a test of the connector does so, too.
+        """
+        self._connectors.claim_destination(hub, connector)
 
     def source_account(self, connector: Stored[Connector]) -> StorageAccount:
         """The account that an AzureBlob connector reads.
@@ -244,8 +252,8 @@ class Definitions:
         """
         account, document = self.source_account(connector), mapping.document
         self.check_container(document.tenant_id, account, document.container)
-        if document.destination is not None:
-            self._containers.check_use(document.tenant_id, account, document.destination, is_destination=True)
+        if document.destination not in {None, document.container}:
+            self._containers.check_use(document.tenant_id, account.name, document.destination or "", is_write=True)
         return account
 
     def check_container(self, hub: str, account: StorageAccount, container: str, target: str = "") -> None:
@@ -255,10 +263,10 @@ class Definitions:
             RequestError: it is the app's own (`ContainerNotAllowed`).
             ConflictError: it is another hub's (`ContainerOfAnotherHub`).
         """
-        self._containers.check_use(hub, account, container, target)
+        self._containers.check_use(hub, account.name, container, target)
 
     def is_alone(self, hub: str, account: StorageAccount, container: str) -> bool:
-        """Whether the mappings of no other hub name a container of the account, as of now."""
+        """Whether no other hub reads a container of the account, moves files or exports to it by right, as of now."""
         return self._containers.is_alone(hub, account, container)
 
     def is_own_account(self, account: StorageAccount) -> bool:
@@ -279,6 +287,18 @@ class Definitions:
     def mappings(self, hub: str, connector: str) -> list[Stored[Mapping]]:
         """The mappings of a connector, by name."""
         return self._store.all(MAPPING, hub, connector)
+
+    def readers(self, hub: str) -> list[tuple[Stored[Connector], Stored[Mapping]]]:
+        """The mappings of a hub, each with the AzureBlob connector that it reads by.
+
+        What cannot be read is left out, and logged: one definition shall not hold up the others.
+        """
+        return [
+            (connector, mapping)
+            for connector in self._store.readable(CONNECTOR, hub)
+            if isinstance(connector.document, AzureBlobConnector)
+            for mapping in self._store.readable(MAPPING, hub, connector.document.connector_name)
+        ]
 
     def mapping(self, hub: str, connector: str, name: str) -> Stored[Mapping]:
         """A mapping."""

@@ -56,16 +56,15 @@ def place_faults(mapping: Mapping, account: str | None, *, is_own_account: bool)
     faults = [*_url_faults(properties.folder_path, FOLDER, account)]
     if leaves_its_container(mapping.prefix):
         faults.append(dotted(FOLDER))
-    if is_own_container(mapping.container, is_own_account=is_own_account):
-        faults.append(own_container(mapping.container, FOLDER))
+    faults += own_container_faults(mapping.container, FOLDER, is_own_account=is_own_account)
     operation = properties.complete_operation
     if operation.completion_operation_type is not CompletionOperationType.MOVE_FILE:
         return faults
     folder = operation.destination_folder or ""
     faults += _url_faults(folder, DESTINATION, account)
     container, prefix = split_folder(folder)
-    if is_own_container(container, is_own_account=is_own_account):
-        faults.append(own_container(container, DESTINATION))
+    if own := own_container_faults(container, DESTINATION, is_own_account=is_own_account):
+        faults += own
     elif not re.fullmatch(CONTAINER_PATTERN, container):
         faults.append(Fault("InvalidValue", DESTINATION, "must be container[/prefix]"))
     elif leaves_its_container(prefix):
@@ -96,8 +95,8 @@ def place_of_blob(blob: str, account: str, *, is_own_account: bool) -> tuple[str
         faults = [Fault("InvalidValue", BLOB, "must be container/path, or the URL of a blob")]
     elif leaves_its_container(path):
         faults = [dotted(BLOB)]
-    elif is_own_container(container, is_own_account=is_own_account):
-        faults = [own_container(container, BLOB)]
+    else:
+        faults = own_container_faults(container, BLOB, is_own_account=is_own_account)
     if faults:
         raise InvalidRequestError(faults)
     return container, path
@@ -149,10 +148,18 @@ def dotted(target: str) -> Fault:
     return Fault("InvalidValue", target, "must not hold `.` or `..` between slashes")
 
 
-def own_container(container: str, target: str) -> Fault:
-    """The fault of a container that the app or its host keeps for itself."""
+def own_container_faults(container: str, target: str, *, is_own_account: bool) -> list[Fault]:
+    """The fault of a container that the app or its host keeps for itself; none of any other.
+
+    Args:
+        container: its name.
+        target: what names it.
+        is_own_account: whether it lies in the hub's own account.
+    """
+    if not is_own_container(container, is_own_account=is_own_account):
+        return []
     message = f"the container {container!r} belongs to the app itself or to its host; use another"
-    return Fault("ContainerNotAllowed", target, message)
+    return [Fault("ContainerNotAllowed", target, message)]
 
 
 def _holds_the_folder(mapping: Mapping, container: str, prefix: str) -> bool:

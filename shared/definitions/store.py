@@ -7,6 +7,7 @@ of `unused_secrets.py`.
 """
 
 import json
+import logging
 import random
 import time
 import uuid
@@ -15,9 +16,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from shared.definitions.looks import Looks
 from shared.domain.blob_version import bare_etag
-from shared.domain.document import Document
+from shared.domain.document import Document, invalid_request
 from shared.domain.errors import (
     CommitConflictError,
     ConflictError,
@@ -28,6 +31,7 @@ from shared.domain.errors import (
     UnavailableError,
 )
 from shared.domain.names import name_key
+from shared.domain.shown import shown
 from shared.storage.tables import (
     ETAG,
     Delete,
@@ -42,6 +46,8 @@ from shared.storage.tables import (
     rows_below,
 )
 
+logger = logging.getLogger(__name__)
+
 HUBS = "hubs"
 _GUARD = "guard"
 # A property holds 32 K UTF-16 characters, and a row 1 MiB; a character may be two of UTF-16:
@@ -50,6 +56,7 @@ _CHUNK = 16_000
 _LIMIT_BYTES = 900_000
 _INTERNAL_LIMIT = 30_000
 _ATTEMPTS = 40
+_FAULTS_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -207,13 +214,25 @@ class DefinitionStore:
     def all[T: Document](self, kind: Kind[T], hub: str, *parents: str) -> list[Stored[T]]:
         """The documents of a kind (below others, such as the mappings of a connector), by name."""
         prefix = _key(kind, (*parents, ""))
-        where = "PartitionKey eq @hub and RowKey ge @first and RowKey lt @beyond"
-        values: dict[str, FilterValue] = {"hub": name_key(hub), "first": prefix, "beyond": above(prefix)}
 
         def read() -> list[Stored[T]]:
-            return [_stored(kind, row) for row in self._table.query(where, values)]
+            return [_stored(kind, row) for row in self._rows(hub, prefix)]
 
         return list(self._looks.seen(name_key(hub), (kind, prefix), read))
+
+    def readable[T: Document](self, kind: Kind[T], hub: str, *parents: str) -> list[Stored[T]]:
+        """`all` for work that concerns other hubs too, which does without what cannot be read; it is logged."""
+        prefix = _key(kind, (*parents, ""))
+
+        def read() -> list[Stored[T]]:
+            return [stored for row in self._rows(hub, prefix) if (stored := _stored_or_logged(kind, row)) is not None]
+
+        return list(self._looks.seen(name_key(hub), ("readable", kind, prefix), read))
+
+    def _rows(self, hub: str, prefix: str) -> Iterator[Row]:
+        where = "PartitionKey eq @hub and RowKey ge @first and RowKey lt @beyond"
+        values: dict[str, FilterValue] = {"hub": name_key(hub), "first": prefix, "beyond": above(prefix)}
+        return self._table.query(where, values)
 
     def noted(self, hub: str, key: str) -> Row | None:
         """A row that is no document, or None."""
@@ -314,5 +333,24 @@ def _columns(stored: Stored[Any]) -> Row:
 
 
 def _stored[T: Document](kind: Kind[T], row: Row) -> Stored[T]:
+    """Raises FatalError for a document that this release takes for none of its kind; nothing of it is repeated."""
     text = "".join(row[f"json{number}"] for number in range(row["chunks"]))
-    return Stored(kind.read(json.loads(text)), row["revision"], row["instanceId"], json.loads(row["internal"]))
+    try:
+        document = kind.read(json.loads(text))
+    except ValidationError as error:
+        names = row["RowKey"].removeprefix(f"{kind.prefix}|").replace("|", "/")
+        wrong = ", ".join(fault.target for fault in invalid_request(error).details[:_FAULTS_TOLD])
+        message = (
+            f"this release cannot read the stored {kind.label} {shown(names)} (wrong: {wrong}); "
+            "replace or delete it with the release that stored it"
+        )
+        raise FatalError("DefinitionUnreadable", message, names) from None
+    return Stored(document, row["revision"], row["instanceId"], json.loads(row["internal"]))
+
+
+def _stored_or_logged[T: Document](kind: Kind[T], row: Row) -> Stored[T] | None:
+    try:
+        return _stored(kind, row)
+    except FatalError as error:
+        logger.error("definition left out: hub %s: %s", row["PartitionKey"], error)
+        return None

@@ -31,8 +31,8 @@ _CONTAINERS = 100
 class Hub(Document):
     """A hub; its request body may be empty.
 
-    `sharedContainers` names containers that mappings of this hub read or move files to, and that other hubs may name
-    too.
+    `sharedContainers` names containers that this hub's mappings read or move files to, or that it exports to, and that
+    other hubs may use too.
     """
 
     read_only: ClassVar[frozenset[str]] = frozenset(

@@ -104,10 +104,12 @@ class CompleteOperation(Document):
     destination_folder: str | None = None
 
     @model_validator(mode="after")
-    def _has_its_folder(self) -> Self:
+    def _has_its_folder(self, info: ValidationInfo) -> Self:
         if self.completion_operation_type is CompletionOperationType.MOVE_FILE and not self.destination_folder:
             raise ValueError("MoveFile needs destinationFolder, as container[/prefix]")
-        split_folder(self.destination_folder or "")
+        # Where nothing is moved, earlier releases stored whatever stood there.
+        if info.context == "request" or self.completion_operation_type is CompletionOperationType.MOVE_FILE:
+            split_folder(self.destination_folder or "")
         return self
 
 
@@ -220,11 +222,19 @@ class Mapping(Document):
 
     def _is_done(self, container: str, path: str) -> bool:
         """Whether the blob lies where MoveFile puts what was ingested: it would go round for ever."""
-        folder = self.mapping_properties.complete_operation.destination_folder
-        if folder is None:
+        if self.done_folder is None:
             return False
-        done_container, done_prefix = split_folder(folder)
+        done_container, done_prefix = self.done_folder
         return container == done_container and path.startswith(f"{done_prefix}/" if done_prefix else "")
+
+    @cached_property
+    def done_folder(self) -> tuple[str, str] | None:
+        """Container and prefix of `destinationFolder`; None without it, or where it is none that can be read."""
+        folder = self.mapping_properties.complete_operation.destination_folder
+        try:
+            return None if folder is None else split_folder(folder)
+        except ValueError:
+            return None
 
     @property
     def fields_set(self) -> list[str]:

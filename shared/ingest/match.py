@@ -8,9 +8,9 @@ from contextlib import suppress
 from shared.app import Services
 from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion
-from shared.domain.connectors import AzureBlobConnector
 from shared.domain.errors import InvalidRequestError, PreconditionError
 from shared.domain.mappings import Mapping
+from shared.domain.names import same_name
 from shared.domain.run import Run, RunBlob, RunKind, RunState, blob_ledger_key, ingest_run_id
 from shared.failpoints import FailPoint, failpoint
 from shared.ledger.stored_run import StoredRun
@@ -136,15 +136,11 @@ def new_run(services: Services, hub: str, mapping: Stored[Mapping], version: Blo
 
 
 def _mappings_of_account(services: Services, hub: str, created: BlobCreated) -> list[Stored[Mapping]]:
-    found = []
-    for connector in services.definitions.connectors(hub):
-        if not isinstance(connector.document, AzureBlobConnector):
-            continue
-        account = connector.internal.get("account", "")
-        if created.account is not None and account.casefold() != created.account.casefold():
-            continue
-        found += services.definitions.mappings(hub, connector.document.connector_name)
-    return found
+    return [
+        mapping
+        for connector, mapping in services.definitions.readers(hub)
+        if created.account is None or same_name(connector.internal.get("account", ""), created.account)
+    ]
 
 
 def _record_bad_event(services: Services, event: object, error: InvalidRequestError) -> None:

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from shared.app import Services
 from shared.deadline import deadline
 from shared.definitions.store import Stored
-from shared.domain.connectors import AzureBlobConnector
 from shared.domain.errors import PreconditionError
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunKind
@@ -113,12 +112,7 @@ def _request_sweeps(services: Services, hub: str, places: list[Place]) -> Genera
 
 
 def _places(services: Services, hub: str) -> list[Place]:
-    return [
-        Place(hub, mapping, connector)
-        for connector in services.definitions.connectors(hub)
-        if isinstance(connector.document, AzureBlobConnector)
-        for mapping in services.definitions.mappings(hub, connector.document.connector_name)
-    ]
+    return [Place(hub, mapping, connector) for connector, mapping in services.definitions.readers(hub)]
 
 
 def _belongs(stored: StoredRun, mapping: Mapping) -> bool:

@@ -9,10 +9,19 @@ from itertools import batched
 
 from shared.app import Services
 from shared.deadline import pool_of_threads, seconds_left
+from shared.definitions.containers import OF_ANOTHER_HUB
 from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion
 from shared.domain.connectors import Connector
-from shared.domain.errors import DeferredError, HubError, NotFoundError, PreconditionError, Recovery, recovery
+from shared.domain.errors import (
+    ConflictError,
+    DeferredError,
+    HubError,
+    NotFoundError,
+    PreconditionError,
+    Recovery,
+    recovery,
+)
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunError, RunState
 from shared.ingest.match import new_run, queue_run, queue_version, send_run
@@ -83,7 +92,12 @@ def sweep_by_schedule(services: Services, hub: str, connector: str, mapping: str
     queued = 0
     with failing_alone("sweep", hub=hub, connector=connector, mapping=mapping):
         place = _place(services, hub, connector, mapping)
-        queued = sweep_mapping(services, place) if place else 0
+        try:
+            queued = sweep_mapping(services, place) if place else 0
+        except ConflictError as error:
+            # A matter between two hubs, which is logged as a warning where it is found out: no operator need come.
+            if error.code != OF_ANOTHER_HUB:
+                raise
         if queued:
             logger.info("sweep queued %d blob versions: hub %s mapping %s", queued, hub, mapping)
     return queued

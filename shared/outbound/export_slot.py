@@ -12,6 +12,7 @@ from datetime import datetime
 
 from shared.app import Services
 from shared.deadline import seconds_left
+from shared.definitions.containers import OF_ANOTHER_HUB
 from shared.domain.connectors import ConnectorState, ExportedEntityType
 from shared.domain.errors import (
     DeferredError,
@@ -41,6 +42,8 @@ _NO_ANSWER = frozenset({"StorageUnavailable", "Throttled"})
 _NEXT_TURN_S = (20, 40)
 # A slot takes less, but for the largest.
 _SLOT_TAKES_S = 300.0
+# Faults of the place that a connector exports to, beside what the place itself refuses.
+_REFUSED_PLACES = frozenset({"ContainerNotAllowed", OF_ANOTHER_HUB})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def _export(export: Export, request: SlotRequest) -> None:
             _give_back(export, plan, error)
             raise
         _record_failure(export, request.slot, error)
-        if isinstance(error, RefusedError) and error.code not in BLOB_FAULTS:
+        if error.code in _REFUSED_PLACES or (isinstance(error, RefusedError) and error.code not in BLOB_FAULTS):
             _note_connection(export, error)
     except Exception as error:
         logger.exception("export of a slot failed unexpectedly")
@@ -176,6 +179,8 @@ def _note_connection(export: Export, error: HubError | None) -> None:
         export.services.definitions.set_connector_state(export.hub, connector, ConnectorState.FAILED, error.message)
     elif connector.document.state is ConnectorState.FAILED:
         export.services.definitions.set_connector_state(export.hub, connector, ConnectorState.READY)
+    else:
+        export.services.definitions.claim_destination(export.hub, connector)
 
 
 def _record_failure(export: Export, slot: datetime, error: HubError) -> None:

@@ -13,6 +13,7 @@ from shared.settings import Settings
 from shared.storage.blobs import BlobContainer
 from shared.storage.key_vault import Vaults
 from shared.storage.tables import Table
+from tests.definitions.samples import files, profile
 from tests.local_services import account_of, container_sas, development, running_vault
 
 _NUMBERS = itertools.count(1)
@@ -43,6 +44,16 @@ def definitions(table: Table, settings: Settings) -> Definitions:
 def hub(definitions: Definitions) -> str:
     definitions.put_hub("Contoso", Hub.from_request({}))
     return "Contoso"
+
+
+@pytest.fixture
+def hubs(definitions: Definitions, vault: KeyVault) -> Definitions:
+    """`Zeta`, which comes first, and `Alpha`, each with a connector to the same account."""
+    for hub in ("Zeta", "Alpha"):
+        definitions.put_hub(hub, Hub())
+        definitions.put_entity_type(hub, "Customer", profile())
+        definitions.put_connector(hub, "Files", files(vault))
+    return definitions
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,8 @@
 """Whose a container is: the app's own, one hub's, or shared; when a mapping is PUT, and when it is used."""
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -17,54 +15,21 @@ from shared.definitions.definitions import Definitions
 from shared.definitions.kinds import CONNECTOR, MAPPING
 from shared.definitions.store import Change
 from shared.domain.connectors import ConnectorState
-from shared.domain.errors import ConflictError, HubError, InvalidRequestError, RequestError, UnavailableError
+from shared.domain.errors import ConflictError, InvalidRequestError, RequestError, UnavailableError
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
 from shared.settings import Settings
 from shared.storage.accounts import account_from_secret
 from shared.storage.key_vault import Vaults
 from shared.storage.tables import Table
-from tests.definitions.samples import files, mapping, outbound, profile
+from tests.definitions.claims import OF_ANOTHER, again, reads, refusal, share, use
+from tests.definitions.samples import files, outbound, profile
 from tests.fault_proxy import Answer, Fault, Hang, Request, running_proxy
 from tests.local_services import account_of
 
 FOLDER = "mappingProperties.folderPath"
 DESTINATION = "mappingProperties.completeOperation.destinationFolder"
 KEY = "TUFSS0VS"
-OF_ANOTHER = "ContainerOfAnotherHub"
-
-
-@pytest.fixture
-def hubs(definitions: Definitions, vault: KeyVault) -> Definitions:
-    """`Zeta`, which comes first, and `Alpha`, each with a connector to the same account."""
-    for hub in ("Zeta", "Alpha"):
-        definitions.put_hub(hub, Hub())
-        definitions.put_entity_type(hub, "Customer", profile())
-        definitions.put_connector(hub, "Files", files(vault))
-    return definitions
-
-
-def reads(folder: str, moves_to: str | None = None) -> Mapping:
-    operation: Any = {"completionOperationType": "MoveFile", "destinationFolder": moves_to} if moves_to else None
-    return mapping(folderPath=folder, completeOperation=operation)
-
-
-def share(definitions: Definitions, hub: str, *containers: str) -> None:
-    definitions.put_hub(hub, Hub.from_request({"sharedContainers": list(containers)}))
-
-
-def refusal(act: Callable[[], object]) -> str | None:
-    try:
-        act()
-    except HubError as error:
-        return error.code
-    return None
-
-
-def use(definitions: Definitions, hub: str, name: str = "Customers", via: str = "Files") -> str | None:
-    """How the use of a mapping's containers ends."""
-    connector, stored = definitions.connector(hub, via), definitions.mapping(hub, via, name)
-    return refusal(lambda: definitions.account_of_mapping(connector, stored))
 
 
 @pytest.mark.parametrize(
@@ -96,18 +61,18 @@ def test_a_container_of_another_hub_is_refused_until_it_is_shared(
     assert (use(hubs, "Alpha"), use(hubs, "Zeta")) == (None, None)
 
 
-def test_an_archive_of_several_hubs_is_read_by_none_of_them_alone(hubs: Definitions, vault: KeyVault) -> None:
+def test_an_archive_of_several_hubs_is_read_by_none_of_them_alone(hubs: Definitions) -> None:
     hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done"))
     hubs.put_mapping("Alpha", "Files", "Customers", reads("mine", "done"))
     for hub in ("Zeta", "Alpha"):
         assert refusal(lambda hub=hub: hubs.put_mapping(hub, "Files", "Archive", reads("done"))) == OF_ANOTHER  # type: ignore[misc]
     # Nor does a mapping become a reader by having moved there first.
     assert refusal(lambda: hubs.put_mapping("Zeta", "Files", "Customers", reads("done"))) == OF_ANOTHER
-    fresh = again(hubs, vault)
+    fresh = again(hubs)
     assert (use(fresh, "Zeta"), use(fresh, "Alpha")) == (None, None)
     share(hubs, "Alpha", "done")
     hubs.put_mapping("Zeta", "Files", "Archive", reads("done/again"))
-    fresh = again(hubs, vault)
+    fresh = again(hubs)
     assert (use(fresh, "Zeta", "Archive"), use(fresh, "Zeta"), use(fresh, "Alpha")) == (None, None, None)
 
 
@@ -143,17 +108,11 @@ def test_the_first_owner_decides_who_else_comes_in(hubs: Definitions, vault: Key
         hubs.put_mapping(hub, "Files", "Customers", reads("inbox"))
     hubs.put_mapping("Zeta", "Files", "Others", reads("inbox/others"))
     share(hubs, "Zeta")
-    fresh = again(hubs, vault)
+    fresh = again(hubs)
     assert [use(fresh, hub) for hub in ("Zeta", "Beta", "Alpha")] == [None, *["ContainerOfAnotherHub"] * 2]
     hubs.delete_connector("Zeta", "Files")
-    fresh = again(hubs, vault)
+    fresh = again(hubs)
     assert [use(fresh, hub) for hub in ("Beta", "Alpha")] == [None, "ContainerOfAnotherHub"]
-
-
-def again(definitions: Definitions, vault: KeyVault) -> Definitions:
-    """The same definitions, as another process sees them that has not looked yet."""
-    settings: Settings = definitions._connectors._settings
-    return Definitions(definitions._store._table, Vaults(settings), Clock(settings), settings)
 
 
 @pytest.mark.parametrize("leave", ["mapping", "connector", "container"])
@@ -221,7 +180,7 @@ def test_a_container_stays_its_hubs_while_its_connector_is_out_of_order(
     Vaults(settings).set("not-there-yet", azurite.connection_string)
     hubs.test_connector("Zeta", "Files")
     hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox/b"))
-    assert use(again(hubs, vault), "Zeta") is None
+    assert use(again(hubs), "Zeta") is None
 
 
 def test_a_connector_that_is_not_let_in_claims_nothing(
@@ -235,7 +194,7 @@ def test_a_connector_that_is_not_let_in_claims_nothing(
     assert squatter.internal["account"] == "devstoreaccount1", "its events are known all the same"
     hubs.put_mapping("Alpha", "Named", "Customers", reads("inbox", "done"))
     hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done"))
-    assert use(again(hubs, vault), "Zeta") is None
+    assert use(again(hubs), "Zeta") is None
     refused = refusal(lambda: hubs.put_mapping("Alpha", "Named", "Others", reads("inbox/b")))
     assert refused == "ContainerOfAnotherHub", "its account is known"
 
@@ -243,7 +202,7 @@ def test_a_connector_that_is_not_let_in_claims_nothing(
     assert hubs.connector("Zeta", "Files").document.state is ConnectorState.FAILED
     Vaults(settings).set("only-named", azurite.connection_string)
     hubs.test_connector("Alpha", "Named")
-    fresh = again(hubs, vault)
+    fresh = again(hubs)
     assert (use(fresh, "Zeta"), use(fresh, "Alpha", via="Named")) == (None, "ContainerOfAnotherHub")
 
 
@@ -266,7 +225,7 @@ def stored_earlier(definitions: Definitions, hub: str, created: str, name: str =
     [("inbox/customers", "Zeta"), ("inbox/other", "Zeta"), ("elsewhere", "Alpha")],
 )
 def test_mappings_of_earlier_releases_count_from_when_they_were_created(
-    hubs: Definitions, vault: KeyVault, repeated: str, folder: str, owner: str
+    hubs: Definitions, repeated: str, folder: str, owner: str
 ) -> None:
     share(hubs, "Zeta", "inbox")
     for hub in ("Zeta", "Alpha"):
@@ -274,15 +233,15 @@ def test_mappings_of_earlier_releases_count_from_when_they_were_created(
     share(hubs, "Zeta")
     stored_earlier(hubs, "Zeta", "2026-02-01T00:00:00+00:00")
     stored_earlier(hubs, "Alpha", "2026-06-01T00:00:00+00:00")
-    fresh = again(hubs, vault)
+    fresh = again(hubs)
     assert [use(fresh, hub) for hub in ("Zeta", "Alpha")] == [None, "ContainerOfAnotherHub"]
     if repeated == "Zeta":
         fresh.put_mapping("Zeta", "Files", "Customers", reads(folder))
-        assert use(again(hubs, vault), "Alpha") == (None if owner == "Alpha" else "ContainerOfAnotherHub")
+        assert use(again(hubs), "Alpha") == (None if owner == "Alpha" else "ContainerOfAnotherHub")
     else:
         put = refusal(lambda: fresh.put_mapping("Alpha", "Files", "Customers", reads(folder)))
         assert put == (None if owner == "Alpha" else "ContainerOfAnotherHub")
-    assert use(again(hubs, vault), "Zeta") is None
+    assert use(again(hubs), "Zeta") is None
 
 
 @pytest.mark.parametrize("fault", [Hang(), Answer(503, "ServerBusy")])
@@ -318,7 +277,7 @@ def test_nobody_waits_for_the_claims_that_another_reads(
         assert stuck.result()[1]
 
 
-def test_what_two_hubs_put_at_once_is_one_hubs(hubs: Definitions, vault: KeyVault) -> None:
+def test_what_two_hubs_put_at_once_is_one_hubs(hubs: Definitions) -> None:
     for number in range(4):
         container = f"race{number}"
 
@@ -329,7 +288,7 @@ def test_what_two_hubs_put_at_once_is_one_hubs(hubs: Definitions, vault: KeyVaul
             codes = dict(zip(("Zeta", "Alpha"), pool.map(put, ("Zeta", "Alpha")), strict=True))
         assert set(codes.values()) <= {None, "ContainerOfAnotherHub"}
         stored = [hub for hub, code in codes.items() if code is None]
-        outcomes = [[use(again(hubs, vault), hub, f"M{container}") for hub in stored] for _ in range(2)]
+        outcomes = [[use(again(hubs), hub, f"M{container}") for hub in stored] for _ in range(2)]
         assert outcomes[0] == outcomes[1]
         assert outcomes[0].count(None) == 1
 

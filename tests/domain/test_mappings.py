@@ -60,3 +60,13 @@ def test_a_format_is_short_unless_it_is_stored_already() -> None:
     assert caught.value.target == "mappingProperties.structure[0].customFormatSpecifier"
     stored = Mapping.from_stored(with_format(longest * 9))
     assert stored.mapping_properties.structure[0].custom_format_specifier == longest * 9
+
+
+@pytest.mark.parametrize("folder", ["http://[x/done", "https://a]/done"])
+def test_a_destination_that_cannot_be_read_is_kept_where_nothing_is_moved(folder: str) -> None:
+    body = document(completeOperation={"completionOperationType": "DoNothing", "destinationFolder": folder})
+    with pytest.raises(InvalidRequestError):
+        Mapping.from_request(body)
+    stored = Mapping.from_stored(body)
+    assert stored.destination is None
+    assert stored.matches("inbox", "people/a.csv")

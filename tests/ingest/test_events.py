@@ -12,14 +12,19 @@ from azure.data.tables import TableServiceClient
 
 from infra.local.azurite import ACCOUNT
 from shared.domain.blob_version import BlobVersion
+from shared.domain.connectors import connector_from_request
+from shared.domain.entity_types import InteractionType
 from shared.domain.errors import TransientError
+from shared.domain.hubs import Hub
+from shared.domain.mappings import Mapping
 from shared.domain.run import RunState
 from shared.ingest.match import take_event
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
+from tests.definitions.claims import damage
 from tests.fault_proxy import Answer, running_proxy
-from tests.ingest.conftest import ROWS, World
-from tests.local_services import account_of
+from tests.ingest.conftest import ROWS, World, mapping_body
+from tests.local_services import STORAGE_SECRET, account_of, forget_hub
 from tests.thorough import only_thorough
 
 type Event = dict[str, Any]
@@ -232,3 +237,20 @@ def test_a_burst_of_events_is_answered_in_time(world: World) -> None:
     world.work_off()
     assert set(world.states().values()) == {RunState.SUCCEEDED}
     assert world.committed_rows == 3 * len(versions)
+
+
+def test_a_definition_of_another_hub_that_cannot_be_read_holds_up_no_event(world: World) -> None:
+    definitions = world.services.definitions
+    other = f"Broken{uuid.uuid4().hex[:12]}"
+    definitions.put_hub(other, Hub())
+    fields = [{"fieldName": "Page", "fieldType": "Edm.String"}]
+    definitions.put_entity_type(other, "Visit", InteractionType.from_request({"fields": fields}))
+    secret = {"connectionKeyVaultUrl": f"{world.vault.url}/secrets/{STORAGE_SECRET}"}
+    body = {"connectorType": "AzureBlob", "connectorProperties": secret}
+    definitions.put_connector(other, "Landing", connector_from_request(body))
+    wanted = Mapping.from_request(mapping_body(f"c{uuid.uuid4().hex}"))
+    definitions.put_mapping(other, "Landing", "Visits", wanted)
+    damage(definitions, other, "mapping|landing|visits")
+    (run_id,) = take_event(world.services, announced(world, world.upload("a.csv", ROWS)))
+    assert world.ingest(run_id).state is RunState.SUCCEEDED
+    forget_hub(world.azurite, other)

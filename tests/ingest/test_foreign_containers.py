@@ -19,7 +19,7 @@ from shared.ingest.match import queue_version
 from shared.ingest.preview import preview
 from shared.ingest.source import complete, open_source
 from shared.ingest.suggest import Wish, suggest
-from shared.ingest.sweep import carry_out_backfill, request_backfill
+from shared.ingest.sweep import carry_out_backfill, request_backfill, sweep_by_schedule
 from tests.ingest.conftest import BEARER, MESSAGE, ROWS, World, mapping_body
 
 DELETE = {"completionOperationType": "DeleteFile"}
@@ -216,3 +216,36 @@ def test_within_the_containers_of_one_hub_a_file_is_replaced(world: World) -> No
     run = world.ingest(world.queue(put(world, world.container, "a.csv", ROWS)))
     assert (run.state, run.details.get("completeOperation")) == (RunState.SUCCEEDED, None)
     assert content(world, world.container, "done/a.csv") == ROWS
+
+
+@pytest.mark.parametrize("beside", ["guest", "refused"])
+def test_an_owner_moves_files_within_its_container_whoever_else_names_it(world: World, beside: str) -> None:
+    world.put_mapping(completeOperation=moving(f"{world.container}/done"))
+    if beside == "guest":
+        world.services.definitions.put_hub(world.hub, Hub.from_request({"sharedContainers": [world.container]}))
+    late = Late(world, world.container, completeOperation=moving(f"{world.container}/taken"))
+    late.set_secret()
+    late.definitions.test_connector(late.hub, "Landing")
+    assert late.sweep() == (None if beside == "guest" else "ContainerOfAnotherHub")
+    version = world.upload("a.csv", ROWS)
+    put(world, world.container, "done/a.csv", "what was there")
+    assert preview(world.services, world.hub, "Landing", "Visits", "a.csv")["rows"]
+    run = world.ingest(world.queue(version))
+    assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, 3)
+    if beside == "refused":
+        assert run.details.get("completeOperation") is None, "the container is the owner's alone"
+        assert content(world, world.container, "done/a.csv") == ROWS
+    else:
+        assert f"{world.container}/done/a.csv" in run.details["completeOperation"]
+        assert content(world, world.container, "done/a.csv") == "what was there"
+
+
+def test_a_sweep_of_what_is_shared_no_more_is_no_fault_of_the_app(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    late = Late(world, world.container)
+    late.set_secret()
+    assert sweep_by_schedule(world.services, late.hub, "Landing", "Visits") == 0
+    said = [record.levelname for record in caplog.records if record.name.startswith("shared.")]
+    assert "ERROR" not in said
+    assert f"container refused: hub {late.hub} container {world.container} is of the hub {world.hub}" in caplog.text

@@ -1,0 +1,54 @@
+"""Mappings that name containers, and how their use ends."""
+
+from collections.abc import Callable
+from typing import Any
+
+from shared.clock import Clock
+from shared.definitions.definitions import Definitions
+from shared.domain.errors import HubError
+from shared.domain.hubs import Hub
+from shared.domain.mappings import Mapping
+from shared.settings import Settings
+from shared.storage.key_vault import Vaults
+from tests.definitions.samples import mapping
+
+OF_ANOTHER = "ContainerOfAnotherHub"
+
+
+def reads(folder: str, moves_to: str | None = None) -> Mapping:
+    operation: Any = {"completionOperationType": "MoveFile", "destinationFolder": moves_to} if moves_to else None
+    return mapping(folderPath=folder, completeOperation=operation)
+
+
+def share(definitions: Definitions, hub: str, *containers: str) -> None:
+    definitions.put_hub(hub, Hub.from_request({"sharedContainers": list(containers)}))
+
+
+def refusal(act: Callable[[], object]) -> str | None:
+    try:
+        act()
+    except HubError as error:
+        return error.code
+    return None
+
+
+def use(definitions: Definitions, hub: str, name: str = "Customers", via: str = "Files") -> str | None:
+    """How the use of a mapping's containers ends."""
+    connector, stored = definitions.connector(hub, via), definitions.mapping(hub, via, name)
+    return refusal(lambda: definitions.account_of_mapping(connector, stored))
+
+
+def again(definitions: Definitions) -> Definitions:
+    """The same definitions, as another process sees them that has not looked yet."""
+    settings: Settings = definitions._connectors._settings
+    return Definitions(definitions._store._table, Vaults(settings), Clock(settings), settings)
+
+
+def damage(definitions: Definitions, hub: str, key: str) -> None:
+    """Makes a stored definition one that this release cannot read; `key` is that of its row."""
+    row = definitions._store._table.get(hub.lower(), key)
+    assert row is not None
+    kept = {name: row[name] for name in ("revision", "instanceId", "internal")}
+    definitions._store.change(
+        hub, lambda change: change.note(key, {**kept, "chunks": 1, "json0": '{"tags": "private"}'})
+    )

@@ -1,0 +1,191 @@
+"""Which claims of a container stand, where several hubs name it: an owner is locked out by nobody who came later."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.local.azurite import Endpoints
+from infra.local.key_vault import KeyVault
+from shared.definitions.claims import Claim, in_the_way, standing
+from shared.definitions.definitions import Definitions
+from shared.definitions.kinds import CONNECTOR
+from shared.definitions.store import Change
+from shared.domain.connectors import ConnectorState, connector_from_request
+from shared.domain.errors import ConflictError
+from shared.domain.hubs import Hub
+from shared.domain.mappings import Mapping
+from shared.settings import Settings
+from shared.storage.accounts import StorageAccount
+from shared.storage.blobs import BlobContainer
+from shared.storage.key_vault import Vaults
+from tests.definitions.claims import OF_ANOTHER, again, reads, refusal, share, use
+from tests.definitions.samples import files, outbound, profile
+from tests.local_services import account_of, container_sas
+
+
+class Squatter:
+    """Mappings of `Alpha` whose connector gets its secret only when they are stored."""
+
+    def __init__(self, hubs: Definitions, vault: KeyVault, settings: Settings, secret: str) -> None:
+        self._hubs, self._vault, self._settings, self._secret = hubs, vault, settings, secret
+        hubs.put_connector("Alpha", "Late", files(vault, secret))
+
+    def names(self, wanted: Mapping) -> None:
+        self._hubs.put_mapping("Alpha", "Late", "Customers", wanted)
+
+    def arrives(self, azurite: Endpoints) -> None:
+        Vaults(self._settings).set(self._secret, azurite.connection_string)
+        self._hubs.test_connector("Alpha", "Late")
+        facts = self._hubs.connector("Alpha", "Late").internal
+        assert facts["claimed_account"], "it claims what its mappings name"
+
+
+@pytest.fixture
+def squatter(hubs: Definitions, vault: KeyVault, settings: Settings) -> Squatter:
+    return Squatter(hubs, vault, settings, f"squatter-{hubs._store._table.name}".lower())
+
+
+def account(hubs: Definitions) -> StorageAccount:
+    return hubs.source_account(hubs.connector("Zeta", "Files"))
+
+
+def test_a_guest_leaves_the_owner_its_moves_within_its_own_container(hubs: Definitions) -> None:
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "inbox/done"))
+    share(hubs, "Zeta", "inbox")
+    hubs.put_mapping("Alpha", "Files", "Customers", reads("inbox", "inbox/taken"))
+    for fresh in (hubs, again(hubs)):
+        assert (use(fresh, "Zeta"), use(fresh, "Alpha")) == (None, None)
+    assert not hubs.is_alone("Zeta", account(hubs), "inbox")
+    share(hubs, "Zeta")
+    fresh = again(hubs)
+    assert (use(fresh, "Zeta"), use(fresh, "Alpha")) == (None, OF_ANOTHER)
+
+
+@pytest.mark.parametrize("wanted", [reads("inbox"), reads("inbox", "inbox/taken"), reads("mine", "inbox/taken")])
+def test_a_refused_claim_is_in_nobodys_way(
+    hubs: Definitions, squatter: Squatter, azurite: Endpoints, wanted: Mapping
+) -> None:
+    squatter.names(wanted)
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox/customers", "inbox/done"))
+    squatter.arrives(azurite)
+    fresh = again(hubs)
+    assert (use(fresh, "Zeta"), use(fresh, "Alpha", via="Late")) == (None, OF_ANOTHER)
+    assert fresh.is_alone("Zeta", account(hubs), "inbox")
+    # The owner comes back to what it has long read.
+    fresh.put_mapping("Zeta", "Files", "Others", reads("others", "inbox/done"))
+    fresh.put_mapping("Zeta", "Files", "Deeper", reads("inbox/deeper"))
+    fresh = again(hubs)
+    assert [use(fresh, "Zeta", name) for name in ("Customers", "Others", "Deeper")] == [None] * 3
+    assert use(fresh, "Alpha", via="Late") == OF_ANOTHER
+
+
+def test_a_guest_leaves_the_owner_its_later_moves_into_the_container(hubs: Definitions) -> None:
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
+    share(hubs, "Zeta", "inbox")
+    hubs.put_mapping("Alpha", "Files", "Customers", reads("inbox"))
+    hubs.put_mapping("Zeta", "Files", "Others", reads("others", "inbox/done"))
+    share(hubs, "Zeta")
+    hubs.put_mapping("Zeta", "Files", "More", reads("more", "inbox/done"))
+    fresh = again(hubs)
+    assert [use(fresh, "Zeta", name) for name in ("Customers", "Others", "More")] == [None] * 3
+    assert use(fresh, "Alpha") == OF_ANOTHER
+
+
+def test_who_is_refused_by_one_hub_keeps_no_third_one_out(
+    hubs: Definitions, squatter: Squatter, vault: KeyVault, azurite: Endpoints
+) -> None:
+    """An archive stays one: what reads it without leave counts for nothing."""
+    hubs.put_hub("Beta", Hub())
+    hubs.put_entity_type("Beta", "Customer", profile())
+    hubs.put_connector("Beta", "Files", files(vault))
+    squatter.names(reads("done"))
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("mine", "done/zeta"))
+    squatter.arrives(azurite)
+    assert use(hubs, "Alpha", via="Late") == OF_ANOTHER
+    hubs.put_mapping("Beta", "Files", "Customers", reads("theirs", "done/beta"))
+    fresh = again(hubs)
+    assert (use(fresh, "Zeta"), use(fresh, "Beta")) == (None, None)
+    # It comes in when those leave that were there before it.
+    hubs.delete_mapping("Zeta", "Files", "Customers")
+    fresh = again(hubs)
+    assert (use(fresh, "Beta"), use(fresh, "Alpha", via="Late")) == (OF_ANOTHER, None)
+
+
+def claims_of(names: str) -> st.SearchStrategy[Claim]:
+    moments = st.none() | st.integers(0, 9).map(lambda second: datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC))
+    return st.builds(Claim, st.sampled_from(names), moments, moments, st.booleans())
+
+
+@given(st.lists(claims_of("ABCD"), unique_by=lambda claim: claim.hub), st.integers(11, 20), st.booleans())
+def test_nobody_who_comes_later_changes_what_stands(claims: list[Claim], second: int, is_write: bool) -> None:
+    later = datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC)
+    newcomer = Claim("E", None if is_write else later, later if is_write else None, is_shared=False)
+    before = standing(claims)
+    refused = in_the_way(before, "E", is_write=is_write) is not None
+    assert standing([newcomer, *claims]) == ([*before] if refused else [*before, newcomer])
+    for claim in before:
+        assert claim.read_since is None or in_the_way(before, claim.hub, is_write=False) is None
+        assert in_the_way(before, claim.hub, is_write=True) is None
+
+
+@pytest.fixture
+def partner(hubs: Definitions, azurite: Endpoints) -> str:
+    """The name of a partner's container, which `Zeta` reads."""
+    name = f"partner-{hubs._store._table.name}".lower()
+    BlobContainer(account_of(azurite), name).ensure()
+    hubs.put_mapping("Zeta", "Files", "Customers", reads(name))
+    return name
+
+
+def test_nothing_is_exported_into_what_another_hub_reads(hubs: Definitions, azurite: Endpoints, partner: str) -> None:
+    wanted = outbound(container_sas(azurite, partner))
+    with pytest.raises(ConflictError) as refused:
+        hubs.put_connector("Alpha", "Partner", wanted)
+    assert refused.value.code == OF_ANOTHER
+    assert [fault.target for fault in refused.value.details] == ["connectorProperties.outputBlobSASUri"]
+    assert "reads" in refused.value.message
+    assert "sig=" not in refused.value.message
+    assert "Partner" not in [stored.document.connector_name for stored in hubs.connectors("Alpha")]
+    assert hubs.put_connector("Zeta", "Partner", wanted)[0].document.state is ConnectorState.READY, "it is its own"
+    hubs.delete_connector("Zeta", "Partner")
+
+    share(hubs, "Zeta", partner)
+    stored, _ = hubs.put_connector("Alpha", "Partner", wanted)
+    assert stored.document.state is ConnectorState.READY
+    assert use(hubs, "Zeta") is None
+    share(hubs, "Zeta")
+    assert refusal(lambda: hubs.outbound_sas(stored)) == OF_ANOTHER
+    assert refusal(lambda: again(hubs).outbound_sas(stored)) == OF_ANOTHER
+    assert [check.ok for check in hubs.test_connector("Alpha", "Partner")] == [False]
+    kept, _ = hubs.put_connector("Alpha", "Partner", connector_from_request(stored.document.to_json()))
+    assert kept.document.state is ConnectorState.FAILED
+    assert partner in (kept.document.state_detail or "")
+    assert use(again(hubs), "Zeta") is None
+
+
+@pytest.mark.parametrize(("created", "reader"), [("2026-02-01T00:00:00+00:00", OF_ANOTHER), (None, None)])
+def test_exports_of_earlier_releases_count_from_when_their_connector_was_created(
+    hubs: Definitions, azurite: Endpoints, partner: str, created: str | None, reader: str | None
+) -> None:
+    hubs.delete_mapping("Zeta", "Files", "Customers")
+    hubs.put_connector("Alpha", "Partner", outbound(container_sas(azurite, partner)))
+
+    def make(change: Change) -> None:
+        old = hubs._store.require(CONNECTOR, "Alpha", "Partner")
+        moment = datetime.fromisoformat(created) if created else old.document.created
+        document = old.document.model_copy(update={"created": moment})
+        internal = {**old.internal, "exports_to": ""}
+        if created:  # an earlier release never noted where exports go
+            del internal["exports_to"]
+        change.put(CONNECTOR, ("Partner",), document, old.instance_id, internal)
+
+    hubs._store.change("Alpha", make)
+    hubs.put_mapping("Zeta", "Files", "Customers", reads(partner))
+    for _ in range(2):
+        hubs.claim_destination("Alpha", hubs.connector("Alpha", "Partner"))
+    fresh = again(hubs)
+    assert use(fresh, "Zeta") == reader
+    exported = refusal(lambda: fresh.outbound_sas(fresh.connector("Alpha", "Partner")))
+    assert exported == (None if reader else OF_ANOTHER)
