@@ -7,7 +7,6 @@ have a bounded size together, and the page ends before its rows become too many 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.domain.errors import ThrottledError
@@ -16,7 +15,7 @@ from shared.lake.filters import Condition
 from shared.lake.row_sizes import NARROW_BYTES, VECTOR_ROWS, Slice, row_bytes, slices
 from shared.lake.schema import KEY
 from shared.lake.sql import Bounds, between, first_row, quoted, quoted_list
-from shared.lake.widest import widest_in
+from shared.lake.widest import Widest
 from shared.turns import Turns
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class Source:
         hub: whose it is.
         keys: a query for `_key`, each at least once, and perhaps some of no row.
         sizes: a query for `_key` and `size`, the bytes of all that makes a row.
-        files: where the rows are.
+        widest: how large a row of them gets.
         rows: makes a query for the rows in bounds, each key once, with `columns`.
         columns: of a row, beside its key.
     """
@@ -63,7 +62,7 @@ class Source:
     hub: str
     keys: str
     sizes: str
-    files: Sequence[Path]
+    widest: Widest
     rows: Callable[[Bounds], str]
     columns: Sequence["pa.Field"]
 
@@ -84,7 +83,7 @@ def read_page(work: Workspace, source: Source, where: Condition | None, top: int
     """
     condition = where or _EVERY_ROW
     reading = _Reading(work, source, condition, top)
-    if widest_in(source.files).is_narrow_with(condition.cells):
+    if source.widest.is_narrow_with(condition.cells):
         return reading.ordinary_rows(after_key)
     with _LARGE_ROWS.turn(source.hub) as has_turn:
         if has_turn:

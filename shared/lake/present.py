@@ -31,6 +31,7 @@ from shared.lake.sql import (
 from shared.lake.state_rows import APP_ORDER, APP_REFRESH, StateRows
 from shared.lake.store import Lake, changes_path, states_path
 from shared.lake.tables import open_snapshot
+from shared.lake.widest import Widest, widest_in, widest_merged
 
 _KEY, _DELETED, _TIME = quoted(KEY), quoted(DELETED), quoted(PROCESSING_TIME)
 _ROW_COLUMNS = (KEY, DELETED, RUN, LINE, INGESTED_AT, ORDER)
@@ -84,7 +85,11 @@ class PresentProfiles:
         merged_to = (states.transaction(APP_ORDER) if states else None) or 0
         self._pending = link_changes(lake, work, changes, pending, merged_to) if changes else []
         self._merged = fresh_name()
-        self.files = [*(self._states.files if self._states else []), *self._pending]
+
+    @property
+    def widest(self) -> Widest:
+        """How large a row gets."""
+        return widest_merged(self._pending, self._states.files if self._states else [])
 
     @property
     def keys(self) -> str:
@@ -139,10 +144,15 @@ class PresentInteractions:
         self._fields = changes.fields if changes else []
         needed = [column for column in changes_schema(entity_type) if column.name in _ROW_COLUMNS]
         files = [file for file in changes.files if file.may_hold(*bounds)] if changes else []
-        self.files = link_files(lake, work, changes.table, files) if changes else []
+        self._files = link_files(lake, work, changes.table, files) if changes else []
         self._columns = [*needed, *self._fields]
-        self._rows = temporary(work.connection, "VIEW", f"SELECT * FROM {change_rows(self.files, self._columns)}")
+        self._rows = temporary(work.connection, "VIEW", f"SELECT * FROM {change_rows(self._files, self._columns)}")
         self._repeated = fresh_name()
+
+    @property
+    def widest(self) -> Widest:
+        """How large a row gets."""
+        return widest_in(self._files)
 
     @property
     def keys(self) -> str:

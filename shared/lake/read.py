@@ -19,6 +19,7 @@ from shared.lake.schema import CALCULATION_TIME, DELETED, KEY, REFRESH, TIMESTAM
 from shared.lake.sql import Bounds, first_row, key_below, quoted, quoted_list
 from shared.lake.store import Lake, hub_of, kpi_path
 from shared.lake.tables import open_snapshot
+from shared.lake.widest import widest_in
 
 _KEY = quoted(KEY)
 
@@ -53,7 +54,7 @@ def instances(
     with workspace(lake.settings) as work:
         tables = present(lake, work, entity_type, (after_key, None))
         columns = field_columns(entity_type.fields)
-        source = Source(hub_of(entity_type), tables.keys, tables.sizes, tables.files, tables.rows, columns)
+        source = Source(hub_of(entity_type), tables.keys, tables.sizes, tables.widest, tables.rows, columns)
         found = read_page(work, source, where, top, after_key)
     return Page([_as_json(entity_type, row) for row in found.rows], found.next_key)
 
@@ -94,7 +95,7 @@ def kpi_values(lake: Lake, kpi: Kpi, top: int = 30, after_key: str | None = None
         def rows(bounds: Bounds) -> str:
             return f"SELECT * FROM ({values.last(bounds)}) WHERE NOT {quoted(DELETED)}"
 
-        source = Source(hub_of(kpi), values.keys, values.sizes, values.files, rows, shown)
+        source = Source(hub_of(kpi), values.keys, values.sizes, widest_in(values.files), rows, shown)
         found = read_page(work, source, None, top, after_key)
     names = [column.name for column in shown]
     page = [dict(zip(names, map(json_value, row[1:]), strict=True)) for row in found.rows]
