@@ -57,6 +57,7 @@ class Source:
         widest: how large a row of them gets.
         rows: makes a query for the rows in bounds, each key once, with `columns`.
         columns: of a row, beside its key.
+        high: keys above it are not in; None where all are.
     """
 
     hub: str
@@ -65,11 +66,12 @@ class Source:
     widest: Widest
     rows: Callable[[Bounds], str]
     columns: Sequence["pa.Field"]
+    high: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Rows `(key, values...)`, and the key after which the next page begins; None after the last one."""
+    """Rows `(key, values...)`, and the key after which the next page begins; None after the last row of the source."""
 
     rows: list[tuple[Any, ...]]
     next_key: str | None
@@ -106,7 +108,7 @@ class _Reading:
         while len(rows) <= self._top:
             high = self._key_after(low, keys)
             rows += self._rows((low, high), self._top + 1 - len(rows))
-            if high is None:
+            if high == self._source.high:
                 break
             if len(rows) <= self._top and time.monotonic() - began > LOOKED_FOR_S:
                 return Found(rows, high)
@@ -125,7 +127,7 @@ class _Reading:
             looked_at += part.size * (1 + self._condition.cells)
             if looked_at > LOOKED_AT_BYTES and part.bounds[1] is not None:
                 return Found(rows, part.bounds[1])
-        return Found(rows, None)
+        return Found(rows, self._source.high)
 
     def _slices(self, low: str | None) -> Iterator[Slice]:
         """Ranges of keys above `low`; what the filter makes of the rows of one stays within bounds as well."""
@@ -135,7 +137,7 @@ class _Reading:
             high = self._key_after(low, keys)
             found = slices(self._connection, self._source.sizes, (low, high), limit)
             yield from found
-            if high is None:
+            if high == self._source.high:
                 return
             size = max(1, sum(part.size for part in found))
             low, keys = high, max(1, min(keys * _GROWTH, keys * 2 * _VECTOR_BYTES // size))
@@ -152,12 +154,12 @@ class _Reading:
         ).fetchall()
 
     def _key_after(self, low: str | None, number: int) -> str | None:
-        """The `number`-th key above `low`; None where there are not so many."""
+        """The `number`-th key above `low`; where there are not so many, the end of the source."""
         found = first_row(
             self._connection,
             f"""
-            SELECT DISTINCT {_KEY} FROM ({self._source.keys}) WHERE {between(low, None)}
+            SELECT DISTINCT {_KEY} FROM ({self._source.keys}) WHERE {between(low, self._source.high)}
             ORDER BY {_KEY} LIMIT 1 OFFSET {number - 1}
             """,
         )
-        return None if found is None else str(found[0])
+        return self._source.high if found is None else str(found[0])

@@ -28,7 +28,7 @@ from shared.lake.sql import (
     replace_table,
     temporary,
 )
-from shared.lake.state_rows import APP_ORDER, APP_REFRESH, StateRows
+from shared.lake.state_rows import APP_ORDER, APP_REFRESH, StateRows, reach
 from shared.lake.store import Lake, changes_path, states_path
 from shared.lake.tables import open_snapshot
 from shared.lake.widest import Widest, widest_in, widest_merged
@@ -41,15 +41,19 @@ _NO_ROWS = f"SELECT NULL::VARCHAR AS {_KEY}, NULL AS {_TIME} WHERE false"
 
 
 def present(
-    lake: Lake, work: Workspace, entity_type: EntityType, bounds: Bounds = ALL_KEYS
+    lake: Lake, work: Workspace, entity_type: EntityType, bounds: Bounds = ALL_KEYS, most_bytes: int | None = None
 ) -> "PresentProfiles | PresentInteractions":
     """What the tables have now for keys in `bounds`; the files needed are put into the workspace.
 
+    Merged profiles are sorted: with `most_bytes`, the keys end where files of about so many bytes do.
+
     Raises:
-        FatalError: a table is damaged. UnavailableError: storage does not answer.
+        FatalError: a table is damaged. UnavailableError: storage does not answer, or the disk has not so much room.
+        ThrottledError: others have the room.
     """
-    made = PresentProfiles if entity_type.kind is EntityKind.PROFILE else PresentInteractions
-    return made(lake, work, entity_type, bounds)
+    if entity_type.kind is EntityKind.PROFILE:
+        return PresentProfiles(lake, work, entity_type, bounds, most_bytes)
+    return PresentInteractions(lake, work, entity_type, bounds)
 
 
 def present_relation(lake: Lake, work: Workspace, entity_type: EntityType) -> str:
@@ -65,16 +69,21 @@ def present_relation(lake: Lake, work: Workspace, entity_type: EntityType) -> st
 
 
 class PresentProfiles:
-    """Merged rows, and over them what no refresh has merged yet."""
+    """Merged rows, and over them what no refresh has merged yet, of keys in `bounds`."""
 
-    def __init__(self, lake: Lake, work: Workspace, entity_type: EntityType, bounds: Bounds) -> None:
+    def __init__(
+        self, lake: Lake, work: Workspace, entity_type: EntityType, bounds: Bounds, most_bytes: int | None
+    ) -> None:
         self._lake = lake
         self._work = work
         self._type = entity_type
-        self._bounds = bounds
         # In this order: what a refresh takes from the changes meanwhile is then seen twice, not missed.
         states = open_snapshot(lake, states_path(entity_type))
         changes = open_snapshot(lake, changes_path(entity_type))
+        if states is not None and most_bytes is not None:
+            end = reach(states, bounds[0], most_bytes)
+            bounds = bounds if end is None else (bounds[0], end)
+        self.bounds = bounds
         self._columns = list(changes.columns.values()) if changes else []
         self._fields = changes.fields if changes else []
         self._states: StateRows | None = None
@@ -110,7 +119,7 @@ class PresentProfiles:
 
     def rows(self, bounds: Bounds | None = None) -> str:
         """A query for the rows in `bounds`, good until the next is made; `present_relation` says what it gives."""
-        wanted = bounds or self._bounds
+        wanted = bounds or self.bounds
         merged = self._merge(wanted) if self._pending else None
         names = quoted_list([KEY, *(column.name for column in self._fields)])
         found = [] if merged is None else [f"SELECT {names}, NULL AS {_TIME} FROM {merged} WHERE NOT {_DELETED}"]
@@ -134,12 +143,12 @@ class PresentProfiles:
 
 
 class PresentInteractions:
-    """The last row of each key."""
+    """The last row of each key in `bounds`."""
 
     def __init__(self, lake: Lake, work: Workspace, entity_type: EntityType, bounds: Bounds) -> None:
         self._connection = work.connection
         self._type = entity_type
-        self._bounds = bounds
+        self.bounds = bounds
         changes = open_snapshot(lake, changes_path(entity_type))
         self._fields = changes.fields if changes else []
         needed = [column for column in changes_schema(entity_type) if column.name in _ROW_COLUMNS]
@@ -166,7 +175,7 @@ class PresentInteractions:
 
     def rows(self, bounds: Bounds | None = None) -> str:
         """A query for the rows in `bounds`, good until the next is made; `present_relation` says what it gives."""
-        wanted = bounds or self._bounds
+        wanted = bounds or self.bounds
         rows, repeated = self._rows, self._repeated
         replace_table(
             self._connection,
