@@ -11,12 +11,14 @@ from shared.domain.kpis import CalculationWindow, Kpi, KpiFunction
 from shared.kpis.rows import POSITION
 from shared.kpis.windows import moment, time_column, window_start
 from shared.lake.schema import CALCULATION_TIME, DELETED, KEY, PROCESSING_TIME, TIMESTAMP, VALUE
-from shared.lake.sql import literal, quoted, quoted_list
+from shared.lake.sql import LAST_CHARACTER, literal, quoted, quoted_list
 
 # Doubles are added in the order in which they come, which is not always the same; so much may their sum differ.
 _SAME_DOUBLE = 1e-12
 # Doubles divided by it cannot add up to infinity, of 2**40 rows or fewer; it is a power of two, so no digit is lost.
 _SCALE = "1099511627776e0"
+# Characters of a key, beside its meaning. A place in a list has to fit into an address.
+_LONGEST = 1024
 
 
 def meaning(kpi: Kpi) -> str:
@@ -53,10 +55,20 @@ def values_sql(kpi: Kpi, entity_type: EntityType, rows: str) -> str:
     wanted = "true" if kpi.calculation_window is CalculationWindow.LIFETIME else f"{time} IS NOT NULL"
     parts = ", ".join(f"CAST({quoted(name)} AS VARCHAR)" for name in (TIMESTAMP, *groups))
     return (
-        f"SELECT {literal(meaning(kpi))} || CAST(to_json([{parts}]) AS VARCHAR) AS {KEY}, *"
+        f"SELECT {literal(meaning(kpi))} || {_shortened(f'CAST(to_json([{parts}]) AS VARCHAR)')} AS {KEY}, *"
         f" FROM (SELECT {_list(groups)} {start} AS {TIMESTAMP}, {_value(kpi, entity_type, time)} AS {VALUE}"
         f" FROM {rows} WHERE {wanted} GROUP BY ALL HAVING count(*) > 0) WHERE isfinite({VALUE})"
     )
+
+
+def _shortened(text: str) -> str:
+    """SQL of a text that is no longer than a key of a profile; a longer one is told by its digest.
+
+    It sorts after the texts that begin as it does: of what an earlier release wrote under the whole text, partners get
+    the removal first.
+    """
+    short = f"left({text}, {_LONGEST // 2}) || {literal(LAST_CHARACTER)} || sha256({text})"
+    return f"CASE WHEN length({text}) > {_LONGEST} THEN {short} ELSE {text} END"
 
 
 def changes_sql(kpi: Kpi, entity_type: EntityType, values: str, present: str, now: datetime) -> str:

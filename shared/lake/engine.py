@@ -1,12 +1,14 @@
 """DuckDB, for one operation at a time: a connection, and the one folder that it may read and write."""
 
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.domain.errors import FatalError, UnavailableError
+from shared.lake.disk_room import give_back_room
 from shared.lake.sql import literal
 from shared.settings import Settings
 from shared.work_folder import work_folder
@@ -31,7 +33,8 @@ def workspace(settings: Settings) -> Iterator[Workspace]:
         UnavailableError: memory or disk did not suffice.
         FatalError: the engine refused a statement or a file.
     """
-    with work_folder() as folder:
+    with ExitStack() as at_end, work_folder() as folder:
+        at_end.callback(give_back_room, folder)  # when the folder is gone
         connection = connect(settings, folder)
         try:
             with in_our_words():
@@ -67,6 +70,8 @@ def connect(settings: Settings, folder: Path) -> "duckdb.DuckDBPyConnection":
             "memory_limit": f"{settings.engine_memory_mb}MB",
             "threads": settings.engine_threads,
             "temp_directory": str(folder / "spill"),
+            # Of what is free, not nearly all of it: ingestion needs the same disk.
+            "max_temp_directory_size": f"{shutil.disk_usage(folder).free // 4}B",
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }

@@ -1,7 +1,7 @@
 """OData `$filter` as an SQL condition: only fields of the type are named, and every literal is bound.
 
 The engine does not count the texts that an expression makes, so what a filter may make of a row is bounded here; how
-many rows it sees at once is up to who reads them (`read.py`).
+many rows it sees at once is up to who reads them (`pages.py`).
 """
 
 import re

@@ -31,7 +31,7 @@ from shared.lake.sql import (
     temporary,
 )
 from shared.lake.state_rows import StateRows
-from shared.lake.widest import may_be_wide
+from shared.lake.widest import widest_merged
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -126,9 +126,9 @@ class Fold:
             shutil.rmtree(folder)
 
     def _sizes(self) -> str | None:
-        """A query for the bytes of changes and of the rows that they meet; None where no row is large."""
+        """A query for the bytes of changes and of the rows that they meet; None where no merged row is large."""
         earlier = [] if self._earlier is None else self._earlier.files
-        if not may_be_wide([*self._files, *earlier]):
+        if widest_merged(self._files, earlier).is_narrow:
             return None
         changed = f"SELECT {_KEY}, {row_bytes(self._columns)} AS size FROM {self._changes}"
         if self._earlier is None:
@@ -186,28 +186,33 @@ class Fold:
     def _folded(self, bounds: Bounds) -> str:
         """Each group of fields from the last change that sets it, if that came after the last deletion.
 
-        The positions are looked for first, since an aggregate over the values themselves could not spill to disk.
+        The positions are looked for first, so that of all values only those that last are kept: an aggregate cannot
+        spill texts to disk. A join for each group could, but of thirty of them each has its own buffers.
         """
         wanted = between(*bounds)
-        found, valid, values, joins = "", "", "", ""
+        found, valid, values = "", "", ""
         for name in self._never_set:
             values += f", NULL AS {quoted(name)}"
         for index, group in enumerate(self._groups):
-            at, row = f"at_{index}", f"row_{index}"
+            at = f"at_{index}"
             found += f", max(_at) FILTER (WHERE {group.condition} AND NOT {_DELETED}) AS {at}"
             valid += f", CASE WHEN cleared IS NULL OR {at} > cleared THEN {at} END AS {at}"
-            values += "".join(f", {row}.{quoted(name)}" for name in group.fields) + f", {at}"
-            fields = f"SELECT _at, {quoted_list(group.fields)} FROM {self._changes} WHERE {wanted}"
-            joins += f" LEFT JOIN ({fields}) {row} ON {row}._at = {at}"
+            for name in group.fields:
+                values += f", any_value(changes.{quoted(name)}) FILTER (WHERE _at = {at}) AS {quoted(name)}"
+            values += f", any_value({at}) AS {at}"
+        lasting = ", ".join(f"at_{index}" for index in range(len(self._groups))) or "NULL"
         return f"""
-            SELECT {_KEY}{values}, is_reset, is_deleted AS {_DELETED}
-            FROM (
+            WITH lasts AS MATERIALIZED (
                 SELECT {_KEY}{valid}, cleared IS NOT NULL AS is_reset, last IS NOT DISTINCT FROM cleared AS is_deleted
                 FROM (
                     SELECT {_KEY}, max(_at) AS last, max(_at) FILTER (WHERE {_DELETED}) AS cleared{found}
                     FROM {self._changes} WHERE {wanted} GROUP BY {_KEY}
                 )
-            ) lasts{joins}
+            )
+            SELECT lasts.{_KEY}{values}, any_value(is_reset) AS is_reset, any_value(is_deleted) AS {_DELETED}
+            FROM lasts LEFT JOIN (SELECT * FROM {self._changes} WHERE {wanted}) changes
+            ON lasts.{_KEY} = changes.{_KEY} AND _at IN ({lasting})
+            GROUP BY lasts.{_KEY}
             """
 
     def _value(self, name: str) -> str:

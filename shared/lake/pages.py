@@ -7,7 +7,6 @@ have a bounded size together, and the page ends before its rows become too many 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.domain.errors import ThrottledError
@@ -16,7 +15,7 @@ from shared.lake.filters import Condition
 from shared.lake.row_sizes import NARROW_BYTES, VECTOR_ROWS, Slice, row_bytes, slices
 from shared.lake.schema import KEY
 from shared.lake.sql import Bounds, between, first_row, quoted, quoted_list
-from shared.lake.widest import widest_in
+from shared.lake.widest import Widest
 from shared.turns import Turns
 
 if TYPE_CHECKING:
@@ -55,22 +54,24 @@ class Source:
         hub: whose it is.
         keys: a query for `_key`, each at least once, and perhaps some of no row.
         sizes: a query for `_key` and `size`, the bytes of all that makes a row.
-        files: where the rows are.
+        widest: how large a row of them gets.
         rows: makes a query for the rows in bounds, each key once, with `columns`.
         columns: of a row, beside its key.
+        high: keys above it are not in; None where all are.
     """
 
     hub: str
     keys: str
     sizes: str
-    files: Sequence[Path]
+    widest: Widest
     rows: Callable[[Bounds], str]
     columns: Sequence["pa.Field"]
+    high: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Rows `(key, values...)`, and the key after which the next page begins; None after the last one."""
+    """Rows `(key, values...)`, and the key after which the next page begins; None after the last row of the source."""
 
     rows: list[tuple[Any, ...]]
     next_key: str | None
@@ -84,7 +85,7 @@ def read_page(work: Workspace, source: Source, where: Condition | None, top: int
     """
     condition = where or _EVERY_ROW
     reading = _Reading(work, source, condition, top)
-    if widest_in(source.files).is_narrow_with(condition.cells):
+    if source.widest.is_narrow_with(condition.cells):
         return reading.ordinary_rows(after_key)
     with _LARGE_ROWS.turn(source.hub) as has_turn:
         if has_turn:
@@ -107,7 +108,7 @@ class _Reading:
         while len(rows) <= self._top:
             high = self._key_after(low, keys)
             rows += self._rows((low, high), self._top + 1 - len(rows))
-            if high is None:
+            if high == self._source.high:
                 break
             if len(rows) <= self._top and time.monotonic() - began > LOOKED_FOR_S:
                 return Found(rows, high)
@@ -126,7 +127,7 @@ class _Reading:
             looked_at += part.size * (1 + self._condition.cells)
             if looked_at > LOOKED_AT_BYTES and part.bounds[1] is not None:
                 return Found(rows, part.bounds[1])
-        return Found(rows, None)
+        return Found(rows, self._source.high)
 
     def _slices(self, low: str | None) -> Iterator[Slice]:
         """Ranges of keys above `low`; what the filter makes of the rows of one stays within bounds as well."""
@@ -136,7 +137,7 @@ class _Reading:
             high = self._key_after(low, keys)
             found = slices(self._connection, self._source.sizes, (low, high), limit)
             yield from found
-            if high is None:
+            if high == self._source.high:
                 return
             size = max(1, sum(part.size for part in found))
             low, keys = high, max(1, min(keys * _GROWTH, keys * 2 * _VECTOR_BYTES // size))
@@ -153,12 +154,12 @@ class _Reading:
         ).fetchall()
 
     def _key_after(self, low: str | None, number: int) -> str | None:
-        """The `number`-th key above `low`; None where there are not so many."""
+        """The `number`-th key above `low`; where there are not so many, the end of the source."""
         found = first_row(
             self._connection,
             f"""
-            SELECT DISTINCT {_KEY} FROM ({self._source.keys}) WHERE {between(low, None)}
+            SELECT DISTINCT {_KEY} FROM ({self._source.keys}) WHERE {between(low, self._source.high)}
             ORDER BY {_KEY} LIMIT 1 OFFSET {number - 1}
             """,
         )
-        return None if found is None else str(found[0])
+        return self._source.high if found is None else str(found[0])

@@ -28,9 +28,10 @@ from shared.lake.sql import (
     replace_table,
     temporary,
 )
-from shared.lake.state_rows import APP_ORDER, APP_REFRESH, StateRows
+from shared.lake.state_rows import APP_ORDER, APP_REFRESH, StateRows, reach
 from shared.lake.store import Lake, changes_path, states_path
 from shared.lake.tables import open_snapshot
+from shared.lake.widest import Widest, widest_in, widest_merged
 
 _KEY, _DELETED, _TIME = quoted(KEY), quoted(DELETED), quoted(PROCESSING_TIME)
 _ROW_COLUMNS = (KEY, DELETED, RUN, LINE, INGESTED_AT, ORDER)
@@ -40,15 +41,19 @@ _NO_ROWS = f"SELECT NULL::VARCHAR AS {_KEY}, NULL AS {_TIME} WHERE false"
 
 
 def present(
-    lake: Lake, work: Workspace, entity_type: EntityType, bounds: Bounds = ALL_KEYS
+    lake: Lake, work: Workspace, entity_type: EntityType, bounds: Bounds = ALL_KEYS, most_bytes: int | None = None
 ) -> "PresentProfiles | PresentInteractions":
     """What the tables have now for keys in `bounds`; the files needed are put into the workspace.
 
+    Merged profiles are sorted: with `most_bytes`, the keys end where files of about so many bytes do.
+
     Raises:
-        FatalError: a table is damaged. UnavailableError: storage does not answer.
+        FatalError: a table is damaged. UnavailableError: storage does not answer, or the disk has not so much room.
+        ThrottledError: others have the room.
     """
-    made = PresentProfiles if entity_type.kind is EntityKind.PROFILE else PresentInteractions
-    return made(lake, work, entity_type, bounds)
+    if entity_type.kind is EntityKind.PROFILE:
+        return PresentProfiles(lake, work, entity_type, bounds, most_bytes)
+    return PresentInteractions(lake, work, entity_type, bounds)
 
 
 def present_relation(lake: Lake, work: Workspace, entity_type: EntityType) -> str:
@@ -64,16 +69,21 @@ def present_relation(lake: Lake, work: Workspace, entity_type: EntityType) -> st
 
 
 class PresentProfiles:
-    """Merged rows, and over them what no refresh has merged yet."""
+    """Merged rows, and over them what no refresh has merged yet, of keys in `bounds`."""
 
-    def __init__(self, lake: Lake, work: Workspace, entity_type: EntityType, bounds: Bounds) -> None:
+    def __init__(
+        self, lake: Lake, work: Workspace, entity_type: EntityType, bounds: Bounds, most_bytes: int | None
+    ) -> None:
         self._lake = lake
         self._work = work
         self._type = entity_type
-        self._bounds = bounds
         # In this order: what a refresh takes from the changes meanwhile is then seen twice, not missed.
         states = open_snapshot(lake, states_path(entity_type))
         changes = open_snapshot(lake, changes_path(entity_type))
+        if states is not None and most_bytes is not None:
+            end = reach(states, bounds[0], most_bytes)
+            bounds = bounds if end is None else (bounds[0], end)
+        self.bounds = bounds
         self._columns = list(changes.columns.values()) if changes else []
         self._fields = changes.fields if changes else []
         self._states: StateRows | None = None
@@ -84,7 +94,11 @@ class PresentProfiles:
         merged_to = (states.transaction(APP_ORDER) if states else None) or 0
         self._pending = link_changes(lake, work, changes, pending, merged_to) if changes else []
         self._merged = fresh_name()
-        self.files = [*(self._states.files if self._states else []), *self._pending]
+
+    @property
+    def widest(self) -> Widest:
+        """How large a row gets."""
+        return widest_merged(self._pending, self._states.files if self._states else [])
 
     @property
     def keys(self) -> str:
@@ -105,7 +119,7 @@ class PresentProfiles:
 
     def rows(self, bounds: Bounds | None = None) -> str:
         """A query for the rows in `bounds`, good until the next is made; `present_relation` says what it gives."""
-        wanted = bounds or self._bounds
+        wanted = bounds or self.bounds
         merged = self._merge(wanted) if self._pending else None
         names = quoted_list([KEY, *(column.name for column in self._fields)])
         found = [] if merged is None else [f"SELECT {names}, NULL AS {_TIME} FROM {merged} WHERE NOT {_DELETED}"]
@@ -129,20 +143,25 @@ class PresentProfiles:
 
 
 class PresentInteractions:
-    """The last row of each key."""
+    """The last row of each key in `bounds`."""
 
     def __init__(self, lake: Lake, work: Workspace, entity_type: EntityType, bounds: Bounds) -> None:
         self._connection = work.connection
         self._type = entity_type
-        self._bounds = bounds
+        self.bounds = bounds
         changes = open_snapshot(lake, changes_path(entity_type))
         self._fields = changes.fields if changes else []
         needed = [column for column in changes_schema(entity_type) if column.name in _ROW_COLUMNS]
         files = [file for file in changes.files if file.may_hold(*bounds)] if changes else []
-        self.files = link_files(lake, work, changes.table, files) if changes else []
+        self._files = link_files(lake, work, changes.table, files) if changes else []
         self._columns = [*needed, *self._fields]
-        self._rows = temporary(work.connection, "VIEW", f"SELECT * FROM {change_rows(self.files, self._columns)}")
+        self._rows = temporary(work.connection, "VIEW", f"SELECT * FROM {change_rows(self._files, self._columns)}")
         self._repeated = fresh_name()
+
+    @property
+    def widest(self) -> Widest:
+        """How large a row gets."""
+        return widest_in(self._files)
 
     @property
     def keys(self) -> str:
@@ -156,7 +175,7 @@ class PresentInteractions:
 
     def rows(self, bounds: Bounds | None = None) -> str:
         """A query for the rows in `bounds`, good until the next is made; `present_relation` says what it gives."""
-        wanted = bounds or self._bounds
+        wanted = bounds or self.bounds
         rows, repeated = self._rows, self._repeated
         replace_table(
             self._connection,

@@ -1,6 +1,7 @@
 """Reading instances, as `/data` gives them: page by page in the order of their keys, or one by its key."""
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,14 +14,17 @@ from shared.domain.kpis import Kpi
 from shared.lake.engine import workspace
 from shared.lake.filters import Condition
 from shared.lake.kpi_values import LastValues
-from shared.lake.pages import Source, read_page
+from shared.lake.pages import LOOKED_FOR_S, Source, read_page
 from shared.lake.present import present
 from shared.lake.schema import CALCULATION_TIME, DELETED, KEY, REFRESH, TIMESTAMP, VALUE, field_columns
 from shared.lake.sql import Bounds, first_row, key_below, quoted, quoted_list
 from shared.lake.store import Lake, hub_of, kpi_path
 from shared.lake.tables import open_snapshot
+from shared.lake.widest import widest_in
 
 _KEY = quoted(KEY)
+# Merged profiles are fetched by ranges of keys with so much of them.
+_FILES_AT_ONCE_BYTES = 64 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +52,23 @@ def instances(
         after_key: `next_key` of the page before.
 
     Raises:
-        FatalError: a table is damaged. UnavailableError: storage does not answer.
+        FatalError: a table is damaged. UnavailableError: storage does not answer, or the disk has not so much room.
+        ThrottledError: others read large rows or tables.
     """
-    with workspace(lake.settings) as work:
-        tables = present(lake, work, entity_type, (after_key, None))
-        columns = field_columns(entity_type.fields)
-        source = Source(hub_of(entity_type), tables.keys, tables.sizes, tables.files, tables.rows, columns)
-        found = read_page(work, source, where, top, after_key)
-    return Page([_as_json(entity_type, row) for row in found.rows], found.next_key)
+    rows: list[dict[str, Any]] = []
+    began = time.monotonic()
+    while True:
+        # Each range of files has a workspace of its own, so that no table is too large for the disk.
+        with workspace(lake.settings) as work:
+            tables = present(lake, work, entity_type, (after_key, None), _FILES_AT_ONCE_BYTES)
+            columns, high = field_columns(entity_type.fields), tables.bounds[1]
+            source = Source(hub_of(entity_type), tables.keys, tables.sizes, tables.widest, tables.rows, columns, high)
+            found = read_page(work, source, where, top - len(rows), after_key)
+        rows += (_as_json(entity_type, row) for row in found.rows)
+        after_key = high if found.next_key is None else found.next_key
+        is_over = len(rows) == top or time.monotonic() - began > LOOKED_FOR_S
+        if found.next_key is not None or high is None or is_over:
+            return Page(rows, after_key)
 
 
 def instance(lake: Lake, entity_type: EntityType, key: str) -> dict[str, Any] | None:
@@ -94,7 +107,7 @@ def kpi_values(lake: Lake, kpi: Kpi, top: int = 30, after_key: str | None = None
         def rows(bounds: Bounds) -> str:
             return f"SELECT * FROM ({values.last(bounds)}) WHERE NOT {quoted(DELETED)}"
 
-        source = Source(hub_of(kpi), values.keys, values.sizes, values.files, rows, shown)
+        source = Source(hub_of(kpi), values.keys, values.sizes, widest_in(values.files), rows, shown)
         found = read_page(work, source, None, top, after_key)
     names = [column.name for column in shown]
     page = [dict(zip(names, map(json_value, row[1:]), strict=True)) for row in found.rows]

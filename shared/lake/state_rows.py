@@ -9,7 +9,7 @@ from shared.lake.linked import link_files
 from shared.lake.parts import Layout
 from shared.lake.row_sizes import row_bytes
 from shared.lake.schema import DELETED, KEY, PROCESSING_TIME, REFRESH
-from shared.lake.sql import ALL_KEYS, Bounds, between, quoted, quoted_list, rows_of, temporary
+from shared.lake.sql import ALL_KEYS, LAST_CHARACTER, Bounds, between, quoted, quoted_list, rows_of, temporary
 from shared.lake.store import Lake
 from shared.lake.tables import DataFile, Snapshot
 
@@ -53,6 +53,17 @@ def layers(snapshot: Snapshot, low: str | None = None, high: str | None = None) 
         base = [file for file in slots if _refresh(file) == first]
         slots = [file for file in slots if _refresh(file) != first]
     return Layers(base, slots)
+
+
+def reach(snapshot: Snapshot, low: str | None, size: int) -> str | None:
+    """The key up to which files with keys above `low` have about `size` bytes; None where they have no more."""
+    found = layers(snapshot, low)
+    highs = sorted((file.high or LAST_CHARACTER, file.size) for file in (*found.bottom, *found.above))
+    for high, size_of_file in highs[:-1]:
+        size -= size_of_file
+        if size <= 0:
+            return high if high < highs[-1][0] else None
+    return None
 
 
 def _refresh(file: DataFile) -> int:

@@ -12,6 +12,7 @@ from shared.deadline import seconds_left
 from shared.domain.entity_types import EntityType
 from shared.domain.kpis import Kpi
 from shared.domain.places import CONTAINER_LAKE
+from shared.lake.disk_room import DiskRoom, room_of_this_disk
 from shared.lake.faults import translated
 from shared.lake.local_files import LocalFiles
 from shared.settings import Settings
@@ -48,8 +49,16 @@ _HURRIED = _Patience(30, 10)  # where somebody waits for the answer
 class Lake:
     """The hub's Delta tables; one object per process, shared by all threads."""
 
-    def __init__(self, account: StorageAccount, settings: Settings, container: str = CONTAINER_LAKE) -> None:
+    def __init__(
+        self,
+        account: StorageAccount,
+        settings: Settings,
+        container: str = CONTAINER_LAKE,
+        room: DiskRoom | None = None,
+    ) -> None:
+        """`room` is for data files on the local disk; without it, what the disk has."""
         self.settings = settings
+        self._room = room or room_of_this_disk()
         self._account = account
         self._lines: Lines[Arrival] = Lines(most=_COMMITTED_TOGETHER)
         self._container = container
@@ -141,7 +150,13 @@ class Lake:
         return object_store(self._account, self._container, request_s=request_s, retries=_RETRIES, retry_s=retry_s)
 
     def _make_files(self, patience: _Patience) -> LocalFiles:
-        return LocalFiles(self._store_with(patience), f"{self._account.blob_endpoint}/{self._container}")
+        return LocalFiles(
+            self._store_with(patience),
+            f"{self._account.blob_endpoint}/{self._container}",
+            max_bytes=self._room.kept,
+            most_in_use=self._room.work if patience is _PATIENT else self._room.pages,
+            within_s=patience.retry_s,
+        )
 
 
 def _patience() -> _Patience:

@@ -143,7 +143,7 @@ def ensure_table(
         ConflictError: a column is there with another type.
         FatalError: there are data files without a log.
     """
-    wanted = _configuration(lake.settings, keeps_ids=keeps_ids)
+    wanted = {**_configuration(lake.settings, keeps_ids=keeps_ids), **_looked_at(schema)}
 
     def attempt() -> Snapshot:
         found = open_snapshot(lake, table)
@@ -205,6 +205,12 @@ def _configuration(settings: Settings, *, keeps_ids: bool) -> dict[str, str]:
     if not keeps_ids:
         configuration["delta.setTransactionRetentionDuration"] = retention
     return configuration
+
+
+def _looked_at(schema: "pa.Schema") -> dict[str, str]:
+    """Has the bounds of these columns read from the log; without it they are, of the first 32 columns alone."""
+    names = [name for name in (KEY, PROCESSING_TIME, REFRESH) if name in schema.names]
+    return {"delta.dataSkippingStatsColumns": ",".join(names)} if REFRESH in names else {}
 
 
 def _missing_columns(found: Snapshot, schema: "pa.Schema") -> list["pa.Field"]:

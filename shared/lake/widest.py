@@ -6,14 +6,14 @@ changes.
 
 import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.lake.row_sizes import ITEM_BYTES, NARROW_BYTES, VALUE_BYTES
-from shared.lake.schema import SYSTEM_COLUMNS
+from shared.lake.schema import SET, SYSTEM_COLUMNS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,6 +78,28 @@ def widest_in(files: Iterable[Path]) -> Widest:
     return widest(_noted_or_measured(_known(file)) for file in files)
 
 
+def widest_merged(changes: Sequence[Path], earlier: Sequence[Path]) -> Widest:
+    """How large rows may get when changes are merged onto earlier rows.
+
+    Of each set of columns a merged row has the values of one change at most, and beside them those of the row that was
+    there.
+    """
+    files = [*map(_known, changes), *map(_known, earlier)]
+    if not files:
+        return Widest()
+    found = widest(map(_noted_or_measured, files))
+    if not found.is_narrow:
+        return found
+    # What a row has of every column is no more for being in several files.
+    fixed = max(map(_fixed_bytes, files))
+    of_sets: dict[str, int] = {}
+    for file in files[: len(changes)]:
+        for names in _sets(file):
+            of_sets[names] = max(of_sets.get(names, 0), _noted_or_measured(file).row - _fixed_bytes(file))
+    before = max((_noted_or_measured(file).row - _fixed_bytes(file) for file in files[len(changes) :]), default=0)
+    return Widest(fixed + before + sum(of_sets.values()), found.cell)
+
+
 def may_be_wide(files: Iterable[Path]) -> bool:
     """Whether the files may have rows that are not to be read 2,048 at once."""
     return not widest_in(files).is_narrow
@@ -111,6 +133,27 @@ def _noted_or_measured(file: _Known) -> Widest:
         return Widest(int(row), int(cell))
     with _MEASURING:
         return _measured(file)
+
+
+@lru_cache(_KNOWN_FILES)
+def _fixed_bytes(file: _Known) -> int:
+    """Bytes of a row of the file without texts and items."""
+    import pyarrow.parquet as pq
+
+    return VALUE_BYTES * len(pq.read_schema(file.path))
+
+
+@lru_cache(_KNOWN_FILES)
+def _sets(file: _Known) -> frozenset[str]:
+    """The sets of columns that the changes in the file set."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    found: set[str] = set()
+    with pq.ParquetFile(file.path, read_dictionary=[SET]) as opened:
+        for batch in opened.iter_batches(columns=[SET], use_threads=False):
+            found.update(text or "" for text in pc.unique(batch.column(0)).to_pylist())
+    return frozenset(found)
 
 
 @lru_cache(_KNOWN_FILES)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from shared.domain.entity_types import InteractionType
 from shared.domain.kpis import Kpi
+from shared.domain.skip_token import read_key, write_token
 from shared.kpis.value_sql import changes_sql, meaning, values_sql
 from shared.kpis.windows import time_column
 from shared.lake.schema import arrow_type
@@ -248,6 +249,19 @@ def test_values_of_another_meaning_have_other_keys(engine: duckdb.DuckDBPyConnec
         calculated(engine, kpi_of("Count", "*", "Lifetime", groupBy=[group]))
         keys |= {key for (key,) in engine.execute("SELECT _key FROM calculated").fetchall()}
     assert len(keys) == 2
+
+
+def test_keys_of_long_groups_fit_into_a_token(engine: duckdb.DuckDBPyConnection) -> None:
+    kpi = kpi_of("Count", "*", "Lifetime", groupBy=["Country"])
+    groups = ["DE", "x" * 1000, *("ü" * 60_000 + end for end in "abc")]
+    load(engine, [{"Country": group} for group in groups])
+    assert len(calculated(engine, kpi)) == len(groups)
+    found = engine.execute("SELECT Country, _key FROM calculated").fetchall()
+    keys: dict[str, str] = dict(found)
+    whole = {group: f'{meaning(kpi)}[null,"{group}"]' for group in groups}
+    assert all(keys[group] == whole[group] for group in groups[:2])
+    assert all(keys[group] > whole[group] for group in groups[2:])
+    assert all(read_key(token) == key and len(token) < 2048 for key in keys.values() if (token := write_token(key)))
 
 
 def test_a_changed_definition_has_another_meaning() -> None:

@@ -26,7 +26,9 @@ from tests.lake.given import interaction_type, profile_type, typed
 NOTE = {"fieldName": "Note", "fieldType": "Edm.String"}
 CUSTOMER = profile_type(NOTE)
 VISIT = interaction_type(NOTE)
-TYPES: dict[str, EntityType] = {"Customer": CUSTOMER, "Visit": VISIT}
+PARTS = [f"Part{number}" for number in range(40)]
+PATCHED = profile_type(*({"fieldName": name, "fieldType": "Edm.String"} for name in PARTS), name="Patched")
+TYPES: dict[str, EntityType] = {"Customer": CUSTOMER, "Visit": VISIT, "Patched": PATCHED}
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,17 @@ def bring(lake: Lake, folder: Path, entity_type: EntityType, numbers: Iterable[i
         writer.write(typed(entity_type, [row], line=number + 2))
     changes = lake.changes(entity_type)
     changes.commit(changes.upload(writer.close(), uuid.uuid4().hex), uuid.uuid4().hex, 1)
+
+
+def bring_parts(lake: Lake, folder: Path, numbers: Iterable[int], size: int) -> None:
+    """Commits a change for each part of each row: no change is large, but every row is."""
+    writer = PartWriter(changes_schema(PATCHED), folder)
+    rows = [(key(number), note(number, size)) for number in numbers]
+    for index, name in enumerate(PARTS):
+        part = [{"_key": its_key, name: text} for its_key, text in rows]
+        writer.write(typed(PATCHED, part, line=2 + index * len(rows)))
+    changes = lake.changes(PATCHED)
+    changes.commit(changes.upload(writer.close(), "run"), uuid.uuid4().hex, 1)
 
 
 def read(reading: Reading) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from shared.lake.states import refresh
 from shared.lake.store import Lake
 from shared.settings import Settings
 from tests.lake.given import ingest
-from tests.lake.large_rows import CUSTOMER, VISIT, Reading, bring, command, key, note
+from tests.lake.large_rows import CUSTOMER, PARTS, PATCHED, VISIT, Reading, bring, bring_parts, command, key, note
 from tests.local.waiting import eventually
 
 NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
@@ -68,6 +68,27 @@ def test_four_pages_at_once_take_little_memory(
         assert next_key is not None
         assert (rows == 0) if makes_text else (1 < rows <= PAGE_BYTES // CELL)
     assert done["peak_mb"] < MOST_MB
+
+
+def test_rows_that_are_large_only_once_merged_take_little_memory(
+    azurite: Endpoints, lake: Lake, tmp_path: Path
+) -> None:
+    size = 14 * 1024  # of a change; none of them is large
+    bring_parts(lake, tmp_path, range(60), size)
+    done = in_a_process(Reading(azurite.connection_string, lake._container, "Patched", top=1000, pages=2))
+    for rows, next_key in done["pages"]:
+        assert next_key is not None
+        assert 1 < rows <= PAGE_BYTES // (len(PARTS) * size)
+    assert done["peak_mb"] < MOST_MB
+
+
+def test_forty_mappings_that_each_fill_a_field_of_their_own_are_merged(lake: Lake, tmp_path: Path) -> None:
+    bring_parts(lake, tmp_path, range(20), 12)
+    expected = [{name: note(number, 12) for name in PARTS} for number in range(20)]
+    for merged in (0, 20):
+        found = instances(lake, PATCHED, None, 1000).rows
+        assert [{name: row[name] for name in PARTS} for row in found] == expected
+        assert refresh(lake, PATCHED, NOW).rows == 20 - merged
 
 
 @pytest.mark.parametrize("entity_type", [CUSTOMER, VISIT], ids=["profiles", "interactions"])

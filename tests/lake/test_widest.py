@@ -14,9 +14,9 @@ from shared.lake.engine import workspace
 from shared.lake.filters import MOST_CELLS, condition
 from shared.lake.parts import PartWriter
 from shared.lake.read import instances
-from shared.lake.row_sizes import NARROW_BYTES, row_bytes
+from shared.lake.row_sizes import NARROW_BYTES, VALUE_BYTES, row_bytes
 from shared.lake.store import Lake
-from shared.lake.widest import widest_in
+from shared.lake.widest import widest_in, widest_merged
 from shared.settings import Settings
 from shared.turns import Turns
 from tests.lake.given import interaction_type, profile_type, written
@@ -72,6 +72,19 @@ def test_wide_rows_are_found_in_a_file_that_says_nothing(tmp_path: Path, size: i
     few = [{"_key": f"k{n}", "Name": "x" * size if n == 7 else "x"} for n in range(20_000 if size < 10**6 else 9)]
     part = without_note(written(CUSTOMER, few, tmp_path)[0].path)
     assert widest.may_be_wide([part])
+
+
+def test_a_merged_row_has_one_change_of_each_set_of_columns(tmp_path: Path) -> None:
+    long, short = {"_key": "k", "Name": "x" * 9000}, {"_key": "k", "Name": "x" * 8000}
+    tags = {"_key": "k", "Tags": ["y" * 9000]}
+    several, again, other = (written(CUSTOMER, rows, tmp_path)[0].path for rows in ([long, short], [long], [tags]))
+    both = written(CUSTOMER, [short, tags], tmp_path)[0].path
+
+    assert 9000 < widest_merged([several, again], []).row < 10_000 + VALUE_BYTES * len(MANY)
+    assert 18_000 < widest_merged([several, other], []).row < 19_000 + VALUE_BYTES * len(MANY)
+    assert 18_000 < widest_merged([again], [other]).row < 19_000 + VALUE_BYTES * len(MANY)
+    assert not widest_merged([both], []).is_narrow
+    assert widest_merged([], []).row == 0
 
 
 MANY = [{"fieldName": f"Field{number}", "fieldType": "Edm.String"} for number in range(80)]
