@@ -18,8 +18,8 @@ def test_slots_of_large_rows_come_out(hub: HubUnderTest) -> None:
     customer = hub.profile_type()
     hub.outbound({**PROFILE, "fieldNames": ["Id", "City", "Points"]})
     names = [f"c{number:02d}" for number in range(ROWS)]
-    for number, name in enumerate(names):
-        hub.ingest(customer, [{"Id": name, "City": note(number, CELL)}])
+    for first in range(0, ROWS, 8):
+        hub.ingest(customer, [{"Id": names[row], "City": note(row, CELL)} for row in range(first, first + 8)])
     hub.tick(at(0))
     hub.ingest(customer, [{"Id": name, "Points": number} for number, name in enumerate(names)])
     hub.tick(at(1))
