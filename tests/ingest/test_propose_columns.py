@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shared.domain.csv_format import MappingFormat
 from shared.ingest.propose_columns import Column, propose_columns, usable_columns
+from shared.ingest.reading_time import ReadingTime
 from shared.ingest.scan_columns import Scan
 from shared.lake.engine import workspace
 from shared.settings import Settings
@@ -21,7 +22,7 @@ def proposed(columns: dict[str, Cells], form: MappingFormat | None = None) -> tu
     cells = pa.table({f"c{at}": pa.array(list(column), pa.string()) for at, column in enumerate(columns.values())})
     with workspace(Settings(azure_functions_environment="Development")) as opened:
         usable, _ = usable_columns(list(columns))
-        found, taken, notes = propose_columns(Scan(opened, cells), usable, form or MappingFormat())
+        found, taken, notes = propose_columns(Scan(opened, cells, ReadingTime(None)), usable, form or MappingFormat())
     return found, taken.accept_language, notes
 
 
