@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     max_row_bytes: int = Field(16 * 1024**2, ge=1024, description="A CSV row over this many bytes is rejected.")
     max_columns: int = Field(4096, ge=1, description="A CSV file with more columns fails its run.")
     max_blob_bytes: int = Field(
-        10 * 1024**3, ge=1024, description="A blob whose unpacked size is over this many bytes fails its run."
+        10 * 1024**3, ge=1024, description="A blob of more bytes, packed or unpacked, fails its run."
     )
     max_gzip_ratio: int = Field(
         500, ge=2, description="A gzip blob that unpacks to more than this many times its size fails its run."

@@ -99,7 +99,7 @@ param maxRowBytes int = 16777216
 @minValue(1)
 param maxColumns int = 4096
 
-@description('A blob whose unpacked size is over this many bytes fails its run.')
+@description('A blob of more bytes, packed or unpacked, fails its run.')
 @minValue(1)
 param maxBlobBytes int = 10737418240
 

@@ -1,12 +1,14 @@
 """How one CSV file is written, and how much of it is taken in at most."""
 
+import codecs
 from dataclasses import dataclass
 from typing import Literal
 
 from shared.domain.shown import shown
 
-# Python calls these text encodings, but they interpret what they read or cannot be read in pieces.
-_NO_FILE_ENCODINGS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
+# Python calls these text encodings, but they interpret what they read or cannot be read in pieces. The decoder of UTF-7
+# keeps all since a shift began, and starts anew behind each fault in it: its time grows with the square of the file.
+_NO_FILE_ENCODINGS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7"})
 
 
 def check_encoding(name: str) -> None:
@@ -16,7 +18,7 @@ def check_encoding(name: str) -> None:
         ValueError: the name is unknown, or not a text encoding.
     """
     try:
-        known = name.replace("_", "-").lower() not in _NO_FILE_ENCODINGS and "a".encode(name) != b""
+        known = codecs.lookup(name).name not in _NO_FILE_ENCODINGS and "a".encode(name) != b""
     except (LookupError, UnicodeError, ValueError):
         known = False
     if not known:
@@ -78,7 +80,7 @@ class CsvLimits:
         max_row_lines: physical lines that one row may run over by its quoted cells. It bounds what a quote
             that is never closed can cost.
         max_columns: cells of the header.
-        max_blob_bytes: the whole file, unpacked.
+        max_blob_bytes: the whole file, packed and unpacked.
         max_gzip_ratio: unpacked to packed size of a gzip file.
         max_seconds: from when the first byte is asked for until the last one is taken, with all that is done to the
             rows meanwhile; without limit where it is None.

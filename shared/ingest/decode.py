@@ -6,23 +6,16 @@ reader refuses the row it stands in and nothing else, and `TextStream.show` writ
 
 import codecs
 import re
-import time
-import zlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 
 from shared.domain.csv_dialect import CsvLimits, check_encoding
-from shared.domain.errors import DataError, UnavailableError
+from shared.domain.errors import DataError
 from shared.ingest.bit_masks import Flags, Offsets
-
-_PIECE = 1 << 20
-_PART = 1 << 16
-_GZIP_MAGIC = b"\x1f\x8b"
-# Ratios of the first bytes say nothing: a header and one long run of equal bytes. At the end every size
-# counts.
-_RATIO_FROM = 1 << 18
+from shared.ingest.gunzip import PART_BYTES, gunzip
+from shared.ingest.reading_time import ReadingTime, too_large
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
@@ -64,7 +57,8 @@ class TextStream:
         chunks: the blob's bytes; pieces of any size.
         encoding: encoding of a file without byte order mark.
         gzipped: whether the blob is a gzip file.
-        limits: sizes that refuse the file.
+        limits: sizes that refuse the file, packed or unpacked.
+        time: how long it may take, where other passes count as well; else that of the limits, from now on.
 
     Attributes:
         encoding: what the file is written in; where it has a byte order mark, known once reading has begun.
@@ -81,15 +75,19 @@ class TextStream:
         *,
         gzipped: bool = False,
         limits: CsvLimits | None = None,
+        time: ReadingTime | None = None,
     ) -> None:
         try:
             check_encoding(encoding)
         except ValueError as error:
             raise DataError("BadEncoding", str(error)) from None
         limits = limits or CsvLimits()
-        timed = _Timed(chunks)
-        plain = _gunzip(timed, limits.max_gzip_ratio) if gzipped else timed
-        self._chunks = _limited(plain, limits.max_blob_bytes, limits.max_seconds, timed)
+        time = time or ReadingTime(limits.max_seconds)
+        plain = time.waiting(chunks)
+        if gzipped:
+            parts = _limited(_in_parts(plain), limits.max_blob_bytes, time, packed=True)
+            plain = gunzip(parts, limits.max_gzip_ratio)
+        self._chunks = _limited(plain, limits.max_blob_bytes, time)
         name = codecs.lookup(encoding).name
         self.encoding = _WITHOUT_MARK.get(name, name)
 
@@ -183,123 +181,18 @@ def _followed(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
     yield from others
 
 
-class _Timed:
-    """The bytes of a source, with the seconds that were spent waiting for them."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self.waited = 0.0
-        self._chunks = iter(chunks)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        asked = time.monotonic()
-        try:
-            return next(self._chunks)
-        finally:
-            self.waited += time.monotonic() - asked
-
-
-def _limited(chunks: Iterable[bytes], most: int, max_seconds: float | None, source: _Timed) -> Iterator[bytes]:
-    size = 0
-    began = time.monotonic()
+def _in_parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
-        if max_seconds is not None and time.monotonic() - began >= max_seconds:
-            is_of_file = time.monotonic() - began - source.waited >= max_seconds
-            raise _slow_file(max_seconds, size) if is_of_file else _slow_source(max_seconds, size, source.waited)
+        for start in range(0, len(chunk), PART_BYTES):
+            yield bytes(chunk[start : start + PART_BYTES])
+
+
+def _limited(chunks: Iterable[bytes], most: int, time: ReadingTime, *, packed: bool = False) -> Iterator[bytes]:
+    """The chunks, as long as there is time and they are not too many, whatever is made of them."""
+    size = 0
+    for chunk in chunks:
+        time.check(f"its byte {size} ({'packed' if packed else 'unpacked'})")
         size += len(chunk)
         if size > most:
-            raise DataError(
-                "TooLarge",
-                f"The file is larger than the {most} bytes that are allowed. Split it, or raise MAX_BLOB_BYTES.",
-            )
+            raise too_large(most)
         yield bytes(chunk)
-
-
-def _slow_file(max_seconds: float, size: int) -> DataError:
-    return DataError(
-        "TooSlow",
-        f"The file was not read within {max_seconds:g} seconds, but up to its byte {size} (unpacked). Split it. "
-        "A run has MAX_READ_MINUTES, below the function's timeout; a preview or a suggestion has less.",
-    )
-
-
-def _slow_source(max_seconds: float, size: int, waited: float) -> UnavailableError:
-    message = (
-        f"within {max_seconds:g} seconds the file was read up to its byte {size} (unpacked); {waited:.0f} of them went "
-        "by in waiting for its storage account, which is slow or throttled. It is tried again; should that not help, "
-        "look at the account's latency, or upload the file in parts"
-    )
-    return UnavailableError("SourceTooSlow", message)
-
-
-def _gunzip(chunks: Iterable[bytes], max_ratio: int) -> Iterator[bytes]:
-    """Unpacks gzip members one after the other, at most `_PIECE` bytes at a time."""
-    packed = unpacked = 0
-    member: zlib._Decompress | None = None
-    started = False
-    rest = b""
-    for part in _in_parts(chunks):
-        rest += part
-        packed += len(part)
-        while rest or member is not None:
-            if member is None:
-                rest = rest.lstrip(b"\0") if started else rest  # tape and tar tools pad with NUL
-                if len(rest) < 2:
-                    break
-                _check_magic(rest, started)
-                member, started = zlib.decompressobj(31), True
-            piece = _unpack(member, rest)
-            rest = member.unused_data if member.eof else member.unconsumed_tail
-            unpacked += len(piece)
-            if unpacked > _RATIO_FROM and unpacked > max_ratio * (packed - len(rest)):
-                raise _ratio_error(max_ratio)
-            if piece:
-                yield piece
-            if member.eof:
-                member = None
-            elif len(piece) < _PIECE:
-                break  # all that came in is used up
-    if rest:
-        _check_magic(rest, started)
-    if rest or member is not None:
-        raise _bad_gzip("it ends in the middle")
-    if unpacked > max_ratio * packed:
-        raise _ratio_error(max_ratio)
-
-
-def _in_parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Small parts, because what one call does not unpack is copied for the next one."""
-    for chunk in chunks:
-        for start in range(0, len(chunk), _PART):
-            yield bytes(chunk[start : start + _PART])
-
-
-def _unpack(member: "zlib._Decompress", packed: bytes) -> bytes:
-    try:
-        return member.decompress(packed, _PIECE)
-    except zlib.error:
-        raise _bad_gzip("its content does not agree with its checks") from None
-
-
-def _check_magic(data: bytes, started: bool) -> None:
-    if data.startswith(_GZIP_MAGIC):
-        return
-    if started:
-        raise _bad_gzip("something that is no gzip follows its last member")
-    raise DataError(
-        "NotGzip",
-        "The name or the content encoding of the blob says gzip, but it is none. Upload it packed, or rename it.",
-    )
-
-
-def _bad_gzip(what: str) -> DataError:
-    return DataError("BadGzip", f"The gzip file is damaged: {what}. Upload it again.")
-
-
-def _ratio_error(max_ratio: int) -> DataError:
-    return DataError(
-        "TooLarge",
-        f"The gzip file unpacks to more than {max_ratio} times its size. Upload it unpacked, or raise MAX_GZIP_RATIO.",
-    )

@@ -14,6 +14,7 @@ from shared.domain.csv_format import BareQuotes, MappingFormat
 from shared.domain.errors import DataError
 from shared.ingest.decode import TextStream
 from shared.ingest.read_csv import read_csv
+from shared.ingest.reading_time import ReadingTime
 from shared.ingest.source import Source
 from shared.ingest.stage import limits_of
 from shared.ingest.structure import end_of_lines
@@ -38,6 +39,7 @@ _WIDE_SHARE = 0.5
 _OTHER_QUOTES = {"bare_quotes": BareQuotes.LITERAL, "quote_escape_character": "\\"}
 # A delimiter that splits fewer of the rows into as many cells as the header is none.
 _FITTING_SHARE = 0.9
+_REACHED = "the search for what stands between its cells"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +67,15 @@ class Trial:
 
 
 def guess_format(
-    source: Source, given: MappingFormat, settings: Settings, *, has_header: bool
+    source: Source, given: MappingFormat, settings: Settings, time: ReadingTime, *, has_header: bool
 ) -> tuple[MappingFormat, list[str]]:
     """The format with what was not given, and why.
 
     Raises:
-        DataError: the file is refused as a whole.
+        DataError: the file is refused as a whole. UnavailableError: `SourceTooSlow`.
     """
     known = given.model_fields_set
-    data, encoding = _head(source, given.encoding if "encoding" in known else "utf-8", settings)
+    data, encoding = _head(source, given.encoding if "encoding" in known else "utf-8", settings, time)
     changes: dict[str, str] = {}
     notes = []
     if encoding not in {"utf-8", "utf-8-sig"}:
@@ -93,17 +95,19 @@ def guess_format(
     if not is_given:
         changes["column_delimiter"], why = _delimiter(trials)
         notes.append(why)
+    time.check(_REACHED)
     notes += _note_on_quotes(tried, given, trials, settings, has_header=has_header)
     if not any(trial.fits for trial in trials):
+        time.check(_REACHED)
         head = _whole_lines(data, _PREAMBLE_BYTES)
         notes += _note_on_preamble(head, given, trials, settings, has_header=has_header)
     return given.model_copy(update=changes), notes
 
 
-def _head(source: Source, encoding: str, settings: Settings) -> tuple[bytes, str]:
+def _head(source: Source, encoding: str, settings: Settings, time: ReadingTime) -> tuple[bytes, str]:
     """The first bytes, unpacked and without byte order mark, and the encoding that was taken for them."""
     with closing(source.chunks()) as chunks:
-        text = TextStream(chunks, encoding, gzipped=source.is_gzip, limits=limits_of(settings))
+        text = TextStream(chunks, encoding, gzipped=source.is_gzip, limits=limits_of(settings), time=time)
         return _first(text, SAMPLE_BYTES), text.encoding
 
 

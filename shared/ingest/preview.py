@@ -1,5 +1,6 @@
 """Trying a mapping on a real blob: rows are read, mapped and typed as ingestion would, and nothing is stored."""
 
+from time import monotonic
 from typing import Any
 
 from shared.app import Services
@@ -7,17 +8,24 @@ from shared.definitions.mapping_rules import dotted
 from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion, leaves_its_container
 from shared.domain.entity_types import EntityType
-from shared.domain.errors import InvalidRequestError, NotFoundError
+from shared.domain.errors import ConflictError, InvalidRequestError, NotFoundError
 from shared.domain.mappings import Mapping
 from shared.domain.reject import Reject
 from shared.domain.shown import shown
+from shared.ingest.reading_time import SAMPLE_SECONDS, ReadingTime
 from shared.ingest.source import Source
 from shared.ingest.stage import open_rows
-from shared.storage.blobs import BlobContainer
+from shared.storage.blobs import BlobContainer, BlobEntry
 
 
 def preview(
-    services: Services, hub: str, connector: str, mapping: str, blob: str | None = None, rows: int = 20
+    services: Services,
+    hub: str,
+    connector: str,
+    mapping: str,
+    blob: str | None = None,
+    rows: int = 20,
+    within_s: float = SAMPLE_SECONDS,
 ) -> dict[str, Any]:
     """Reads the first rows of a blob as the mapping would.
 
@@ -26,22 +34,25 @@ def preview(
         hub, connector, mapping: names.
         blob: path within the mapping's container; None for the newest blob that matches.
         rows: how many good rows at most.
+        within_s: seconds that all of it may take; a third of them the search for the newest blob.
 
     Returns:
         `blob`, `columns` [{name, type, isArray, column}], `rows` as `/data` would give them, `rejects` up to there.
 
     Raises:
-        NotFoundError: the mapping or the blob. DataError: the file is refused as a whole.
+        NotFoundError: the mapping or the blob. ConflictError: `TooManyBlobs`, the newest is not found in time.
+        DataError: the file is refused as a whole, `TooSlow` among others. UnavailableError: `SourceTooSlow`.
         RequestError: the mapping's containers are not for its hub.
     """
+    time = ReadingTime(within_s)
     stored = services.definitions.mapping(hub, connector, mapping)
     container = _container(services, hub, stored)
-    version = _version(container, stored.document, blob)
+    version = _version(container, stored.document, blob, within_s / 3)
     source = Source(container, version)
     source.open()
     document = stored.document
     entity_type = services.definitions.entity_type(hub, document.entity_type, document.entity_type_name).document
-    good, rejects = _first_rows(services, source, document, entity_type, rows)
+    good, rejects = _first_rows(services, source, document, entity_type, rows, time)
     columns = [
         {
             "name": field.field_name,
@@ -63,16 +74,16 @@ def preview(
 
 
 def _first_rows(
-    services: Services, source: Source, mapping: Mapping, entity_type: EntityType, wanted: int
+    services: Services, source: Source, mapping: Mapping, entity_type: EntityType, wanted: int, time: ReadingTime
 ) -> tuple[list[dict[str, Any]], list[Reject]]:
     from shared.ingest.lines_apart import LinesApart
-    from shared.ingest.take_sample import SAMPLE_BYTES, SAMPLE_SECONDS
+    from shared.ingest.take_sample import SAMPLE_BYTES
     from shared.ingest.type_rows import RowTyper
     from shared.lake.read import json_value
 
     good: list[dict[str, Any]] = []
     rejects: list[Reject] = []
-    reader = open_rows(source, mapping, services.settings, max_seconds=SAMPLE_SECONDS)
+    reader = open_rows(source, mapping, services.settings, time)
     header = reader.read_header()
     if header is None:
         return good, rejects
@@ -95,20 +106,29 @@ def _container(services: Services, hub: str, mapping: Stored[Mapping]) -> BlobCo
     return BlobContainer(account.hurried(), mapping.document.container)
 
 
-def _version(container: BlobContainer, mapping: Mapping, path: str | None) -> BlobVersion:
+def _version(container: BlobContainer, mapping: Mapping, path: str | None, within_s: float) -> BlobVersion:
     if path is not None:
         if leaves_its_container(path):
             raise InvalidRequestError([dotted("blob")])
         entry = container.properties(path)
         return BlobVersion(mapping.container, entry.path, entry.etag, entry.size)
-    matching = (
-        entry
-        for entry in container.list(mapping.prefix, metadata=True)
-        if not entry.is_folder and mapping.matches(mapping.container, entry.path)
-    )
-    newest = max(matching, key=lambda entry: entry.last_modified, default=None)
+    newest = _newest(container, mapping, monotonic() + within_s)
     if newest is None:
         properties = mapping.mapping_properties
         message = f"no blob in {shown(properties.folder_path)} matches {shown(properties.file_filter)}"
         raise NotFoundError("BlobNotFound", f"{message}; upload one, or name one as `blob`")
     return BlobVersion(mapping.container, newest.path, newest.etag, newest.size)
+
+
+def _newest(container: BlobContainer, mapping: Mapping, until: float) -> BlobEntry | None:
+    """The newest blob that matches; a container may have so many that nobody waits for the last of them."""
+    newest: BlobEntry | None = None
+    for listed, entry in enumerate(container.list(mapping.prefix, metadata=True)):
+        if monotonic() >= until:
+            message = f"of the many blobs in {shown(mapping.mapping_properties.folder_path)} only {listed} were listed "
+            raise ConflictError("TooManyBlobs", f"{message}in time, so the newest is not known; name one as `blob`")
+        if entry.is_folder or not mapping.matches(mapping.container, entry.path):
+            continue
+        if newest is None or entry.last_modified > newest.last_modified:
+            newest = entry
+    return newest

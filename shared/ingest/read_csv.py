@@ -18,6 +18,7 @@ from shared.domain.reject import RAW_LIMIT_BYTES, Reject
 from shared.ingest.csv_rows import CellSplitter, RowCollector, Rows
 from shared.ingest.decode import TextStream
 from shared.ingest.explain_row import CarefulReader, RowRead
+from shared.ingest.reading_time import ReadingTime
 from shared.ingest.refused_rows import refused_rows
 from shared.ingest.rejects import Reason, Rejects
 from shared.ingest.row_fault import RowFault
@@ -35,6 +36,10 @@ _SMALL_WINDOW = 1 << 14
 # Rows that the careful reader reads after a fault: few at first, more as long as the scan does not get far.
 _SHORT_STRETCH = 2
 _LONG_STRETCH = 1 << 12
+# Where no header says what the columns are, one of so many rows must, or of so many bytes: all that are refused before
+# it are held.
+_ROWS_BEFORE_COLUMNS = 1 << 16
+_BYTES_BEFORE_COLUMNS = 1 << 24
 # The careful reader reads so many rows in the time of one small window.
 _WORTH_SCANNING = 16
 
@@ -45,6 +50,7 @@ def read_csv(
     limits: CsvLimits | None = None,
     *,
     gzipped: bool = False,
+    time: ReadingTime | None = None,
     window_bytes: int = WINDOW_BYTES,
     batch_rows: int = BATCH_ROWS,
     batch_bytes: int = BATCH_BYTES,
@@ -56,15 +62,17 @@ def read_csv(
         dialect: how the file is written.
         limits: sizes that reject a row or refuse the file.
         gzipped: whether the blob is a gzip file.
+        time: how long it may take, where other passes count as well; else that of the limits.
         window_bytes: bytes that are scanned at once.
         batch_rows, batch_bytes: a batch is given out with the first window that brings it to either size.
 
     Raises:
-        DataError: while it is read, for the whole file: `NotGzip`, `BadGzip`, `TooLarge`, `UnreadableHeader`,
-            `TooManyColumns`.
+        DataError: while it is read, for the whole file: `NotGzip`, `BadGzip`, `TooLarge`, `TooSlow`,
+            `UnreadableHeader`, `NoReadableRow`, `TooManyColumns`.
+        UnavailableError: `SourceTooSlow`.
     """
     limits = limits or CsvLimits()
-    text = TextStream(chunks, dialect.encoding, gzipped=gzipped, limits=limits)
+    text = TextStream(chunks, dialect.encoding, gzipped=gzipped, limits=limits, time=time)
     return CsvReader(text, dialect, limits, window_bytes=window_bytes, batch=(batch_rows, batch_bytes))
 
 
@@ -138,7 +146,7 @@ class CsvReader:
             one row can be read.
 
         Raises:
-            DataError: `UnreadableHeader`, `TooManyColumns`, or for the whole file as `read_csv` says.
+            DataError: `UnreadableHeader`, `NoReadableRow`, `TooManyColumns`, or for the whole file as `read_csv` says.
         """
         if self._skipped_lines is None:
             self._skipped_lines = self._cursor.skip_lines(self._dialect.skip_rows)
@@ -197,20 +205,29 @@ class CsvReader:
     def _number_columns(self) -> list[str] | None:
         """Numbers the columns by the first row whose cells can be told apart; it is read again as data."""
         refused: list[Reject] = []
+        size = 0
         while (row := self._next_row(None)) is not None:
             if row.fault is None or not row.fault.first_line_only:
                 break
             _refuse_width(row.fault)
             refused.append(self._reject(row.fault, row.end))
+            size += row.end - self._cursor.at
             self._pass(row)
-            if len(refused) == _LONG_STRETCH:
+            if len(refused) == _LONG_STRETCH or size >= self._window:
                 self._batch.refuse(Rejects.of(refused))
-                refused.clear()
+                refused, size = [], 0
+                self._check_held(row.fault)
         if refused:
             self._batch.refuse(Rejects.of(refused))
         if row is not None:
             return [f"column{number}" for number in range(1, len(row.cells) + 1)]
         return [] if self._batch.rejects else None
+
+    def _check_held(self, fault: RowFault) -> None:
+        held = self._batch
+        if held.rejects >= _ROWS_BEFORE_COLUMNS or held.weight >= _BYTES_BEFORE_COLUMNS:
+            message = f"None of the first {held.rejects} rows can be read, so the columns are not known. "
+            raise DataError("NoReadableRow", f"{message}The last one: {fault.message}")
 
     def _read_window(self, width: int) -> None:
         """Reads the rows of one window by the scan, up to the first that it cannot prove."""

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from shared.ingest.cast_sql import Sql, matches, trimmed
+from shared.ingest.reading_time import ReadingTime
 from shared.ingest.type_candidates import Candidate
 from shared.lake.engine import Workspace
 
@@ -21,6 +22,7 @@ _FIRST_CELLS = 64
 _CELLS_AT_ONCE = 1 << 20
 # Cells without the blanks round them, null where nothing is left.
 _CELLS = f"(SELECT owner, cell, nullif({trimmed('cell')}, '') AS t FROM cells)"
+_REACHED = "the search for the types of its columns"
 _TEXT = "CASE WHEN t IS NOT NULL THEN cell END"
 
 
@@ -47,11 +49,13 @@ class Scan:
     Args:
         opened: where the engine works.
         cells: columns of strings, by their position.
+        time: how long it may take, with all that was done before; asked before each statement.
     """
 
-    def __init__(self, opened: Workspace, cells: pa.Table) -> None:
+    def __init__(self, opened: Workspace, cells: pa.Table, time: ReadingTime) -> None:
         self._engine = opened.connection
         self._cells = cells
+        self._time = time
 
     def reading(self, wanted: dict[int, list[Candidate]]) -> dict[int, list[Candidate]]:
         """For each column the candidates that read all its cells, in their order; all, where all cells are empty."""
@@ -81,6 +85,7 @@ class Scan:
         )
         joined = " || '_' || ".join(f"({key})" for key in keys)
         query = f"SELECT count(DISTINCT k), coalesce(max(length(k)), 0) FROM (SELECT {joined} AS k FROM pairs)"
+        self._time.check(_REACHED)
         ((distinct, longest),) = self._engine.sql(query).fetchall()
         return int(distinct), int(longest)
 
@@ -113,6 +118,7 @@ class Scan:
             chunks = [chunk for part in parts for chunk in part.chunks]
             cells = pa.table({"owner": owner, "cell": pa.chunked_array(chunks, pa.string())})
             self._engine.register("cells", cells)
+            self._time.check(_REACHED)
             yield from self._engine.sql(query).fetchall()
 
 

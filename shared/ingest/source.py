@@ -22,6 +22,7 @@ from shared.domain.errors import (
     recovery,
 )
 from shared.domain.mappings import CompletionOperationType, Mapping, split_folder
+from shared.ingest.reading_time import too_large
 from shared.storage.account_turns import SOURCE_BUSY, AccountTurns, Turn
 from shared.storage.blobs import BlobContainer, BlobEntry, OpenBlob
 
@@ -33,6 +34,7 @@ class Source:
 
     Attributes:
         place: account, container and path: tells the blob from all others.
+        size: bytes of the blob; None as long as nobody has said.
         bytes_read: bytes downloaded so far.
 
     With a `turn`, whatever asks the account raises DeferredError where too many wait for it already. With `is_alone`,
@@ -48,6 +50,7 @@ class Source:
     ) -> None:
         self.version = version
         self.place = f"{container.account_name}/{version.container}/{version.path}"
+        self.size = version.size
         self.bytes_read = 0
         self.is_gzip = version.path.casefold().endswith(".gz")
         self._container = container
@@ -84,6 +87,7 @@ class Source:
             self.check_current()
             raise UnavailableError("BlobChanging", f"{self.place} changed while it was opened; it is looked at again")
         self._judge(opened.entry)
+        self.size = opened.entry.size
         self._opened = opened
         return opened.entry.last_modified
 
@@ -116,6 +120,11 @@ class Source:
         if entry.size == 0:
             raise SkippedError("EmptyBlob", "the blob has 0 bytes; nothing was ingested")
         self.is_gzip = self.is_gzip or (entry.content_encoding or "").casefold() == "gzip"
+
+    def check_size(self, most: int) -> None:
+        """Refuses a blob of more than `most` bytes, packed or not, before they are asked for; DataError `TooLarge`."""
+        if self.size is not None and self.size > most:
+            raise too_large(most)
 
     def chunks(self) -> Generator[bytes]:
         """The bytes of this very version, in pieces; the first are those of `open`, where it was called before."""

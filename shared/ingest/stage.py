@@ -7,7 +7,7 @@ leaves the local disk as soon as it is full: an instance has less disk than a bl
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from shared.domain.mappings import Mapping
 from shared.failpoints import FailPoint, failpoint
 from shared.ingest.ahead import ahead
 from shared.ingest.match_columns import columns_digest
+from shared.ingest.reading_time import ReadingTime
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.source import Source
 from shared.settings import Settings
@@ -153,23 +154,25 @@ def _outgoing(changes: "Changes", run_id: str, *, holds_back: bool) -> Iterator[
         yield _Outgoing(changes, run_id, sender, holds_back=holds_back)
 
 
-def open_rows(source: Source, mapping: Mapping, settings: Settings, *, max_seconds: float | None = None) -> "CsvReader":
-    """The CSV reader over the source's bytes, as the mapping's format says; a run's time is that of the settings."""
-    limits = limits_of(settings) if max_seconds is None else replace(limits_of(settings), max_seconds=max_seconds)
-    return _reader(source.chunks(), mapping, limits, gzipped=source.is_gzip)
+def open_rows(source: Source, mapping: Mapping, settings: Settings, time: ReadingTime | None = None) -> "CsvReader":
+    """The CSV reader over the source's bytes, as the mapping's format says; a run's time is that of the settings.
+
+    Raises:
+        DataError: `TooLarge`, by the size of the blob alone.
+    """
+    source.check_size(settings.max_blob_bytes)
+    return read_rows(source.chunks(), mapping, settings, gzipped=source.is_gzip, time=time)
 
 
-def read_rows(chunks: Iterable[bytes], mapping: Mapping, settings: Settings, *, gzipped: bool) -> "CsvReader":
+def read_rows(
+    chunks: Iterable[bytes], mapping: Mapping, settings: Settings, *, gzipped: bool, time: ReadingTime | None = None
+) -> "CsvReader":
     """The CSV reader over the bytes of a file of this mapping."""
-    return _reader(chunks, mapping, limits_of(settings), gzipped=gzipped)
-
-
-def _reader(chunks: Iterable[bytes], mapping: Mapping, limits: CsvLimits, *, gzipped: bool) -> "CsvReader":
     from shared.ingest.read_csv import read_csv
 
     properties = mapping.mapping_properties
     dialect = properties.format.dialect(has_header=properties.has_header)
-    return read_csv(chunks, dialect, limits, gzipped=gzipped)
+    return read_csv(chunks, dialect, limits_of(settings), gzipped=gzipped, time=time)
 
 
 def header_of(reader: "CsvReader") -> list[str]:

@@ -18,6 +18,7 @@ from shared.domain.errors import DataError, InvalidRequestError, NotFoundError, 
 from shared.domain.mappings import Mapping
 from shared.domain.reject import Reject
 from shared.ingest.name_fields import definition_name
+from shared.ingest.reading_time import SAMPLE_SECONDS, ReadingTime
 from shared.ingest.source import Source
 from shared.storage.blobs import BlobContainer
 from shared.turns import Turns
@@ -55,7 +56,9 @@ class Wish:
     has_header: bool = True
 
 
-def suggest(services: Services, hub: str, connector: str, blob: str, wish: Wish) -> dict[str, Any]:
+def suggest(
+    services: Services, hub: str, connector: str, blob: str, wish: Wish, within_s: float = SAMPLE_SECONDS
+) -> dict[str, Any]:
     """Proposes a type and a mapping for a file.
 
     Args:
@@ -63,6 +66,7 @@ def suggest(services: Services, hub: str, connector: str, blob: str, wish: Wish)
         hub, connector: names.
         blob: `container/path`, or the blob's URL.
         wish: what is decided already.
+        within_s: seconds that all of it may take, once it has begun.
 
     Returns:
         `blob`, `rowsRead`, `type` and `mapping` {name, body} for PUT, `columns`, `rejects`, `notes`.
@@ -70,7 +74,8 @@ def suggest(services: Services, hub: str, connector: str, blob: str, wish: Wish)
     Raises:
         InvalidRequestError: `blob` names none that may be read. ConflictError: its container is another hub's.
         NotFoundError: hub, connector or blob.
-        RefusedError: the connector reads no blobs, or its storage refuses. DataError: the file is refused as a whole.
+        RefusedError: the connector reads no blobs, or its storage refuses.
+        DataError: the file is refused as a whole, `TooSlow` among others. UnavailableError: `SourceTooSlow`.
         ThrottledError: others are asking; those of other hubs only as long as each of them takes one suggestion.
     """
     source = _open(services, hub, connector, blob)
@@ -78,18 +83,22 @@ def suggest(services: Services, hub: str, connector: str, blob: str, wish: Wish)
         if not has_turn:
             message = "suggestions for others are being made; repeat the request, or ask for one after the other"
             raise ThrottledError("SuggestionsBusy", message)
-        return _suggest(services, hub, connector, source, wish)
+        return _suggest(services, hub, connector, source, wish, ReadingTime(within_s))
 
 
-def _suggest(services: Services, hub: str, connector: str, source: Source, wish: Wish) -> dict[str, Any]:
+def _suggest(
+    services: Services, hub: str, connector: str, source: Source, wish: Wish, time: ReadingTime
+) -> dict[str, Any]:
     # The engines load when there is something to read.
     from shared.ingest.guess_format import guess_format
     from shared.ingest.take_sample import take_sample
 
-    form, notes = guess_format(source, wish.form, services.settings, has_header=wish.has_header)
-    sample = take_sample(source, form, services.settings, has_header=wish.has_header, rows=wish.rows)
+    settings = services.settings
+    source.check_size(settings.max_blob_bytes)
+    form, notes = guess_format(source, wish.form, settings, time, has_header=wish.has_header)
+    sample = take_sample(source, form, settings, time, has_header=wish.has_header, rows=wish.rows)
     notes += _notes_on_sample(sample, has_header=wish.has_header)
-    columns, form, identity, found = _propose(services, sample, form, wish.kind)
+    columns, form, identity, found = _propose(services, sample, form, wish.kind, time)
     notes += found
     kind = identity.kind
     stem = _ENDINGS.sub("", source.version.path.rpartition("/")[2])
@@ -130,7 +139,7 @@ def _open(services: Services, hub: str, connector: str, blob: str) -> Source:
 
 
 def _propose(
-    services: Services, sample: "Sample", form: MappingFormat, kind: EntityKind | None
+    services: Services, sample: "Sample", form: MappingFormat, kind: EntityKind | None, time: ReadingTime
 ) -> "tuple[list[Column], MappingFormat, Identity, list[str]]":
     from shared.ingest.choose_key import choose_key
     from shared.ingest.propose_columns import propose_columns, usable_columns
@@ -142,7 +151,7 @@ def _propose(
         message = f"no column of the file can be mapped; {'; '.join(notes)}; correct the header"
         raise DataError("NoUsableColumn", message)
     with workspace(services.settings) as opened:
-        scan = Scan(opened, sample.cells)
+        scan = Scan(opened, sample.cells, time)
         columns, form, found = propose_columns(scan, usable, form)
         identity = choose_key(
             columns,

@@ -1,7 +1,7 @@
 """A sample of a file: its first rows by the reader that ingestion has, with whatever it refuses."""
 
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -10,14 +10,13 @@ from shared.domain.csv_format import MappingFormat
 from shared.domain.errors import DataError, SkippedError
 from shared.domain.reject import Reject
 from shared.ingest.read_csv import read_csv
+from shared.ingest.reading_time import ReadingTime
 from shared.ingest.source import Source
 from shared.ingest.stage import limits_of
 from shared.settings import Settings
 
 SAMPLE_BYTES = 16 << 20
 """How much text of a file is looked at, at most about that much and one row."""
-SAMPLE_SECONDS = 30
-"""How long a sample may take: somebody waits for it, and lines that are no rows have no end."""
 _BATCH_ROWS = 1 << 12
 _BATCH_BYTES = 1 << 20
 
@@ -44,18 +43,22 @@ class Sample:
         return int(self.cells.num_rows)
 
 
-def take_sample(source: Source, form: MappingFormat, settings: Settings, *, has_header: bool, rows: int) -> Sample:
+def take_sample(
+    source: Source, form: MappingFormat, settings: Settings, time: ReadingTime, *, has_header: bool, rows: int
+) -> Sample:
     """Reads the first `rows` rows, good and refused ones together, or less where these are large.
 
     Raises:
         SkippedError: `EmptyBlob`. DataError: `NoReadableRow`, or the file is refused as a whole.
+        UnavailableError: `SourceTooSlow`.
     """
     with closing(source.chunks()) as chunks:
         reader = read_csv(
             chunks,
             form.dialect(has_header=has_header),
-            replace(limits_of(settings), max_seconds=SAMPLE_SECONDS),
+            limits_of(settings),
             gzipped=source.is_gzip,
+            time=time,
             batch_rows=min(rows, _BATCH_ROWS),
             batch_bytes=_BATCH_BYTES,
         )

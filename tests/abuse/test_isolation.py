@@ -1,12 +1,18 @@
 """Two hubs of one app: neither reads, changes or delays what is the other's."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import pytest
 
 from infra.local.state_dir import Stack
 from tests.acceptance.hub import Hub, mapping_body, wait_for
 
+# An answer may take longer beside the work of others, on a machine that may do more; it does not wait for its end.
+WAIT_S = 2.0
+WAIT_TIMES = 5.0
 REFUSED = {"preview": (404, "BlobNotFound"), "suggest": (409, "ContainerOfAnotherHub")}
 
 
@@ -59,6 +65,30 @@ def test_a_container_that_another_hub_reads(hub: Hub, other: Hub) -> None:
         assert "Utrecht" not in seen.text
         # A preview looks below the mapping's own folder only; a suggestion may name any container.
         assert (seen.status_code, seen.json()["error"]["code"]) == REFUSED[place], seen.text
+
+
+def test_a_hub_at_work_does_not_delay_another(hub: Hub, other: Hub) -> None:
+    other.mapping("Own", {"Id": "id"})
+    alone_s = max(seconds_to_answer(other) for _ in range(3))
+    etags = {path: hub.upload(path, b"id,city,points\n" + b'"\n' * 100_000) for path in ("ugly-1.csv", "ugly-2.csv")}
+    dear = f"/data/Customer?$filter={quote(' or '.join(f'Points eq {n}' for n in range(300)))}"
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(hub.request, "GET", dear) for _ in range(12)]
+        beside_s = max(seconds_to_answer(other) for _ in range(6))
+    assert {answer.result().status_code for answer in asked} == {200}
+    assert beside_s < WAIT_S + WAIT_TIMES * alone_s
+    for path, etag in etags.items():
+        assert hub.run_of(path, etag)["rowsRejected"] == 100_000
+
+
+def seconds_to_answer(hub: Hub) -> float:
+    """The longest that one of a few requests is waited for."""
+    longest = 0.0
+    for path in ("/data/Customer", "/profiles", "/connectors/Landing/mappings/Own", "/runs"):
+        began = time.monotonic()
+        assert hub.request("GET", path).status_code == 200
+        longest = max(longest, time.monotonic() - began)
+    return longest
 
 
 def test_a_container_that_is_shared(hub: Hub, other: Hub) -> None:

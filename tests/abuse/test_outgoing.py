@@ -77,14 +77,16 @@ def test_a_signature_for_somebody_else(hub: Hub, listener: Listener, host: str, 
     place = f"{scheme}://{host.format(port=listener.port)}/devstoreaccount1/partner{SIGNED}"
     properties = {"outputBlobSASUri": place, "entityList": [{"entityType": "Profile", "entityName": "Customer"}]}
     answer = put(hub, "/connectors/Elsewhere", {"connectorType": "Outbound", "connectorProperties": properties})
-    is_refused(answer, listener)
+    is_refused(answer, listener, "connectorProperties.outputBlobSASUri", "InvalidSas")
 
 
 @pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS)
 def test_a_vault_of_somebody_else(hub: Hub, listener: Listener, host: str) -> None:
     url = f"http://{host.format(port=listener.port)}/secrets/storage"
     body = {"connectorType": "AzureBlob", "connectorProperties": {"connectionKeyVaultUrl": url}}
-    is_refused(put(hub, "/connectors/Vaulted", body), listener)
+    # What is a URL of a vault, but of one that was not allowed, is told so.
+    codes = {"InvalidValue", "VaultNotAllowed"}
+    is_refused(put(hub, "/connectors/Vaulted", body), listener, "connectorProperties.connectionKeyVaultUrl", *codes)
 
 
 @pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS)
@@ -97,6 +99,7 @@ def test_an_account_of_somebody_else_behind_a_secret(hub: Hub, listener: Listene
         body = {"connectorType": "AzureBlob", "connectorProperties": {"connectionKeyVaultUrl": url}}
         answer = put(hub, "/connectors/Elsewhere2", body)
         assert answer.json()["state"] == "Failed", answer.text
+        assert "the secret is no usable storage connection: its host must be" in answer.json()["stateDetail"]
         assert "CANARY" not in answer.text
         assert "Q0FOQVJZ" not in answer.text
         assert listener.visitors == 0
@@ -107,13 +110,12 @@ def test_a_container_of_no_name(hub: Hub, container: str) -> None:
     place = f"{hub.stack.blob_endpoint}/{container}{SIGNED}"
     properties = {"outputBlobSASUri": place, "entityList": [{"entityType": "Profile", "entityName": "Customer"}]}
     answer = put(hub, "/connectors/Nowhere", {"connectorType": "Outbound", "connectorProperties": properties})
-    assert answer.status_code == 400, answer.text
+    check_fault(answer, "connectorProperties.outputBlobSASUri", "InvalidSas")
     assert "CANARY" not in answer.text
 
 
-FOLDERS = {
+OF_THE_APP = {
     "the app's tables": "lake",
-    "the app's tables, shouted": "LAKE",
     "the app's rejects": "runs",
     "the host's keys": "azure-webjobs-secrets",
     "the host's leases": "azure-webjobs-hosts",
@@ -121,6 +123,9 @@ FOLDERS = {
     "the logs": "$logs",
     "the root": "$root",
     "the web": "$web",
+}
+NO_FOLDERS = {
+    "the app's tables, shouted": "LAKE",
     "up": "inbox/../lake",
     "a URL with a query": "https://account.blob.core.windows.net/inbox?sig=CANARY",
     "another account": "https://another.blob.core.windows.net/inbox",
@@ -132,20 +137,32 @@ FOLDERS = {
 }
 
 
-@pytest.mark.parametrize("folder", FOLDERS.values(), ids=FOLDERS)
+@pytest.mark.parametrize("folder", OF_THE_APP.values(), ids=OF_THE_APP)
+def test_a_folder_of_the_app(hub: Hub, folder: str) -> None:
+    check_folder(hub, folder, "ContainerNotAllowed")
+
+
+@pytest.mark.parametrize("folder", NO_FOLDERS.values(), ids=NO_FOLDERS)
 def test_a_folder_that_is_none_of_ours(hub: Hub, folder: str) -> None:
+    check_folder(hub, folder, "InvalidValue")
+
+
+def check_folder(hub: Hub, folder: str, code: str) -> None:
     body = mapping_body("inbox", {"Id": "id"})
     body["mappingProperties"]["folderPath"] = folder
     path = "/connectors/Landing/mappings/Elsewhere"
-    assert put(hub, path, body).status_code == 400
+    check_fault(put(hub, path, body), "mappingProperties.folderPath", code)
     moved = mapping_body(hub.inbox.container_name, {"Id": "id"}, folder="moved")
     done = {"completionOperationType": "MoveFile", "destinationFolder": folder}
     moved["mappingProperties"]["completeOperation"] = done
-    assert put(hub, path, moved).status_code == 400
+    check_fault(put(hub, path, moved), "mappingProperties.completeOperation.destinationFolder", code)
+    # A preview looks below the mapping's own folder only.
     seen = hub.request("POST", "/connectors/Landing/mappings/Customers/preview", json={"blob": f"{folder}/x.csv"})
-    assert seen.status_code in {400, 404}, seen.text
-    seen = hub.request("POST", "/connectors/Landing/suggest", json={"blob": f"{folder}/x.csv"})
-    assert seen.status_code in {400, 404}, seen.text
+    if seen.status_code == 404:
+        assert seen.json()["error"]["code"] == "BlobNotFound"
+    else:
+        check_fault(seen, "blob", "InvalidValue")
+    check_fault(hub.request("POST", "/connectors/Landing/suggest", json={"blob": f"{folder}/x.csv"}), "blob", code)
 
 
 EVENTS: dict[str, dict[str, Any]] = {
@@ -174,7 +191,15 @@ def put(hub: Hub, path: str, body: Json) -> httpx.Response:
     return hub.request("PUT", path, json=body)
 
 
-def is_refused(answer: httpx.Response, listener: Listener) -> None:
+def check_fault(answer: httpx.Response, target: str, *codes: str) -> None:
+    """The request is refused for this property and no other, and one of these faults is among its own."""
     assert answer.status_code == 400, answer.text
+    faults = answer.json()["error"]["details"]
+    assert {fault["target"] for fault in faults} == {target}, answer.text
+    assert {fault["code"] for fault in faults} & set(codes), answer.text
+
+
+def is_refused(answer: httpx.Response, listener: Listener, target: str, *codes: str) -> None:
+    check_fault(answer, target, *codes)
     assert "CANARY" not in answer.text
     assert listener.visitors == 0

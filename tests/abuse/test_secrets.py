@@ -59,21 +59,25 @@ def test_a_secret_of_a_connector(hub: Hub, properties: Json) -> None:
 def test_a_secret_where_none_may_stand(hub: Hub, text: str) -> None:
     mapping = mapping_body(hub.inbox.container_name, {"Id": "id"})
     structure = {"propertyName": "Id", "columnName": text}
-    tries: list[tuple[str, Json]] = [
-        ("", {"displayName": text}),
-        ("", {"tags": {"a": text}}),
-        ("/connectors/X", {"connectorType": "None", "connectorProperties": {}, "description": text}),
-        ("/connectors/X", {"connectorType": "None", "connectorProperties": {text: 1}}),
-        ("/connectors/X", {"connectorType": "None", "connectorProperties": {}, text: 1}),
-        ("/connectors/Landing/mappings/X", {**mapping, "description": text}),
-        ("/connectors/Landing/mappings/X", properties_of(mapping, fileFilter=text)),
-        ("/connectors/Landing/mappings/X", properties_of(mapping, structure=[structure])),
-        ("/profiles/X", {"fields": [{"fieldName": "Id", "fieldType": text}], "strongIds": []}),
-        ("/kpi/X", {"entityType": "Interaction", "entityTypeName": "Y", "function": "Sum", "expression": text}),
+    connector = {"connectorType": "None", "connectorProperties": {}}
+    key = {"strongIdName": "Key", "keyPropertyNames": ["Id"]}
+    kpi = {"entityType": "Interaction", "entityTypeName": "Nobody", "function": "Sum", "calculationWindow": "Day"}
+    tries: list[tuple[str, Json, str]] = [
+        ("", {"displayName": text}, "SecretNotAllowed"),
+        ("", {"tags": {"a": text}}, "SecretNotAllowed"),
+        ("/connectors/Carrier", {**connector, "description": text}, "SecretNotAllowed"),
+        ("/connectors/Carrier", {**connector, "connectorProperties": {text: 1}}, "SecretNotAllowed"),
+        ("/connectors/Carrier", {**connector, text: 1}, "UnknownProperty"),
+        ("/connectors/Landing/mappings/Carrier", {**mapping, "description": text}, "SecretNotAllowed"),
+        ("/connectors/Landing/mappings/Carrier", properties_of(mapping, fileFilter=text), "SecretNotAllowed"),
+        ("/connectors/Landing/mappings/Carrier", properties_of(mapping, structure=[structure]), "SecretNotAllowed"),
+        ("/profiles/Carrier", {"fields": [{"fieldName": "Id", "fieldType": text}], "strongIds": [key]}, "UnknownValue"),
+        ("/kpi/Carrier", {**kpi, "expression": text}, "InvalidValue"),
     ]
-    for path, body in tries:
+    for path, body, code in tries:
         answer = hub.request("PUT", path, json=body)
         assert answer.status_code == 400, (path, body, answer.text)
+        assert {fault["code"] for fault in answer.json()["error"]["details"]} == {code}, (path, body, answer.text)
         assert MARK not in answer.text, (path, answer.text)
     for path in (
         f"/data/Customer?$filter={quote(f"City eq '{text}' and Nothing eq 1", safe='')}",

@@ -1,10 +1,13 @@
 """Suggestions where a file says little, or the question is wrong."""
 
+import gzip
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from shared.domain.errors import DataError
+from shared.ingest.suggest import Wish, suggest
 from tests.http.bodies import Body
 from tests.http.landing import Landing, noted, types
 
@@ -31,6 +34,15 @@ def test_lines_that_are_no_rows_do_not_go_on_for_ever(landing: Landing, lines: b
     found = landing.suggest("a.csv", b"id,name\n1,a\n" + lines + b"2,b\n")
     assert found["rowsRead"] in {1, 2}
     assert len(found["rejects"]) <= 20
+
+
+def test_a_suggestion_ends_when_its_time_is_up(landing: Landing) -> None:
+    blob = landing.upload("a.csv.gz", gzip.compress(b"id,name\n1,a\n") + b"\0" * (1 << 20))
+    hub = landing.hub.removeprefix("/hubs/")
+    with pytest.raises(DataError, match="within 0 seconds, but up to its byte") as refused:
+        suggest(landing.services, hub, "Files", blob, Wish(), within_s=0)
+    assert refused.value.code == "TooSlow"
+    assert suggest(landing.services, hub, "Files", blob, Wish())["rowsRead"] == 1
 
 
 def test_of_many_who_ask_at_once_some_are_told_to_come_again(landing: Landing) -> None:

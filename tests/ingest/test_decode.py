@@ -1,20 +1,33 @@
 """From a blob's bytes to UTF-8: marks, encodings, what cannot be decoded, gzip and its limits."""
 
+import codecs
 import gzip
+import random
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from encodings.aliases import aliases
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import shared.ingest.decode
-from shared.domain.csv_dialect import CsvLimits
+import shared.ingest.reading_time
+from shared.domain.csv_dialect import CsvLimits, check_encoding
 from shared.domain.errors import DataError, HubError, Recovery, recovery
 from shared.ingest.decode import TextStream
+from tests.growth import seconds
 from tests.ingest.csv_cases import in_chunks
 
 TEXT = "id,name\r\n1,Zoë 山田 😀\n2,\ufeffx\n"
+
+
+def is_of_files(name: str) -> bool:
+    try:
+        check_encoding(name)
+    except ValueError:
+        return False
+    return True
 
 
 def decoded(data: bytes, encoding: str = "utf-8", chunk: int = 3) -> bytes:
@@ -64,7 +77,8 @@ def test_short_files_are_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["klingon", "hex", "rot13", "unicode_escape", "idna", "punycode", "undefined", "", "a\0"]
+    "name",
+    ["klingon", "hex", "rot13", "unicode_escape", "unicodeescape", "idna", "punycode", "undefined", "utf-7", "", "a\0"],
 )
 def test_an_encoding_that_no_file_has_is_refused(name: str) -> None:
     with pytest.raises(DataError, match="is not known") as refused:
@@ -181,12 +195,60 @@ def test_reading_ends_when_its_time_is_up(gzipped: bool) -> None:
     assert "MAX_READ_MINUTES" in refused.value.message
 
 
+MEMBER = gzip.compress(b"a,b\n1,2\n")
+# Nothing comes out of these, however long they are.
+NOTHINGS = {
+    "NULs behind a member": lambda size: MEMBER + b"\0" * size,
+    "empty members": lambda size: MEMBER + gzip.compress(b"") * (size // 20),
+    "empty blocks": lambda size: MEMBER[:10] + b"\0\0\0\xff\xff" * (size // 5),
+    "a name without end": lambda size: MEMBER[:3] + b"\x08" + MEMBER[4:10] + b"x" * size,
+    "a comment without end": lambda size: MEMBER + MEMBER[:3] + b"\x10" + MEMBER[4:10] + b"x" * size,
+}
+
+
+@pytest.mark.parametrize("nothing", NOTHINGS.values(), ids=NOTHINGS)
+def test_what_unpacks_to_nothing_is_limited_in_size(nothing: Callable[[int], bytes]) -> None:
+    taken = 0
+
+    def source() -> Iterator[bytes]:
+        nonlocal taken
+        for part in in_chunks(nothing(8 << 20), 1 << 16):
+            taken += len(part)
+            yield part
+
+    assert code_of(source(), CsvLimits(max_blob_bytes=1 << 20)) == "TooLarge"
+    assert taken <= (1 << 20) + (1 << 16)
+
+
+@pytest.mark.parametrize("nothing", NOTHINGS.values(), ids=NOTHINGS)
+def test_what_unpacks_to_nothing_is_limited_in_time(
+    nothing: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter(range(1 << 20))
+    monkeypatch.setattr(shared.ingest.reading_time.time, "monotonic", lambda: float(next(ticks)))
+    # One piece of the source, so that none of the time is spent in waiting for another.
+    assert code_of([nothing(8 << 20)], CsvLimits(max_seconds=60)) == "TooSlow"
+    assert next(ticks) < 80
+
+
+@pytest.mark.parametrize("gzipped", [True, False])
+def test_a_packed_file_is_no_larger_than_an_unpacked_one_may_be(gzipped: bool) -> None:
+    data = random.Random(1).randbytes(3000)
+    packed = gzip.compress(data) if gzipped else data
+    assert len(packed) >= len(data)
+    limits = CsvLimits(max_blob_bytes=len(packed))
+    assert b"".join(TextStream([packed], "latin-1", gzipped=gzipped, limits=limits)).decode().encode("latin-1") == data
+    with pytest.raises(DataError, match="larger than the") as refused:
+        list(TextStream([packed], "latin-1", gzipped=gzipped, limits=CsvLimits(max_blob_bytes=len(packed) - 1)))
+    assert refused.value.code == "TooLarge"
+
+
 class Clock:
     """A monotonic clock that goes on where a source or a reader takes its time."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr(shared.ingest.decode.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(shared.ingest.reading_time.time, "monotonic", lambda: self.now)
 
     def source(self, chunks: Iterable[bytes], seconds: float) -> Iterator[bytes]:
         for chunk in chunks:
@@ -254,3 +316,36 @@ def test_gzip_that_is_none_or_damaged_is_refused(data: bytes, code: str, chunk: 
 def test_an_empty_blob_is_empty_whatever_it_is_called() -> None:
     assert unpacked([]) == b""
     assert unpacked([b""]) == b""
+
+
+# Signs that shift, lead or escape in one encoding or another.
+_SIGNS = (
+    b"+",
+    b"+/",
+    b"+2AA",
+    b"\x81",
+    b"\xff",
+    b"\x1b",
+    b"\x1b$B",
+    b"\x1b$)C\x0e",
+    b"~{",
+    b"\xe2\x82",
+    b"\0\xd8",
+    b"a",
+)
+_ENCODINGS = sorted({codecs.lookup(name).name for name in aliases.values() if is_of_files(name)})
+
+
+def test_there_are_many_encodings() -> None:
+    assert len(_ENCODINGS) > 80
+    assert {"utf-8", "cp1252", "iso2022_jp", "hz", "utf-16"} <= set(_ENCODINGS)
+
+
+@pytest.mark.parametrize("encoding", _ENCODINGS)
+def test_what_an_encoding_costs_does_not_grow_with_the_square(encoding: str) -> None:
+    def read(data: bytes) -> None:
+        with suppress(DataError):
+            decoded(data, encoding, 1 << 10)
+
+    for signs in _SIGNS:
+        assert seconds(read, signs * (20_000 // len(signs)), rounds=1) < 0.15, signs

@@ -107,7 +107,12 @@ def test_rows_that_come_in_while_the_blob_is_read_again_are_recorded(world: Worl
 
 
 @pytest.mark.parametrize(
-    ("limits", "code"), [({"max_rejects_per_run": 2}, "TooManyRejects"), ({"max_read_minutes": 0}, "TooSlow")]
+    ("limits", "code"),
+    [
+        ({"max_rejects_per_run": 2}, "TooManyRejects"),
+        ({"max_read_minutes": 0}, "TooSlow"),
+        ({"max_blob_bytes": 20}, "TooLarge"),
+    ],
 )
 def test_a_run_ends_at_its_limits_and_nothing_is_visible(world: World, limits: dict[str, int], code: str) -> None:
     run_id = world.queue(world.upload("a.csv", f"{ROWS}a,b\nc,d\ne,f\n"))
@@ -117,7 +122,8 @@ def test_a_run_ends_at_its_limits_and_nothing_is_visible(world: World, limits: d
     assert stored.run.error is not None
     assert (stored.run.state, stored.run.error.code, stored.run.rows_ingested) == (RunState.FAILED, code, 0)
     assert not stored.is_retryable  # it would end the same way
-    assert (stored.rejects is None) is (code == "TooSlow")
+    assert (stored.rejects is None) is (code != "TooManyRejects")
+    assert (stored.run.bytes_read == 0) is (code == "TooLarge")  # its size is known before it is read
     assert world.committed_rows == 0
 
 

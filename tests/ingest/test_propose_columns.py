@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.csv_format import MappingFormat
+from shared.domain.errors import DataError
 from shared.ingest.propose_columns import Column, propose_columns, usable_columns
+from shared.ingest.reading_time import ReadingTime
 from shared.ingest.scan_columns import Scan
 from shared.lake.engine import workspace
 from shared.settings import Settings
@@ -21,8 +23,17 @@ def proposed(columns: dict[str, Cells], form: MappingFormat | None = None) -> tu
     cells = pa.table({f"c{at}": pa.array(list(column), pa.string()) for at, column in enumerate(columns.values())})
     with workspace(Settings(azure_functions_environment="Development")) as opened:
         usable, _ = usable_columns(list(columns))
-        found, taken, notes = propose_columns(Scan(opened, cells), usable, form or MappingFormat())
+        found, taken, notes = propose_columns(Scan(opened, cells, ReadingTime(None)), usable, form or MappingFormat())
     return found, taken.accept_language, notes
+
+
+def test_the_search_for_types_ends_when_the_time_is_up() -> None:
+    with workspace(Settings(azure_functions_environment="Development")) as opened:
+        scan = Scan(opened, pa.table({"c0": ["1", "2"]}), ReadingTime(0))
+        for ask in (lambda: scan.counted({0: None}), lambda: scan.pair((0, None), (0, None))):
+            with pytest.raises(DataError, match="up to the search for the types") as refused:
+                ask()
+            assert refused.value.code == "TooSlow"
 
 
 def one(cells: Cells, name: str = "value") -> tuple[str, str | None]:

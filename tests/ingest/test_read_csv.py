@@ -181,6 +181,22 @@ def test_a_header_without_end_is_refused() -> None:
     assert refused.value.code == "UnreadableHeader"
 
 
+@pytest.mark.parametrize("line", [b'x"y,z\n', b'x"' + b"y" * 50_000 + b"\n"], ids=["short", "long"])
+def test_rows_before_the_first_good_one_are_not_held_without_end(line: bytes) -> None:
+    taken = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal taken
+        for _ in range(1000):
+            taken += 100 * len(line)
+            yield line * 100
+
+    with pytest.raises(DataError, match="A quote stands inside") as refused:
+        read_csv(chunks(), CsvDialect(has_header=False)).read_header()
+    assert refused.value.code == "NoReadableRow"
+    assert taken < 1 << 25
+
+
 def test_an_engine_that_counts_other_rows_is_found_out() -> None:
     splitter = CellSplitter(CsvDialect())
     assert splitter.split(b"1,2\n3,4\n", 2, ["a", "b"]).num_rows == 2
