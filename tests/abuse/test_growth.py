@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.abuse.growth import Target, texts, worst_growth
+from tests.abuse.growth import Target, good_texts, growth_of, texts, worst_growth
 from tests.abuse.readers import readers
 from tests.growth import LINEAR
 from tests.thorough import long_examples, only_thorough
@@ -34,6 +34,15 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Targ
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_texts_that_are_taken(targets: dict[str, Target], name: str) -> None:
+    target = targets[name]
+    for text in good_texts(target):
+        for length in (target.longest, target.longest // 2):
+            assert target.takes(target.read(text.of(length))), f"{length} of {text}"
+        assert growth_of(target, text, target.longest) <= LINEAR, text
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_some_texts(targets: dict[str, Target], name: str) -> None:
     try_texts(targets[name], long_examples(12))
 
@@ -43,21 +52,22 @@ def test_some_texts(targets: dict[str, Target], name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_texts_for_a_while(targets: dict[str, Target], name: str) -> None:
     until = time.monotonic() + SECONDS
-    tried = 0
+    tried: list[bool] = []
     while time.monotonic() < until:
         tried += try_texts(targets[name], 20)
-    print(f"{name}: {tried} texts in {SECONDS} s")
+    print(f"{name}: {len(tried)} texts in {SECONDS} s, {sum(tried)} of them taken")
+    assert sum(tried) >= len(tried) / 4
 
 
-def try_texts(target: Target, examples: int) -> int:
-    tried = 0
+def try_texts(target: Target, examples: int) -> list[bool]:
+    """Tries some; gives for each whether it was taken."""
+    tried: list[bool] = []
 
     @settings(max_examples=examples, suppress_health_check=list(HealthCheck), database=None)
     @given(st.data())
     def grows(data: st.DataObject) -> None:
-        nonlocal tried
-        tried += 1
         text = data.draw(texts(target))
+        tried.append(target.takes(target.read(text.of(target.longest // 2))))
         found = worst_growth(target, text)
         assert found <= LINEAR, f"{target.name}: twice the text takes {found:.1f} times as long, for {text}"
 
