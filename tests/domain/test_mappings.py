@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from shared.domain.errors import InvalidRequestError
+from shared.domain.errors import DataError, InvalidRequestError
 from shared.domain.mappings import Mapping
+from shared.ingest.read_csv import read_csv
 
 
 def document(**properties: Any) -> dict[str, Any]:
@@ -60,3 +61,14 @@ def test_a_format_is_short_unless_it_is_stored_already() -> None:
     assert caught.value.target == "mappingProperties.structure[0].customFormatSpecifier"
     stored = Mapping.from_stored(with_format(longest * 9))
     assert stored.mapping_properties.structure[0].custom_format_specifier == longest * 9
+
+
+def test_an_encoding_that_is_refused_now_may_have_been_stored() -> None:
+    spoilt = document(format={"encoding": "utf-7"})
+    with pytest.raises(InvalidRequestError) as caught:
+        Mapping.from_request(spoilt)
+    assert caught.value.target == "mappingProperties.format.encoding"
+    form = Mapping.from_stored(spoilt).mapping_properties.format
+    with pytest.raises(DataError) as refused:
+        read_csv([b"id\n1\n"], form.dialect(has_header=True))
+    assert refused.value.code == "BadEncoding"
