@@ -37,7 +37,7 @@ class CsvDialect:
         escape: what stands before a quote inside a quoted cell. The quote itself (or nothing) means
             doubling. Another character escapes the quote and itself; before anything else it is text.
         has_header: whether the first row holds the names of the columns.
-        encoding: encoding of a file that has no byte order mark.
+        encoding: encoding of a file that has no byte order mark; whoever reads it refuses one that no file has.
         bare_quotes: whether a quote inside an unquoted cell rejects the row or is text.
         skip_rows: physical lines before the header (or the first row) that are no part of the table.
         comment: a line that starts with this character where a row could start is skipped; empty for none.
@@ -67,7 +67,6 @@ class CsvDialect:
             raise ValueError("the comment character is delimiter, quote or escape as well; choose another")
         if self.skip_rows < 0:
             raise ValueError("the number of lines to skip is negative; 0 skips none")
-        check_encoding(self.encoding)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field as Property
-from pydantic import field_validator, model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from shared.domain.csv_dialect import CsvDialect, check_encoding
 from shared.domain.document import AnyCaseEnum, Document
@@ -97,8 +97,10 @@ class MappingFormat(Document):
 
     @field_validator("encoding")
     @classmethod
-    def _is_known(cls, value: str) -> str:
-        check_encoding(value)
+    def _is_known(cls, value: str, info: ValidationInfo) -> str:
+        # What was stored before an encoding was refused is read on; its files are not.
+        if info.context != "stored":
+            check_encoding(value)
         return value
 
     @field_validator("accept_language")

@@ -17,10 +17,6 @@ from shared.domain.csv_dialect import CsvDialect
         {"quote": "\r"},
         {"quote": ",", "delimiter": ","},
         {"escape": "ab"},
-        {"encoding": "klingon"},
-        {"encoding": "hex"},
-        {"encoding": "unicode_escape"},
-        {"encoding": ""},
     ],
     ids=str,
 )

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from shared.domain.errors import InvalidRequestError
+from shared.domain.errors import DataError, InvalidRequestError
 from shared.domain.mappings import Mapping
+from shared.ingest.read_csv import read_csv
 
 
 def document(**properties: Any) -> dict[str, Any]:
@@ -70,3 +71,14 @@ def test_a_destination_that_cannot_be_read_is_kept_where_nothing_is_moved(folder
     stored = Mapping.from_stored(body)
     assert stored.destination is None
     assert stored.matches("inbox", "people/a.csv")
+
+
+def test_an_encoding_that_is_refused_now_may_have_been_stored() -> None:
+    spoilt = document(format={"encoding": "utf-7"})
+    with pytest.raises(InvalidRequestError) as caught:
+        Mapping.from_request(spoilt)
+    assert caught.value.target == "mappingProperties.format.encoding"
+    form = Mapping.from_stored(spoilt).mapping_properties.format
+    with pytest.raises(DataError) as refused:
+        read_csv([b"id\n1\n"], form.dialect(has_header=True))
+    assert refused.value.code == "BadEncoding"
