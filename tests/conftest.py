@@ -12,6 +12,7 @@ from infra.local.stack import running_azurite, running_stack
 from infra.local.state_dir import Stack
 from shared.failpoints import FailPoint, arm
 from tests.fault_proxy import PORTS
+from tests.local_services import forget_hubs
 from tests.thorough import examples
 
 # How long an example takes says nothing on a machine that does other work too.
@@ -34,11 +35,23 @@ def _no_failpoint_stays_armed() -> Iterator[None]:
         arm(point, lambda: None)
 
 
+_SHARED: list[Endpoints] = []
+
+
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
     """Storage alone. Tests share it: they work in containers, queues and tables of their own names."""
     with running_azurite(tmp_path_factory.mktemp("azurite")) as endpoints:
+        _SHARED.append(endpoints)
         yield endpoints
+        _SHARED.clear()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hubs_end_with_their_module() -> Iterator[None]:
+    yield
+    for endpoints in _SHARED:
+        forget_hubs(endpoints)
 
 
 @pytest.fixture(scope="session")

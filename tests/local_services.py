@@ -85,6 +85,19 @@ def forget_hub(endpoints: Endpoints, name: str) -> None:
     """Ends a test's hub: later tests neither go through its definitions nor wait for its messages."""
     with TableClient.from_connection_string(endpoints.connection_string, TABLE_DEFINITIONS) as table:
         table.delete_entity(HUBS, name_key(name))
+    _drop_messages(endpoints)
+
+
+def forget_hubs(endpoints: Endpoints) -> None:
+    """The same of all hubs that there are."""
+    table = TableClient.from_connection_string(endpoints.connection_string, TABLE_DEFINITIONS)
+    with table, suppress(ResourceNotFoundError):  # there never was one
+        for hub in list(table.query_entities("PartitionKey eq @hubs", parameters={"hubs": HUBS}, select="RowKey")):
+            table.delete_entity(HUBS, hub["RowKey"])
+    _drop_messages(endpoints)
+
+
+def _drop_messages(endpoints: Endpoints) -> None:
     queue = QueueClient.from_connection_string(endpoints.connection_string, QUEUE_INGEST)
     with queue, suppress(ResourceNotFoundError):  # nothing was ever sent
         queue.clear_messages()

@@ -8,6 +8,7 @@ closing quote is followed by a delimiter, a line end, the end or a quote. Nothin
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -137,16 +138,9 @@ def scan(
         found = _rows_as_they_end(delimiters, line_ends, None, size, at_end=at_end)
     else:
         quotes = mask_of(window, quote, words)
-        around = delimiters | line_feeds | quotes
-        if returns is not None:
-            around |= returns
-        inside = inside_of(quotes)
-        faults = _faults(quotes, inside, around, size)
-        found = _rows_as_they_end(delimiters, line_ends, inside, size, at_end=at_end)
-        if faults.any() or _is_doubtful(found, window, line_ends, inside, at_end, max_row_lines, expected):
-            masks = Masks(window, delimiters, line_ends, inside, faults, _faults(quotes, ~inside, around, size))
-            lines = LineStarts(masks, at_end=at_end, max_row_lines=max_row_lines, expected=expected)
-            found = _rows_by_line(masks, lines, max_faulty)
+        ends_of_cells = delimiters | line_feeds if returns is None else delimiters | line_feeds | returns
+        limits = _Limits(at_end, max_row_lines, max_faulty, expected)
+        found = _rows_with_quotes(window, quotes, ends_of_cells | quotes, delimiters, line_ends, limits)
     if returns is not None and found.ends.size:
         found.ends = found.ends - _is_crlf(window, found.ends)
     return found
@@ -161,6 +155,29 @@ def end_of_lines(data: bytes, start: int, stop: int, most: int) -> int:
     if np.count_nonzero(line_ends) <= most:
         return stop
     return start + int(np.flatnonzero(line_ends)[most - 1]) + 1
+
+
+class _Limits(NamedTuple):
+    at_end: bool
+    max_row_lines: int
+    max_faulty: int
+    expected: Expected | None
+
+
+def _rows_with_quotes(
+    window: npt.NDArray[np.uint8], quotes: Words, around: Words, delimiters: Words, line_ends: Words, limits: _Limits
+) -> Structure:
+    """The rows of a window that has quotes; `around` are the bytes that a quote may stand beside."""
+    at_end, max_row_lines, max_faulty, expected = limits
+    size = window.size
+    inside = inside_of(quotes)
+    faults = _faults(quotes, inside, around, size)
+    found = _rows_as_they_end(delimiters, line_ends, inside, size, at_end=at_end)
+    if not faults.any() and not _is_doubtful(found, window, line_ends, inside, limits):
+        return found
+    masks = Masks(window, delimiters, line_ends, inside, faults, _faults(quotes, ~inside, around, size))
+    lines = LineStarts(masks, at_end=at_end, max_row_lines=max_row_lines, expected=expected)
+    return _rows_by_line(masks, lines, max_faulty)
 
 
 def _rows_as_they_end(
@@ -181,18 +198,13 @@ def _rows_as_they_end(
 
 
 def _is_doubtful(
-    found: Structure,
-    window: npt.NDArray[np.uint8],
-    line_ends: Words,
-    inside: Words,
-    at_end: bool,
-    max_row_lines: int,
-    expected: Expected | None,
+    found: Structure, window: npt.NDArray[np.uint8], line_ends: Words, inside: Words, limits: _Limits
 ) -> bool:
     """Whether a row is broken, or none, although no quote is wrong.
 
     In a comment quotes mean nothing: where one seems to lead to the next line, the scan was led astray.
     """
+    at_end, max_row_lines, _, expected = limits
     used, size = found.used, window.size
     if used < size and _is_open(inside, size):
         # A quote is open: the end of the file or too many lines settle it, else more text may close it.

@@ -46,7 +46,7 @@ def test_a_suggestion_ends_when_its_time_is_up(landing: Landing) -> None:
 
 
 def test_of_many_who_ask_at_once_some_are_told_to_come_again(landing: Landing) -> None:
-    blob = landing.upload("a.csv", "id,name\n" + '1,"a\n' * 50_000)
+    blob = landing.upload("a.csv", "id,name\n" + '1,"a\n' * 20_000)
 
     def outcome(_: int) -> str:
         answer = landing.ask({"blob": blob})

@@ -31,7 +31,7 @@ OLD = [{"Id": f"old-{index}", "City": "Gent", "Points": 7} for index in range(3)
 NEW = [{"Id": "new", "City": "Lyon", "Points": 1}]
 BLOB = (("A", "Rome", "2"), ("B", "Kiel", "3"))
 # Otherwise each work, and each request of it.
-SOME_WORKS = ("a refresh", "files are merged, refreshes folded")
+SOME_WORKS = ("a refresh",)
 SOME_REQUESTS = 1
 # The connector is deleted too, and with it the right to write to its destination.
 _OF_THE_CONNECTOR = "SecretNotFound"
