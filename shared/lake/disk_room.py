@@ -14,8 +14,10 @@ from enum import Enum
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
+from time import monotonic
 from typing import Self
 
+from shared.deadline import put_off
 from shared.domain.errors import ThrottledError, UnavailableError
 
 _MB = 1024**2
@@ -98,7 +100,8 @@ def take_room(request: Request, room: DiskRoom, within_s: float) -> None:
     """Takes room for more files, and waits for it where others have it.
 
     One hub gets half of a share, and more only where nobody else has some of it. Whoever needs nothing that is not
-    there waits for nobody, but where his hub has more than half and another one waits.
+    there waits for nobody, but where his hub has more than half and another one waits. The deadline of a page is put
+    off by as long as it waited; that of work is not, since its claim ends with it.
 
     Raises:
         UnavailableError: there is not so much room.
@@ -130,6 +133,7 @@ def _wait(request: Request, room: DiskRoom, within_s: float) -> None:
     hubs = [other.hub for other in _line if other.share is request.share]
     if len(hubs) >= _MOST_WAITING or hubs.count(request.hub) >= _MOST_WAITING_OF_ONE:
         raise _busy(request.share)
+    came = monotonic()
     _line[request] = room
     try:
         if not _changed.wait_for(lambda: request not in _line, within_s):
@@ -137,6 +141,8 @@ def _wait(request: Request, room: DiskRoom, within_s: float) -> None:
     finally:
         if _line.pop(request, None):
             _serve()  # who came later may have waited for this one
+    if request.share is Share.PAGES:
+        put_off(monotonic() - came)
 
 
 def _serve() -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from shared.deadline import deadline
+from shared.deadline import deadline, deadline_of_this_thread
 from shared.domain.errors import ThrottledError, UnavailableError, asked_to_wait_s
 from shared.lake import disk_room, read, states
 from shared.lake.disk_room import DiskRoom, Request, Share, give_back_room, take_room
 from shared.lake.filters import condition
+from shared.lake.pages import Found
 from shared.lake.parts import Layout
 from shared.lake.read import instances
 from shared.lake.states import refresh
@@ -66,6 +67,33 @@ def test_pages_of_a_table_that_is_larger_than_the_disk_come_out(small: Lake, tmp
     assert (found, pages) == ([-number if number % 1000 == 0 else number for number in range(ROWS)], ROWS // 1000)
     last = instances(small, CUSTOMER, condition(f"Age gt {ROWS - 3}", CUSTOMER), 5)
     assert ([row["Age"] for row in last.rows], last.next_key) == ([ROWS - 2, ROWS - 1], None)
+
+
+def test_a_page_ends_early_where_others_take_the_room_of_its_next_range(
+    small: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(small, CUSTOMER, rows(range(ROWS)), tmp_path)
+    with ThreadPoolExecutor(1) as pool:  # without a deadline
+        pool.submit(refresh, small, CUSTOMER, NOW).result()
+    monkeypatch.setattr(disk_room, "_MOST_WAITING", 0)  # who finds no room is told at once
+    other, room = Path(uuid.uuid4().hex), DiskRoom(pages=10**6, work=0, small=0, kept=0)
+    read_range = read.read_page
+
+    def then_another_comes(*args: Any) -> Found:
+        found = read_range(*args)
+        take_room(Request(other, "other", Share.PAGES, {"large": 230_000}), room, 0)
+        return found
+
+    monkeypatch.setattr(read, "read_page", then_another_comes)
+    first = instances(small, CUSTOMER, None, ROWS)
+    assert 0 < len(first.rows) < ROWS
+    assert first.next_key is not None
+    with pytest.raises(ThrottledError):
+        instances(small, CUSTOMER, None, ROWS, first.next_key)
+    give_back_room(other)
+    monkeypatch.setattr(read, "read_page", read_range)
+    rest = instances(small, CUSTOMER, None, ROWS, first.next_key)
+    assert [row["Age"] for row in (*first.rows, *rest.rows)] == list(range(ROWS))
 
 
 def test_a_table_that_needs_more_than_the_disk_is_refused_in_words(small: Lake, tmp_path: Path) -> None:
@@ -129,6 +157,22 @@ def test_room_is_waited_for(users: Users) -> None:
     assert not waiting.done()
     users.end("a1")
     waiting.result(10)
+
+
+def test_the_time_of_a_page_that_waited_begins_when_it_has_room(users: Users) -> None:
+    def ask(share: Share) -> bool:
+        with deadline(10):
+            before = deadline_of_this_thread()
+            users.ask("b1", 10, share, b=30)
+            return deadline_of_this_thread() > before
+
+    for share, is_put_off in ((Share.PAGES, True), (Share.WORK, False)):
+        users.ask("a1", 0, share, a=100)
+        asked = users.pool.submit(ask, share)
+        eventually(lambda: disk_room._line)
+        users.end("a1")
+        assert asked.result(10) == is_put_off
+        users.end("b1")
 
 
 def test_nobody_waits_who_needs_nothing_that_is_not_there(users: Users) -> None:
