@@ -19,6 +19,7 @@ from typing import Self
 
 from shared.deadline import put_off
 from shared.domain.errors import ThrottledError, UnavailableError
+from shared.work_folder import remove_left_behind
 
 _MB = 1024**2
 # Who waits for a page keeps one of the forty threads that answer requests.
@@ -92,7 +93,8 @@ _line: dict[Request, DiskRoom] = {}
 
 @cache
 def room_of_this_disk() -> DiskRoom:
-    """The room on the disk as this process found it."""
+    """The room on the disk as this process found it, without what a killed one left."""
+    remove_left_behind()
     return DiskRoom.of(shutil.disk_usage(tempfile.gettempdir()).free)
 
 
