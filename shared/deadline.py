@@ -46,6 +46,14 @@ def deadline_of_this_thread() -> float:
     return _ends.get()
 
 
+def put_off(seconds: float) -> None:
+    """Moves the deadline of this thread; until the innermost `deadline` ends.
+
+    For who waited for other callers: what he then asks of a service is to be repeated as often as theirs.
+    """
+    _ends.set(_ends.get() + seconds)
+
+
 def seconds_left() -> float:
     """Seconds until the deadline, negative after it; infinite where there is none."""
     return _ends.get() - monotonic()

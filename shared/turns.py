@@ -8,6 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from time import monotonic
+
+from shared.deadline import put_off
 
 
 @dataclass(eq=False, slots=True)
@@ -36,10 +39,15 @@ class Turns:
 
     @contextmanager
     def turn(self, owner: str) -> Iterator[bool]:
-        """Waits for a turn and keeps it while the context is open; gives False where there is none to be had."""
+        """Waits for a turn and keeps it while the context is open; gives False where there is none to be had.
+
+        The deadline of the thread is put off by as long as it waited.
+        """
         place = _Place(owner)
+        came = monotonic()
         with self._changed:
             has_turn = self._enter(place) and self._wait(place)
+        put_off(monotonic() - came)
         try:
             yield has_turn
         finally:

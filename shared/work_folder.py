@@ -5,9 +5,8 @@ import fcntl
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from shared.domain.errors import UnavailableError
 
 _PREFIX = "connector-hub-work-"
 _LOCK = "in-use"
-_STARTS_WITHIN_S = 60  # between the making of a folder and its lock
+_MAKING = "connector-hub-making"  # is locked between the making of a folder and its lock
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE})
 
 
@@ -26,14 +25,16 @@ def work_folder() -> Iterator[Path]:
     Raises:
         UnavailableError: the work in it found no room on the disk, or too many files open.
     """
-    _remove_left_behind()
     try:
-        with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
-            folder = Path(name)
-            with (folder / _LOCK).open("w", encoding="ascii") as lock:
+        remove_left_behind()
+        with ExitStack() as at_end:
+            with _making(fcntl.LOCK_SH):
+                name = at_end.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True))
+                folder = Path(name)
+                lock = at_end.enter_context((folder / _LOCK).open("w", encoding="ascii"))
                 # The lock ends with the process, however it ends.
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                yield folder
+            yield folder
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
@@ -45,16 +46,25 @@ def work_folder() -> Iterator[Path]:
 
 
 @cache
-def _remove_left_behind() -> None:
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # of another user, held by another process, or just removed by one
-            facts = folder.stat()
-            is_old = facts.st_mtime < time.time() - _STARTS_WITHIN_S
-            if facts.st_uid == os.getuid() and is_old and _is_free(folder):
-                shutil.rmtree(folder)
+def remove_left_behind() -> None:
+    """Removes the folders that nobody holds any more, the first time in a process."""
+    with _making(fcntl.LOCK_EX):
+        for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+            with suppress(OSError):  # of another user, held by another process, or just removed by one
+                if folder.stat().st_uid == os.getuid() and _is_free(folder):
+                    shutil.rmtree(folder)
 
 
 def _is_free(folder: Path) -> bool:
-    with (folder / _LOCK).open("r+", encoding="ascii") as lock:
+    with suppress(FileNotFoundError), (folder / _LOCK).open("r+", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return True
+
+
+@contextmanager
+def _making(how: int) -> Iterator[None]:
+    """Holds off who removes folders (`LOCK_SH`), or who makes them (`LOCK_EX`)."""
+    path = Path(tempfile.gettempdir()) / f"{_MAKING}-{os.getuid()}"
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+") as lock:
+        fcntl.flock(lock, how)
+        yield

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.deadline import deadline, new_thread, pool_of_threads, seconds_left
+from shared.deadline import deadline, new_thread, pool_of_threads, put_off, seconds_left
 from shared.ingest.ahead import ahead
 
 
@@ -60,3 +60,13 @@ def test_a_deadline_ends_with_the_call_whatever_comes_of_it() -> None:
 def test_a_deadline_that_is_over_stays_over() -> None:
     with deadline(-1), deadline(10):
         assert seconds_left() <= -1
+
+
+def test_a_deadline_is_put_off_until_it_ends() -> None:
+    with deadline(100):
+        with deadline(10):
+            put_off(1000)
+            assert 1000 < seconds_left() <= 1010
+        assert 10 < seconds_left() <= 100
+    put_off(1)
+    assert seconds_left() == math.inf

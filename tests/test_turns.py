@@ -1,9 +1,11 @@
 """Turns are shared fairly: whoever always has somebody in line does not keep another one out."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
 
 import pytest
 
+from shared.deadline import deadline, deadline_of_this_thread
 from shared.turns import Turns
 from tests.local.waiting import eventually
 
@@ -48,6 +50,26 @@ def test_nobody_waits_longer_than_agreed() -> None:
         assert not has_turn
     with turns.turn("b") as has_turn:
         assert has_turn
+
+
+def test_the_time_of_who_waited_begins_with_the_turn() -> None:
+    turns = Turns(most_of_one=4, most=6, within_s=60)
+
+    def visit() -> tuple[bool, bool]:
+        with deadline(10):
+            ends = deadline_of_this_thread()
+            with turns.turn("b") as has_turn:
+                waited_s = deadline_of_this_thread() - ends
+                return has_turn, waited_s >= min_waited_s
+
+    with ThreadPoolExecutor(1) as pool:
+        with turns.turn("a"):
+            visited = pool.submit(visit)
+            eventually(lambda: _in_line(turns) == 1)
+            in_line = monotonic()
+            eventually(lambda: monotonic() > in_line)
+            min_waited_s = monotonic() - in_line
+        assert visited.result() == (True, True)
 
 
 def test_a_turn_ends_with_whatever_ends_it() -> None:

@@ -1,13 +1,15 @@
 """Folders of customers' rows: gone at the end, of a killed process too, never of a living one."""
 
+import fcntl
 import multiprocessing
-import os
 import signal
-import time
+import tempfile
+from concurrent.futures import ThreadPoolExecutor, wait
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from shared import work_folder
+from shared.lake.disk_room import room_of_this_disk
 
 
 def hold(sender: Connection) -> None:
@@ -36,21 +38,35 @@ def test_what_a_killed_process_left_is_removed_and_a_living_one_keeps_its_own() 
     killed.join()
     try:
         clean()
-        assert [folder.exists() for folder in folders] == [True, True]  # both could just be starting
-        for folder in folders:
-            os.utime(folder, (time.time() - 3600,) * 2)
-        clean()
         assert [folder.exists() for folder in folders] == [False, True]
     finally:
         living.terminate()
         living.join()
-        os.utime(folders[1], (time.time() - 3600,) * 2)
         clean()
         assert not folders[1].exists()
 
 
+def test_a_folder_that_is_being_made_is_not_left_behind() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with work_folder._making(fcntl.LOCK_SH):
+            starting = Path(tempfile.mkdtemp(prefix=work_folder._PREFIX))
+            cleaning = pool.submit(clean)
+            assert not wait([cleaning], 0.1).done
+            assert starting.exists()
+        cleaning.result(10)
+    assert not starting.exists()
+
+
+def test_the_room_of_the_disk_is_what_is_there_without_what_a_killed_process_left() -> None:
+    left = Path(tempfile.mkdtemp(prefix=work_folder._PREFIX))
+    work_folder.remove_left_behind.cache_clear()
+    room_of_this_disk.cache_clear()
+    assert room_of_this_disk().pages > 0
+    assert not left.exists()
+
+
 def clean() -> None:
     """What the first use in a process does."""
-    work_folder._remove_left_behind.cache_clear()
+    work_folder.remove_left_behind.cache_clear()
     with work_folder.work_folder():
         pass

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from shared.deadline import pool_of_threads, seconds_left
 from shared.domain.errors import FatalError
-from shared.lake.disk_room import take_room
+from shared.lake.disk_room import DiskRoom, Request, Share, take_room
 from shared.lake.faults import translated
 
 if TYPE_CHECKING:
@@ -56,13 +56,14 @@ class LocalFiles:
         origin: str,
         folder: Path | None = None,
         max_bytes: int = MAX_BYTES,
-        most_in_use: int | None = None,
+        room: DiskRoom | None = None,
+        share: Share = Share.WORK,
         within_s: float = 0,
     ) -> None:
         """`origin` (URL of the container) tells equal paths of different accounts apart.
 
-        Of files that nobody uses, `max_bytes` are kept. `most_in_use` bytes may be in use when more are linked, and for
-        so much room a thread waits `within_s`.
+        Of files that nobody uses, `max_bytes` are kept. Those in use take `room`, of `share`, for which a thread waits
+        `within_s`.
 
         Without `folder` it is one of this user's in the system's temporary folder; hard links must be possible from it
         into the folders of workspaces, so it has to lie on the same disk.
@@ -70,7 +71,8 @@ class LocalFiles:
         self._store = store
         self._origin = origin
         self._max_bytes = max_bytes
-        self._most_in_use = most_in_use
+        self._room = room
+        self._share = share
         self._within_s = within_s
         self._lock = threading.Lock()
         self._fetched_bytes = max_bytes  # what other processes left is looked at first
@@ -79,14 +81,17 @@ class LocalFiles:
     def link(self, wanted: Sequence[WantedFile], folder: Path) -> list[Path]:
         """Hard links to the files, in the order of `wanted`; `folder` lies in the one of a workspace.
 
+        They are of one hub, whose name their paths begin with.
+
         Raises:
             FatalError: a file is gone, or has another size than the log says.
             UnavailableError: storage does not answer, or there is not so much room on the disk.
             ThrottledError: others have the room.
         """
-        if self._most_in_use is not None:
+        if self._room is not None and wanted:
             sizes = {f"{self._origin}/{file.path}": file.size for file in wanted}
-            take_room(folder.parent, sizes, self._most_in_use, min(self._within_s, seconds_left()))
+            request = Request(folder.parent, wanted[0].path.partition("/")[0], self._share, sizes)
+            take_room(request, self._room, min(self._within_s, seconds_left()))
         self._folder.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(exist_ok=True)
         if len(wanted) == 1:

@@ -10,11 +10,12 @@ from typing import Any
 
 from shared.clock import iso
 from shared.domain.entity_types import EntityType
+from shared.domain.errors import ThrottledError
 from shared.domain.kpis import Kpi
 from shared.lake.engine import workspace
 from shared.lake.filters import Condition
 from shared.lake.kpi_values import LastValues
-from shared.lake.pages import LOOKED_FOR_S, Source, read_page
+from shared.lake.pages import LOOKED_FOR_S, Found, Source, read_page
 from shared.lake.present import present
 from shared.lake.schema import CALCULATION_TIME, DELETED, KEY, REFRESH, TIMESTAMP, VALUE, field_columns
 from shared.lake.sql import Bounds, first_row, key_below, quoted, quoted_list
@@ -48,7 +49,8 @@ def instances(
         lake: the container.
         entity_type: the type.
         where: which of them, as `filters.condition` makes it.
-        top: rows of a page; it has fewer where they are large, and even none where the filter had to look at many.
+        top: rows of a page; it has fewer where they are large or others take the room, and even none where the filter
+            had to look at many.
         after_key: `next_key` of the page before.
 
     Raises:
@@ -56,19 +58,33 @@ def instances(
         ThrottledError: others read large rows or tables.
     """
     rows: list[dict[str, Any]] = []
+    is_first = True
     began = time.monotonic()
     while True:
-        # Each range of files has a workspace of its own, so that no table is too large for the disk.
-        with workspace(lake.settings) as work:
-            tables = present(lake, work, entity_type, (after_key, None), _FILES_AT_ONCE_BYTES)
-            columns, high = field_columns(entity_type.fields), tables.bounds[1]
-            source = Source(hub_of(entity_type), tables.keys, tables.sizes, tables.widest, tables.rows, columns, high)
-            found = read_page(work, source, where, top - len(rows), after_key)
+        try:
+            found, high = _range(lake, entity_type, where, top - len(rows), after_key)
+        except ThrottledError:
+            if is_first:
+                raise
+            return Page(rows, after_key)  # what was found is kept
+        is_first = False
         rows += (_as_json(entity_type, row) for row in found.rows)
         after_key = high if found.next_key is None else found.next_key
         is_over = len(rows) == top or time.monotonic() - began > LOOKED_FOR_S
         if found.next_key is not None or high is None or is_over:
             return Page(rows, after_key)
+
+
+def _range(
+    lake: Lake, entity_type: EntityType, where: Condition | None, top: int, after_key: str | None
+) -> tuple[Found, str | None]:
+    """What the next range of files has, and the key that it ends with; None where it is the last."""
+    # Each has a workspace of its own, so that no table is too large for the disk.
+    with workspace(lake.settings) as work:
+        tables = present(lake, work, entity_type, (after_key, None), _FILES_AT_ONCE_BYTES)
+        columns, high = field_columns(entity_type.fields), tables.bounds[1]
+        source = Source(hub_of(entity_type), tables.keys, tables.sizes, tables.widest, tables.rows, columns, high)
+        return read_page(work, source, where, top, after_key), high
 
 
 def instance(lake: Lake, entity_type: EntityType, key: str) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from shared.deadline import seconds_left
 from shared.domain.entity_types import EntityType
 from shared.domain.kpis import Kpi
 from shared.domain.places import CONTAINER_LAKE
-from shared.lake.disk_room import DiskRoom, room_of_this_disk
+from shared.lake.disk_room import DiskRoom, Share, room_of_this_disk
 from shared.lake.faults import translated
 from shared.lake.local_files import LocalFiles
 from shared.settings import Settings
@@ -154,7 +154,8 @@ class Lake:
             self._store_with(patience),
             f"{self._account.blob_endpoint}/{self._container}",
             max_bytes=self._room.kept,
-            most_in_use=self._room.work if patience is _PATIENT else self._room.pages,
+            room=self._room,
+            share=Share.WORK if patience is _PATIENT else Share.PAGES,
             within_s=patience.retry_s,
         )
 

@@ -2,14 +2,19 @@
 
 import csv
 import io
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from infra.local.azurite import Endpoints
 from shared.domain.run import Run, RunKind, RunState, kpi_run_id
 from shared.domain.slot import SLOT_LENGTH, slot_of
+from shared.lake import disk_room
+from shared.lake.disk_room import DiskRoom, Share, give_back_room, take_room
+from shared.lake.store import Lake
 from shared.ledger.stored_run import StoredRun
 from shared.outbound.due import request_kpi
 from shared.outbound.messages import give_up, take_message
@@ -65,6 +70,32 @@ def test_a_claim_that_could_not_be_given_back_is_held_by_the_message_that_rests(
         assert 300 <= delay_s <= 331
         assert [run.state for run in hub.runs(RunKind.KPI)] == [RunState.RUNNING]
         take_message(services, message, "another message")
+    assert [run.state for run in hub.runs(RunKind.KPI)] == [RunState.SUCCEEDED]
+
+
+def test_a_calculation_that_finds_no_room_rests_and_is_no_attempt(
+    hub: HubUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, orders = hub.services, hub.interaction_type()
+    revenue(hub)
+    hub.ingest(orders, [order("1", "DE", "1")])
+    monkeypatch.setattr(disk_room, "_MOST_WAITING", 0)  # it is told at once
+    room, other = DiskRoom(pages=10**6, work=10**6, small=0, kept=10**6), Path("another workspace")
+    services.lake = Lake(services.account, services.settings, container=services.lake._container, room=room)
+    take_room(disk_room.Request(other, "another hub", Share.WORK, {"large": 10**6}), room, 0)
+    try:
+        request_kpi(services, hub.name, "Revenue")
+        (first,) = hub.messages()
+        take_message(services, first, MESSAGE)
+        (run,) = hub.runs(RunKind.KPI)
+        assert run.error is not None
+        assert (run.state, run.attempts, run.error.code) == (RunState.QUEUED, 0, "LargeTablesBusy")
+    finally:
+        give_back_room(other)
+    stored = services.runs.get(hub.name, run.run_id)
+    assert stored is not None
+    services.runs.save(replace(stored, claimed_until=services.clock.machine_now()))  # the rest is over
+    take_message(services, first, MESSAGE)
     assert [run.state for run in hub.runs(RunKind.KPI)] == [RunState.SUCCEEDED]
 
 
