@@ -21,7 +21,7 @@ from shared.definitions.claims import Claim, in_the_way, standing
 from shared.definitions.kinds import CONNECTOR_AS_STORED, HUB, MAPPING
 from shared.definitions.mapping_rules import DESTINATION, FOLDER, own_container_faults
 from shared.definitions.store import HUBS, DefinitionStore, Stored
-from shared.domain.connectors import Connector, ConnectorState
+from shared.domain.connectors import Connector, ConnectorState, OutboundConnector
 from shared.domain.errors import ConflictError, Fault, RequestError
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
@@ -156,10 +156,8 @@ class Containers:
         place, earlier = [name_key(account), container], connector.internal.get(EXPORTS_TO)
         if earlier and json.loads(earlier)[:2] == place:
             return {EXPORTS_TO: earlier}
-        since = self._moment(account)
-        if earlier is None and connector.document.state is ConnectorState.READY:
-            # Stored by an earlier release, which found its container well.
-            since = connector.document.created or _EVER
+        is_past = may_claim_its_past(connector)
+        since = (connector.document.created or _EVER) if is_past else self._moment(account)
         return {EXPORTS_TO: json.dumps([*place, since.isoformat()])}
 
     @cached_property
@@ -230,6 +228,24 @@ def facts_of_claim(connector: Stored[Connector]) -> dict[str, str]:
     # Stored by an earlier release.
     since = connector.document.created or _EVER
     return {CLAIMED_ACCOUNT: facts[ACCOUNT], CLAIMED_SINCE: since.isoformat()}
+
+
+def may_claim_its_past(connector: Stored[Connector]) -> bool:
+    """Whether an earlier release exported with a connector, and found its container well, but did not note which."""
+    document = connector.document
+    return (
+        isinstance(document, OutboundConnector)
+        and document.state is ConnectorState.READY
+        and EXPORTS_TO not in connector.internal
+    )
+
+
+def is_same_but_for_claim(present: Stored[Connector], earlier: Stored[Connector]) -> bool:
+    """Whether a connector is as it was, but that it may have been noted meanwhile where it has long exported to."""
+    if present.etag == earlier.etag:
+        return True
+    facts = {name: fact for name, fact in present.internal.items() if name != EXPORTS_TO}
+    return present.document == earlier.document and facts == earlier.internal
 
 
 def _note(moments: _Moments, place: tuple[str, str], moment: datetime) -> None:

@@ -29,6 +29,7 @@ from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, hub_account
 from shared.storage.blobs import BlobContainer
 from shared.storage.key_vault import Vaults
+from shared.storage.sas import ContainerSas
 from shared.storage.tables import Table
 
 _ANY = Conditions()
@@ -224,14 +225,22 @@ class Definitions:
             ConflictError: another hub reads that container (`ContainerOfAnotherHub`).
             RefusedError: the vault has it no more, or refuses. UnavailableError: the vault does not answer.
         """
-        return self._connectors.outbound_sas(connector)
+        return self._connectors.destinations.sas(connector)
 
-    def claim_destination(self, hub: str, connector: Stored[Connector]) -> None:
+    def claim_destination(
+        self, hub: str, connector: Stored[Connector], sas: ContainerSas, *, is_well: bool = False
+    ) -> None:
         """Notes where an Outbound connector exports to, once its container has let it in; no other hub may read that.
 
-        Nothing happens where that was noted before: a PUT or a test of the connector does so, too.
+        Nothing happens where that was noted before, or where the connector was changed meanwhile.
+
+        Args:
+            hub: of the connector.
+            connector: that exports.
+            sas: of the container that let it in.
+            is_well: whether the connector is `Ready` again, if it was `Failed`.
         """
-        self._connectors.claim_destination(hub, connector)
+        self._connectors.destinations.claim(hub, connector, sas, is_well=is_well)
 
     def source_account(self, connector: Stored[Connector]) -> StorageAccount:
         """The account that an AzureBlob connector reads.

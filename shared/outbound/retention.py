@@ -82,7 +82,7 @@ def _clean(
             if blob is not None:
                 _delete(destination, blob, done)
             yield
-        services.definitions.claim_destination(hub, connector)
+        services.definitions.claim_destination(hub, connector, destination.sas)
     except HubError as failure:
         _end(services, done, before, RunState.FAILED, RunError(code=failure.code, message=failure.message))
     except GeneratorExit:
