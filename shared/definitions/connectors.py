@@ -54,7 +54,7 @@ from shared.domain.errors import (
     RequestError,
 )
 from shared.domain.hubs import Hub
-from shared.domain.names import check_name
+from shared.domain.names import check_name, same_name
 from shared.domain.schema_mark import Writer
 from shared.failpoints import FailPoint, failpoint
 from shared.settings import Settings
@@ -189,8 +189,13 @@ class Connectors:
     def writer(self, hub: str, stored: Stored[Connector]) -> Writer:
         """Who writes to the destination of an Outbound connector."""
         name = stored.document.connector_name
-        others = (other.document for other in self._store.all(CONNECTOR_AS_STORED, hub))
-        neighbours = {other.connector_name for other in others if isinstance(other, OutboundConnector)} - {name}
+        others = (other for other in self._store.kept(CONNECTOR_AS_STORED, hub) if not same_name(other.name, name))
+        # One that cannot be read may be Outbound, and what it has written is not to be touched.
+        neighbours = (
+            other.name
+            for other in others
+            if other.stored is None or isinstance(other.stored.document, OutboundConnector)
+        )
         return Writer(self._store.require(HUB, HUBS, hub).instance_id, name, frozenset(neighbours))
 
     def source_account(self, stored: Stored[Connector]) -> StorageAccount:

@@ -125,6 +125,14 @@ class Definitions:
         """The KPIs of a hub, by name."""
         return self._store.all(KPI, hub)
 
+    def readable_types(self, hub: str) -> Sequence[Stored[EntityType]]:
+        """`entity_types` for work on each of them, which goes on without what cannot be read; that is logged."""
+        return [*self._store.readable(PROFILE, hub), *self._store.readable(INTERACTION, hub)]
+
+    def readable_kpis(self, hub: str) -> list[Stored[Kpi]]:
+        """`kpis` for work on each of them, which goes on without what cannot be read; that is logged."""
+        return self._store.readable(KPI, hub)
+
     def kpi(self, hub: str, name: str) -> Stored[Kpi]:
         """A KPI."""
         return self._find(KPI, hub, name)
@@ -172,6 +180,10 @@ class Definitions:
     def connectors(self, hub: str) -> list[Stored[Connector]]:
         """The connectors of a hub, by name."""
         return self._store.all(CONNECTOR, hub)
+
+    def readable_connectors(self, hub: str) -> list[Stored[Connector]]:
+        """`connectors` for work on each of them, which goes on without what cannot be read; that is logged."""
+        return self._store.readable(CONNECTOR, hub)
 
     def connector(self, hub: str, name: str) -> Stored[Connector]:
         """A connector; its secrets are `***`."""

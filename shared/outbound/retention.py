@@ -42,7 +42,7 @@ def delete_expired(services: Services) -> None:
     before = now - timedelta(days=services.settings.export_retention_days)
 
     def work(hub: str) -> Generator[None]:
-        for connector in services.definitions.connectors(hub):
+        for connector in services.definitions.readable_connectors(hub):
             if is_exporting(connector):
                 with failing_alone("clean-up", hub=hub, connector=connector.document.connector_name):
                     yield from _clean(services, hub, connector, now, before)
