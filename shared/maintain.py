@@ -80,11 +80,11 @@ def upkeep_of(services: Services, hub: str) -> Iterator[tuple[str, Callable[[], 
     from shared.lake.maintain import maintain, maintain_kpi
 
     now, days = services.clock.now(), services.settings.export_retention_days
-    for stored in services.definitions.entity_types(hub):
+    for stored in services.definitions.readable_types(hub):
         entity_type = stored.document
         upkeep = partial(maintain, services.lake, entity_type, now, days)
         yield entity_type.type_name, partial(_while_there, services, hub, stored, upkeep)
-    for kpi in services.definitions.kpis(hub):
+    for kpi in services.definitions.readable_kpis(hub):
         upkeep = partial(maintain_kpi, services.lake, kpi.document)
         yield kpi.document.kpi_name, partial(_while_there, services, hub, kpi, upkeep)
 

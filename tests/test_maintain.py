@@ -14,9 +14,11 @@ from shared.domain.entity_types import EntityKind, ProfileType
 from shared.domain.errors import HubError
 from shared.domain.hubs import Hub
 from shared.lake.store import Lake
-from shared.maintain import delete_type, maintain_all
+from shared.maintain import delete_type, maintain_all, upkeep_of
 from shared.settings import Settings
 from shared.storage.tables import Table
+from tests.definitions.claims import damage
+from tests.definitions.samples import kpi
 from tests.fault_proxy import Answer, FaultProxy, running_proxy
 from tests.local_services import development
 
@@ -129,3 +131,20 @@ def test_nothing_goes_where_definitions_are_lost_or_cannot_be_read(
 
     maintain_all(Restored(services.settings, services._prefix))
     assert lying(services) == paths
+
+
+@pytest.mark.parametrize(
+    ("key", "others"),
+    [("profile|broken", ["Customer", "BrokenSum", "Sum"]), ("kpi|brokensum", ["Broken", "Customer", "Sum"])],
+)
+def test_a_definition_that_cannot_be_read_holds_up_no_other(
+    services: OwnServices, key: str, others: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    fields = [*BODY["fields"], {"fieldName": "Age", "fieldType": "Edm.Int32"}]
+    for name in ("Customer", "Broken"):
+        services.definitions.put_entity_type(HUB, name, ProfileType.from_request({**BODY, "fields": fields}))
+    for name in ("Sum", "BrokenSum"):
+        services.definitions.put_kpi(HUB, name, kpi())
+    damage(services.definitions, HUB, key)
+    assert [name for name, _ in upkeep_of(services, HUB)] == others
+    assert "DefinitionUnreadable" in caplog.text

@@ -15,7 +15,13 @@ from pydantic import SecretStr
 from shared.clock import Clock
 from shared.connectors import azure_blob, outbound
 from shared.connectors.check import Check, failures
-from shared.definitions.containers import ACCOUNT, EXPORTS_TO, Containers, facts_of_claim
+from shared.definitions.containers import (
+    ACCOUNT,
+    EXPORTS_TO,
+    Containers,
+    facts_of_claim,
+)
+from shared.definitions.destinations import OUTPUT_SAS, SAS_TARGET, Destinations, note
 from shared.definitions.entity_list import check_entity_list
 from shared.definitions.hubs import open_hub
 from shared.definitions.kinds import CONNECTOR, CONNECTOR_AS_STORED, HUB, MAPPING
@@ -48,18 +54,15 @@ from shared.domain.errors import (
     RequestError,
 )
 from shared.domain.hubs import Hub
-from shared.domain.names import check_name
+from shared.domain.names import check_name, same_name
 from shared.domain.schema_mark import Writer
 from shared.failpoints import FailPoint, failpoint
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
 from shared.storage.key_vault import Vaults
-from shared.storage.sas import read_container_sas
 
 logger = logging.getLogger(__name__)
 
-OUTPUT_SAS = "/outputBlobSASUri"
-_SAS = "connectorProperties.outputBlobSASUri"
 _BLOB_ENDPOINT = "blob_endpoint"
 _NOT_RUN = "this release keeps {} connectors, but does not run them yet"
 # A transaction takes 100 operations.
@@ -67,7 +70,11 @@ _MAPPINGS_AT_ONCE = 90
 
 
 class Connectors:
-    """The life of connectors."""
+    """The life of connectors.
+
+    Attributes:
+        destinations: of those that export.
+    """
 
     def __init__(
         self, store: DefinitionStore, vaults: Vaults, containers: Containers, clock: Clock, settings: Settings
@@ -76,6 +83,7 @@ class Connectors:
         self._vaults = vaults
         self._containers = containers
         self._secrets = Secrets(vaults, settings)
+        self.destinations = Destinations(store, self._secrets, containers, settings)
         self._unused = UnusedSecrets(store, self._secrets, clock)
         self._clock = clock
         self._settings = settings
@@ -87,6 +95,7 @@ class Connectors:
         given = split(body[PROPERTIES])
         faults = [*given.faults, *self._faults_of_secrets_given(body, given)]
         new = self._unused.of_put(hub)
+        conditions = self.destinations.claim_past(hub, name, conditions)
 
         def make(change: Change) -> tuple[Stored[Connector], bool]:
             stored_hub = open_hub(self._store, change, hub)
@@ -102,7 +111,7 @@ class Connectors:
                 raise InvalidRequestError([*faults, *found])
             if (destination := self._destination_given(body, given)) is not None:
                 with self._store.one_look():
-                    self._containers.check_new_export(hub, *destination, _SAS)
+                    self._containers.check_new_export(hub, *destination, SAS_TARGET)
             if old is None:
                 change.connectors += 1
             instance_id = old.instance_id if old else _new_instance(stored_hub, name, change.connectors)
@@ -142,7 +151,7 @@ class Connectors:
 
     def set_state(self, hub: str, stored: Stored[Connector], state: ConnectorState, detail: str | None) -> None:
         """Notes what a run found out about the connection, unless the connector was changed meanwhile."""
-        self._note(hub, stored, state, detail, stored.internal)
+        note(self._store, hub, stored, state, detail, stored.internal)
 
     def delete(self, hub: str, name: str, conditions: Conditions) -> None:
         """Deletes a connector with its mappings and secrets; one that stopped midway goes on when repeated."""
@@ -177,25 +186,16 @@ class Connectors:
         """Removes secrets that no connector names; see `Definitions.remove_unnamed_secrets`."""
         return self._unused.remove(now)
 
-    def outbound_sas(self, stored: Stored[Connector]) -> SecretStr:
-        """The container SAS of an Outbound connector; RequestError if its container is the app's or another hub's."""
-        sas = self._secrets.read(stored.internal, OUTPUT_SAS)
-        self._containers.check_use(stored.document.tenant_id, *self._destination(sas), _SAS, is_write=True)
-        return sas
-
-    def claim_destination(self, hub: str, stored: Stored[Connector]) -> None:
-        """Notes where a connector exports to, unless it is noted; see `Definitions.claim_destination`."""
-        if not stored.internal.get(EXPORTS_TO):
-            place = self._destination(self._secrets.read(stored.internal, OUTPUT_SAS))
-            claim = self._containers.facts_of_export(stored, *place)
-            document = stored.document
-            self._note(hub, stored, document.state, document.state_detail, {**stored.internal, **claim})
-
     def writer(self, hub: str, stored: Stored[Connector]) -> Writer:
         """Who writes to the destination of an Outbound connector."""
         name = stored.document.connector_name
-        others = (other.document for other in self._store.all(CONNECTOR_AS_STORED, hub))
-        neighbours = {other.connector_name for other in others if isinstance(other, OutboundConnector)} - {name}
+        others = (other for other in self._store.kept(CONNECTOR_AS_STORED, hub) if not same_name(other.name, name))
+        # One that cannot be read may be Outbound, and what it has written is not to be touched.
+        neighbours = (
+            other.name
+            for other in others
+            if other.stored is None or isinstance(other.stored.document, OutboundConnector)
+        )
         return Writer(self._store.require(HUB, HUBS, hub).instance_id, name, frozenset(neighbours))
 
     def source_account(self, stored: Stored[Connector]) -> StorageAccount:
@@ -225,7 +225,7 @@ class Connectors:
     def _faults_of_secrets_given(self, body: Mapping[str, Any], given: SplitProperties) -> list[Fault]:
         faults = faults_of_secrets({name: value for name, value in body.items() if name != PROPERTIES})
         if body["connectorType"] == "Outbound" and (sas := given.secrets.get(OUTPUT_SAS)) is not None:
-            faults += _details_of(lambda: self._containers.check_not_own(*self._destination(sas), _SAS))
+            faults += _details_of(lambda: self._containers.check_not_own(*self.destinations.place_of(sas), SAS_TARGET))
         if body["connectorType"] == "AzureBlob":
             url = body[PROPERTIES]["connectionKeyVaultUrl"]
             faults += _details_of(lambda: self._vaults.check_url(url))
@@ -233,12 +233,7 @@ class Connectors:
 
     def _destination_given(self, body: Mapping[str, Any], given: SplitProperties) -> tuple[str, str] | None:
         sas = given.secrets.get(OUTPUT_SAS)
-        return self._destination(sas) if body["connectorType"] == "Outbound" and sas is not None else None
-
-    def _destination(self, sas_uri: SecretStr) -> tuple[str, str]:
-        """Account and container of a SAS."""
-        sas = read_container_sas(sas_uri, self._settings)
-        return sas.account, sas.container
+        return self.destinations.place_of(sas) if body["connectorType"] == "Outbound" and sas is not None else None
 
     def _settle(
         self, hub: str, stored: Stored[Connector], *, take_over: bool = False
@@ -250,7 +245,7 @@ class Connectors:
             return stored, [Check("connection", False, f"{message}; nothing was tried")]
         detail = failures(checks)
         state = ConnectorState.FAILED if detail else ConnectorState.READY
-        return self._note(hub, stored, state, detail or _remark(stored.document), internal), checks
+        return note(self._store, hub, stored, state, detail or _remark(stored.document), internal), checks
 
     def _check(
         self, hub: str, stored: Stored[Connector], take_over: bool
@@ -276,7 +271,7 @@ class Connectors:
                 if document.state is ConnectorState.CREATING:
                     facts.setdefault(EXPORTS_TO, "")
                 try:
-                    sas = self.outbound_sas(stored)
+                    sas = self.destinations.sas(stored)
                 except HubError as error:
                     return [Check("secret", False, error.message)], facts
                 checks = outbound.check(sas, self._settings)
@@ -284,31 +279,10 @@ class Connectors:
                     listed = document.connector_properties.entity_list
                     writer = self.writer(hub, stored)
                     checks += outbound.check_metadata(sas, self._settings, writer, listed, take_over=take_over)
-                    facts |= self._containers.facts_of_export(stored, *self._destination(sas))
+                    facts |= self._containers.facts_of_export(stored, *self.destinations.place_of(sas))
                 return checks, facts
             case _:
                 return None, stored.internal
-
-    def _note(
-        self,
-        hub: str,
-        stored: Stored[Connector],
-        state: ConnectorState,
-        detail: str | None,
-        internal: Mapping[str, str],
-    ) -> Stored[Connector]:
-        name = stored.document.connector_name
-
-        def make(change: Change) -> Stored[Connector]:
-            present = self._store.get(CONNECTOR_AS_STORED, hub, name)
-            if present is None or present.etag != stored.etag:
-                return present or stored
-            document = present.document.model_copy(update={"state": state, "state_detail": detail})
-            if document == present.document and dict(internal) == present.internal:
-                return present
-            return change.put(CONNECTOR_AS_STORED, (name,), document, present.instance_id, internal)
-
-        return self._store.change(hub, make)
 
     def _delete_mappings(self, hub: str, connector: str) -> bool:
         """Deletes some mappings; whether there may be more."""

@@ -20,8 +20,8 @@ from shared.clock import Clock
 from shared.definitions.claims import Claim, in_the_way, standing
 from shared.definitions.kinds import CONNECTOR_AS_STORED, HUB, MAPPING
 from shared.definitions.mapping_rules import DESTINATION, FOLDER, own_container_faults
-from shared.definitions.store import HUBS, DefinitionStore, Stored
-from shared.domain.connectors import Connector, ConnectorState
+from shared.definitions.store import HUBS, DefinitionStore, Kept, Stored
+from shared.domain.connectors import Connector, ConnectorState, OutboundConnector
 from shared.domain.errors import ConflictError, Fault, RequestError
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
@@ -156,10 +156,8 @@ class Containers:
         place, earlier = [name_key(account), container], connector.internal.get(EXPORTS_TO)
         if earlier and json.loads(earlier)[:2] == place:
             return {EXPORTS_TO: earlier}
-        since = self._moment(account)
-        if earlier is None and connector.document.state is ConnectorState.READY:
-            # Stored by an earlier release, which found its container well.
-            since = connector.document.created or _EVER
+        is_past = may_claim_its_past(connector)
+        since = (connector.document.created or _EVER) if is_past else self._moment(account)
         return {EXPORTS_TO: json.dumps([*place, since.isoformat()])}
 
     @cached_property
@@ -188,48 +186,72 @@ class Containers:
         began, commits = time.monotonic(), self._store.commits
         claims: _Claims = {}
         with self._store.one_look():
-            for hub in self._store.readable(HUB, HUBS):
-                for place, claim in self._claims_of(hub.document).items():
+            for hub in self._store.kept(HUB, HUBS):
+                for place, claim in self._claims_of(hub).items():
                     claims.setdefault(place, []).append(claim)
         self._known = _Known(claims, began, commits)
         return claims
 
-    def _claims_of(self, hub: Hub) -> dict[tuple[str, str], Claim]:
-        """The claims of one hub, by account and container: each since the first that names it."""
+    def _claims_of(self, hub: Kept[Hub]) -> dict[tuple[str, str], Claim]:
+        """The claims of one hub, by account and container: each since the first that names it.
+
+        What cannot be read claims what is noted of it, and shares nothing: it opens no container to others.
+        """
         read: _Moments = {}
         written: _Moments = {}
         # In one request for all of them, since anybody may make connectors by the hundred.
-        mappings: dict[str, list[Stored[Mapping]]] = {}
-        for mapping in self._store.readable(MAPPING, hub.hub_name):
-            mappings.setdefault(name_key(mapping.document.connector_name), []).append(mapping)
-        for connector in self._store.readable(CONNECTOR_AS_STORED, hub.hub_name):
+        mappings: dict[str, list[Kept[Mapping]]] = {}
+        for mapping in self._store.kept(MAPPING, hub.name):
+            mappings.setdefault(mapping.parent, []).append(mapping)
+        for connector in self._store.kept(CONNECTOR_AS_STORED, hub.name):
             if exports_to := connector.internal.get(EXPORTS_TO):
                 account, container, since = json.loads(exports_to)
                 _note(written, (account, container), _moment_of(since))
-            facts = facts_of_claim(connector)
+            facts = _claim_in(connector.internal, connector.stored.document if connector.stored else None)
             if CLAIMED_ACCOUNT not in facts:
                 continue
             account, account_since = name_key(facts[CLAIMED_ACCOUNT]), _moment_of(facts[CLAIMED_SINCE])
-            for mapping in mappings.get(name_key(connector.document.connector_name), []):
-                for container, target in _named(mapping.document):
-                    named_since = _since_named(mapping, container, target) or _EVER
+            for mapping in mappings.get(connector.name, []):
+                for container, target, named_since in _noted_since(mapping):
                     _note(read if target == FOLDER else written, (account, container), max(account_since, named_since))
+        name, shared = (
+            (hub.stored.document.hub_name, hub.stored.document.shared_containers) if hub.stored else (hub.name, ())
+        )
         return {
-            place: Claim(hub.hub_name, read.get(place), written.get(place), place[1] in hub.shared_containers)
-            for place in {*read, *written}
+            place: Claim(name, read.get(place), written.get(place), place[1] in shared) for place in {*read, *written}
         }
 
 
 def facts_of_claim(connector: Stored[Connector]) -> dict[str, str]:
     """Which account a connector claims, and since when, among its internal facts; empty where none ever let it in."""
-    facts = connector.internal
+    return _claim_in(connector.internal, connector.document)
+
+
+def _claim_in(facts: Facts[str, str], document: Connector | None) -> dict[str, str]:
     if facts.get(CLAIMED_ACCOUNT):
         return {name: facts[name] for name in (CLAIMED_ACCOUNT, CLAIMED_SINCE)}
-    if ACCOUNT not in facts or CLAIMED_ACCOUNT in facts:
+    if ACCOUNT not in facts or CLAIMED_ACCOUNT in facts or document is None:
         return {}
     # Stored by an earlier release.
-    since = connector.document.created or _EVER
-    return {CLAIMED_ACCOUNT: facts[ACCOUNT], CLAIMED_SINCE: since.isoformat()}
+    return {CLAIMED_ACCOUNT: facts[ACCOUNT], CLAIMED_SINCE: (document.created or _EVER).isoformat()}
+
+
+def may_claim_its_past(connector: Stored[Connector]) -> bool:
+    """Whether an earlier release exported with a connector, and found its container well, but did not note which."""
+    document = connector.document
+    return (
+        isinstance(document, OutboundConnector)
+        and document.state is ConnectorState.READY
+        and EXPORTS_TO not in connector.internal
+    )
+
+
+def is_same_but_for_claim(present: Stored[Connector], earlier: Stored[Connector]) -> bool:
+    """Whether a connector is as it was, but that it may have been noted meanwhile where it has long exported to."""
+    if present.etag == earlier.etag:
+        return True
+    facts = {name: fact for name, fact in present.internal.items() if name != EXPORTS_TO}
+    return present.document == earlier.document and facts == earlier.internal
 
 
 def _note(moments: _Moments, place: tuple[str, str], moment: datetime) -> None:
@@ -247,6 +269,15 @@ def _named(mapping: Mapping) -> list[tuple[str, str]]:
     if mapping.destination not in {None, mapping.container}:
         named.append((mapping.destination or "", DESTINATION))
     return named
+
+
+def _noted_since(mapping: Kept[Mapping]) -> list[tuple[str, str, datetime]]:
+    """The containers that a mapping names, where it does, and since when."""
+    if (stored := mapping.stored) is None:
+        known: Facts[str, list[str]] = json.loads(mapping.internal.get(_CONTAINERS, "{}"))
+        return [(container, target, _moment_of(since)) for target, (container, since) in known.items()]
+    named = _named(stored.document)
+    return [(container, target, _since_named(stored, container, target) or _EVER) for container, target in named]
 
 
 def _since_named(mapping: Stored[Mapping], container: str, target: str) -> datetime | None:

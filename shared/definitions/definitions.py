@@ -11,7 +11,7 @@ from shared.clock import Clock
 from shared.connectors.check import Check
 from shared.definitions import hubs, kpis, mappings, types
 from shared.definitions.connectors import Connectors
-from shared.definitions.containers import Containers
+from shared.definitions.containers import ACCOUNT, Containers
 from shared.definitions.kinds import CONNECTOR, HUB, INTERACTION, KPI, MAPPING, PROFILE, kind_of_type
 from shared.definitions.lake_paths import retired_paths
 from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, Stored
@@ -22,13 +22,14 @@ from shared.domain.errors import FatalError, GoneError, NotFoundError, RefusedEr
 from shared.domain.hubs import Hub
 from shared.domain.kpis import Kpi
 from shared.domain.mappings import Mapping
-from shared.domain.names import same_name
+from shared.domain.names import name_key, same_name
 from shared.domain.places import CONTAINER_LAKE
 from shared.domain.schema_mark import Writer
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, hub_account
 from shared.storage.blobs import BlobContainer
 from shared.storage.key_vault import Vaults
+from shared.storage.sas import ContainerSas
 from shared.storage.tables import Table
 
 _ANY = Conditions()
@@ -124,6 +125,14 @@ class Definitions:
         """The KPIs of a hub, by name."""
         return self._store.all(KPI, hub)
 
+    def readable_types(self, hub: str) -> Sequence[Stored[EntityType]]:
+        """`entity_types` for work on each of them, which goes on without what cannot be read; that is logged."""
+        return [*self._store.readable(PROFILE, hub), *self._store.readable(INTERACTION, hub)]
+
+    def readable_kpis(self, hub: str) -> list[Stored[Kpi]]:
+        """`kpis` for work on each of them, which goes on without what cannot be read; that is logged."""
+        return self._store.readable(KPI, hub)
+
     def kpi(self, hub: str, name: str) -> Stored[Kpi]:
         """A KPI."""
         return self._find(KPI, hub, name)
@@ -171,6 +180,10 @@ class Definitions:
     def connectors(self, hub: str) -> list[Stored[Connector]]:
         """The connectors of a hub, by name."""
         return self._store.all(CONNECTOR, hub)
+
+    def readable_connectors(self, hub: str) -> list[Stored[Connector]]:
+        """`connectors` for work on each of them, which goes on without what cannot be read; that is logged."""
+        return self._store.readable(CONNECTOR, hub)
 
     def connector(self, hub: str, name: str) -> Stored[Connector]:
         """A connector; its secrets are `***`."""
@@ -224,14 +237,22 @@ class Definitions:
             ConflictError: another hub reads that container (`ContainerOfAnotherHub`).
             RefusedError: the vault has it no more, or refuses. UnavailableError: the vault does not answer.
         """
-        return self._connectors.outbound_sas(connector)
+        return self._connectors.destinations.sas(connector)
 
-    def claim_destination(self, hub: str, connector: Stored[Connector]) -> None:
+    def claim_destination(
+        self, hub: str, connector: Stored[Connector], sas: ContainerSas, *, is_well: bool = False
+    ) -> None:
         """Notes where an Outbound connector exports to, once its container has let it in; no other hub may read that.
 
-        Nothing happens where that was noted before: a PUT or a test of the connector does so, too.
+        Nothing happens where that was noted before, or where the connector was changed meanwhile.
+
+        Args:
+            hub: of the connector.
+            connector: that exports.
+            sas: of the container that let it in.
+            is_well: whether the connector is `Ready` again, if it was `Failed`.
         """
-        self._connectors.claim_destination(hub, connector)
+        self._connectors.destinations.claim(hub, connector, sas, is_well=is_well)
 
     def source_account(self, connector: Stored[Connector]) -> StorageAccount:
         """The account that an AzureBlob connector reads.
@@ -288,17 +309,21 @@ class Definitions:
         """The mappings of a connector, by name."""
         return self._store.all(MAPPING, hub, connector)
 
-    def readers(self, hub: str) -> list[tuple[Stored[Connector], Stored[Mapping]]]:
-        """The mappings of a hub, each with the AzureBlob connector that it reads by.
+    def readers(self, hub: str, account: str | None = None) -> list[tuple[Stored[Connector], Stored[Mapping]]]:
+        """The mappings of a hub, each with the AzureBlob connector that it reads by; of one account, or of all.
 
         What cannot be read is left out, and logged: one definition shall not hold up the others.
         """
-        return [
-            (connector, mapping)
-            for connector in self._store.readable(CONNECTOR, hub)
-            if isinstance(connector.document, AzureBlobConnector)
-            for mapping in self._store.readable(MAPPING, hub, connector.document.connector_name)
-        ]
+        connectors = {
+            name_key(stored.document.connector_name): stored
+            for stored in self._store.readable(CONNECTOR, hub)
+            if isinstance(stored.document, AzureBlobConnector)
+            and (account is None or same_name(stored.internal.get(ACCOUNT, ""), account))
+        }
+        # In one request for all of them, however many there are.
+        mappings = self._store.readable(MAPPING, hub) if connectors else []
+        named = [(connectors.get(name_key(mapping.document.connector_name)), mapping) for mapping in mappings]
+        return [(connector, mapping) for connector, mapping in named if connector is not None]
 
     def mapping(self, hub: str, connector: str, name: str) -> Stored[Mapping]:
         """A mapping."""

@@ -92,6 +92,23 @@ class Stored[T]:
 
 
 @dataclass(frozen=True)
+class Kept[T]:
+    """What is known of a document also where this release cannot read it.
+
+    Attributes:
+        name: the document's own, in lower case.
+        parent: name of what it belongs to, as the connector of a mapping, in lower case; empty where that is the hub.
+        internal: as that of `Stored`.
+        stored: the document; None where it cannot be read.
+    """
+
+    name: str
+    parent: str
+    internal: Mapping[str, str]
+    stored: Stored[T] | None
+
+
+@dataclass(frozen=True)
 class Conditions:
     """What a request demands of the present state: `If-Match` (an ETag or `*`), `If-None-Match: *`."""
 
@@ -222,12 +239,16 @@ class DefinitionStore:
 
     def readable[T: Document](self, kind: Kind[T], hub: str, *parents: str) -> list[Stored[T]]:
         """`all` for work that concerns other hubs too, which does without what cannot be read; it is logged."""
+        return [kept.stored for kept in self.kept(kind, hub, *parents) if kept.stored is not None]
+
+    def kept[T: Document](self, kind: Kind[T], hub: str, *parents: str) -> list[Kept[T]]:
+        """What is known of the documents of a kind, by name, also of those that cannot be read; these are logged."""
         prefix = _key(kind, (*parents, ""))
 
-        def read() -> list[Stored[T]]:
-            return [stored for row in self._rows(hub, prefix) if (stored := _stored_or_logged(kind, row)) is not None]
+        def read() -> list[Kept[T]]:
+            return [_kept(kind, row) for row in self._rows(hub, prefix)]
 
-        return list(self._looks.seen(name_key(hub), ("readable", kind, prefix), read))
+        return list(self._looks.seen(name_key(hub), ("kept", kind, prefix), read))
 
     def _rows(self, hub: str, prefix: str) -> Iterator[Row]:
         where = "PartitionKey eq @hub and RowKey ge @first and RowKey lt @beyond"
@@ -348,9 +369,11 @@ def _stored[T: Document](kind: Kind[T], row: Row) -> Stored[T]:
     return Stored(document, row["revision"], row["instanceId"], json.loads(row["internal"]))
 
 
-def _stored_or_logged[T: Document](kind: Kind[T], row: Row) -> Stored[T] | None:
+def _kept[T: Document](kind: Kind[T], row: Row) -> Kept[T]:
+    *parents, name = row["RowKey"].split("|")[1:]
     try:
-        return _stored(kind, row)
+        stored = _stored(kind, row)
     except FatalError as error:
         logger.error("definition left out: hub %s: %s", row["PartitionKey"], error)
-        return None
+        return Kept(name, "".join(parents), json.loads(row["internal"]), None)
+    return Kept(name, "".join(parents), stored.internal, stored)

@@ -10,12 +10,11 @@ from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion
 from shared.domain.errors import InvalidRequestError, PreconditionError
 from shared.domain.mappings import Mapping
-from shared.domain.names import same_name
 from shared.domain.run import Run, RunBlob, RunKind, RunState, blob_ledger_key, ingest_run_id
 from shared.failpoints import FailPoint, failpoint
 from shared.ledger.stored_run import StoredRun
 from shared.redact import without_secrets
-from shared.storage.event_grid import BlobCreated, is_committing, parse_blob_created
+from shared.storage.event_grid import is_committing, parse_blob_created
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ def take_event(services: Services, event: object) -> list[str]:
         matching = [
             (hub, mapping)
             for hub in services.definitions.hub_names()
-            for mapping in _mappings_of_account(services, hub, created)
+            for _, mapping in services.definitions.readers(hub, created.account)
             # What comes during a pause is found by the sweep that ends it.
             if not mapping.document.is_paused and mapping.document.matches(version.container, version.path)
         ]
@@ -133,14 +132,6 @@ def new_run(services: Services, hub: str, mapping: Stored[Mapping], version: Blo
     )
     ledger_key = blob_ledger_key(mapping.instance_id, version.container, version.path)
     return StoredRun(hub=hub, run=run, ledger_key=ledger_key, mapping_instance=mapping.instance_id)
-
-
-def _mappings_of_account(services: Services, hub: str, created: BlobCreated) -> list[Stored[Mapping]]:
-    return [
-        mapping
-        for connector, mapping in services.definitions.readers(hub)
-        if created.account is None or same_name(connector.internal.get("account", ""), created.account)
-    ]
 
 
 def _record_bad_event(services: Services, event: object, error: InvalidRequestError) -> None:

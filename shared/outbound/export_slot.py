@@ -177,10 +177,8 @@ def _note_connection(export: Export, error: HubError | None) -> None:
     connector = export.connector
     if error is not None:
         export.services.definitions.set_connector_state(export.hub, connector, ConnectorState.FAILED, error.message)
-    elif connector.document.state is ConnectorState.FAILED:
-        export.services.definitions.set_connector_state(export.hub, connector, ConnectorState.READY)
     else:
-        export.services.definitions.claim_destination(export.hub, connector)
+        export.services.definitions.claim_destination(export.hub, connector, export.destination.sas, is_well=True)
 
 
 def _record_failure(export: Export, slot: datetime, error: HubError) -> None:

@@ -42,7 +42,7 @@ def delete_expired(services: Services) -> None:
     before = now - timedelta(days=services.settings.export_retention_days)
 
     def work(hub: str) -> Generator[None]:
-        for connector in services.definitions.connectors(hub):
+        for connector in services.definitions.readable_connectors(hub):
             if is_exporting(connector):
                 with failing_alone("clean-up", hub=hub, connector=connector.document.connector_name):
                     yield from _clean(services, hub, connector, now, before)
@@ -82,7 +82,7 @@ def _clean(
             if blob is not None:
                 _delete(destination, blob, done)
             yield
-        services.definitions.claim_destination(hub, connector)
+        services.definitions.claim_destination(hub, connector, destination.sas)
     except HubError as failure:
         _end(services, done, before, RunState.FAILED, RunError(code=failure.code, message=failure.message))
     except GeneratorExit:

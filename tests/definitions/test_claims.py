@@ -184,7 +184,7 @@ def test_exports_of_earlier_releases_count_from_when_their_connector_was_created
     hubs._store.change("Alpha", make)
     hubs.put_mapping("Zeta", "Files", "Customers", reads(partner))
     for _ in range(2):
-        hubs.claim_destination("Alpha", hubs.connector("Alpha", "Partner"))
+        refusal(lambda: hubs.outbound_sas(hubs.connector("Alpha", "Partner")))
     fresh = again(hubs)
     assert use(fresh, "Zeta") == reader
     exported = refusal(lambda: fresh.outbound_sas(fresh.connector("Alpha", "Partner")))

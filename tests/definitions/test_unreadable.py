@@ -2,11 +2,14 @@
 
 import pytest
 
+from infra.local.azurite import Endpoints
 from shared.definitions.definitions import Definitions
 from shared.domain.errors import FatalError
 from shared.domain.hubs import Hub
-from tests.definitions.claims import OF_ANOTHER, again, damage, reads, refusal, use
-from tests.definitions.samples import crm
+from shared.storage.blobs import BlobContainer
+from tests.definitions.claims import OF_ANOTHER, again, damage, reads, refusal, share, use
+from tests.definitions.samples import crm, outbound
+from tests.local_services import account_of, container_sas
 
 
 @pytest.mark.parametrize("key", ["mapping|files|broken", "connector|broken", "hub|beta"])
@@ -37,3 +40,34 @@ def test_whoever_asks_for_it_is_told(hubs: Definitions) -> None:
         assert told.value.code == "DefinitionUnreadable"
         assert "mapping 'files/broken'" in told.value.message
         assert "mappingProperties" in told.value.message
+
+
+@pytest.mark.parametrize("key", ["mapping|files|customers", "connector|files", "hub|zeta"])
+def test_what_it_claims_stays_closed_to_other_hubs(hubs: Definitions, key: str) -> None:
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done"))
+    damage(hubs, "hubs" if key.startswith("hub|") else "Zeta", key)
+    for wanted in (reads("inbox"), reads("done"), reads("mine", "inbox")):
+        for fresh in (hubs, again(hubs)):
+            assert refusal(lambda fresh=fresh, wanted=wanted: fresh.put_mapping("Alpha", "Files", "Spy", wanted)) == (  # type: ignore[misc]
+                OF_ANOTHER
+            )
+    hubs.put_mapping("Alpha", "Files", "Customers", reads("mine", "done"))
+    assert use(again(hubs), "Alpha") is None, "an archive is for all to write to"
+
+
+def test_a_hub_that_cannot_be_read_shares_nothing(hubs: Definitions) -> None:
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
+    share(hubs, "Zeta", "inbox")
+    hubs.put_mapping("Alpha", "Files", "Customers", reads("inbox"))
+    assert use(hubs, "Alpha") is None
+    damage(hubs, "hubs", "hub|zeta")
+    assert use(again(hubs), "Alpha") == OF_ANOTHER
+
+
+def test_where_a_connector_exports_that_cannot_be_read_stays_closed(hubs: Definitions, azurite: Endpoints) -> None:
+    container = f"partner-{hubs._store._table.name}".lower()
+    BlobContainer(account_of(azurite), container).ensure()
+    hubs.put_connector("Zeta", "Partner", outbound(container_sas(azurite, container)))
+    damage(hubs, "Zeta", "connector|partner")
+    for fresh in (hubs, again(hubs)):
+        assert refusal(lambda fresh=fresh: fresh.put_mapping("Alpha", "Files", "Spy", reads(container))) == OF_ANOTHER  # type: ignore[misc]

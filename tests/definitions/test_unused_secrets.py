@@ -17,10 +17,12 @@ from shared.definitions.kinds import CONNECTOR, HUB
 from shared.definitions.secrets import references
 from shared.definitions.store import HUBS, Conditions
 from shared.domain.errors import HubError, PreconditionError, UnavailableError
+from shared.domain.hubs import Hub
 from shared.failpoints import FailPoint, arm
 from shared.settings import Settings
 from shared.storage.key_vault import Vaults
 from shared.storage.tables import Row, Table
+from tests.definitions.claims import damage
 from tests.definitions.samples import crm, profile
 from tests.fault_proxy import Answer, Fault, FaultProxy, LoseAnswer, Request, running_proxy
 from tests.local_services import STORAGE_SECRET, account_of, development, running_vault
@@ -363,3 +365,25 @@ def test_upkeep_that_is_interrupted_goes_on_later(
     assert len(names(settings)) == 1
     assert upkeep(definitions) == 1
     assert (names(settings), lists(table)) == (set(), [])
+
+
+def test_a_connector_that_cannot_be_read_keeps_the_secrets_of_its_hub_and_of_no_other(
+    definitions: Definitions, hub: str, settings: Settings, table: Table, caplog: pytest.LogCaptureFixture
+) -> None:
+    definitions.put_hub("Alpha", Hub())
+    definitions.put_hub("Zeta", Hub())
+    definitions.put_connector(hub, "Crm", crm(accessToken="old"))
+    definitions.put_connector(hub, "Crm", crm(accessToken="new"))
+    [row] = table.query("RowKey eq 'connector|crm'")
+    kept = names(settings)
+    for other in (hub, "Alpha", "Zeta"):
+        leave_behind(definitions, other)
+    damage(definitions, hub, "connector|crm")
+    assert upkeep(definitions) == 2
+    assert kept < names(settings)
+    assert {found["PartitionKey"] for found in lists(table)} == {hub.lower()}
+    assert "DefinitionUnreadable" in caplog.text
+    table.upsert(row)
+    assert upkeep(definitions) == 2
+    assert values(definitions, hub, settings) == ["new"]
+    assert (names(settings), lists(table)) == (named(definitions, hub), [])

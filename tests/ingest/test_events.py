@@ -5,18 +5,21 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from azure.data.tables import TableServiceClient
 
 from infra.local.azurite import ACCOUNT
+from shared.app import Services
+from shared.definitions.definitions import Definitions
 from shared.domain.blob_version import BlobVersion
 from shared.domain.connectors import connector_from_request
 from shared.domain.entity_types import InteractionType
 from shared.domain.errors import TransientError
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
+from shared.domain.places import TABLE_DEFINITIONS
 from shared.domain.run import RunState
 from shared.ingest.match import take_event
 from shared.storage.queues import Queue
@@ -254,3 +257,28 @@ def test_a_definition_of_another_hub_that_cannot_be_read_holds_up_no_event(world
     (run_id,) = take_event(world.services, announced(world, world.upload("a.csv", ROWS)))
     assert world.ingest(run_id).state is RunState.SUCCEEDED
     forget_hub(world.azurite, other)
+
+
+def requests_of(world: World, sent: Event) -> list[str]:
+    """What a process that has looked at nothing yet asks of the definitions of the hub for an event."""
+    with running_proxy(world.azurite.table) as proxy:
+        services = Services(world.services.settings)
+        table = Table(account_of(world.azurite, table=proxy.endpoint), TABLE_DEFINITIONS)
+        services.definitions = Definitions(table, services.vaults, services.clock, services.settings)
+        take_event(services, sent)
+        return [request.target for request in proxy.requests if world.hub.lower() in unquote(request.target)]
+
+
+def test_an_event_asks_for_no_more_where_there_are_many_connectors(world: World) -> None:
+    asked = requests_of(world, event(world))
+    url = f"https://elsewhere.blob.core.windows.net/{world.container}/a.csv"
+    elsewhere = event(world, url=url) | {"topic": TOPIC.replace(ACCOUNT, "elsewhere")}
+    secret = {"connectionKeyVaultUrl": f"{world.vault.url}/secrets/{STORAGE_SECRET}"}
+    body = {"connectorType": "AzureBlob", "connectorProperties": secret}
+    for number in range(4):
+        world.services.definitions.put_connector(world.hub, f"More{number}", connector_from_request(body))
+        world.put_mapping(connector=f"More{number}")
+    assert len(requests_of(world, event(world))) == len(asked) == 3, "the guard, the connectors, the mappings"
+    assert len(requests_of(world, elsewhere)) == 2, "no mapping reads that account"
+    assert len(take_event(world.services, event(world))) == 5
+    assert take_event(world.services, elsewhere) == []

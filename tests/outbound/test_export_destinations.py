@@ -1,6 +1,5 @@
 """Slots and their destinations: what waits comes out in order, what is not ours is left alone, nothing twice."""
 
-import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,23 +7,17 @@ import pytest
 
 from infra.local.azurite import Endpoints
 from shared.deadline import deadline
-from shared.definitions.kinds import CONNECTOR
-from shared.definitions.store import Change
-from shared.domain.connectors import ConnectorState, connector_from_request
+from shared.domain.connectors import ConnectorState
 from shared.domain.errors import ThrottledError, UnavailableError
-from shared.domain.hubs import Hub
-from shared.domain.mappings import Mapping
 from shared.domain.run import RunState
 from shared.ledger.stored_run import RESTED
 from shared.outbound.due import hand_out_profile_exports
 from shared.outbound.messages import give_up, take_message
-from shared.outbound.retention import delete_expired
-from shared.storage.key_vault import Vaults
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, LoseAnswer, Request, listening_socket, running_proxy
 from tests.local_services import account_of
-from tests.outbound.conftest import NOON, PROFILE, HubUnderTest
+from tests.outbound.conftest import PROFILE, HubUnderTest
 from tests.outbound.slots import FIRST, at, contents, path_of, rows_in
 from tests.sent_messages import sent_messages
 
@@ -286,61 +279,3 @@ def test_a_commit_whose_answer_is_lost_is_published_once(hub: HubUnderTest, azur
         hub.tick(at(1))
     assert contents(hub) == {path_of(0): ["A"], path_of(1): ["B"]}
     assert hub.codes() == ["Succeeded", "Succeeded"]
-
-
-def test_nothing_goes_where_another_hub_reads_without_its_leave(hub: HubUnderTest, azurite: Endpoints) -> None:
-    definitions, container = hub.services.definitions, hub.partner.client.container_name
-    customer = hub.profile_type()
-    Vaults(hub.services.settings).set(f"of-{container}", azurite.connection_string)
-    url = f"{hub.services.settings.key_vault_url}/secrets/of-{container}"
-    definitions.put_hub("Fabrikam", Hub())
-    definitions.put_entity_type("Fabrikam", "Customer", customer)
-    source = {"connectorType": "AzureBlob", "connectorProperties": {"connectionKeyVaultUrl": url}}
-    definitions.put_connector("Fabrikam", "Files", connector_from_request(source))
-    hub.outbound(PROFILE, sas=hub.partner.sas("l"))  # not let in, so nothing is claimed
-    definitions.put_mapping("Fabrikam", "Files", "Spy", reading(container))
-    hub.ingest(customer, [{"Id": "A"}])
-    hub.tick(at(0))
-    assert hub.partner.paths() == []
-    assert hub.codes() == ["Failed ContainerOfAnotherHub"]
-    document = definitions.connector(hub.name, "Partner").document
-    assert document.state is ConnectorState.FAILED
-    assert container in (document.state_detail or "")
-
-    definitions.put_hub("Fabrikam", Hub.from_request({"sharedContainers": [container]}))
-    hub.outbound(PROFILE)
-    hub.tick(at(1))
-    assert contents(hub) == {FIRST: ["A"]}
-    assert definitions.connector(hub.name, "Partner").document.state is ConnectorState.READY
-
-
-def reading(container: str) -> Mapping:
-    properties = {
-        "folderPath": container,
-        "errorManagement": {"errorManagementType": "RejectAndContinue"},
-        "structure": [{"propertyName": "Id", "columnName": "Id"}],
-    }
-    body = {"entityType": "Profile", "entityTypeName": "Customer", "mappingProperties": properties}
-    return Mapping.from_request(body)
-
-
-@pytest.mark.parametrize("claims_by", ["slot", "clean-up"])
-def test_where_an_earlier_release_exports_to_is_claimed_with_the_next_export(hub: HubUnderTest, claims_by: str) -> None:
-    customer = hub.profile_type()
-    hub.outbound(PROFILE)
-    hub.ingest(customer, [{"Id": "A"}])
-    definitions = hub.services.definitions
-
-    def forget(change: Change) -> None:
-        old = definitions._store.require(CONNECTOR, hub.name, "Partner")
-        internal = {name: value for name, value in old.internal.items() if name != "exports_to"}
-        change.put(CONNECTOR, ("Partner",), old.document, old.instance_id, internal)
-
-    definitions._store.change(hub.name, forget)
-    if claims_by == "slot":
-        hub.tick(at(0))
-    else:
-        delete_expired(hub.services)
-    connector = definitions.connector(hub.name, "Partner")
-    claimed = json.loads(connector.internal["exports_to"])
-    assert claimed[1:] == [hub.partner.client.container_name, (connector.document.created or NOON).isoformat()]

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from shared.domain.run import RunKind, RunState
 from shared.domain.slot import slot_of, slot_of_path
 from shared.outbound.retention import delete_expired
+from tests.definitions.claims import damage
 from tests.outbound.conftest import NOON, PROFILE, HubUnderTest
 
 OLD = "Profile/Customer/year=2020/month=01/day=01/hour=00/min=00/data.csv"
@@ -127,6 +128,19 @@ def test_one_connector_does_not_hold_up_another(hub: HubUnderTest) -> None:
     states = {run.connector: run.state for run in hub.runs(RunKind.CLEANUP)}
     assert states == {"Broken": RunState.FAILED, "Well": RunState.SUCCEEDED}
     assert hub.partner.paths("Profile/") == []
+
+
+def test_a_connector_that_cannot_be_read_keeps_its_exports_and_holds_up_no_other(hub: HubUnderTest) -> None:
+    hub.profile_type()
+    hub.outbound(PROFILE, name="Broken")
+    export_once(hub)
+    written = hub.partner.paths("Profile/")
+    assert len(written) == 1
+    damage(hub.services.definitions, hub.name, "connector|broken")
+    hub.outbound(PROFILE, name="Well")
+    clean(hub, NOON + timedelta(days=30))
+    assert {run.connector: run.state for run in hub.runs(RunKind.CLEANUP)} == {"Well": RunState.SUCCEEDED}
+    assert hub.partner.paths("Profile/") == written
 
 
 def test_a_repetition_on_the_same_day_goes_on_with_its_run(hub: HubUnderTest) -> None:

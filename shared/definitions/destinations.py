@@ -1,0 +1,102 @@
+"""Where Outbound connectors export to: their signatures, and whose the containers are."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pydantic import SecretStr
+
+from shared.definitions.containers import EXPORTS_TO, Containers, is_same_but_for_claim, may_claim_its_past
+from shared.definitions.kinds import CONNECTOR_AS_STORED
+from shared.definitions.secrets import Secrets
+from shared.definitions.store import Change, Conditions, DefinitionStore, Stored
+from shared.domain.connectors import Connector, ConnectorState
+from shared.domain.errors import RefusedError, RequestError
+from shared.settings import Settings
+from shared.storage.sas import ContainerSas, read_container_sas
+
+OUTPUT_SAS = "/outputBlobSASUri"
+SAS_TARGET = "connectorProperties.outputBlobSASUri"
+
+
+class Destinations:
+    """The containers that connectors export to."""
+
+    def __init__(self, store: DefinitionStore, secrets: Secrets, containers: Containers, settings: Settings) -> None:
+        self._store = store
+        self._secrets = secrets
+        self._containers = containers
+        self._settings = settings
+
+    def sas(self, stored: Stored[Connector]) -> SecretStr:
+        """The container SAS of an Outbound connector; RequestError if its container is the app's or another hub's."""
+        document, sas = stored.document, self._secrets.read(stored.internal, OUTPUT_SAS)
+        place = self.place_of(sas)
+        if may_claim_its_past(stored):
+            # Before anybody is asked: who came later shall not keep it out.
+            self._claim(document.tenant_id, stored, *place)
+        self._containers.check_use(document.tenant_id, *place, SAS_TARGET, is_write=True)
+        return sas
+
+    def claim(self, hub: str, stored: Stored[Connector], sas: ContainerSas, *, is_well: bool) -> None:
+        """Notes where a connector exports to, and that it is well; see `Definitions.claim_destination`."""
+        self._claim(hub, stored, sas.account, sas.container, is_well=is_well)
+
+    def claim_past(self, hub: str, name: str, conditions: Conditions) -> Conditions:
+        """Notes where a connector of an earlier release exports to, before it is replaced.
+
+        Returns:
+            The conditions, met by the connector as it is now where they were by the one without the note.
+        """
+        old = self._store.get(CONNECTOR_AS_STORED, hub, name)
+        if old is None or not may_claim_its_past(old):
+            return conditions
+        conditions.check(old)
+        try:
+            place = self.place_of(self._secrets.read(old.internal, OUTPUT_SAS))
+        except (RequestError, RefusedError):
+            return conditions  # there is nothing any more that it could export with
+        noted = self._claim(hub, old, *place)
+        if conditions.if_match is None or not is_same_but_for_claim(noted, old):
+            return conditions
+        return replace(conditions, if_match=noted.etag)
+
+    def place_of(self, sas_uri: SecretStr) -> tuple[str, str]:
+        """Account and container of a SAS."""
+        sas = read_container_sas(sas_uri, self._settings)
+        return sas.account, sas.container
+
+    def _claim(
+        self, hub: str, stored: Stored[Connector], account: str, container: str, *, is_well: bool = False
+    ) -> Stored[Connector]:
+        state, detail = stored.document.state, stored.document.state_detail
+        if is_well and state is ConnectorState.FAILED:
+            state, detail = ConnectorState.READY, None
+        facts = {**stored.internal, **self._containers.facts_of_export(stored, account, container)}
+        if state is stored.document.state and facts == stored.internal:
+            return stored
+        return note(self._store, hub, stored, state, detail, facts)
+
+
+def note(
+    store: DefinitionStore,
+    hub: str,
+    stored: Stored[Connector],
+    state: ConnectorState,
+    detail: str | None,
+    internal: Mapping[str, str],
+) -> Stored[Connector]:
+    """Notes what was found out about a connector, unless it was changed meanwhile; returns it as it is then."""
+    name = stored.document.connector_name
+
+    def make(change: Change) -> Stored[Connector]:
+        present = store.get(CONNECTOR_AS_STORED, hub, name)
+        if present is None or not is_same_but_for_claim(present, stored):
+            return present or stored
+        claim = {name: fact for name, fact in present.internal.items() if name == EXPORTS_TO}
+        facts = {**claim, **internal}
+        document = present.document.model_copy(update={"state": state, "state_detail": detail})
+        if document == present.document and facts == present.internal:
+            return present
+        return change.put(CONNECTOR_AS_STORED, (name,), document, present.instance_id, facts)
+
+    return store.change(hub, make)

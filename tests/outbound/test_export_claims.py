@@ -1,0 +1,153 @@
+"""Whose the container is that exports go to: who came first stays, and who came later is told."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from infra.local.azurite import Endpoints
+from shared.definitions.kinds import CONNECTOR
+from shared.definitions.store import Change, Conditions, Stored
+from shared.domain.connectors import Connector, ConnectorState, connector_from_request
+from shared.domain.entity_types import ProfileType
+from shared.domain.errors import ConflictError
+from shared.domain.hubs import Hub
+from shared.domain.mappings import Mapping
+from shared.domain.run import RunKind, RunState
+from shared.outbound.retention import delete_expired
+from shared.storage.key_vault import Vaults
+from tests.outbound.conftest import NOON, PROFILE, HubUnderTest, Partner
+from tests.outbound.slots import FIRST, at, contents
+
+
+def test_nothing_goes_where_another_hub_reads_without_its_leave(hub: HubUnderTest, azurite: Endpoints) -> None:
+    definitions, container = hub.services.definitions, hub.partner.client.container_name
+    customer = hub.profile_type()
+    add_fabrikam(hub, customer, azurite)
+    hub.outbound(PROFILE, sas=hub.partner.sas("l"))  # not let in, so nothing is claimed
+    definitions.put_mapping("Fabrikam", "Files", "Spy", reading(container))
+    hub.ingest(customer, [{"Id": "A"}])
+    hub.tick(at(0))
+    assert hub.partner.paths() == []
+    assert hub.codes() == ["Failed ContainerOfAnotherHub"]
+    document = definitions.connector(hub.name, "Partner").document
+    assert document.state is ConnectorState.FAILED
+    assert container in (document.state_detail or "")
+
+    definitions.put_hub("Fabrikam", Hub.from_request({"sharedContainers": [container]}))
+    hub.outbound(PROFILE)
+    hub.tick(at(1))
+    assert contents(hub) == {FIRST: ["A"]}
+    assert definitions.connector(hub.name, "Partner").document.state is ConnectorState.READY
+
+
+def add_fabrikam(hub: HubUnderTest, customer: ProfileType, azurite: Endpoints) -> None:
+    """Another hub, whose connector `Files` may read all of the partners' account."""
+    definitions, secret = hub.services.definitions, f"of-{hub.services.prefix}"
+    Vaults(hub.services.settings).set(secret, azurite.connection_string)
+    source = {"connectionKeyVaultUrl": f"{hub.services.settings.key_vault_url}/secrets/{secret}"}
+    definitions.put_hub("Fabrikam", Hub())
+    definitions.put_entity_type("Fabrikam", "Customer", customer)
+    body = {"connectorType": "AzureBlob", "connectorProperties": source}
+    definitions.put_connector("Fabrikam", "Files", connector_from_request(body))
+
+
+def reading(container: str) -> Mapping:
+    properties = {
+        "folderPath": container,
+        "errorManagement": {"errorManagementType": "RejectAndContinue"},
+        "structure": [{"propertyName": "Id", "columnName": "Id"}],
+    }
+    body = {"entityType": "Profile", "entityTypeName": "Customer", "mappingProperties": properties}
+    return Mapping.from_request(body)
+
+
+def as_of_an_earlier_release(hub: HubUnderTest) -> Stored[Connector]:
+    """Makes the connector one whose release did not note where it exports to."""
+    definitions = hub.services.definitions
+
+    def forget(change: Change) -> Stored[Connector]:
+        old = definitions._store.require(CONNECTOR, hub.name, "Partner")
+        internal = {name: value for name, value in old.internal.items() if name != "exports_to"}
+        return change.put(CONNECTOR, ("Partner",), old.document, old.instance_id, internal)
+
+    return definitions._store.change(hub.name, forget)
+
+
+def put_again(hub: HubUnderTest, old: Stored[Connector]) -> None:
+    wanted = connector_from_request(old.document.to_json())
+    hub.services.definitions.put_connector(hub.name, "Partner", wanted, Conditions(if_match=old.etag))
+
+
+USES: dict[str, Callable[[HubUnderTest, Stored[Connector]], object]] = {
+    "slot": lambda hub, _: hub.tick(at(0)),
+    "clean-up": lambda hub, _: delete_expired(hub.services),
+    "test": lambda hub, _: hub.services.definitions.test_connector(hub.name, "Partner"),
+    "put": put_again,
+    "put anew": lambda hub, _: hub.outbound(PROFILE),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_where_an_earlier_release_exports_to_nobody_reads_who_came_later(
+    hub: HubUnderTest, azurite: Endpoints, use: Callable[[HubUnderTest, Stored[Connector]], object]
+) -> None:
+    definitions, container = hub.services.definitions, hub.partner.client.container_name
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    hub.ingest(customer, [{"Id": "A"}])
+    old = as_of_an_earlier_release(hub)
+    add_fabrikam(hub, customer, azurite)
+    reader, _ = definitions.put_mapping("Fabrikam", "Files", "Spy", reading(container))
+    use(hub, old)
+    connector = definitions.connector(hub.name, "Partner")
+    assert connector.document.state is ConnectorState.READY
+    claimed = json.loads(connector.internal["exports_to"])
+    assert claimed[1:] == [container, (old.document.created or NOON).isoformat()]
+    with pytest.raises(ConflictError, match=container):
+        definitions.account_of_mapping(definitions.connector("Fabrikam", "Files"), reader)
+    hub.tick(at(0))
+    assert contents(hub) == {FIRST: ["A"]}
+    assert [run.state for run in hub.runs(RunKind.CLEANUP)] == [RunState.SUCCEEDED] * len(hub.runs(RunKind.CLEANUP))
+
+
+def test_exports_of_an_earlier_release_give_way_to_who_reads_their_container_by_right(
+    hub: HubUnderTest, azurite: Endpoints
+) -> None:
+    """Whoever came first stays, and the connector says in whose way it is with the first slot."""
+    definitions, container = hub.services.definitions, hub.partner.client.container_name
+    customer = hub.profile_type()
+    add_fabrikam(hub, customer, azurite)
+    definitions.put_mapping("Fabrikam", "Files", "Spy", reading(container))
+    definitions.put_hub("Fabrikam", Hub.from_request({"sharedContainers": [container]}))
+    hub.set_clock(datetime.now(UTC) + timedelta(hours=1))
+    hub.outbound(PROFILE)
+    hub.ingest(customer, [{"Id": "A"}])
+    as_of_an_earlier_release(hub)
+    definitions.put_hub("Fabrikam", Hub())
+    hub.tick(datetime.now(UTC) + timedelta(hours=2))
+    assert hub.codes() == ["Failed ContainerOfAnotherHub"]
+    document = definitions.connector(hub.name, "Partner").document
+    assert document.state is ConnectorState.FAILED
+    assert container in (document.state_detail or "")
+
+
+@pytest.mark.parametrize("claims_by", ["slot", "clean-up"])
+def test_where_a_connector_was_moved_to_is_claimed_once_it_lets_it_in(
+    hub: HubUnderTest, second: Partner, claims_by: str
+) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    second.client.delete_container()
+    hub.outbound(PROFILE, sas=second.sas())
+    assert hub.services.definitions.connector(hub.name, "Partner").document.state is ConnectorState.FAILED
+    second.client.create_container()
+    hub.ingest(customer, [{"Id": "A"}])
+    if claims_by == "slot":
+        hub.tick(at(0))
+    else:
+        delete_expired(hub.services)
+    connector = hub.services.definitions.connector(hub.name, "Partner")
+    assert json.loads(connector.internal["exports_to"])[1] == second.client.container_name
+    assert connector.document.state is (ConnectorState.READY if claims_by == "slot" else ConnectorState.FAILED)
