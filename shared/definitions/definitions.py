@@ -124,6 +124,10 @@ class Definitions:
         """The KPIs of a hub, by name."""
         return self._store.all(KPI, hub)
 
+    def readable_kpis(self, hub: str) -> list[Stored[Kpi]]:
+        """`kpis` for a timer: what cannot be read is left out, and logged."""
+        return self._store.readable(KPI, hub)
+
     def kpi(self, hub: str, name: str) -> Stored[Kpi]:
         """A KPI."""
         return self._find(KPI, hub, name)
@@ -171,6 +175,10 @@ class Definitions:
     def connectors(self, hub: str) -> list[Stored[Connector]]:
         """The connectors of a hub, by name."""
         return self._store.all(CONNECTOR, hub)
+
+    def readable_connectors(self, hub: str) -> list[Stored[Connector]]:
+        """`connectors` for a timer: what cannot be read is left out, and logged."""
+        return self._store.readable(CONNECTOR, hub)
 
     def connector(self, hub: str, name: str) -> Stored[Connector]:
         """A connector; its secrets are `***`."""
