@@ -101,9 +101,12 @@ def retry_failed(services: Services, hub: str, mappings: dict[str, Mapping]) -> 
 
 def _request_sweeps(services: Services, hub: str, places: list[Place]) -> Generator[None]:
     now, sweeps = services.clock.now(), services.sweeps.of_hub(hub)
+    searches, machine_now = services.sweeps.searches_of_hub(hub), services.clock.machine_now()
     for place in places:
         last = sweeps.get(place.mapping.instance_id)
-        if place.mapping.document.is_paused:
+        search = searches.get(place.mapping.instance_id)
+        is_under_way = search is not None and search.is_under_way(machine_now)
+        if place.mapping.document.is_paused or is_under_way:
             continue
         due = next_run(place.mapping, last)
         if due is None or due <= now or last is None or is_outdated(last, place):

@@ -2,10 +2,10 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import batched
 
 from shared.app import Services
 from shared.deadline import pool_of_threads, seconds_left
@@ -20,12 +20,13 @@ from shared.domain.errors import (
     NotFoundError,
     PreconditionError,
     Recovery,
+    RefusedError,
     recovery,
 )
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunError, RunState
 from shared.ingest.match import new_run, queue_run, queue_version, send_run
-from shared.ledger.sweeps import Backfill, Sweep
+from shared.ledger.sweeps import Backfill, Search, Sweep
 from shared.storage.blobs import BlobContainer, BlobEntry
 from shared.storage.queues import Queue
 from shared.telemetry import failing_alone
@@ -37,12 +38,16 @@ OVERLAP = timedelta(hours=2)
 # A blob that came by a rename or was undeleted keeps its old date; only a complete sweep finds it.
 COMPLETE_EVERY = timedelta(days=1)
 _PARALLEL_REQUESTS = 8
-_PAGE = 1_000
+# The most that the service lists at once: https://learn.microsoft.com/rest/api/storageservices/list-blobs
+_PAGE = 5_000
 # The event of a blob that was just committed may be on its way, and it alone tells the order within a second.
 _FRESH = timedelta(minutes=1)
 _EVENTS_TAKE_S = 3
 # A page of blobs is queued in less; whoever works on after the deadline is ended, and with him all that works beside.
-_PAGE_TAKES_S = 120.0
+_PAGE_TAKES_S = 300.0
+# Of a sweep that takes longer it is noted how far it has come, for the next message, and so that no tick asks for it.
+_NOTE_EVERY = timedelta(minutes=1)
+_UNFINISHED = "SweepUnfinished"
 
 
 @dataclass(frozen=True)
@@ -88,18 +93,28 @@ def sweep_by_schedule(services: Services, hub: str, connector: str, mapping: str
 
     Returns:
         How many blob versions were queued.
+
+    Raises:
+        DeferredError: there is no time for all at once, and the next message is to go on.
     """
     queued = 0
+    unfinished: DeferredError | None = None
     with failing_alone("sweep", hub=hub, connector=connector, mapping=mapping):
         place = _place(services, hub, connector, mapping)
         try:
-            queued = sweep_mapping(services, place) if place else 0
+            queued = sweep_mapping(services, place) if place and not _has_backfill(services, place) else 0
         except ConflictError as error:
             # A matter between two hubs, which is logged as a warning where it is found out: no operator need come.
             if error.code != OF_ANOTHER_HUB:
                 raise
+        except DeferredError as error:
+            if error.code != _UNFINISHED:
+                raise
+            unfinished = error
         if queued:
             logger.info("sweep queued %d blob versions: hub %s mapping %s", queued, hub, mapping)
+    if unfinished is not None:
+        raise unfinished
     return queued
 
 
@@ -108,17 +123,24 @@ def carry_out_backfill(
 ) -> None:
     """Sweeps one mapping completely, takes up its Failed runs as well, and notes what came of it.
 
+    One that is not the newest of its mapping any more leaves the search to that.
+
     Raises:
-        TransientError, FatalError: it may work the next time. DeferredError: the source is busy.
+        TransientError, FatalError: it may work the next time. DeferredError: the source is busy, or there is no time
+            for all at once, and the next message is to go on.
     """
     place = _place(services, hub, connector, mapping)
     if place is None:
         return
     instance = place.mapping.instance_id
     try:
-        if wake:
+        search = services.sweeps.search(hub, instance)
+        if wake and (search is None or search.number != number):
             _wake(services, place)
-        queued = sweep_mapping(services, place, complete=True, take_failed=True)
+        newest = services.sweeps.backfill(hub, instance)
+        if newest is not None and newest.number != number:
+            return
+        queued = sweep_mapping(services, place, number)
     except HubError as error:
         if recovery(error) is Recovery.RETRY or isinstance(error, DeferredError):
             raise
@@ -126,8 +148,6 @@ def carry_out_backfill(
         fail_backfill(services, hub, connector, mapping, number, RunError(code=error.code, message=error.message))
         return
     logger.info("backfill queued %d blob versions: hub %s mapping %s", queued, hub, mapping)
-    now = services.clock.now()
-    services.sweeps.change_backfill(hub, instance, number, lambda backfill: backfill.found_all(queued, now))
 
 
 def fail_backfill(services: Services, hub: str, connector: str, mapping: str, number: str, error: RunError) -> None:
@@ -138,58 +158,57 @@ def fail_backfill(services: Services, hub: str, connector: str, mapping: str, nu
         return
     now = services.clock.now()
     services.sweeps.change_backfill(hub, instance, number, lambda backfill: backfill.failed(error, now))
+    services.sweeps.forget_search(hub, instance, number)
 
 
-def sweep_mapping(services: Services, place: Place, *, complete: bool = False, take_failed: bool = False) -> int:
-    """Queues every matching blob version that has no run.
+def sweep_mapping(services: Services, place: Place, backfill: str = "") -> int:
+    """Queues every matching blob version that has no run; goes on where an earlier message had no more time.
+
+    Without a sweep by the same definitions to build on, and once a day, the run of every blob is looked for, rather
+    than of those that changed lately.
 
     Args:
         services: of the process.
         place: what is swept.
-        complete: whether to look for the run of every blob, rather than of those that changed lately. Without a
-            sweep by the same definitions to build on, and once a day, it is complete in any case.
-        take_failed: whether Failed runs are taken up again; only with `complete`.
+        backfill: its number, where somebody asked for it: such a sweep looks for the run of every blob, and takes up
+            the runs again that had Failed when it began.
 
     Returns:
-        How many blob versions were queued.
+        How many blob versions were queued, by the earlier messages too.
 
     Raises:
-        DeferredError: the source is busy; or `SweepUnfinished`, there is no time for all at once, and the next sweep
-            finds what is left.
+        DeferredError: the source is busy; or `SweepUnfinished`, there is no time for all at once, and the next message
+            goes on with what is left.
     """
-    hub, mapping = place.hub, place.mapping
-    began, seen = services.clock.now(), services.clock.machine_now()
-    last = services.sweeps.get(hub, mapping.instance_id)
-    if last is None or complete or is_outdated(last, place) or not _is_recent(last, began):
-        known = services.runs.states_of_mapping(hub, place.names["connector"], place.names["mapping"])
-        complete_began = began
-        entries = _entries(services, place)
-        state_of: Callable[[str], RunState | None] = known.get
-    else:
-        since, complete_began = last.seen - OVERLAP, last.complete_began
-        entries = (entry for entry in _entries(services, place) if entry.last_modified >= since)
-
-        def state_of(run_id: str) -> RunState | None:
-            stored = services.runs.get(hub, run_id)
-            return stored.run.state if stored else None
-
-    def queue(entry: BlobEntry) -> bool:
-        version = BlobVersion(mapping.document.container, entry.path, entry.etag, entry.size)
-        run_id = new_run(services, hub, mapping, version).run.run_id
-        state = state_of(run_id)
-        if state is None:
-            is_fresh = entry.last_modified > seen - _FRESH
-            queue_version(services, hub, mapping, version, _EVENTS_TAKE_S if is_fresh else 0)
-            return True
-        return take_failed and state is RunState.FAILED and take_up_again(services, hub, run_id)
-
-    queued = 0
-    with pool_of_threads(_PARALLEL_REQUESTS) as pool:
-        for page in batched(entries, _PAGE, strict=False):
-            queued += sum(pool.map(queue, page))
-    sweep = Sweep(mapping.instance_id, mapping.etag, place.connector.etag, began, complete_began, seen)
-    services.sweeps.save(hub, sweep)
-    return queued
+    hub, instance = place.hub, place.mapping.instance_id
+    search = _begun(services, place, backfill)
+    queue = _queue_of(services, place, search)
+    noted = services.clock.machine_now()
+    try:
+        with pool_of_threads(_PARALLEL_REQUESTS) as pool:
+            for entries, marker in _pages(services, place, search.marker):
+                queued = sum(pool.map(queue, _wanted(entries, place, search)))
+                search = replace(search, marker=marker, queued=search.queued + queued)
+                if marker and seconds_left() < _PAGE_TAKES_S:
+                    message = "there was no time for the whole container; the next message goes on with what is left"
+                    raise DeferredError(_UNFINISHED, message)
+                if marker and services.clock.machine_now() - noted >= _NOTE_EVERY:
+                    noted = services.clock.machine_now()
+                    search = services.sweeps.note(hub, search, noted)
+    except Exception as error:
+        if backfill or search.marker:
+            # Of the schedule nobody goes on after a failure but the next tick.
+            is_left = not backfill and not (isinstance(error, DeferredError) and error.code == _UNFINISHED)
+            with suppress(HubError):
+                services.sweeps.note(hub, replace(search, is_left=is_left), services.clock.machine_now())
+        raise
+    services.sweeps.save(hub, search.sweep)
+    if backfill:
+        now = services.clock.now()
+        services.sweeps.change_backfill(hub, instance, backfill, lambda one: one.found_all(search.queued, now))
+    if search.noted is not None:
+        services.sweeps.forget_search(hub, instance, backfill)
+    return search.queued
 
 
 def is_outdated(last: Sweep, place: Place) -> bool:
@@ -197,10 +216,12 @@ def is_outdated(last: Sweep, place: Place) -> bool:
     return (last.mapping_etag, last.connector_etag) != (place.mapping.etag, place.connector.etag)
 
 
-def take_up_again(services: Services, hub: str, run_id: str) -> bool:
-    """Queues a Failed run again; False where it is none any more."""
+def take_up_again(services: Services, hub: str, run_id: str, failed_by: datetime | None = None) -> bool:
+    """Queues a Failed run again; False where it is none any more, or failed after a moment of the app's clock."""
     stored = services.runs.get(hub, run_id)
     if stored is None or stored.run.state is not RunState.FAILED:
+        return False
+    if failed_by is not None and stored.run.finished_at is not None and stored.run.finished_at > failed_by:
         return False
     try:
         services.runs.save(stored.with_run(state=RunState.QUEUED, error=None, finished_at=None))
@@ -226,18 +247,81 @@ def _place(services: Services, hub: str, connector: str, mapping: str) -> Place 
         return None
 
 
-def _entries(services: Services, place: Place) -> Iterator[BlobEntry]:
+def _has_backfill(services: Services, place: Place) -> bool:
+    """Whether a backfill of the mapping is under way, which looks at every blob."""
+    search = services.sweeps.search(place.hub, place.mapping.instance_id)
+    return search is not None and bool(search.number) and search.is_under_way(services.clock.machine_now())
+
+
+def _begun(services: Services, place: Place, backfill: str) -> Search:
+    """The sweep to go on with, or a new one where there is none of the kind, or it went by other definitions."""
+    hub, instance = place.hub, place.mapping.instance_id
+    mapping_etag, connector_etag = place.mapping.etag, place.connector.etag
+    left = services.sweeps.search(hub, instance)
+    if left is not None:
+        if left.number == backfill and left.goes_by(mapping_etag, connector_etag):
+            return replace(left, is_left=False)
+        services.sweeps.forget_search(hub, instance, left.number)
+    began, seen = services.clock.now(), services.clock.machine_now()
+    last = services.sweeps.get(hub, instance)
+    if last is None or backfill or is_outdated(last, place) or not _is_recent(last, began):
+        return Search(Sweep(instance, mapping_etag, connector_etag, began, began, seen), None, backfill)
+    sweep = Sweep(instance, mapping_etag, connector_etag, began, last.complete_began, seen)
+    return Search(sweep, last.seen - OVERLAP)
+
+
+def _queue_of(services: Services, place: Place, search: Search) -> Callable[[BlobEntry], bool]:
+    """What queues a blob where it has no run, or one to take up again, and says whether it did."""
+    hub, mapping, seen = place.hub, place.mapping, services.clock.machine_now()
+    known: dict[str, RunState] | None = None
+    if search.since is None:
+        known = services.runs.states_of_mapping(hub, place.names["connector"], place.names["mapping"])
+
+    def state_of(run_id: str) -> RunState | None:
+        if known is not None:
+            return known.get(run_id)
+        stored = services.runs.get(hub, run_id)
+        return stored.run.state if stored else None
+
+    def queue(entry: BlobEntry) -> bool:
+        version = BlobVersion(mapping.document.container, entry.path, entry.etag, entry.size)
+        run_id = new_run(services, hub, mapping, version).run.run_id
+        state = state_of(run_id)
+        if state is None:
+            is_fresh = entry.last_modified > seen - _FRESH
+            queue_version(services, hub, mapping, version, _EVENTS_TAKE_S if is_fresh else 0)
+            return True
+        # One that failed since has been taken up already.
+        is_to_be_taken = bool(search.number) and state is RunState.FAILED
+        return is_to_be_taken and take_up_again(services, hub, run_id, search.sweep.began)
+
+    return queue
+
+
+def _wanted(entries: Sequence[BlobEntry], place: Place, search: Search) -> Iterator[BlobEntry]:
+    document = place.mapping.document
+    for entry in entries:
+        is_new = search.since is None or entry.last_modified >= search.since
+        if is_new and not entry.is_folder and document.matches(document.container, entry.path):
+            yield entry
+
+
+def _pages(services: Services, place: Place, marker: str) -> Iterator[tuple[Sequence[BlobEntry], str]]:
+    """The pages of the listing from a marker on, each with that of the next; from the first where it is refused."""
     document = place.mapping.document
     account = services.definitions.account_of_mapping(place.connector, place.mapping)
     services.source_turns.learn(place.hub, document.connector_name, account.blob_endpoint)
     turn = services.source_turns.turn(account.blob_endpoint)
+    container = BlobContainer(account, document.container)
+    is_first = True
     try:
-        for entry in turn.each(BlobContainer(account, document.container).list(document.prefix, metadata=True)):
-            if seconds_left() < _PAGE_TAKES_S:
-                message = "there was no time for the whole container; what was queued stays, and the next sweep goes on"
-                raise DeferredError("SweepUnfinished", message)
-            if not entry.is_folder and document.matches(document.container, entry.path):
-                yield entry
+        for page in turn.each(container.pages(document.prefix, marker, _PAGE)):
+            is_first = False
+            yield page
+    except RefusedError:
+        if not marker or not is_first:
+            raise
+        yield from turn.each(container.pages(document.prefix, "", _PAGE))
     finally:
         turn.close()
 

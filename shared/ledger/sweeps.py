@@ -1,12 +1,13 @@
-"""What is known of the sweeps of mappings: two more kinds of row in the table `runs`.
+"""What is known of the sweeps of mappings: three more kinds of row in the table `runs`.
 
 `sweep|INSTANCE` says when a mapping's container was looked through last, `backfill|INSTANCE` what became of the
-newest sweep that somebody asked for. Both are kept apart from the definition, whose ETag they must not change.
+newest sweep that somebody asked for, and `search|INSTANCE` how far a sweep has come that takes more than one message.
+They are kept apart from the definition, whose ETag they must not change.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from shared.domain.errors import ConflictError, PreconditionError
@@ -14,7 +15,9 @@ from shared.domain.names import name_key
 from shared.domain.run import RunError
 from shared.storage.tables import ETAG, Row, Table, rows_below
 
-_SWEEP, _BACKFILL = "sweep|", "backfill|"
+_SWEEP, _BACKFILL, _SEARCH = "sweep|", "backfill|", "search|"
+# Longer than a message works, so that one that was lost ends no sweeps for ever: the next one goes on in its place.
+_LOST_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,37 @@ class Backfill:
         return replace(self, ended=now, error=error)
 
 
+@dataclass(frozen=True)
+class Search:
+    """A sweep under way, which more than one message may carry out.
+
+    Attributes:
+        sweep: what is to be recorded at its end.
+        since: blobs that were changed before need no look, by the service's clock; None where it is complete.
+        number: of the backfill; empty for a sweep by the schedule.
+        marker: of the listing's next page; empty at the beginning.
+        queued: how many blob versions were queued so far.
+        noted: machine time at which this was written; None where it never was.
+        is_left: whether no message is to go on with it: the next sweep does.
+    """
+
+    sweep: Sweep
+    since: datetime | None
+    number: str = ""
+    marker: str = ""
+    queued: int = 0
+    noted: datetime | None = None
+    is_left: bool = False
+
+    def is_under_way(self, now: datetime) -> bool:
+        """Whether a message works on it, or waits to, at a machine time."""
+        return not self.is_left and self.noted is not None and now < self.noted + _LOST_AFTER
+
+    def goes_by(self, mapping_etag: str, connector_etag: str) -> bool:
+        """Whether it goes by these definitions: a listing by others has another beginning."""
+        return (self.sweep.mapping_etag, self.sweep.connector_etag) == (mapping_etag, connector_etag)
+
+
 class Sweeps:
     """The sweeps of all mappings of all hubs."""
 
@@ -87,18 +121,43 @@ class Sweeps:
 
         Of two at once the later writer stays, with what it has looked at: what it has not is looked at again.
         """
-        self._table.upsert(
-            {
-                "PartitionKey": name_key(hub),
-                "RowKey": f"{_SWEEP}{sweep.instance}",
-                "instance": sweep.instance,
-                "mappingEtag": sweep.mapping_etag,
-                "connectorEtag": sweep.connector_etag,
-                "began": sweep.began,
-                "completeBegan": sweep.complete_began,
-                "seen": sweep.seen,
-            }
-        )
+        self._table.upsert(_sweep_row(hub, _SWEEP, sweep))
+
+    def search(self, hub: str, instance: str) -> Search | None:
+        """How far a sweep of a mapping has come that did not end yet, or None."""
+        row = self._table.get(name_key(hub), f"{_SEARCH}{instance}")
+        return _search(row) if row else None
+
+    def searches_of_hub(self, hub: str) -> dict[str, Search]:
+        """Those of all mappings of a hub, by the mapping's instance."""
+        rows = self._table.query(*rows_below(name_key(hub), _SEARCH))
+        return {search.sweep.instance: search for search in map(_search, rows)}
+
+    def note(self, hub: str, search: Search, now: datetime) -> Search:
+        """Records how far a sweep has come, at a machine time, unless another one has taken its place.
+
+        Of two messages at one sweep the later writer stays: what lies behind its place has been looked at by either.
+        """
+        search = replace(search, noted=now)
+        present = self.search(hub, search.sweep.instance)
+        if present is not None and present.number not in {"", search.number}:
+            return search
+        more = {
+            "since": search.since,
+            "number": search.number,
+            "marker": search.marker,
+            "queued": search.queued,
+            "noted": search.noted,
+            "isLeft": search.is_left,
+        }
+        self._table.upsert(_sweep_row(hub, _SEARCH, search.sweep) | more)
+        return search
+
+    def forget_search(self, hub: str, instance: str, number: str) -> None:
+        """Deletes what was recorded of a sweep that needs no going on, unless another one has taken its place."""
+        present = self.search(hub, instance)
+        if present is not None and present.number == number:
+            self._table.delete(name_key(hub), f"{_SEARCH}{instance}")
 
     def backfill(self, hub: str, instance: str) -> Backfill | None:
         """The newest backfill of a mapping, or None."""
@@ -130,6 +189,31 @@ def _sweep(row: Row) -> Sweep:
         began=row["began"],
         complete_began=row["completeBegan"],
         seen=row["seen"],
+    )
+
+
+def _sweep_row(hub: str, prefix: str, sweep: Sweep) -> Row:
+    return {
+        "PartitionKey": name_key(hub),
+        "RowKey": f"{prefix}{sweep.instance}",
+        "instance": sweep.instance,
+        "mappingEtag": sweep.mapping_etag,
+        "connectorEtag": sweep.connector_etag,
+        "began": sweep.began,
+        "completeBegan": sweep.complete_began,
+        "seen": sweep.seen,
+    }
+
+
+def _search(row: Row) -> Search:
+    return Search(
+        sweep=_sweep(row),
+        since=row.get("since"),
+        number=row["number"],
+        marker=row["marker"],
+        queued=row["queued"],
+        noted=row["noted"],
+        is_left=row["isLeft"],
     )
 
 

@@ -7,6 +7,7 @@ again finds nothing new.
 
 import logging
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from datetime import datetime
 
 from shared.app import Services
@@ -14,7 +15,7 @@ from shared.clock import iso
 from shared.deadline import deadline
 from shared.definitions.store import Stored
 from shared.domain.connectors import Connector, ExportedEntity, ExportedEntityType
-from shared.domain.errors import NotFoundError
+from shared.domain.errors import FatalError, NotFoundError
 from shared.domain.names import same_name
 from shared.domain.slot import slot_of
 from shared.hub_turns import TICK_S, for_each_hub
@@ -43,7 +44,7 @@ def hand_out_kpis(services: Services) -> None:
     """Queues the calculation of every KPI."""
 
     def work(hub: str) -> Generator[None]:
-        for kpi in services.definitions.kpis(hub):
+        for kpi in services.definitions.readable_kpis(hub):
             request_kpi(services, hub, kpi.document.kpi_name)
             yield
 
@@ -64,8 +65,8 @@ def hand_out_kpi_exports(services: Services, hub: str, kpi: str, slot: datetime)
 
 
 def exported_entities(services: Services, hub: str) -> Iterator[tuple[Stored[Connector], ExportedEntity]]:
-    """Every entity that an Outbound connector of the hub lists."""
-    for connector in services.definitions.connectors(hub):
+    """Every entity that an Outbound connector of the hub lists, as far as the connectors can be read."""
+    for connector in services.definitions.readable_connectors(hub):
         for entity in listed_entities(connector):
             yield connector, entity
 
@@ -106,24 +107,42 @@ def _waiting_since(
         found = find_entity(services, hub, entity)
     except NotFoundError:
         return None
+    except FatalError as error:
+        # It cannot be read; the others of the hub can.
+        logger.error("entity left out: hub %s connector %s: %s", hub, connector.document.connector_name, error)
+        return None
     oldest = services.slots.oldest(series_of(hub, connector, found))
     return oldest.slot if oldest else None
 
 
 def _forget_unlisted(services: Services, hub: str) -> Generator[None]:
-    """Forgets the slots of entities that no connector lists any more: listed again, they start with everything."""
+    """Forgets the slots of entities that no connector lists any more: listed again, they start with everything.
+
+    None while a connector or a listed entity cannot be read: nobody knows then what it is that is listed.
+    """
     # Read before the lists: a series that begins meanwhile is not among these.
     known = services.slots.series_of(hub)
-    if not known:
-        return
-    listed = set()
-    for connector, entity in exported_entities(services, hub):
+    while known:
         try:
-            listed.add(series_of(hub, connector, find_entity(services, hub, entity)).partition)
-        except NotFoundError:
-            continue
-    for series in known:
-        if series.partition not in listed:
-            services.slots.forget(series)
-            logger.info("slots forgotten: hub %s entity type %s", hub, series.entity_type)
-            yield
+            listed = _listed(services, hub)
+        except FatalError as error:
+            logger.error("slots are kept: hub %s: %s", hub, error)
+            return
+        unlisted = [series for series in known if series.partition not in listed]
+        if not unlisted:
+            return
+        services.slots.forget(unlisted[0])
+        logger.info("slots forgotten: hub %s entity type %s", hub, unlisted[0].entity_type)
+        # Others have their turns now, and may put the rest back on a list.
+        known = unlisted[1:]
+        yield
+
+
+def _listed(services: Services, hub: str) -> set[str]:
+    """The partitions of the series of all that is listed; FatalError where something of that cannot be read."""
+    listed = set()
+    for connector in services.definitions.connectors(hub):
+        for entity in listed_entities(connector):
+            with suppress(NotFoundError):
+                listed.add(series_of(hub, connector, find_entity(services, hub, entity)).partition)
+    return listed

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -118,6 +118,17 @@ class BlobContainer:
     def list(self, prefix: str = "", metadata: bool = False) -> Iterator[BlobEntry]:
         """The blobs whose path starts with `prefix`, by path; RefusedError where there is no container."""
         return list_entries(self._client, prefix, metadata, self._what)
+
+    def pages(
+        self, prefix: str, marker: str = "", most: int | None = None
+    ) -> Iterator[tuple[Sequence[BlobEntry], str]]:
+        """As `list` with metadata: pages of at most `most`, each with the marker of the next, empty after the last."""
+        with translated(self._what):
+            pages: Any = self._client.list_blobs(
+                name_starts_with=prefix or None, include=["copy", "metadata"], results_per_page=most
+            ).by_page(marker or None)
+            for page in pages:
+                yield [entry_of(found) for found in page], pages.continuation_token or ""
 
     def properties(self, path: str) -> BlobEntry:
         """What HEAD says of a blob; raises NotFoundError."""

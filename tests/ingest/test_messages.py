@@ -175,22 +175,6 @@ def test_a_run_that_rests_is_not_left_behind(
     assert sent_messages(queue) == [(0, message_of(world, run_id))]
 
 
-def test_a_sweep_that_has_no_time_for_the_whole_container_goes_on_later(proxied: Proxied, queue: FaultProxy) -> None:
-    world, services = proxied.world, proxied.world.services
-    world.upload("a.csv", ROWS)
-    backfill = request_backfill(services, world.mapping)
-    ((_, message),) = sent_messages(queue)
-    queue.requests.clear()
-    with deadline(60):
-        take_message(services, message, MESSAGE)
-    ((_, put_back),) = sent_messages(queue)
-    assert put_back == {**message, "tries": 0, "deferred": 1}
-    take_message(services, put_back, MESSAGE)
-    found = services.sweeps.backfill(world.hub, backfill.instance)
-    assert found is not None
-    assert (found.found, found.error, found.ended is not None) == (1, None, True)
-
-
 def test_what_one_hub_left_behind_keeps_no_other_waiting(
     proxied: Proxied, queue: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,13 +2,13 @@
 
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from infra.local.azurite import Endpoints
 from shared.domain.run import RunError
-from shared.ledger.sweeps import Backfill, Sweep, Sweeps
+from shared.ledger.sweeps import Backfill, Search, Sweep, Sweeps
 from shared.storage.tables import Table
 from tests.local_services import account_of
 
@@ -46,3 +46,22 @@ def test_an_older_backfill_does_not_end_a_newer_one(sweeps: Sweeps) -> None:
     assert (failed.ended, failed.error.code) == (NOON, "ContainerNotFound")
     sweeps.change_backfill("Contoso", "m1", "second", lambda backfill: backfill.found_all(3, NOON))
     assert sweeps.backfill("Contoso", "m1") == Backfill("m1", "second", NOON, NOON, 3)
+
+
+def test_how_far_a_sweep_has_come(sweeps: Sweeps) -> None:
+    begun = Search(SWEEP, since=None)
+    assert not begun.is_under_way(NOON), "it was never noted"
+    sweeps.forget_search("Contoso", "m1", "n")
+    noted = sweeps.note("Contoso", replace(begun, number="n", marker="m!", queued=3), NOON)
+    assert sweeps.search("contoso", "m1") == noted == Search(SWEEP, None, "n", "m!", 3, NOON)
+    later = sweeps.note("Contoso", replace(noted, since=NOON, queued=4, is_left=True), NOON)
+    assert sweeps.searches_of_hub("Contoso") == {"m1": later}
+    assert sweeps.get("Contoso", "m1") is None
+    assert noted.is_under_way(NOON + timedelta(minutes=59))
+    assert not noted.is_under_way(NOON + timedelta(hours=1)), "its message was lost"
+    assert not later.is_under_way(NOON)
+    sweeps.note("Contoso", begun, NOON)
+    sweeps.forget_search("Contoso", "m1", "")
+    assert sweeps.search("Contoso", "m1") == later, "a backfill has taken the place of the sweep by the schedule"
+    sweeps.forget_search("Contoso", "m1", "n")
+    assert sweeps.search("Contoso", "m1") is None
