@@ -15,12 +15,7 @@ from pydantic import SecretStr
 from shared.clock import Clock
 from shared.connectors import azure_blob, outbound
 from shared.connectors.check import Check, failures
-from shared.definitions.containers import (
-    ACCOUNT,
-    EXPORTS_TO,
-    Containers,
-    facts_of_claim,
-)
+from shared.definitions.containers import ACCOUNT, EXPORTS_TO, Containers, facts_of_claim
 from shared.definitions.destinations import OUTPUT_SAS, SAS_TARGET, Destinations, note
 from shared.definitions.entity_list import check_entity_list
 from shared.definitions.hubs import open_hub

@@ -273,8 +273,9 @@ class Definitions:
         """
         account, document = self.source_account(connector), mapping.document
         self.check_container(document.tenant_id, account, document.container)
-        if document.destination not in {None, document.container}:
-            self._containers.check_use(document.tenant_id, account.name, document.destination or "", is_write=True)
+        destination = document.destination
+        if destination is not None and destination != document.container:
+            self._containers.check_use(document.tenant_id, account.name, destination, is_write=True)
         return account
 
     def check_container(self, hub: str, account: StorageAccount, container: str, target: str = "") -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 
 from shared.domain.csv_dialect import CsvDialect
 from shared.domain.csv_format import BareQuotes, MappingFormat
@@ -17,13 +18,13 @@ from shared.ingest.read_csv import read_csv
 from shared.ingest.reading_time import ReadingTime
 from shared.ingest.source import Source
 from shared.ingest.stage import limits_of
-from shared.ingest.structure import end_of_lines
 from shared.ingest.take_sample import SAMPLE_BYTES
 from shared.settings import Settings
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _OLD_ENCODING = "cp1252"
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
+_LINE_END = re.compile(rb"[\r\n]")
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
 # So much of the file is read once per delimiter and way of quoting, always all of it: else they could not be compared.
 _TRIED_BYTES = 1 << 18
@@ -89,8 +90,7 @@ def guess_format(
             data = b"".join(TextStream([data], changes["encoding"]))
     is_given = "column_delimiter" in known
     delimiters = [given.column_delimiter] if is_given else list(DELIMITERS)
-    tried = _whole_lines(data, _TRIED_BYTES)
-    tried = tried[: end_of_lines(tried, 0, len(tried), _TRIED_LINES)]
+    tried = _first_lines(_whole_lines(data, _TRIED_BYTES), _TRIED_LINES)
     trials = _trials(tried, given, delimiters, settings, has_header=has_header)
     if not is_given:
         changes["column_delimiter"], why = _delimiter(trials)
@@ -149,6 +149,12 @@ def _whole_lines(data: bytes, size: int) -> bytes:
         return data
     end = max(data.rfind(b"\n", 0, size), data.rfind(b"\r", 0, size))
     return data[: end + 1 if end >= 0 else size]
+
+
+def _first_lines(data: bytes, most: int) -> bytes:
+    """The text up to so many line ends, where it has more; a CRLF counts as two."""
+    ends = [found.end() for found in islice(_LINE_END.finditer(data), most + 1)]
+    return data[: ends[most - 1]] if len(ends) > most else data
 
 
 def _trials(

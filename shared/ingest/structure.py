@@ -146,17 +146,6 @@ def scan(
     return found
 
 
-def end_of_lines(data: bytes, start: int, stop: int, most: int) -> int:
-    """Where a window is to end that holds at most so many line ends: a structure has dozens of bytes for each."""
-    window = np.frombuffer(data, np.uint8, stop - start, start)
-    line_ends = window == _LF
-    if data.find(b"\r", start, stop) >= 0:
-        line_ends |= window == _CR
-    if np.count_nonzero(line_ends) <= most:
-        return stop
-    return start + int(np.flatnonzero(line_ends)[most - 1]) + 1
-
-
 class _Limits(NamedTuple):
     at_end: bool
     max_row_lines: int

@@ -16,6 +16,7 @@ from shared.domain.csv_format import MappingFormat
 from shared.domain.entity_types import EntityKind
 from shared.domain.errors import DataError, InvalidRequestError, NotFoundError, RefusedError, ThrottledError
 from shared.domain.mappings import Mapping
+from shared.domain.names import name_key
 from shared.domain.reject import Reject
 from shared.ingest.name_fields import definition_name
 from shared.ingest.reading_time import SAMPLE_SECONDS, ReadingTime
@@ -79,7 +80,7 @@ def suggest(
         ThrottledError: others are asking; those of other hubs only as long as each of them takes one suggestion.
     """
     source = _open(services, hub, connector, blob)
-    with _SUGGESTIONS.turn(hub.casefold()) as has_turn:
+    with _SUGGESTIONS.turn(name_key(hub)) as has_turn:
         if not has_turn:
             message = "suggestions for others are being made; repeat the request, or ask for one after the other"
             raise ThrottledError("SuggestionsBusy", message)

@@ -259,7 +259,8 @@ def _begun(services: Services, place: Place, backfill: str) -> Search:
     mapping_etag, connector_etag = place.mapping.etag, place.connector.etag
     left = services.sweeps.search(hub, instance)
     if left is not None:
-        if left.number == backfill and left.goes_by(mapping_etag, connector_etag):
+        # By other definitions the listing has another beginning.
+        if left.number == backfill and not is_outdated(left.sweep, place):
             return replace(left, is_left=False)
         services.sweeps.forget_search(hub, instance, left.number)
     began, seen = services.clock.now(), services.clock.machine_now()

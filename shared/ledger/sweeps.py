@@ -95,10 +95,6 @@ class Search:
         """Whether a message works on it, or waits to, at a machine time."""
         return not self.is_left and self.noted is not None and now < self.noted + _LOST_AFTER
 
-    def goes_by(self, mapping_etag: str, connector_etag: str) -> bool:
-        """Whether it goes by these definitions: a listing by others has another beginning."""
-        return (self.sweep.mapping_etag, self.sweep.connector_etag) == (mapping_etag, connector_etag)
-
 
 class Sweeps:
     """The sweeps of all mappings of all hubs."""

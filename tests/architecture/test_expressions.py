@@ -169,7 +169,11 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
             Text("\\a"),
         ),
     },
-    "shared/ingest/guess_format.py": {"[^\x00-\x7f]+": PLAIN, "[\udc80-\udcff]": PLAIN},
+    "shared/ingest/guess_format.py": {
+        "[^\x00-\x7f]+": PLAIN,
+        "[\udc80-\udcff]": PLAIN,
+        r"[\r\n]": (Text("\n"), Text("\r\n"), Text("a")),
+    },
     "shared/ingest/match_columns.py": {r"[\s_\ufeff-]": (*PLAIN, Text(" _"))},
     "shared/ingest/name_fields.py": {
         r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+": (
