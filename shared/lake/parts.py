@@ -145,9 +145,7 @@ class _OpenPart:
             if name in self._schema.names:
                 self._widen(name, table.column(name))
         self._rows += table.num_rows
-        cast = table.select(self._schema.names).cast(self._schema)
-        self._widest = widest([self._widest, widest_of(cast)])
-        self._waiting.append(cast)
+        self._waiting.append(table.select(self._schema.names).cast(self._schema))
         rows = sum(waiting.num_rows for waiting in self._waiting)
         size = sum(waiting.nbytes for waiting in self._waiting)
         if rows >= self._layout.group_rows or size >= self._layout.group_bytes:
@@ -180,6 +178,8 @@ class _OpenPart:
         import pyarrow as pa
 
         table = pa.concat_tables(self._waiting)
+        # Not of each small table: a look at a column costs about as much for few rows as for many.
+        self._widest = widest([self._widest, widest_of(table)])
         fitting = max(1, self._layout.group_bytes * table.num_rows // max(1, table.nbytes))
         self._writer.write_table(table, row_group_size=min(fitting, self._layout.group_rows))
         self._waiting = []

@@ -27,6 +27,9 @@ TABLES: dict[str, dict[str, Any]] = {
     "lists of texts": {"a": pa.array([["xx", "y"], None, [], ["z" * 50, None]])},
     "one item very often": {"a": pa.array([["x"] * 5000, ["y"], []])},
     "a slice": {"a": pa.array([["x" * 99], ["y"], ["z", "zz"]]).slice(1)},
+    "a slice of texts": {"a": pa.array(["x" * 99, "y", None, "zz"]).slice(1)},
+    "several pieces": {"a": pa.chunked_array([["x"], [], ["y" * 99, None]]), "b": pa.array(["", "z" * 50, "z"])},
+    "empty lists": {"a": pa.array([[], None], pa.list_(pa.string()))},
     "lists of numbers": {"a": pa.array([[1, 2, 3], [], None], pa.list_(pa.int64()))},
     "nothing but null": {"a": pa.array([None, None], pa.string())},
 }
