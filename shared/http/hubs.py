@@ -57,4 +57,6 @@ def put_hub(body: OptionalJsonObject, conditions: FromConditions, services: From
 def delete_hub(conditions: FromConditions, services: FromServices, hub: HubName) -> Response:
     """Deletes a hub that has no definitions any more."""
     services.definitions.delete_hub(hub, conditions)
+    # No tick comes by any more, which forgets those of mappings that are gone.
+    services.sweeps.forget_all(hub)
     return Response(status_code=HTTPStatus.NO_CONTENT)

@@ -1,6 +1,7 @@
 """The messages of the queue `ingest`: a run to carry out, or a mapping to sweep."""
 
 import logging
+from datetime import datetime
 from typing import Any
 
 from shared.app import Services
@@ -8,7 +9,7 @@ from shared.domain.errors import DeferredError, NotFoundError, asked_to_wait_s
 from shared.domain.run import RunError, RunKind
 from shared.ingest.correct_run import give_up_correction
 from shared.ingest.ingest_blob import MAPPING_PAUSED, give_up_run, ingest_blob
-from shared.ingest.sweep import carry_out_backfill, fail_backfill, sweep_by_schedule
+from shared.ingest.sweep import carry_out_backfill, give_up_sweep, sweep_by_schedule
 from shared.storage.queues import following, is_used_up, with_tries, worker_of
 
 logger = logging.getLogger(__name__)
@@ -60,9 +61,9 @@ def give_up(services: Services, message: Any) -> None:
     match message:
         case {"sweep": True, "hub": str(hub), "connector": str(connector), "mapping": str(mapping)}:
             logger.error("sweep failed: hub %s connector %s mapping %s: given up", hub, connector, mapping)
-            lost = "every attempt at the search failed; see the log, then ask for it again"
+            lost = "every attempt at the sweep failed; see the log, then ask for it again"
             number = str(message.get("backfill", ""))
-            fail_backfill(services, hub, connector, mapping, number, RunError(code="SearchFailed", message=lost))
+            give_up_sweep(services, hub, connector, mapping, number, RunError(code="SearchFailed", message=lost))
         case {"hub": str(hub), "runId": str(run_id)}:
             stored = services.runs.get(hub, run_id)
             if stored is None or stored.run.kind is not RunKind.INGEST or stored.run.state.is_final:
@@ -82,7 +83,9 @@ def _carry_out(services: Services, message: Any, message_id: str) -> None:
                 wake = message.get("wake") is True
                 carry_out_backfill(services, hub, connector, mapping, number, wake=wake)
             else:
-                sweep_by_schedule(services, hub, connector, mapping)
+                requested = message.get("requested")
+                moment = datetime.fromisoformat(requested) if isinstance(requested, str) else None
+                sweep_by_schedule(services, hub, connector, mapping, moment)
         case {"hub": str(hub), "runId": str(run_id)}:
             services.source_turns.check(hub, str(message.get("connector") or ""))
             ingest_blob(services, hub, run_id, worker=worker_of(message, message_id))

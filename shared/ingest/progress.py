@@ -44,10 +44,10 @@ class Progress(Document):
 
 def progress(services: Services, hub: str, mapping: Stored[Mapping]) -> Progress:
     """The progress of a mapping; its cost grows with the runs that are open."""
-    # First the search, then the runs: what it found meanwhile is then among them.
+    # First the backfill, then the runs: what it found meanwhile is then among them.
     backfill = services.sweeps.backfill(hub, mapping.instance_id)
     counts = services.runs.open_counts(hub, mapping.instance_id)
-    searching = backfill is not None and backfill.ended is None
+    searching = backfill is not None and backfill.is_open
     if mapping.document.is_paused and (searching or counts):
         state = BackfillState.STOPPED
     elif searching:

@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from shared.app import Services
 from shared.deadline import deadline
 from shared.definitions.store import Stored
-from shared.domain.errors import PreconditionError
+from shared.domain.errors import FatalError, PreconditionError
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunKind
 from shared.hub_turns import TICK_S, for_each_hub
 from shared.ingest.match import queue_run
-from shared.ingest.sweep import Place, is_outdated, request_sweep, take_up_again
+from shared.ingest.sweep import Place, is_outdated, request_sweep, send_backfill_again, take_up_again
 from shared.ledger.stored_run import StoredRun
-from shared.ledger.sweeps import Sweep
+from shared.ledger.sweeps import Known, Sweep
 
 # A queue is worked off within this time, or nobody works on it; a message too many does no harm.
 LEFT_BEHIND_AFTER = timedelta(minutes=30)
@@ -30,11 +30,14 @@ def reconcile(services: Services) -> None:
     """
 
     def work(hub: str) -> Generator[None]:
+        # Before the definitions: a mapping that is made meanwhile is not among these.
+        known = services.sweeps.known(hub)
         places = _places(services, hub)
-        yield from _request_sweeps(services, hub, places)
+        yield from _request_sweeps(services, places, known)
         mappings = {place.mapping.instance_id: place.mapping.document for place in places}
         yield from wake_left_behind(services, hub, mappings)
         yield from retry_failed(services, hub, mappings)
+        yield from _forget_gone(services, hub, known.keys() - mappings.keys())
 
     with deadline(TICK_S):
         for_each_hub(services, "sweep", work)
@@ -99,19 +102,43 @@ def retry_failed(services: Services, hub: str, mappings: dict[str, Mapping]) -> 
         yield
 
 
-def _request_sweeps(services: Services, hub: str, places: list[Place]) -> Generator[None]:
-    now, sweeps = services.clock.now(), services.sweeps.of_hub(hub)
-    searches, machine_now = services.sweeps.searches_of_hub(hub), services.clock.machine_now()
+def _request_sweeps(services: Services, places: list[Place], known: dict[str, Known]) -> Generator[None]:
+    now, machine_now = services.clock.now(), services.clock.machine_now()
     for place in places:
-        last = sweeps.get(place.mapping.instance_id)
-        search = searches.get(place.mapping.instance_id)
-        is_under_way = search is not None and search.is_under_way(machine_now)
-        if place.mapping.document.is_paused or is_under_way:
+        one = known.get(place.mapping.instance_id, Known())
+        if place.mapping.document.is_paused:
             continue
-        due = next_run(place.mapping, last)
-        if due is None or due <= now or last is None or is_outdated(last, place):
-            request_sweep(services.ingest_queue, **place.names)
+        if one.backfill is not None and one.backfill.is_open:
+            # It looks at every blob, so nothing else is asked for.
+            if one.backfill.is_lost(machine_now):
+                send_backfill_again(services, place.mapping, one.backfill)
+                yield
+            continue
+        if one.scheduled is not None and one.scheduled.is_under_way(machine_now):
+            continue
+        due = next_run(place.mapping, one.last)
+        if due is None or due <= now or one.last is None or is_outdated(one.last, place):
+            request_sweep(services, **place.names)
             yield
+
+
+def _forget_gone(services: Services, hub: str, missing: set[str]) -> Generator[None]:
+    """Deletes what is recorded of mappings that are gone, by instance; each step is one mapping.
+
+    None while a connector or a mapping cannot be read: nobody knows then whether it is one of those that are missing.
+    """
+    if not missing:
+        return
+    definitions = services.definitions
+    try:
+        with definitions.one_look():
+            names = [connector.document.connector_name for connector in definitions.connectors(hub)]
+            there = {mapping.instance_id for name in names for mapping in definitions.mappings(hub, name)}
+    except FatalError:
+        return  # it was logged where it was left out
+    for instance in missing - there:
+        services.sweeps.forget(hub, instance)
+        yield
 
 
 def _places(services: Services, hub: str) -> list[Place]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.app import Services
+from shared.clock import iso
 from shared.deadline import pool_of_threads, seconds_left
 from shared.definitions.containers import OF_ANOTHER_HUB
 from shared.definitions.store import Stored
@@ -26,9 +27,8 @@ from shared.domain.errors import (
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunError, RunState
 from shared.ingest.match import new_run, queue_run, queue_version, send_run
-from shared.ledger.sweeps import Backfill, Search, Sweep
+from shared.ledger.sweeps import Backfill, OpenSweep, Sweep
 from shared.storage.blobs import BlobContainer, BlobEntry
-from shared.storage.queues import Queue
 from shared.telemetry import failing_alone
 
 logger = logging.getLogger(__name__)
@@ -66,9 +66,10 @@ class Place:
         return {"hub": self.hub, **names}
 
 
-def request_sweep(queue: Queue, hub: str, connector: str, mapping: str) -> None:
+def request_sweep(services: Services, hub: str, connector: str, mapping: str) -> None:
     """Asks for a sweep of one mapping by the schedule: one that comes to nothing is asked for again by the next."""
-    queue.send({"hub": hub, "connector": connector, "mapping": mapping, "sweep": True})
+    message = {"hub": hub, "connector": connector, "mapping": mapping, "sweep": True}
+    services.ingest_queue.send({**message, "requested": iso(services.clock.now())})
 
 
 def request_backfill(services: Services, mapping: Stored[Mapping], *, wake: bool = False) -> Backfill:
@@ -79,17 +80,40 @@ def request_backfill(services: Services, mapping: Stored[Mapping], *, wake: bool
         mapping: to sweep.
         wake: whether runs that wait are to be carried out too: their messages were dropped during a pause.
     """
-    document = mapping.document
-    backfill = Backfill(mapping.instance_id, uuid.uuid4().hex, services.clock.now())
-    services.sweeps.ask(document.tenant_id, backfill)
-    message = {"hub": document.tenant_id, "connector": document.connector_name, "sweep": True}
-    message |= {"mapping": document.connector_mapping_name, "backfill": backfill.number}
-    services.ingest_queue.send(message | ({"wake": True} if wake else {}))
+    clock = services.clock
+    backfill = Backfill(mapping.instance_id, uuid.uuid4().hex, clock.now(), clock.machine_now())
+    services.sweeps.ask(mapping.document.tenant_id, backfill)
+    _send_backfill(services, mapping, backfill.number, wake=wake)
     return backfill
 
 
-def sweep_by_schedule(services: Services, hub: str, connector: str, mapping: str) -> int:
+def send_backfill_again(services: Services, mapping: Stored[Mapping], backfill: Backfill) -> None:
+    """Sends another message for a backfill whose message may be lost; two at once do no harm.
+
+    Runs that its first message was to wake are sent by the tick itself.
+    """
+    hub, now = mapping.document.tenant_id, services.clock.machine_now()
+
+    def count(present: Backfill) -> Backfill | None:
+        return replace(present, noted=now, sent_again=present.sent_again + 1) if present.is_open else None
+
+    # Noted before it is sent, so that the next tick sends no other.
+    if services.sweeps.change_backfill(hub, backfill.instance, backfill.number, count):
+        logger.warning("backfill sent again: hub %s mapping %s", hub, mapping.document.connector_mapping_name)
+        _send_backfill(services, mapping, backfill.number)
+
+
+def sweep_by_schedule(
+    services: Services, hub: str, connector: str, mapping: str, requested: datetime | None = None
+) -> int:
     """Sweeps one mapping as a tick asked for; a failure is logged, and left to the next tick.
+
+    Args:
+        services: of the process.
+        hub: of the mapping.
+        connector: of the mapping.
+        mapping: to sweep.
+        requested: when the tick asked for it, by the app's clock: a message that comes late or twice finds it done.
 
     Returns:
         How many blob versions were queued.
@@ -102,7 +126,7 @@ def sweep_by_schedule(services: Services, hub: str, connector: str, mapping: str
     with failing_alone("sweep", hub=hub, connector=connector, mapping=mapping):
         place = _place(services, hub, connector, mapping)
         try:
-            queued = sweep_mapping(services, place) if place and not _has_backfill(services, place) else 0
+            queued = sweep_mapping(services, place) if place and not _is_needless(services, place, requested) else 0
         except ConflictError as error:
             # A matter between two hubs, which is logged as a warning where it is found out: no operator need come.
             if error.code != OF_ANOTHER_HUB:
@@ -123,7 +147,7 @@ def carry_out_backfill(
 ) -> None:
     """Sweeps one mapping completely, takes up its Failed runs as well, and notes what came of it.
 
-    One that is not the newest of its mapping any more leaves the search to that.
+    A message that comes late or twice, when it is over or not the newest of its mapping any more, does nothing.
 
     Raises:
         TransientError, FatalError: it may work the next time. DeferredError: the source is busy, or there is no time
@@ -134,34 +158,36 @@ def carry_out_backfill(
         return
     instance = place.mapping.instance_id
     try:
-        search = services.sweeps.search(hub, instance)
-        if wake and (search is None or search.number != number):
-            _wake(services, place)
-        newest = services.sweeps.backfill(hub, instance)
-        if newest is not None and newest.number != number:
+        backfill = services.sweeps.backfill(hub, instance)
+        if backfill is None or backfill.number != number or not backfill.is_open:
+            logger.info("backfill passed over: hub %s mapping %s: it is over, or there is a newer one", hub, mapping)
             return
-        queued = sweep_mapping(services, place, number)
+        if wake and backfill.begun is None:
+            _wake(services, place)
+        queued = sweep_mapping(services, place, backfill)
     except HubError as error:
         if recovery(error) is Recovery.RETRY or isinstance(error, DeferredError):
             raise
         logger.warning("sweep refused: hub %s connector %s mapping %s: %s", hub, connector, mapping, error)
-        fail_backfill(services, hub, connector, mapping, number, RunError(code=error.code, message=error.message))
+        give_up_sweep(services, hub, connector, mapping, number, RunError(code=error.code, message=error.message))
         return
     logger.info("backfill queued %d blob versions: hub %s mapping %s", queued, hub, mapping)
 
 
-def fail_backfill(services: Services, hub: str, connector: str, mapping: str, number: str, error: RunError) -> None:
-    """Notes that the container could not be looked through."""
+def give_up_sweep(services: Services, hub: str, connector: str, mapping: str, number: str, error: RunError) -> None:
+    """Notes that the container could not be looked through; without a number, the next tick begins anew."""
     try:
         instance = services.definitions.mapping(hub, connector, mapping).instance_id
     except NotFoundError:
         return
-    now = services.clock.now()
-    services.sweeps.change_backfill(hub, instance, number, lambda backfill: backfill.failed(error, now))
-    services.sweeps.forget_search(hub, instance, number)
+    if number:
+        now = services.clock.now()
+        services.sweeps.change_backfill(hub, instance, number, lambda backfill: backfill.failed(error, now))
+    else:
+        services.sweeps.forget_scheduled(hub, instance)
 
 
-def sweep_mapping(services: Services, place: Place, backfill: str = "") -> int:
+def sweep_mapping(services: Services, place: Place, backfill: Backfill | None = None) -> int:
     """Queues every matching blob version that has no run; goes on where an earlier message had no more time.
 
     Without a sweep by the same definitions to build on, and once a day, the run of every blob is looked for, rather
@@ -170,8 +196,8 @@ def sweep_mapping(services: Services, place: Place, backfill: str = "") -> int:
     Args:
         services: of the process.
         place: what is swept.
-        backfill: its number, where somebody asked for it: such a sweep looks for the run of every blob, and takes up
-            the runs again that had Failed when it began.
+        backfill: as which somebody asked for it: such a sweep looks for the run of every blob, and takes up the runs
+            again that had Failed when it began. Where a newer one takes its place, it is left off.
 
     Returns:
         How many blob versions were queued, by the earlier messages too.
@@ -181,34 +207,37 @@ def sweep_mapping(services: Services, place: Place, backfill: str = "") -> int:
             goes on with what is left.
     """
     hub, instance = place.hub, place.mapping.instance_id
-    search = _begun(services, place, backfill)
-    queue = _queue_of(services, place, search)
+    sweep = _begun(services, place, backfill)
+    queue = _queue_of(services, place, sweep)
     noted = services.clock.machine_now()
     try:
         with pool_of_threads(_PARALLEL_REQUESTS) as pool:
-            for entries, marker in _pages(services, place, search.marker):
-                queued = sum(pool.map(queue, _wanted(entries, place, search)))
-                search = replace(search, marker=marker, queued=search.queued + queued)
+            for entries, marker in _pages(services, place, sweep.marker):
+                queued = sum(pool.map(queue, _wanted(entries, place, sweep)))
+                sweep = replace(sweep, marker=marker, queued=sweep.queued + queued)
                 if marker and seconds_left() < _PAGE_TAKES_S:
                     message = "there was no time for the whole container; the next message goes on with what is left"
                     raise DeferredError(_UNFINISHED, message)
                 if marker and services.clock.machine_now() - noted >= _NOTE_EVERY:
                     noted = services.clock.machine_now()
-                    search = services.sweeps.note(hub, search, noted)
+                    sweep = replace(sweep, noted=noted)
+                    if not services.sweeps.note(hub, sweep, noted):
+                        return sweep.queued
     except Exception as error:
-        if backfill or search.marker:
+        if backfill or sweep.marker:
             # Of the schedule nobody goes on after a failure but the next tick.
             is_left = not backfill and not (isinstance(error, DeferredError) and error.code == _UNFINISHED)
             with suppress(HubError):
-                services.sweeps.note(hub, replace(search, is_left=is_left), services.clock.machine_now())
+                services.sweeps.note(hub, replace(sweep, is_left=is_left), services.clock.machine_now())
         raise
-    services.sweeps.save(hub, search.sweep)
+    services.sweeps.save(hub, sweep.sweep)
     if backfill:
         now = services.clock.now()
-        services.sweeps.change_backfill(hub, instance, backfill, lambda one: one.found_all(search.queued, now))
-    if search.noted is not None:
-        services.sweeps.forget_search(hub, instance, backfill)
-    return search.queued
+        services.sweeps.change_backfill(hub, instance, backfill.number, lambda one: one.found_all(sweep.queued, now))
+    if backfill or sweep.noted is not None:
+        # That of a sweep by the schedule too which a backfill came before: all that was left to it has been looked at.
+        services.sweeps.forget_scheduled(hub, instance)
+    return sweep.queued
 
 
 def is_outdated(last: Sweep, place: Place) -> bool:
@@ -247,35 +276,44 @@ def _place(services: Services, hub: str, connector: str, mapping: str) -> Place 
         return None
 
 
-def _has_backfill(services: Services, place: Place) -> bool:
-    """Whether a backfill of the mapping is under way, which looks at every blob."""
-    search = services.sweeps.search(place.hub, place.mapping.instance_id)
-    return search is not None and bool(search.number) and search.is_under_way(services.clock.machine_now())
+def _is_needless(services: Services, place: Place, requested: datetime | None) -> bool:
+    """Whether a backfill looks at every blob anyway, or a sweep has ended that began after this one was asked for."""
+    instance = place.mapping.instance_id
+    backfill, last = services.sweeps.backfill(place.hub, instance), services.sweeps.get(place.hub, instance)
+    if backfill is not None and backfill.is_open:
+        reason = "a backfill is under way"
+    elif requested is not None and last is not None and last.began > requested:
+        reason = "another has come before it"
+    else:
+        return False
+    logger.info("sweep passed over: hub %s mapping %s: %s", place.hub, place.names["mapping"], reason)
+    return True
 
 
-def _begun(services: Services, place: Place, backfill: str) -> Search:
+def _begun(services: Services, place: Place, backfill: Backfill | None) -> OpenSweep:
     """The sweep to go on with, or a new one where there is none of the kind, or it went by other definitions."""
     hub, instance = place.hub, place.mapping.instance_id
     mapping_etag, connector_etag = place.mapping.etag, place.connector.etag
-    left = services.sweeps.search(hub, instance)
-    if left is not None:
-        # By other definitions the listing has another beginning.
-        if left.number == backfill and not is_outdated(left.sweep, place):
-            return replace(left, is_left=False)
-        services.sweeps.forget_search(hub, instance, left.number)
-    began, seen = services.clock.now(), services.clock.machine_now()
     last = services.sweeps.get(hub, instance)
+    left = backfill.begun if backfill else services.sweeps.scheduled(hub, instance)
+    # What one by the schedule left over needs nobody where a later one has come to its end.
+    is_needed = backfill is not None or left is None or last is None or last.began <= left.sweep.began
+    # By other definitions the listing has another beginning.
+    if left is not None and is_needed and not is_outdated(left.sweep, place):
+        return replace(left, is_left=False)
+    began, seen = services.clock.now(), services.clock.machine_now()
     if last is None or backfill or is_outdated(last, place) or not _is_recent(last, began):
-        return Search(Sweep(instance, mapping_etag, connector_etag, began, began, seen), None, backfill)
+        number = backfill.number if backfill else ""
+        return OpenSweep(Sweep(instance, mapping_etag, connector_etag, began, began, seen), None, number)
     sweep = Sweep(instance, mapping_etag, connector_etag, began, last.complete_began, seen)
-    return Search(sweep, last.seen - OVERLAP)
+    return OpenSweep(sweep, last.seen - OVERLAP)
 
 
-def _queue_of(services: Services, place: Place, search: Search) -> Callable[[BlobEntry], bool]:
+def _queue_of(services: Services, place: Place, sweep: OpenSweep) -> Callable[[BlobEntry], bool]:
     """What queues a blob where it has no run, or one to take up again, and says whether it did."""
     hub, mapping, seen = place.hub, place.mapping, services.clock.machine_now()
     known: dict[str, RunState] | None = None
-    if search.since is None:
+    if sweep.since is None:
         known = services.runs.states_of_mapping(hub, place.names["connector"], place.names["mapping"])
 
     def state_of(run_id: str) -> RunState | None:
@@ -293,16 +331,16 @@ def _queue_of(services: Services, place: Place, search: Search) -> Callable[[Blo
             queue_version(services, hub, mapping, version, _EVENTS_TAKE_S if is_fresh else 0)
             return True
         # One that failed since has been taken up already.
-        is_to_be_taken = bool(search.number) and state is RunState.FAILED
-        return is_to_be_taken and take_up_again(services, hub, run_id, search.sweep.began)
+        is_to_be_taken = bool(sweep.number) and state is RunState.FAILED
+        return is_to_be_taken and take_up_again(services, hub, run_id, sweep.sweep.began)
 
     return queue
 
 
-def _wanted(entries: Sequence[BlobEntry], place: Place, search: Search) -> Iterator[BlobEntry]:
+def _wanted(entries: Sequence[BlobEntry], place: Place, sweep: OpenSweep) -> Iterator[BlobEntry]:
     document = place.mapping.document
     for entry in entries:
-        is_new = search.since is None or entry.last_modified >= search.since
+        is_new = sweep.since is None or entry.last_modified >= sweep.since
         if is_new and not entry.is_folder and document.matches(document.container, entry.path):
             yield entry
 
@@ -325,6 +363,21 @@ def _pages(services: Services, place: Place, marker: str) -> Iterator[tuple[Sequ
         yield from turn.each(container.pages(document.prefix, "", _PAGE))
     finally:
         turn.close()
+
+
+def _send_backfill(services: Services, mapping: Stored[Mapping], number: str, *, wake: bool = False) -> None:
+    document = mapping.document
+    message = {"hub": document.tenant_id, "connector": document.connector_name, "sweep": True}
+    message |= {"mapping": document.connector_mapping_name, "backfill": number}
+    try:
+        services.ingest_queue.send(message | ({"wake": True} if wake else {}))
+    except HubError:
+        # Or the next tick would wait for a message that there is not.
+        with suppress(HubError):
+            services.sweeps.change_backfill(
+                document.tenant_id, mapping.instance_id, number, lambda backfill: replace(backfill, noted=None)
+            )
+        raise
 
 
 def _wake(services: Services, place: Place) -> None:

@@ -1,8 +1,8 @@
-"""What is known of the sweeps of mappings: three more kinds of row in the table `runs`.
+"""What is known of the sweeps of mappings: three more kinds of row in the table `runs`, at most one each for a mapping.
 
-`sweep|INSTANCE` says when a mapping's container was looked through last, `backfill|INSTANCE` what became of the
-newest sweep that somebody asked for, and `search|INSTANCE` how far a sweep has come that takes more than one message.
-They are kept apart from the definition, whose ETag they must not change.
+`sweep|INSTANCE` says when a mapping's container was looked through last, `search|INSTANCE` how far a sweep by the
+schedule has come that takes more than one message, and `backfill|INSTANCE` how far the newest sweep has come that
+somebody asked for, and what became of it. They are kept apart from the definition, whose ETag they must not change.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from shared.domain.names import name_key
 from shared.domain.run import RunError
 from shared.storage.tables import ETAG, Row, Table, rows_below
 
-_SWEEP, _BACKFILL, _SEARCH = "sweep|", "backfill|", "search|"
-# Longer than a message works, so that one that was lost ends no sweeps for ever: the next one goes on in its place.
+_SWEEP, _BACKFILL, _OPEN = "sweep|", "backfill|", "search|"
+# Longer than a message works, so that one that was lost ends no sweeps for ever: another goes on in its place.
 _LOST_AFTER = timedelta(hours=1)
 
 
@@ -41,37 +41,8 @@ class Sweep:
 
 
 @dataclass(frozen=True)
-class Backfill:
-    """A sweep that somebody asked for.
-
-    Attributes:
-        instance: of the mapping.
-        number: tells it from an earlier or later one of the mapping.
-        asked: when, by the app's clock.
-        ended: when every blob had been looked at; None while that goes on.
-        found: how many blob versions were queued.
-        error: why the container could not be looked through.
-    """
-
-    instance: str
-    number: str
-    asked: datetime
-    ended: datetime | None = None
-    found: int = 0
-    error: RunError | None = None
-
-    def found_all(self, found: int, now: datetime) -> Self:
-        """The backfill with everything that it was to find in the queue."""
-        return replace(self, found=found, ended=now, error=None)
-
-    def failed(self, error: RunError, now: datetime) -> Self:
-        """The backfill given up."""
-        return replace(self, ended=now, error=error)
-
-
-@dataclass(frozen=True)
-class Search:
-    """A sweep under way, which more than one message may carry out.
+class OpenSweep:
+    """A sweep that has not come to its end, which more than one message may carry out.
 
     Attributes:
         sweep: what is to be recorded at its end.
@@ -80,7 +51,7 @@ class Search:
         marker: of the listing's next page; empty at the beginning.
         queued: how many blob versions were queued so far.
         noted: machine time at which this was written; None where it never was.
-        is_left: whether no message is to go on with it: the next sweep does.
+        is_left: whether no message is to go on with it: the next sweep by the schedule does.
     """
 
     sweep: Sweep
@@ -94,6 +65,63 @@ class Search:
     def is_under_way(self, now: datetime) -> bool:
         """Whether a message works on it, or waits to, at a machine time."""
         return not self.is_left and self.noted is not None and now < self.noted + _LOST_AFTER
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """A sweep that somebody asked for.
+
+    Attributes:
+        instance: of the mapping.
+        number: tells it from an earlier or later one of the mapping.
+        asked: when, by the app's clock.
+        noted: machine time at which its message was sent or last worked on it; None where it could not be sent.
+        sent_again: how many more messages were sent for it, the ones before being taken for lost.
+        begun: how far it has come; None before the first note of it, and after its end.
+        ended: when every blob had been looked at; None while that goes on.
+        found: how many blob versions were queued.
+        error: why the container could not be looked through.
+    """
+
+    instance: str
+    number: str
+    asked: datetime
+    noted: datetime | None = None
+    sent_again: int = 0
+    begun: OpenSweep | None = None
+    ended: datetime | None = None
+    found: int = 0
+    error: RunError | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are blobs that it has not looked at."""
+        return self.ended is None
+
+    def is_lost(self, now: datetime) -> bool:
+        """Whether, at a machine time, its message is to be sent again: what there was may be lost.
+
+        It may just as well wait, behind a queue of hours or for a source that hangs for days, so each time twice as
+        long is waited, or its messages would become ever more.
+        """
+        return self.is_open and (self.noted is None or now >= self.noted + _LOST_AFTER * 2**self.sent_again)
+
+    def found_all(self, found: int, now: datetime) -> Self:
+        """The backfill with everything that it was to find in the queue."""
+        return replace(self, found=found, ended=now, begun=None, error=None)
+
+    def failed(self, error: RunError, now: datetime) -> Self:
+        """The backfill given up."""
+        return replace(self, ended=now, begun=None, error=error)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is recorded of the sweeps of one mapping: the last one, that of the schedule under way, the backfill."""
+
+    last: Sweep | None = None
+    scheduled: OpenSweep | None = None
+    backfill: Backfill | None = None
 
 
 class Sweeps:
@@ -119,41 +147,52 @@ class Sweeps:
         """
         self._table.upsert(_sweep_row(hub, _SWEEP, sweep))
 
-    def search(self, hub: str, instance: str) -> Search | None:
-        """How far a sweep of a mapping has come that did not end yet, or None."""
-        row = self._table.get(name_key(hub), f"{_SEARCH}{instance}")
-        return _search(row) if row else None
+    def known(self, hub: str) -> dict[str, Known]:
+        """All that is recorded of a hub, by the mapping's instance, also of mappings that are gone."""
+        last, partition = self.of_hub(hub), name_key(hub)
+        open_rows = self._table.query(*rows_below(partition, _OPEN))
+        scheduled = {row["instance"]: _open(row) for row in open_rows}
+        backfill_rows = self._table.query(*rows_below(partition, _BACKFILL))
+        backfills = {row["instance"]: _backfill(row) for row in backfill_rows}
+        instances = last.keys() | scheduled.keys() | backfills.keys()
+        return {one: Known(last.get(one), scheduled.get(one), backfills.get(one)) for one in instances}
 
-    def searches_of_hub(self, hub: str) -> dict[str, Search]:
-        """Those of all mappings of a hub, by the mapping's instance."""
-        rows = self._table.query(*rows_below(name_key(hub), _SEARCH))
-        return {search.sweep.instance: search for search in map(_search, rows)}
+    def forget(self, hub: str, instance: str) -> None:
+        """Deletes all that is recorded of a mapping."""
+        for prefix in (_SWEEP, _OPEN, _BACKFILL):
+            self._table.delete(name_key(hub), f"{prefix}{instance}")
 
-    def note(self, hub: str, search: Search, now: datetime) -> Search:
-        """Records how far a sweep has come, at a machine time, unless another one has taken its place.
+    def forget_all(self, hub: str) -> None:
+        """Deletes all that is recorded of a hub that has no mappings any more."""
+        for instance in self.known(hub):
+            self.forget(hub, instance)
+
+    def scheduled(self, hub: str, instance: str) -> OpenSweep | None:
+        """How far a sweep by the schedule has come that did not end yet, or None."""
+        row = self._table.get(name_key(hub), f"{_OPEN}{instance}")
+        return _open(row) if row else None
+
+    def note(self, hub: str, sweep: OpenSweep, now: datetime) -> bool:
+        """Records how far a sweep has come, at a machine time.
 
         Of two messages at one sweep the later writer stays: what lies behind its place has been looked at by either.
-        """
-        search = replace(search, noted=now)
-        present = self.search(hub, search.sweep.instance)
-        if present is not None and present.number not in {"", search.number}:
-            return search
-        more = {
-            "since": search.since,
-            "number": search.number,
-            "marker": search.marker,
-            "queued": search.queued,
-            "noted": search.noted,
-            "isLeft": search.is_left,
-        }
-        self._table.upsert(_sweep_row(hub, _SEARCH, search.sweep) | more)
-        return search
 
-    def forget_search(self, hub: str, instance: str, number: str) -> None:
-        """Deletes what was recorded of a sweep that needs no going on, unless another one has taken its place."""
-        present = self.search(hub, instance)
-        if present is not None and present.number == number:
-            self._table.delete(name_key(hub), f"{_SEARCH}{instance}")
+        Returns:
+            Whether it is to be gone on with; False for a backfill that is over, or in whose place there is a newer one.
+        """
+        sweep = replace(sweep, noted=now)
+        if not sweep.number:
+            self._table.upsert(_open_row(hub, _OPEN, sweep))
+            return True
+
+        def go_on(backfill: Backfill) -> Backfill | None:
+            return replace(backfill, begun=sweep, noted=now) if backfill.is_open else None
+
+        return self.change_backfill(hub, sweep.sweep.instance, sweep.number, go_on)
+
+    def forget_scheduled(self, hub: str, instance: str) -> None:
+        """Deletes what was recorded of a sweep by the schedule that needs no going on."""
+        self._table.delete(name_key(hub), f"{_OPEN}{instance}")
 
     def backfill(self, hub: str, instance: str) -> Backfill | None:
         """The newest backfill of a mapping, or None."""
@@ -164,17 +203,29 @@ class Sweeps:
         """Records a new backfill in the place of an earlier one."""
         self._table.upsert(_backfill_row(hub, backfill))
 
-    def change_backfill(self, hub: str, instance: str, number: str, change: Callable[[Backfill], Backfill]) -> None:
-        """Records how a backfill went on, unless a newer one has taken its place."""
+    def change_backfill(
+        self, hub: str, instance: str, number: str, change: Callable[[Backfill], Backfill | None]
+    ) -> bool:
+        """Records how a backfill went on, unless a newer one has taken its place.
+
+        Args:
+            hub: of the mapping.
+            instance: of the mapping.
+            number: of the backfill.
+            change: makes the new record of the present one; None leaves it as it is.
+
+        Returns:
+            Whether it was recorded.
+        """
         while True:
             row = self._table.get(name_key(hub), f"{_BACKFILL}{instance}")
-            if row is None or row["number"] != number:
-                return
+            if row is None or row["number"] != number or (changed := change(_backfill(row))) is None:
+                return False
             try:
-                self._table.replace(_backfill_row(hub, change(_backfill(row))), row[ETAG])
+                self._table.replace(_backfill_row(hub, changed), row[ETAG])
             except (ConflictError, PreconditionError):
                 continue  # asked for anew, or ended twice: look again
-            return
+            return True
 
 
 def _sweep(row: Row) -> Sweep:
@@ -201,16 +252,27 @@ def _sweep_row(hub: str, prefix: str, sweep: Sweep) -> Row:
     }
 
 
-def _search(row: Row) -> Search:
-    return Search(
+def _open(row: Row) -> OpenSweep:
+    return OpenSweep(
         sweep=_sweep(row),
         since=row.get("since"),
         number=row["number"],
         marker=row["marker"],
         queued=row["queued"],
-        noted=row["noted"],
+        noted=row.get("noted"),
         is_left=row["isLeft"],
     )
+
+
+def _open_row(hub: str, prefix: str, sweep: OpenSweep) -> Row:
+    return _sweep_row(hub, prefix, sweep.sweep) | {
+        "since": sweep.since,
+        "number": sweep.number,
+        "marker": sweep.marker,
+        "queued": sweep.queued,
+        "noted": sweep.noted,
+        "isLeft": sweep.is_left,
+    }
 
 
 def _backfill(row: Row) -> Backfill:
@@ -219,6 +281,9 @@ def _backfill(row: Row) -> Backfill:
         instance=row["instance"],
         number=row["number"],
         asked=row["asked"],
+        noted=row.get("noted"),
+        sent_again=row.get("sentAgain", 0),
+        begun=_open(row) if "began" in row else None,
         ended=row.get("ended"),
         found=row["found"],
         error=RunError(code=code, message=row["errorMessage"]) if code else None,
@@ -226,12 +291,15 @@ def _backfill(row: Row) -> Backfill:
 
 
 def _backfill_row(hub: str, backfill: Backfill) -> Row:
-    return {
+    begun = _open_row(hub, _BACKFILL, backfill.begun) if backfill.begun else {}
+    return begun | {
         "PartitionKey": name_key(hub),
         "RowKey": f"{_BACKFILL}{backfill.instance}",
         "instance": backfill.instance,
         "number": backfill.number,
         "asked": backfill.asked,
+        "noted": backfill.noted,
+        "sentAgain": backfill.sent_again,
         "ended": backfill.ended,
         "found": backfill.found,
         "errorCode": backfill.error.code if backfill.error else None,

@@ -68,6 +68,17 @@ def test_a_new_mapping_and_run_queue_a_sweep(
     assert client.get(run.json()["runs"]).json() == {"value": []}
 
 
+def test_what_is_known_of_sweeps_goes_with_the_hub(
+    client: Client, services: Services, hub: str, connector: str, container: ContainerClient
+) -> None:
+    assert client.put(f"{connector}/mappings/Contacts", bodies.mapping(container.container_name)).status_code == 201
+    name = hub.removeprefix("/hubs/")
+    assert len(services.sweeps.known(name)) == 1
+    for path in (connector, f"{hub}/profiles/Contact", hub):
+        assert client.delete(path).status_code == 204
+    assert services.sweeps.known(name) == {}
+
+
 @pytest.mark.parametrize("action", ["run", "preview", "pause", "resume"])
 def test_actions_need_the_mapping(client: Client, azurite: Endpoints, hub: str, connector: str, action: str) -> None:
     answer = client.post(f"{connector}/mappings/Absent/{action}")

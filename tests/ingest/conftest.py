@@ -26,9 +26,10 @@ from shared.ingest.ingest_blob import ingest_blob
 from shared.ingest.match import queue_version
 from shared.lake.tables import open_snapshot
 from shared.ledger.stored_run import StoredRun
+from shared.storage.queues import Queue
 from tests.fault_proxy import Fault, FaultProxy, running_proxy
 from tests.ingest.host import work_off
-from tests.local_services import STORAGE_SECRET, development, forget_hub, running_vault
+from tests.local_services import STORAGE_SECRET, account_of, development, forget_hub, running_vault
 
 ROWS = "page\n/home\n/home\n/help\n"
 MESSAGE = "message-1"
@@ -162,6 +163,24 @@ def proxied(world: World) -> Iterator[Proxied]:
         world.put_connector("Proxied", url)
         world.put_mapping("Proxied", "Proxied")
         yield Proxied(world, proxy)
+
+
+@pytest.fixture
+def queue(world: World) -> Iterator[FaultProxy]:
+    """What is sent to the queue `ingest`; nobody takes it from there."""
+    with running_proxy(world.azurite.queue) as proxy:
+        account = account_of(world.azurite, queue=proxy.endpoint)
+        world.services.ingest_queue = Queue(account, f"{world.hub.lower()}-ingest")
+        world.services.ingest_queue.ensure()
+        yield proxy
+
+
+@pytest.fixture
+def source(world: World) -> Iterator[FaultProxy]:
+    """What is asked of the account of the mapping."""
+    with running_proxy(world.azurite.blob) as proxy:
+        world.put_connector("Landing", world.azurite.connection_string.replace(world.azurite.blob, proxy.endpoint))
+        yield proxy
 
 
 def mapping_body(container: str, **properties: Any) -> dict[str, Any]:

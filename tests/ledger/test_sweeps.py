@@ -8,7 +8,7 @@ import pytest
 
 from infra.local.azurite import Endpoints
 from shared.domain.run import RunError
-from shared.ledger.sweeps import Backfill, Search, Sweep, Sweeps
+from shared.ledger.sweeps import Backfill, Known, OpenSweep, Sweep, Sweeps
 from shared.storage.tables import Table
 from tests.local_services import account_of
 
@@ -45,23 +45,65 @@ def test_an_older_backfill_does_not_end_a_newer_one(sweeps: Sweeps) -> None:
     assert failed.error is not None
     assert (failed.ended, failed.error.code) == (NOON, "ContainerNotFound")
     sweeps.change_backfill("Contoso", "m1", "second", lambda backfill: backfill.found_all(3, NOON))
-    assert sweeps.backfill("Contoso", "m1") == Backfill("m1", "second", NOON, NOON, 3)
+    assert sweeps.backfill("Contoso", "m1") == Backfill("m1", "second", NOON, ended=NOON, found=3)
 
 
-def test_how_far_a_sweep_has_come(sweeps: Sweeps) -> None:
-    begun = Search(SWEEP, since=None)
+def test_how_far_a_sweep_by_the_schedule_has_come(sweeps: Sweeps) -> None:
+    begun = OpenSweep(SWEEP, since=None)
     assert not begun.is_under_way(NOON), "it was never noted"
-    sweeps.forget_search("Contoso", "m1", "n")
-    noted = sweeps.note("Contoso", replace(begun, number="n", marker="m!", queued=3), NOON)
-    assert sweeps.search("contoso", "m1") == noted == Search(SWEEP, None, "n", "m!", 3, NOON)
-    later = sweeps.note("Contoso", replace(noted, since=NOON, queued=4, is_left=True), NOON)
-    assert sweeps.searches_of_hub("Contoso") == {"m1": later}
+    sweeps.forget_scheduled("Contoso", "m1")
+    assert sweeps.note("Contoso", replace(begun, marker="m!", queued=3), NOON)
+    noted = sweeps.scheduled("contoso", "m1")
+    assert noted == OpenSweep(SWEEP, None, "", "m!", 3, NOON)
+    later = replace(noted, since=NOON, queued=4, is_left=True)
+    assert sweeps.note("Contoso", later, NOON)
+    assert sweeps.known("Contoso") == {"m1": Known(scheduled=later)}
     assert sweeps.get("Contoso", "m1") is None
     assert noted.is_under_way(NOON + timedelta(minutes=59))
     assert not noted.is_under_way(NOON + timedelta(hours=1)), "its message was lost"
     assert not later.is_under_way(NOON)
-    sweeps.note("Contoso", begun, NOON)
-    sweeps.forget_search("Contoso", "m1", "")
-    assert sweeps.search("Contoso", "m1") == later, "a backfill has taken the place of the sweep by the schedule"
-    sweeps.forget_search("Contoso", "m1", "n")
-    assert sweeps.search("Contoso", "m1") is None
+    sweeps.forget_scheduled("Contoso", "m1")
+    assert sweeps.scheduled("Contoso", "m1") is None
+
+
+def test_how_far_a_backfill_has_come(sweeps: Sweeps) -> None:
+    asked, begun = Backfill("m1", "n", NOON, NOON), OpenSweep(SWEEP, None, "n", "m!", 3)
+    assert not sweeps.note("Contoso", begun, NOON), "nobody asked for it"
+    sweeps.ask("Contoso", asked)
+    later = NOON + timedelta(minutes=5)
+    assert sweeps.note("Contoso", begun, later)
+    going_on = replace(asked, noted=later, begun=replace(begun, noted=later))
+    assert sweeps.backfill("Contoso", "m1") == going_on
+    assert sweeps.note("Contoso", OpenSweep(SWEEP, NOON), NOON)
+    assert sweeps.backfill("Contoso", "m1") == going_on, "a sweep by the schedule is apart from it"
+    assert not sweeps.note("Contoso", replace(begun, number="older"), NOON)
+    sweeps.change_backfill("Contoso", "m1", "n", lambda backfill: backfill.found_all(3, later))
+    assert not sweeps.note("Contoso", begun, later)
+    assert sweeps.backfill("Contoso", "m1") == Backfill("m1", "n", NOON, later, ended=later, found=3)
+
+
+def test_a_backfill_whose_message_may_be_lost_is_waited_for_twice_as_long_each_time() -> None:
+    backfill = Backfill("m1", "n", NOON)
+    assert backfill.is_lost(NOON), "it could not be sent"
+    backfill = replace(backfill, noted=NOON)
+    for sent_again, hours in enumerate((1, 2, 4, 8)):
+        waiting = replace(backfill, sent_again=sent_again)
+        assert not waiting.is_lost(NOON + timedelta(hours=hours, microseconds=-1))
+        assert waiting.is_lost(NOON + timedelta(hours=hours))
+    assert not backfill.found_all(0, NOON).is_lost(NOON + timedelta(days=1))
+
+
+def test_what_is_known_of_a_mapping_is_forgotten_with_it(sweeps: Sweeps) -> None:
+    backfill, scheduled = Backfill("m1", "n", NOON), OpenSweep(SWEEP, None, noted=NOON)
+    for hub in ("Contoso", "Fabrikam"):
+        sweeps.save(hub, SWEEP)
+        sweeps.note(hub, scheduled, NOON)
+        sweeps.ask(hub, backfill)
+        sweeps.save(hub, replace(SWEEP, instance="m2"))
+    known = {"m1": Known(SWEEP, scheduled, backfill), "m2": Known(replace(SWEEP, instance="m2"))}
+    assert sweeps.known("contoso") == known
+    sweeps.forget("Contoso", "m1")
+    assert sweeps.known("Contoso") == {"m2": known["m2"]}
+    sweeps.forget_all("Contoso")
+    assert sweeps.known("Contoso") == {}
+    assert sweeps.known("Fabrikam") == known
