@@ -151,7 +151,7 @@ class Sweeps:
         """All that is recorded of a hub, by the mapping's instance, also of mappings that are gone."""
         last, partition = self.of_hub(hub), name_key(hub)
         open_rows = self._table.query(*rows_below(partition, _OPEN))
-        scheduled = {row["instance"]: _open(row) for row in open_rows}
+        scheduled = {row["instance"]: _scheduled(row) for row in open_rows}
         backfill_rows = self._table.query(*rows_below(partition, _BACKFILL))
         backfills = {row["instance"]: _backfill(row) for row in backfill_rows}
         instances = last.keys() | scheduled.keys() | backfills.keys()
@@ -170,7 +170,7 @@ class Sweeps:
     def scheduled(self, hub: str, instance: str) -> OpenSweep | None:
         """How far a sweep by the schedule has come that did not end yet, or None."""
         row = self._table.get(name_key(hub), f"{_OPEN}{instance}")
-        return _open(row) if row else None
+        return _scheduled(row) if row else None
 
     def note(self, hub: str, sweep: OpenSweep, now: datetime) -> bool:
         """Records how far a sweep has come, at a machine time.
@@ -262,6 +262,11 @@ def _open(row: Row) -> OpenSweep:
         noted=row.get("noted"),
         is_left=row["isLeft"],
     )
+
+
+def _scheduled(row: Row) -> OpenSweep:
+    # Earlier releases noted backfills here too; such a one is complete, so the schedule can go on with it.
+    return replace(_open(row), number="")
 
 
 def _open_row(hub: str, prefix: str, sweep: OpenSweep) -> Row:

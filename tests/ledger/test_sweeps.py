@@ -107,3 +107,19 @@ def test_what_is_known_of_a_mapping_is_forgotten_with_it(sweeps: Sweeps) -> None
     sweeps.forget_all("Contoso")
     assert sweeps.known("Contoso") == {}
     assert sweeps.known("Fabrikam") == known
+
+
+def test_what_an_earlier_release_recorded_can_be_gone_on_with(sweeps: Sweeps) -> None:
+    sweeps.save("Contoso", SWEEP)
+    row = sweeps._table.get("contoso", "sweep|m1")
+    assert row is not None
+    more = {"RowKey": "search|m1", "number": "n", "marker": "m!", "queued": 3, "noted": NOON, "isLeft": False}
+    sweeps._table.upsert(row | more)
+    sweeps._table.upsert(
+        {"PartitionKey": "contoso", "RowKey": "backfill|m1", "instance": "m1", "number": "n", "asked": NOON, "found": 0}
+    )
+    known = sweeps.known("Contoso")["m1"]
+    assert known == Known(SWEEP, OpenSweep(SWEEP, None, "", "m!", 3, NOON), Backfill("m1", "n", NOON))
+    assert sweeps.scheduled("Contoso", "m1") == known.scheduled
+    assert known.backfill is not None
+    assert known.backfill.is_lost(NOON)
