@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shared.ledger.runs import Runs
     from shared.ledger.slots import Slots
     from shared.ledger.sweeps import Sweeps
+    from shared.ledger.upkeep_times import UpkeepTimes
     from shared.storage.account_turns import AccountTurns
     from shared.storage.accounts import StorageAccount
     from shared.storage.blobs import BlobContainer
@@ -78,6 +79,12 @@ class Services:
         from shared.ledger.sweeps import Sweeps
 
         return Sweeps(self._table(TABLE_RUNS))
+
+    def upkeep_times(self) -> "UpkeepTimes":
+        """When the upkeep of each table was begun last, as of now."""
+        from shared.ledger.upkeep_times import UpkeepTimes
+
+        return UpkeepTimes(self._table(TABLE_RUNS))
 
     @cached_property
     def slots(self) -> "Slots":

@@ -3,10 +3,12 @@
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from datetime import UTC, datetime
 
 from shared.app import Services
 from shared.deadline import deadline, seconds_left
+from shared.domain.names import name_key
 from shared.telemetry import failing_alone
 
 logger = logging.getLogger(__name__)
@@ -16,9 +18,16 @@ TURN_S = 30.0
 TICK_S = 10 * 60.0
 STEP_S = 60.0
 _NAMED = 20
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def for_each_hub(services: Services, what: str, work: Callable[[str], Generator[None]], step_s: float = STEP_S) -> None:
+def for_each_hub(
+    services: Services,
+    what: str,
+    work: Callable[[str], Generator[None]],
+    step_s: float = STEP_S,
+    last_turns: Mapping[str, datetime] | None = None,
+) -> None:
     """Does some work for every hub, a turn of one after that of another, until all is done or the time is up.
 
     The order is one of chance, so that of many ticks that are too short none leaves out the same hubs. What is left is
@@ -29,9 +38,12 @@ def for_each_hub(services: Services, what: str, work: Callable[[str], Generator[
         what: is done, for log lines.
         work: for a hub of this name, in steps; it is closed where the time is up.
         step_s: seconds after which requests of a step are given up; none is begun with less time left.
+        last_turns: when each hub had its last turn, by its name in lower case, where that is known: the hub with the
+            earliest is the first then, and chance decides among those without.
     """
     names = services.definitions.hub_names()
     random.shuffle(names)
+    names.sort(key=lambda name: (last_turns or {}).get(name_key(name), _NEVER))
     waiting = deque((hub, work(hub)) for hub in names)
     while waiting and seconds_left() >= step_s:
         hub, steps = waiting.popleft()

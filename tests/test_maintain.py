@@ -14,7 +14,7 @@ from shared.domain.entity_types import EntityKind, ProfileType
 from shared.domain.errors import HubError
 from shared.domain.hubs import Hub
 from shared.lake.store import Lake
-from shared.maintain import delete_type, maintain_all, upkeep_of
+from shared.maintain import delete_type, maintain_all, tables_of
 from shared.settings import Settings
 from shared.storage.tables import Table
 from tests.definitions.claims import damage
@@ -146,5 +146,5 @@ def test_a_definition_that_cannot_be_read_holds_up_no_other(
     for name in ("Sum", "BrokenSum"):
         services.definitions.put_kpi(HUB, name, kpi())
     damage(services.definitions, HUB, key)
-    assert [name for name, _ in upkeep_of(services, HUB)] == others
+    assert [table.name for table in tables_of(services, HUB)] == others
     assert "DefinitionUnreadable" in caplog.text

@@ -106,7 +106,7 @@ def send_backfill_again(services: Services, mapping: Stored[Mapping], backfill: 
 def sweep_by_schedule(
     services: Services, hub: str, connector: str, mapping: str, requested: datetime | None = None
 ) -> int:
-    """Sweeps one mapping as a tick asked for; a failure is logged, and left to the next tick.
+    """Sweeps one mapping as a tick asked for; what fails or finds its account busy is logged, for the next tick.
 
     Args:
         services: of the process.
@@ -124,17 +124,20 @@ def sweep_by_schedule(
     queued = 0
     unfinished: DeferredError | None = None
     with failing_alone("sweep", hub=hub, connector=connector, mapping=mapping):
-        place = _place(services, hub, connector, mapping)
         try:
+            place = _place(services, hub, connector, mapping)
             queued = sweep_mapping(services, place) if place and not _is_needless(services, place, requested) else 0
         except ConflictError as error:
             # A matter between two hubs, which is logged as a warning where it is found out: no operator need come.
             if error.code != OF_ANOTHER_HUB:
                 raise
         except DeferredError as error:
-            if error.code != _UNFINISHED:
-                raise
-            unfinished = error
+            if error.code == _UNFINISHED:
+                unfinished = error
+            else:
+                # Whoever it waits for says what is wrong, so this is for no alert.
+                message = "sweep waits for the next tick: hub %s connector %s mapping %s: %s"
+                logger.info(message, hub, connector, mapping, error)
         if queued:
             logger.info("sweep queued %d blob versions: hub %s mapping %s", queued, hub, mapping)
     if unfinished is not None:

@@ -202,7 +202,7 @@ def _bytes(requests: Iterable[Request]) -> int:
 def _busy(share: Share) -> ThrottledError:
     message = (
         "the temporary disk of the instance has no room for the table beside those that are in use; "
-        "repeat the request in a minute"
+        "repeat a request in a minute; exports, calculations and upkeep are tried again by themselves"
     )
     rests_s = _WORK_RESTS_S if share is Share.WORK else None
     return ThrottledError("LargeTablesBusy", message, retry_after_s=rests_s)

@@ -57,6 +57,16 @@ def maintain_kpi(lake: Lake, kpi: Kpi) -> None:
     _clean(lake, table)
 
 
+def keep_readable(lake: Lake, profile_type: EntityType, now: datetime) -> None:
+    """Refreshes a profile type that has changes, which is the first that `maintain` does for it.
+
+    Raises:
+        TransientError, FatalError: as `maintain`.
+    """
+    if open_snapshot(lake, changes_path(profile_type)) is not None:
+        refresh(lake, profile_type, now)
+
+
 def _clean(lake: Lake, table: str) -> None:
     """Deletes log entries and files that are older than the table's retention, and files that no commit ever named."""
     snapshot = open_snapshot(lake, table)

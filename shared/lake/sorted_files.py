@@ -61,6 +61,8 @@ class SortedFileWriter(AbstractContextManager["SortedFileWriter"]):
 
     def _send_finished(self, parts: Sequence[Part]) -> None:
         for part in parts[len(self._sent) :]:
+            if self._sent:
+                self._sent[-1].result()  # one is on its way, one is written: no more lie on the disk
             self._sent.append(self._sender.submit(self._send, part, f"{self._run}-{part.path.name}"))
 
     def _send(self, part: Part, name: str) -> UploadedPart:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -195,8 +195,13 @@ def _check_unused(lake: Lake, table: str) -> None:
     raise CommitConflictError("CommitConflict", f"{table} was just made; it is read again", table)
 
 
+def log_retention(settings: Settings) -> timedelta:
+    """How long a table's log keeps a commit, and the table a file that was taken off it."""
+    return timedelta(days=settings.export_retention_days + 8)
+
+
 def _configuration(settings: Settings, *, keeps_ids: bool) -> dict[str, str]:
-    retention = f"interval {settings.export_retention_days + 8} days"
+    retention = f"interval {log_retention(settings).days} days"
     configuration = {
         "delta.checkpointInterval": str(_CHECKPOINT_INTERVAL),
         "delta.logRetentionDuration": retention,

@@ -124,7 +124,9 @@ def _forget_unlisted(services: Services, hub: str) -> Generator[None]:
     known = services.slots.series_of(hub)
     while known:
         try:
-            listed = _listed(services, hub)
+            # A look of its own for each, which is one request while nobody changes the hub.
+            with services.definitions.one_look():
+                listed = _listed(services, hub)
         except FatalError as error:
             logger.error("slots are kept: hub %s: %s", hub, error)
             return

@@ -1,12 +1,17 @@
 """When a container is looked at, and what that costs: by the clock file, on real storage."""
 
+import logging
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from shared.domain.run import RunError, RunState
 from shared.ingest.messages import give_up
 from shared.ingest.reconcile import reconcile, with_next_run
 from shared.ingest.sweep import COMPLETE_EVERY, carry_out_backfill, request_backfill, sweep_by_schedule
+from shared.storage.account_turns import SOURCE_BUSY, TURNS, AccountTurns
 from shared.storage.tables import Table
 from tests.fault_proxy import running_proxy
 from tests.ingest.conftest import ROWS, World
@@ -72,6 +77,26 @@ def test_a_sweep_that_failed_is_due_again_at_the_next_tick(world: World) -> None
     world.put_mapping(folderPath="x" + world.container, availability={"interval": 1, "frequency": "Hour"})
     tick(world, late + timedelta(minutes=15))
     assert next_run(world) == NOON + timedelta(hours=2)
+
+
+def test_a_sweep_of_a_busy_account_waits_for_the_next_tick_and_is_no_failure(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    services = world.services
+    services.source_turns = AccountTurns(SOURCE_BUSY, patience_s=0)
+    account = services.definitions.source_account(services.definitions.connector(world.hub, "Landing"))
+    with ExitStack() as others, caplog.at_level(logging.INFO):
+        for _ in range(TURNS):
+            turn = others.enter_context(closing(services.source_turns.turn(account.blob_endpoint)))
+            others.enter_context(turn)
+        for _ in range(2):  # the first finds out which account it is, the second need not ask
+            tick(world, NOON)
+    assert caplog.text.count("sweep waits for the next tick: hub") == 2
+    assert "SourceBusy" in caplog.text
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
+    world.upload("a.csv", ROWS)
+    tick(world, NOON)
+    assert world.states() == {"a.csv": RunState.SUCCEEDED}
 
 
 def test_the_etag_of_a_mapping_stays_when_it_is_swept(world: World) -> None:

@@ -149,7 +149,7 @@ def users() -> Iterator[Users]:
 def test_room_is_waited_for(users: Users) -> None:
     users.ask("a1", a=50, b=30)
     users.ask("a2", b=30)  # what is there counts once
-    with pytest.raises(ThrottledError, match="repeat the request"):
+    with pytest.raises(ThrottledError, match="repeat a request in a minute; exports, calculations"):
         users.ask("b1", 0.01, d=30)
     with pytest.raises(UnavailableError, match="temporary disk"):
         users.ask("a2", e=71)  # whoever gives back what

@@ -33,7 +33,8 @@ from shared.ingest.sweep import request_backfill
 from shared.lake.read import instances, kpi_values
 from shared.lake.states import refresh
 from shared.lake.store import changes_path
-from shared.maintain import delete_remains, upkeep_of
+from shared.ledger.upkeep_times import Upkeep
+from shared.maintain import delete_remains, tables_of
 from shared.outbound import messages as export_messages
 from shared.outbound.due import hand_out_kpis, hand_out_profile_exports
 from shared.storage.queues import ATTEMPTS
@@ -214,8 +215,8 @@ class ModelHub:
         """An export merges what has changed; or the nightly upkeep does, and compacts."""
         with self._living() as ended:
             if upkeep:
-                for _, upkeep in upkeep_of(self.services, NAME):
-                    upkeep()
+                for table in tables_of(self.services, NAME):
+                    table.work[Upkeep.WHOLE]()
                 delete_remains(self.services)
             else:
                 customer = self.services.definitions.type_named(NAME, "Customer")
