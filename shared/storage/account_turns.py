@@ -236,7 +236,7 @@ class AccountTurns:
                 if account.is_silent() and not account.has_turn_for(hub.casefold()):
                     raise self._put_back(name, hub.casefold())
 
-    def turn(self, account: str, hub: str = "") -> Turn:
+    def turn(self, account: str, hub: str) -> Turn:
         """For a piece of work of a hub that reads from the account, or writes to it."""
         return Turn(self, account, hub.casefold())
 
