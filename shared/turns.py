@@ -1,26 +1,70 @@
-"""Turns at something that one thread does at a time, shared fairly: among owners first, and then by who came first.
+"""Turns at something, shared fairly: among owners first, and then by who came first.
 
 An owner who always has somebody in line waits for every other one between two turns of his own.
 """
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
+from types import MappingProxyType
 
 from shared.deadline import put_off
 
+_NO_TURNS: Mapping[str, int] = MappingProxyType({})
+
 
 @dataclass(eq=False, slots=True)
-class _Place:
+class Place:
+    """A place in a line."""
+
     owner: str
+
+
+class Line[P: Place]:
+    """Those who wait, and whose turn is the next; whoever calls it sees to it that one thread does at a time.
+
+    Attributes:
+        places: by when they came.
+    """
+
+    def __init__(self) -> None:
+        self.places: list[P] = []
+        self._served: dict[str, None] = {}  # owners, the one whose turn is longest ago first
+
+    def enter(self, place: P) -> None:
+        """Puts a place at the end."""
+        self.places.append(place)
+
+    def leave(self, place: P) -> None:
+        """Takes a place out, where it is still in."""
+        if place in self.places:
+            self.places.remove(place)
+
+    def serve(self, place: P) -> None:
+        """Takes a place out whose turn has come."""
+        self.leave(place)
+        self._served.pop(place.owner, None)
+        self._served[place.owner] = None
+        if not self.places:
+            # Nobody was passed over; else there would be ever more owners in it.
+            self._served = {place.owner: None}
+
+    def next(self, turns: Mapping[str, int] = _NO_TURNS) -> P | None:
+        """The first place of the owner with the fewest `turns` now and, of these, whose last one is longest ago."""
+        order = {owner: number for number, owner in enumerate(self._served, 1)}
+        return min(self.places, key=lambda place: (turns.get(place.owner, 0), order.get(place.owner, 0)), default=None)
+
+
+@dataclass(eq=False, slots=True)
+class _Place(Place):
     is_lost: bool = field(default=False, init=False)
 
 
 class Turns:
-    """The line of this process; a thread in it is one that does nothing else.
+    """One turn at a time, for all threads of this process; a thread in the line is one that does nothing else.
 
     Args:
         most_of_one: places of one owner.
@@ -33,9 +77,8 @@ class Turns:
         self._most = most
         self._within_s = within_s
         self._changed = threading.Condition()
-        self._waiting: list[_Place] = []
+        self._line: Line[_Place] = Line()
         self._current: _Place | None = None
-        self._served: dict[str, None] = {}  # owners, the one whose turn is longest ago first
 
     @contextmanager
     def turn(self, owner: str) -> Iterator[bool]:
@@ -57,38 +100,30 @@ class Turns:
                     self._changed.notify_all()
 
     def _enter(self, place: _Place) -> bool:
-        places = Counter(other.owner for other in (*self._waiting, self._current) if other is not None)
+        waiting = self._line.places
+        places = Counter(other.owner for other in (*waiting, self._current) if other is not None)
         if places[place.owner] >= self._most_of_one:
             return False
         if places.total() >= self._most:
-            last = max(reversed(self._waiting), key=lambda other: places[other.owner], default=place)
+            last = max(reversed(waiting), key=lambda other: places[other.owner], default=place)
             if places[last.owner] <= places[place.owner] + 1:
                 return False
             last.is_lost = True
-            self._waiting.remove(last)
+            self._line.leave(last)
             self._changed.notify_all()
-        self._waiting.append(place)
+        self._line.enter(place)
         return True
 
     def _wait(self, place: _Place) -> bool:
         try:
-            if not self._changed.wait_for(lambda: place.is_lost or self._is_next(place), self._within_s):
+            has_turn = self._changed.wait_for(lambda: place.is_lost or self._is_next(place), self._within_s)
+            if place.is_lost or not has_turn:
                 return False
+            self._line.serve(place)
+            self._current = place
+            return True
         finally:
-            if not place.is_lost:
-                self._waiting.remove(place)
-        if place.is_lost:
-            return False
-        self._current = place
-        self._served.pop(place.owner, None)
-        self._served[place.owner] = None
-        if not self._waiting:
-            # Nobody was passed over; else there would be ever more owners in it.
-            self._served = {place.owner: None}
-        return True
+            self._line.leave(place)
 
     def _is_next(self, place: _Place) -> bool:
-        if self._current is not None:
-            return False
-        order = {owner: number for number, owner in enumerate(self._served, 1)}
-        return place is min(self._waiting, key=lambda other: order.get(other.owner, 0))
+        return self._current is None and self._line.next() is place

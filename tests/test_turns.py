@@ -86,7 +86,7 @@ def test_a_turn_ends_with_whatever_ends_it() -> None:
 
 
 def _in_line(turns: Turns) -> int:
-    return len(turns._waiting)
+    return len(turns._line.places)
 
 
 def _sent_away(visits: list[Future[bool]]) -> int:

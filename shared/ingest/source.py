@@ -37,8 +37,9 @@ class Source:
         size: bytes of the blob; None as long as nobody has said.
         bytes_read: bytes downloaded so far.
 
-    With a `turn`, whatever asks the account raises DeferredError where too many wait for it already. With `is_alone`,
-    which says of a container whether no other hub uses it, MoveFile replaces nothing that may be another hub's.
+    With a `turn`, whatever asks the account raises DeferredError where others come first and it does not answer them,
+    or has too much to do. With `is_alone`, which says of a container whether no other hub uses it, MoveFile replaces
+    nothing that may be another hub's.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Source:
         self.bytes_read = 0
         self.is_gzip = version.path.casefold().endswith(".gz")
         self._container = container
-        self._turn = turn or AccountTurns(SOURCE_BUSY).turn("")
+        self._turn = turn or AccountTurns(SOURCE_BUSY).turn("", "")
         self._is_alone = is_alone
         self._opened: OpenBlob | None = None
 
@@ -76,7 +77,7 @@ class Source:
             SupersededError, SkippedError, DeferredError, RefusedError: as `check_current`.
         """
         try:
-            with self._turn:
+            with self._turn.request():
                 opened = self._container.open(self.version.path, self.version.etag)
         except (TransientError, DeferredError):
             raise
@@ -99,7 +100,7 @@ class Source:
             DeferredError: it is still being copied. RefusedError: it is archived.
         """
         try:
-            with self._turn:
+            with self._turn.request():
                 entry = self._container.properties(self.version.path)
         except NotFoundError:
             raise SkippedError("BlobGone", "the blob was deleted; nothing of this version was ingested") from None
@@ -152,7 +153,7 @@ class Source:
         if operation.completion_operation_type is CompletionOperationType.DO_NOTHING:
             return None
         try:
-            with self._turn:
+            with self._turn.request():
                 if operation.completion_operation_type is CompletionOperationType.DELETE_FILE:
                     self._container.delete(self.version.path, self.version.etag)
                 else:
@@ -204,6 +205,6 @@ def open_source(services: Services, mapping: Stored[Mapping], version: BlobVersi
     return Source(
         BlobContainer(account, version.container),
         version,
-        services.source_turns.turn(account.blob_endpoint),
+        services.source_turns.turn(account.blob_endpoint, mapping.document.tenant_id),
         lambda name: services.definitions.is_alone(mapping.document.tenant_id, account, name),
     )

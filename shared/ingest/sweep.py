@@ -353,7 +353,7 @@ def _pages(services: Services, place: Place, marker: str) -> Iterator[tuple[Sequ
     document = place.mapping.document
     account = services.definitions.account_of_mapping(place.connector, place.mapping)
     services.source_turns.learn(place.hub, document.connector_name, account.blob_endpoint)
-    turn = services.source_turns.turn(account.blob_endpoint)
+    turn = services.source_turns.turn(account.blob_endpoint, place.hub)
     container = BlobContainer(account, document.container)
     is_first = True
     try:

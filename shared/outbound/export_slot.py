@@ -68,9 +68,9 @@ def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
 
     Raises:
         TransientError, FatalError: the message is to be delivered again.
-        DeferredError: the slot rests, since a service asked for it (`RunRests`), or the destination does not answer
-            those that ask it already (`DestinationBusy`); or there is no time left for the next of many slots
-            (`TimeIsUp`). The message is to come again after its `rest_s`.
+        DeferredError: the slot rests, since a service asked for it (`RunRests`), or others come first at its
+            destination (`DestinationBusy`); or there is no time left for the next of many slots (`TimeIsUp`). The
+            message is to come again after its `rest_s`.
     """
     export = find_export(services, request, worker)
     if export is None:

@@ -24,7 +24,7 @@ _LOOK_AGAIN_AFTER_S = 60
 def take_message(services: Services, message: Any, message_id: str, deliveries: int = 1) -> None:
     """Does what a message asks for.
 
-    Where a service asks to be left alone for longer, or a destination does not answer others, the message rests.
+    Where a service asks to be left alone for longer, or others come first at a destination, the message rests.
 
     Args:
         services: of the process.

@@ -1,148 +1,74 @@
 """Turns at the accounts of others, sources and destinations: one that does not answer must not hold up the others.
 
-An instance carries out a few messages at once. A request to such an account takes a turn for as long as it waits for
-the answer; an account that answers gives its turns back within milliseconds, so nobody notices. One that hangs keeps
-them, and whatever else is to be asked of it is put back into the queue instead of waiting as well.
+An instance carries out a few messages at once. Each is a piece of work, which needs a turn at an account to ask it for
+something, and an account has two. So no more than two wait long for an account that hangs: others who come to it are
+put back into their queue as soon as it shows, and the instance goes on with the messages of other accounts.
+
+Where the account answers, a piece of work hands its turn on between two requests, if others have waited for longer:
+
+- They stand in line, hub by hub in turn, and those of one hub by when they came. A hub has both turns only while no
+  other one waits, or is about to come again because it was put back.
+- Who has had a turn before waits for as long as the account answers, since much may be done already. A newcomer is put
+  back after a while, lest all are at work on one account.
+- Where the account takes long for each answer, a piece of work keeps its turn between its requests, but for one of a
+  hub that is to have both no longer. Else newcomers would take those of work that has most of a large blob already.
 """
 
 import threading
-import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
+from time import monotonic
 from typing import Final
 
+from shared.deadline import seconds_left
 from shared.domain.errors import DeferredError
+from shared.turns import Line, Place
 
 # Half of `newBatchThreshold` of host.json: the host takes no new messages while more than that many are carried out,
 # so two accounts may hang at once: https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue
 TURNS = 2
 # An account that has not answered for so long is slow enough to be kept apart.
 PATIENCE_S = 2.0
+# A newcomer waits for so long at an account that answers.
+_NEWCOMER_S = 10.0
+# By then a message that was put back has come again.
+_COMES_AGAIN_S = 70.0
 SOURCE_BUSY, DESTINATION_BUSY = "SourceBusy", "DestinationBusy"
 _END: Final = object()
 
 
-@dataclass(slots=True)
-class _Held:
-    """A turn that is taken.
-
-    Attributes:
-        since: when it was taken.
-        asked: when its newest request began.
-        requests: how many are under way.
-    """
-
-    since: float = field(default_factory=time.monotonic)
-    asked: float = 0.0
-    requests: int = 0
-
-
-class AccountTurns:
-    """The turns at every account, for all threads of the process."""
-
-    def __init__(self, code: str, turns: int = TURNS, patience_s: float = PATIENCE_S) -> None:
-        """
-        Args:
-            code: of the error where every turn is taken.
-            turns: at one account.
-            patience_s: seconds after which an account is slow.
-        """
-        self._code = code
-        self._turns = turns
-        self._patience_s = patience_s
-        self._changed = threading.Condition()
-        self._held: dict[str, dict[Turn, _Held]] = {}
-        self._accounts: dict[tuple[str, str], str] = {}
-
-    def learn(self, hub: str, connector: str, account: str) -> None:
-        """Keeps in mind which account a connector reads."""
-        self._accounts[hub.casefold(), connector.casefold()] = account
-
-    def check(self, hub: str, connector: str) -> None:
-        """Looks, without asking anybody, whether there is any use in beginning.
-
-        Raises:
-            DeferredError: the connector's account does not answer those who wait for it already.
-        """
-        account = self._accounts.get((hub.casefold(), connector.casefold()))
-        if account is not None:
-            with self._changed:
-                if self._is_stuck(account):
-                    raise self._busy(account)
-
-    def turn(self, account: str) -> "Turn":
-        """For one that reads from the account, or writes to it."""
-        return Turn(self, account)
-
-    def take(self, turn: "Turn") -> None:
-        """Waits for a free turn, as long as others get theirs, and begins a request.
-
-        Raises:
-            DeferredError: every turn is kept by one that gets no answer, or only slow ones, or has much to send.
-        """
-        with self._changed:
-            held = self._held.setdefault(turn.account, {})
-            while turn not in held and len(held) >= self._turns:
-                if self._is_stuck(turn.account):
-                    raise self._busy(turn.account)
-                self._changed.wait(self._patience_s / 4)
-            mine = held.setdefault(turn, _Held())
-            mine.asked = time.monotonic()
-            mine.requests += 1
-
-    def give_back(self, turn: "Turn") -> None:
-        """Ends a request, and gives the turn back where no other of the same one is under way.
-
-        Whoever has waited long for an answer keeps it for the next request. Otherwise newcomers would take the turns of
-        those that have most of a large blob already.
-        """
-        with self._changed:
-            mine = self._held.setdefault(turn.account, {}).get(turn)
-            if mine is None:
-                return
-            mine.requests -= 1
-            if not mine.requests and time.monotonic() - mine.asked <= self._patience_s:
-                self._drop(turn)
-
-    def end(self, turn: "Turn") -> None:
-        """Gives back a turn that was kept: there is no next request."""
-        with self._changed:
-            self._drop(turn)
-
-    def _drop(self, turn: "Turn") -> None:
-        if self._held.setdefault(turn.account, {}).pop(turn, None) is not None:
-            self._changed.notify_all()
-
-    def _is_stuck(self, account: str) -> bool:
-        held = self._held.get(account, {})
-        newest = max((one.since for one in held.values()), default=0.0)
-        return len(held) >= self._turns and time.monotonic() - newest > self._patience_s
-
-    def _busy(self, account: str) -> DeferredError:
-        message = f"{account} does not answer the requests that it has already; this one waits until it does"
-        return DeferredError(self._code, message, account)
-
-
 class Turn:
-    """The turn of one piece of work at an account: `with turn:` round each request, `close()` at its end.
+    """The turn of one piece of work at an account: `with turn.request():` round each request, `close()` at its end.
 
     Several threads of one piece of work may ask at once.
     """
 
-    def __init__(self, turns: AccountTurns, account: str) -> None:
+    def __init__(self, turns: "AccountTurns", account: str, hub: str) -> None:
         self.account = account
+        self.hub = hub
+        self.is_newcomer = True  # until it has had the turn once
         self._turns = turns
 
-    def __enter__(self) -> None:
-        self._turns.take(self)
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Waits until the turn has come, and has it at least while the context is open.
 
-    def __exit__(self, *_: object) -> None:
-        self._turns.give_back(self)
+        Raises:
+            DeferredError: the account does not answer, or others come first for longer than there is time to wait.
+        """
+        request = self._turns.begin(self)
+        try:
+            yield
+        finally:
+            self._turns.end(request)
 
     def each[Item](self, items: Iterator[Item]) -> Iterator[Item]:
-        """The items, each fetched within the turn."""
+        """The items, each fetched by a request."""
         while True:
-            with self:
+            with self.request():
                 item = next(items, _END)
             if item is _END:
                 return
@@ -150,4 +76,211 @@ class Turn:
 
     def close(self) -> None:
         """Gives the turn back, also one that was kept."""
-        self._turns.end(self)
+        self._turns.close(self)
+
+
+@dataclass(eq=False, slots=True)
+class _Request(Place):
+    """A request, and its place in the line for as long as it waits; its owner is the hub.
+
+    Attributes:
+        turn: within which it is made.
+        began: when it took its place, and then when it was made.
+    """
+
+    turn: Turn
+    began: float = field(default_factory=monotonic)
+
+
+@dataclass(slots=True)
+class _Held:
+    """What is going on in a turn that somebody has.
+
+    Attributes:
+        under_way: requests without an answer yet.
+        heard: when the account answered last, or was asked after a pause.
+        is_slow: whether it took long for its last answer.
+    """
+
+    under_way: set[_Request] = field(default_factory=set)
+    heard: float = 0.0
+    is_slow: bool = False
+
+
+class _Account:
+    """The turns at one account, and the line for them; whoever calls it holds the lock."""
+
+    def __init__(self, turns: int, patience_s: float) -> None:
+        self.line: Line[_Request] = Line()
+        self._turns = turns
+        self._patience_s = patience_s
+        self._held: dict[Turn, _Held] = {}
+        self._coming_again: dict[str, float] = {}  # until when to expect which hub
+
+    def may_begin(self, request: _Request) -> bool:
+        """Whether it is the next to be made."""
+        self._collect()
+        held = self._held.get(request.turn)
+        if held is None:
+            return self.has_turn_for(request.owner) and self.line.next(self._turns_of_hubs()) is request
+        return not self._is_to_share(request.owner) and (held.is_slow or not self._is_after_others(request))
+
+    def has_turn_for(self, hub: str) -> bool:
+        """Whether one is free for work of this hub that has none."""
+        is_second = self._turns_of_hubs()[hub] > 0
+        return len(self._held) < self._turns and not (is_second and self._is_wanted_beside(hub))
+
+    def is_silent(self) -> bool:
+        """Whether nobody who has a turn has had an answer lately, and nobody who waits is about to get one."""
+        before = monotonic() - self._patience_s
+        return (
+            bool(self._held)
+            and all(held.under_way and held.heard < before for held in self._held.values())
+            and not any(self.has_turn_for(place.owner) for place in self.line.places)
+        )
+
+    def is_held(self, turn: Turn) -> bool:
+        """Whether the piece of work has its turn now."""
+        return turn in self._held
+
+    def begin(self, request: _Request) -> None:
+        """Notes that a request is made."""
+        self.line.serve(request)
+        self._coming_again.pop(request.owner, None)
+        request.turn.is_newcomer = False
+        request.began = monotonic()
+        held = self._held.setdefault(request.turn, _Held())
+        if not held.under_way:
+            held.heard = request.began
+        held.under_way.add(request)
+
+    def end(self, request: _Request) -> None:
+        """Notes that a request was answered, or failed."""
+        held = self._held.get(request.turn)
+        if held is not None:
+            held.under_way.discard(request)
+            held.heard = monotonic()
+            held.is_slow = held.heard - request.began > self._patience_s
+            self._collect()
+
+    def close(self, turn: Turn) -> None:
+        """Takes a turn back from work that is done."""
+        self._held.pop(turn, None)
+
+    def put_back(self, hub: str) -> None:
+        """Notes that a hub is to come again."""
+        self._coming_again[hub] = monotonic() + _COMES_AGAIN_S
+
+    def _collect(self) -> None:
+        """Takes back turns between two requests, but for those that are kept."""
+        for turn, held in [*self._held.items()]:
+            if not held.under_way and (not held.is_slow or self._is_to_share(turn.hub)):
+                del self._held[turn]
+
+    def _is_to_share(self, hub: str) -> bool:
+        """Whether a hub has a turn that is another hub's."""
+        return self._turns_of_hubs()[hub] > 1 and self._is_wanted_beside(hub)
+
+    def _is_wanted_beside(self, hub: str) -> bool:
+        """Whether there is another hub that waits, or is to come again."""
+        now = monotonic()
+        return any(place.owner != hub for place in self.line.places) or any(
+            other != hub and until > now for other, until in self._coming_again.items()
+        )
+
+    def _is_after_others(self, request: _Request) -> bool:
+        """Whether other work has waited for longer than a request of work that has its turn, and is to have it now."""
+        turns = self._turns_of_hubs()
+        turns[request.owner] -= 1
+        before = takewhile(lambda place: place is not request, self.line.places)
+        return any(place.turn is not request.turn and turns[place.owner] <= turns[request.owner] for place in before)
+
+    def _turns_of_hubs(self) -> Counter[str]:
+        return Counter(turn.hub for turn in self._held)
+
+
+class AccountTurns:
+    """The turns at every account, for all threads of the process."""
+
+    def __init__(
+        self, code: str, turns: int = TURNS, patience_s: float = PATIENCE_S, newcomer_s: float = _NEWCOMER_S
+    ) -> None:
+        """
+        Args:
+            code: of the error where there is no turn to be had.
+            turns: at one account.
+            patience_s: seconds without an answer after which an account is slow.
+            newcomer_s: seconds that work waits for its first turn at an account that answers.
+        """
+        self._code = code
+        self._patience_s = patience_s
+        self._newcomer_s = newcomer_s
+        self._changed = threading.Condition()
+        self._accounts: defaultdict[str, _Account] = defaultdict(lambda: _Account(turns, patience_s))
+        self._accounts_of: dict[tuple[str, str], str] = {}
+
+    def learn(self, hub: str, connector: str, account: str) -> None:
+        """Keeps in mind which account a connector reads."""
+        self._accounts_of[hub.casefold(), connector.casefold()] = account
+
+    def check(self, hub: str, connector: str) -> None:
+        """Looks, without asking anybody, whether there is any use in beginning.
+
+        Raises:
+            DeferredError: the connector's account does not answer those who ask it already.
+        """
+        name = self._accounts_of.get((hub.casefold(), connector.casefold()))
+        if name is not None:
+            with self._changed:
+                account = self._accounts[name]
+                if account.is_silent() and not account.has_turn_for(hub.casefold()):
+                    raise self._put_back(name, hub.casefold())
+
+    def turn(self, account: str, hub: str) -> Turn:
+        """For a piece of work of a hub that reads from the account, or writes to it."""
+        return Turn(self, account, hub.casefold())
+
+    def begin(self, turn: Turn) -> _Request:
+        """Waits until a request may be made; DeferredError where that is in vain."""
+        request = _Request(turn.hub, turn)
+        with self._changed:
+            account = self._accounts[turn.account]
+            account.line.enter(request)
+            try:
+                while not account.may_begin(request):
+                    if self._is_in_vain(account, request):
+                        raise self._put_back(turn.account, turn.hub)
+                    self._changed.wait(self._patience_s / 4)
+                account.begin(request)
+            finally:
+                account.line.leave(request)
+                self._changed.notify_all()
+        return request
+
+    def end(self, request: _Request) -> None:
+        """Ends a request, and with it the turn, unless that is kept."""
+        with self._changed:
+            self._accounts[request.turn.account].end(request)
+            self._changed.notify_all()
+
+    def close(self, turn: Turn) -> None:
+        """Gives a turn back: there is no next request."""
+        with self._changed:
+            self._accounts[turn.account].close(turn)
+            self._changed.notify_all()
+
+    def _is_in_vain(self, account: _Account, request: _Request) -> bool:
+        if account.is_held(request.turn):
+            return False  # its own requests are under way: they end, or give the work up
+        waited_s = monotonic() - request.began
+        is_late = seconds_left() <= 0 or (request.turn.is_newcomer and waited_s > self._newcomer_s)
+        return is_late or account.is_silent()
+
+    def _put_back(self, name: str, hub: str) -> DeferredError:
+        account = self._accounts[name]
+        account.put_back(hub)
+        if account.is_silent():
+            message = f"{name} does not answer the requests that it has already; this one waits until it does"
+        else:
+            message = f"{name} answers, but others come first there for now; this waits until it is less busy"
+        return DeferredError(self._code, message, name)

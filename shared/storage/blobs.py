@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,7 @@ class BlobContainer:
 
     def list(self, prefix: str = "", metadata: bool = False) -> Iterator[BlobEntry]:
         """The blobs whose path starts with `prefix`, by path; RefusedError where there is no container."""
-        return list_entries(self._client, prefix, metadata, self._what)
+        return chain.from_iterable(list_pages(self._client, prefix, metadata, self._what))
 
     def pages(
         self, prefix: str, marker: str = "", most: int | None = None
@@ -364,12 +365,12 @@ def container_names(account: StorageAccount) -> Iterator[str]:
             yield str(found.name)
 
 
-def list_entries(client: ContainerClient, prefix: str, metadata: bool, what: str) -> Iterator[BlobEntry]:
-    """The blobs of a container whose path starts with `prefix`, by path."""
+def list_pages(client: ContainerClient, prefix: str, metadata: bool, what: str) -> Iterator[Sequence[BlobEntry]]:
+    """The blobs of a container whose path starts with `prefix`, by path, those of each request together."""
     include = ["copy", "metadata"] if metadata else ["copy"]
     with translated(what):
-        for found in client.list_blobs(name_starts_with=prefix or None, include=include):
-            yield entry_of(found)
+        for page in client.list_blobs(name_starts_with=prefix or None, include=include).by_page():
+            yield [entry_of(found) for found in page]
 
 
 def entry_of(found: BlobProperties) -> BlobEntry:

@@ -19,7 +19,7 @@ from shared.domain.shown import shown
 from shared.failpoints import FailPoint, failpoint
 from shared.settings import Settings
 from shared.storage.account_turns import DESTINATION_BUSY, AccountTurns
-from shared.storage.blobs import BlobEntry, list_entries, only_version
+from shared.storage.blobs import BlobEntry, list_pages, only_version
 from shared.storage.clients import BLOCK_BYTES, CHECKSUM, sas_container
 from shared.storage.sas import ContainerSas, read_container_sas
 from shared.storage.translate import translated
@@ -31,16 +31,23 @@ class DestinationContainer:
     """The container of an `outputBlobSASUri`; raises InvalidRequestError if that is none.
 
     Where it `is_hurried`, somebody waits for the answers, and a request is given up after about 10 s. With `turns`,
-    whatever asks the account raises DeferredError where too many wait for it already; `close` ends the work there.
+    which are shared fairly among hubs, whatever asks the account raises DeferredError where others come first and it
+    does not answer them, or has too much to do; `close` ends the work there.
     """
 
     def __init__(
-        self, sas_uri: SecretStr, settings: Settings, *, is_hurried: bool = False, turns: AccountTurns | None = None
+        self,
+        sas_uri: SecretStr,
+        settings: Settings,
+        *,
+        is_hurried: bool = False,
+        turns: AccountTurns | None = None,
+        hub: str = "",
     ) -> None:
         self._is_hurried = is_hurried
         self.sas: ContainerSas = read_container_sas(sas_uri, settings)
         account = self.sas.container_url.removesuffix(f"/{self.sas.container}")
-        self._turn = (turns or AccountTurns(DESTINATION_BUSY)).turn(account)
+        self._turn = (turns or AccountTurns(DESTINATION_BUSY)).turn(account, hub)
 
     @cached_property
     def _client(self) -> ContainerClient:
@@ -54,7 +61,8 @@ class DestinationContainer:
     def list(self, prefix: str = "", metadata: bool = True) -> Iterator[BlobEntry]:
         """The blobs whose path starts with `prefix`, by path."""
         with self._needing("l", self.sas.name):
-            yield from self._turn.each(list_entries(self._client, prefix, metadata, self.sas.name))
+            for page in self._turn.each(list_pages(self._client, prefix, metadata, self.sas.name)):
+                yield from page
 
     def find(self, path: str) -> BlobEntry | None:
         """What listing says of one blob, its metadata too: a destination need not grant the right to read."""
@@ -84,7 +92,7 @@ class DestinationContainer:
         blob = self._client.get_blob_client(path)
         blocks = self._stage(blob, path, chunks)
         failpoint(FailPoint.BLOCKS_STAGED)
-        with self._needing("w", self._blob(path)), self._turn:
+        with self._needing("w", self._blob(path)), self._turn.request():
             answer = blob.commit_block_list(
                 [*blocks],
                 content_settings=ContentSettings(content_type=content_type),
@@ -101,7 +109,7 @@ class DestinationContainer:
         sent: deque[Future[None]] = deque()
 
         def send(block_id: str, block: bytes) -> None:
-            with self._needing("w", self._blob(path)), self._turn:
+            with self._needing("w", self._blob(path)), self._turn.request():
                 blob.stage_block(block_id, block, length=len(block), validate_content=CHECKSUM)
 
         with pool_of_threads(_BLOCKS_AT_ONCE, "stage") as pool:
@@ -135,7 +143,7 @@ class DestinationContainer:
             PreconditionError: what is there is another version, or was not to be there at all. It may be ours: an
                 earlier try whose answer was lost.
         """
-        with self._needing("w", self._blob(path)), self._turn:
+        with self._needing("w", self._blob(path)), self._turn.request():
             answer = self._client.get_blob_client(path).upload_blob(
                 data,
                 overwrite=etag is not None,
@@ -152,13 +160,13 @@ class DestinationContainer:
         Raises:
             PreconditionError: it is not of `etag` any more. NotFoundError: it is gone.
         """
-        with self._needing("w", self._blob(path)), self._turn:
+        with self._needing("w", self._blob(path)), self._turn.request():
             self._client.get_blob_client(path).set_blob_metadata(dict(metadata), **only_version(etag))
 
     def delete(self, path: str, etag: str) -> bool:
         """Deletes one version of a blob; False if that is not there any more."""
         try:
-            with self._needing("d", self._blob(path)), self._turn:
+            with self._needing("d", self._blob(path)), self._turn.request():
                 self._client.get_blob_client(path).delete_blob(**only_version(etag))
         except (NotFoundError, PreconditionError):
             return False

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from itertools import permutations
 
 import pytest
@@ -13,6 +14,7 @@ from shared.domain.run import Run, RunState
 from shared.ingest.ingest_blob import ingest_blob
 from shared.ingest.reconcile import reconcile
 from shared.ingest.sweep import request_backfill
+from shared.storage.account_turns import SOURCE_BUSY, AccountTurns
 from shared.storage.clients import BLOCK_BYTES
 from tests.fault_proxy import Answer, ChangeAnswer, CutAnswer, Fault, Request
 from tests.ingest.conftest import MESSAGE, ROWS, Proxied, World
@@ -73,6 +75,23 @@ def test_events_of_a_blob_that_was_replaced_come_in_any_order(world: World, orde
         versions[2].etag: RunState.SUCCEEDED,
     }
     assert world.committed_rows == 1
+
+
+def test_the_blobs_of_one_hub_leave_the_other_hubs_of_their_account_a_turn(world: World) -> None:
+    services, run_id = world.services, world.queue(world.upload("a.csv", ROWS))
+    turns = services.source_turns = AccountTurns(SOURCE_BUSY, patience_s=0.1)
+
+    def request(hub: str) -> AbstractContextManager[None]:
+        return turns.turn(world.azurite.blob, hub).request()
+
+    with request(world.hub):
+        with request(world.hub), pytest.raises(DeferredError, match="SourceBusy"), request("Fabrikam"):
+            pass
+        with pytest.raises(DeferredError, match="SourceBusy"):
+            world.ingest(run_id)  # the turn that is free is the other hub's
+        with request("Fabrikam"):
+            pass
+        assert ended(world.ingest(run_id)) == (RunState.SUCCEEDED, None, 3)
 
 
 # The SDK leaves the socket of a body that was cut to the garbage collector.

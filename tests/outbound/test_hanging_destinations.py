@@ -101,6 +101,37 @@ def assert_put_back(hub: HubUnderTest, queue: FaultProxy) -> None:
         hub.services.runs.save(replace(stored, claimed_until=now))
 
 
+def test_the_exports_of_one_hub_leave_the_other_hubs_of_its_destination_a_turn(
+    hub: HubUnderTest, second: Partner, azurite: Endpoints
+) -> None:
+    services = hub.services
+    with neighbour(hub, second) as other, ExitStack() as hanging:
+        messages = handed_out(hub, hub.partner.sas(), "Customer")
+        message, of_other = sorted(messages, key=lambda message: str(message["hub"]) == other.name)
+
+        def publish(message: dict[str, Any], whose: HubUnderTest) -> str:
+            for run in whose.runs():
+                stored = services.runs.get(whose.name, run.run_id)
+                assert stored is not None
+                services.runs.save(replace(stored, claimed_until=services.clock.machine_now()))  # it has rested
+            take_message(services, message, f"message of {whose.name}")
+            (run,) = whose.runs()
+            return run.error.code if run.error else run.state
+
+        def hang() -> ExitStack:
+            one = hanging.enter_context(ExitStack())
+            turn = one.enter_context(closing(services.destination_turns.turn(azurite.blob, hub.name)))
+            one.enter_context(turn.request())
+            return one
+
+        hangs, _ = hang(), hang()
+        assert publish(of_other, other) == "DestinationBusy"
+        hangs.close()
+        assert publish(message, hub) == "DestinationBusy", "the turn that is free is the other hub's"
+        assert publish(of_other, other) == "Succeeded"
+        assert publish(message, hub) == "Succeeded"
+
+
 def test_the_attempts_of_a_message_that_was_put_back_are_added_up(
     hub: HubUnderTest, azurite: Endpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,8 +143,8 @@ def test_the_attempts_of_a_message_that_was_put_back_are_added_up(
     with running_proxy(azurite.queue) as queue, ExitStack() as hanging:
         services.export_queue = Queue(account_of(azurite, queue=queue.endpoint), services.export_queue.name)
         for _ in range(TURNS):
-            turn = hanging.enter_context(closing(services.destination_turns.turn(account)))
-            hanging.enter_context(turn)
+            turn = hanging.enter_context(closing(services.destination_turns.turn(account, hub.name)))
+            hanging.enter_context(turn.request())
         take_message(services, message, "message-1", ATTEMPTS - 1)
     ((_, put_back),) = sent_messages(queue)
     (run,) = hub.runs()
