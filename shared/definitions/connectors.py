@@ -318,7 +318,7 @@ def _refuse_replacing(old: Connector, new: Connector) -> None:
 
 
 def _facts_to_keep(old: Stored[Connector] | None, new: Connector) -> Mapping[str, str]:
-    """The account that was found is forgotten with the URL that led to it, not before: events are matched by it."""
+    """The account that was found is forgotten with the URL that led to it, not before: `is_let_in` goes by it."""
     if old is None:
         return {}
     before, after = old.document, new
