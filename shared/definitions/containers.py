@@ -165,14 +165,14 @@ class Containers:
             return earlier or {CLAIMED_ACCOUNT: ""}
         return {CLAIMED_ACCOUNT: account, CLAIMED_SINCE: self._moment(account).isoformat()}
 
-    def facts_of_export(self, connector: Stored[Connector], account: str, container: str) -> dict[str, str]:
-        """The internal facts of an Outbound connector whose container lets it in: claimed since now, or as before."""
+    def export_claim(self, connector: Stored[Connector], account: str, container: str) -> str:
+        """The fact `EXPORTS_TO` of a connector whose container lets it in: claimed since now, or as before."""
         place, earlier = [name_key(account), container], connector.internal.get(EXPORTS_TO)
         if earlier and json.loads(earlier)[:2] == place:
-            return {EXPORTS_TO: earlier}
+            return earlier
         is_past = may_claim_its_past(connector)
         since = (connector.document.created or _EVER) if is_past else self._moment(account)
-        return {EXPORTS_TO: json.dumps([*place, since.isoformat()])}
+        return json.dumps([*place, since.isoformat()])
 
     @cached_property
     def _own_account(self) -> str:
@@ -282,11 +282,28 @@ def may_claim_its_past(connector: Stored[Connector]) -> bool:
 
 
 def is_same_but_for_claim(present: Stored[Connector], earlier: Stored[Connector]) -> bool:
-    """Whether a connector is as it was, but that it may have been noted meanwhile where it has long exported to."""
+    """Whether a connector is as it was, but that it may have been noted meanwhile where it exports to."""
     if present.etag == earlier.etag:
         return True
-    facts = {name: fact for name, fact in present.internal.items() if name != EXPORTS_TO}
-    return present.document == earlier.document and facts == earlier.internal
+    return present.document == earlier.document and _but_for_claim(present.internal) == _but_for_claim(earlier.internal)
+
+
+def with_claim(facts: Facts[str, str], present: Facts[str, str], exports_to: str | None) -> dict[str, str]:
+    """Internal facts of a connector with the claim of where it exports to: the present one, unless it has moved.
+
+    Args:
+        facts: all others.
+        present: the facts as they are now, whose claim may be older than the new one, and then stands before it.
+        exports_to: the new claim; empty where no container ever let it in, None where nothing was found out.
+    """
+    kept = present.get(EXPORTS_TO)
+    if not exports_to or (kept and json.loads(kept)[:2] == json.loads(exports_to)[:2]):
+        exports_to = exports_to if kept is None else kept
+    return {**_but_for_claim(facts), **({} if exports_to is None else {EXPORTS_TO: exports_to})}
+
+
+def _but_for_claim(facts: Facts[str, str]) -> dict[str, str]:
+    return {name: fact for name, fact in facts.items() if name != EXPORTS_TO}
 
 
 def _note(moments: _Moments, place: tuple[str, str], moment: datetime) -> None:

@@ -195,7 +195,8 @@ class Definitions:
     ) -> tuple[Stored[Connector], bool]:
         """Creates or replaces a connector, tries its connection, and leaves it `Ready` or `Failed`.
 
-        A secret given as `***` stays as it was.
+        Of a type that this release does not run it is `Created`; where the process ends before the check does it stays
+        `Creating`, until it is tested, replaced, or exports. A secret given as `***` stays as it was.
         """
         return self._connectors.put(hub, name, connector, conditions)
 
@@ -251,7 +252,7 @@ class Definitions:
             hub: of the connector.
             connector: that exports.
             sas: of the container that let it in.
-            is_well: whether the connector is `Ready` again, if it was `Failed`.
+            is_well: whether the connector is `Ready`, if it was `Failed`, or its check never came to its end.
         """
         self._connectors.destinations.claim(hub, connector, sas, is_well=is_well)
 
