@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from shared.clock import Clock
 from shared.connectors import azure_blob, outbound
 from shared.connectors.check import Check, failures
-from shared.definitions.containers import ACCOUNT, EXPORTS_TO, Containers, facts_of_claim
+from shared.definitions.containers import ACCOUNT, Containers, facts_of_claim
 from shared.definitions.destinations import OUTPUT_SAS, SAS_TARGET, Destinations, note
 from shared.definitions.entity_list import check_entity_list
 from shared.definitions.hubs import open_hub
@@ -146,7 +146,7 @@ class Connectors:
 
     def set_state(self, hub: str, stored: Stored[Connector], state: ConnectorState, detail: str | None) -> None:
         """Notes what a run found out about the connection, unless the connector was changed meanwhile."""
-        note(self._store, hub, stored, state, detail, stored.internal)
+        note(self._store, hub, stored, (state, detail), stored.internal)
 
     def delete(self, hub: str, name: str, conditions: Conditions) -> None:
         """Deletes a connector with its mappings and secrets; one that stopped midway goes on when repeated."""
@@ -234,17 +234,18 @@ class Connectors:
         self, hub: str, stored: Stored[Connector], *, take_over: bool = False
     ) -> tuple[Stored[Connector], list[Check]]:
         """Checks the connection and notes the outcome."""
-        checks, internal = self._check(hub, stored, take_over)
+        checks, internal, exports_to = self._check(hub, stored, take_over)
         if checks is None:
             message = _NOT_RUN.format(stored.document.connector_type.value)
             return stored, [Check("connection", False, f"{message}; nothing was tried")]
         detail = failures(checks)
-        state = ConnectorState.FAILED if detail else ConnectorState.READY
-        return note(self._store, hub, stored, state, detail or _remark(stored.document), internal), checks
+        verdict = (ConnectorState.FAILED if detail else ConnectorState.READY, detail or _remark(stored.document))
+        return note(self._store, hub, stored, verdict, internal, exports_to), checks
 
     def _check(
         self, hub: str, stored: Stored[Connector], take_over: bool
-    ) -> tuple[list[Check] | None, Mapping[str, str]]:
+    ) -> tuple[list[Check] | None, Mapping[str, str], str | None]:
+        """What was tried, the internal facts that came of it, and where exports go, as `note` takes it."""
         match stored.document:
             case AzureBlobConnector() as document:
                 mappings = self._store.all(MAPPING, hub, document.connector_name)
@@ -256,28 +257,26 @@ class Connectors:
                     lambda account, container: self._containers.check_use(hub, account.name, container),
                 )
                 if account is None:
-                    return checks, stored.internal
+                    return checks, stored.internal, None
                 known = {ACCOUNT: account.name, _BLOB_ENDPOINT: account.blob_endpoint}
                 is_let_in = any(found.name == "account" and found.ok for found in checks)
                 claim = self._containers.facts_of_account(stored, account.name, is_let_in=is_let_in)
-                return checks, {**stored.internal, **known, **claim}
+                return checks, {**stored.internal, **known, **claim}, None
             case OutboundConnector() as document:
-                facts = {**stored.internal}
-                if document.state is ConnectorState.CREATING:
-                    facts.setdefault(EXPORTS_TO, "")
+                exports_to = "" if document.state is ConnectorState.CREATING else None
                 try:
                     sas = self.destinations.sas(stored)
                 except HubError as error:
-                    return [Check("secret", False, error.message)], facts
+                    return [Check("secret", False, error.message)], stored.internal, exports_to
                 checks = outbound.check(sas, self._settings)
                 if failures(checks) is None:
                     listed = document.connector_properties.entity_list
                     writer = self.writer(hub, stored)
                     checks += outbound.check_metadata(sas, self._settings, writer, listed, take_over=take_over)
-                    facts |= self._containers.facts_of_export(stored, *self.destinations.place_of(sas))
-                return checks, facts
+                    exports_to = self._containers.export_claim(stored, *self.destinations.place_of(sas))
+                return checks, stored.internal, exports_to
             case _:
-                return None, stored.internal
+                return None, stored.internal, None
 
     def _delete_mappings(self, hub: str, connector: str) -> bool:
         """Deletes some mappings; whether there may be more."""
@@ -318,7 +317,7 @@ def _refuse_replacing(old: Connector, new: Connector) -> None:
 
 
 def _facts_to_keep(old: Stored[Connector] | None, new: Connector) -> Mapping[str, str]:
-    """The account that was found is forgotten with the URL that led to it, not before: events are matched by it."""
+    """The account that was found is forgotten with the URL that led to it, not before: `is_let_in` goes by it."""
     if old is None:
         return {}
     before, after = old.document, new

@@ -33,8 +33,9 @@ logger = logging.getLogger(__name__)
 
 OF_ANOTHER_HUB = "ContainerOfAnotherHub"
 
-# Names of facts among the internal ones of a connector: its account, while it is known; and the account that its
-# mappings claim containers of, since when, which stays until another one lets it in; empty while none ever has.
+# Names of facts among the internal ones of a connector: the account that its secret names, while it is known; and the
+# account that its mappings claim containers of, since when, which stays until another one lets it in; empty while none
+# ever has. It hears of blobs where both are the same.
 ACCOUNT = "account"
 CLAIMED_ACCOUNT = "claimed_account"
 CLAIMED_SINCE = "claimed_since"
@@ -98,6 +99,19 @@ class Containers:
             logger.warning("container refused: hub %s container %s is of the hub %s", hub, container, owner)
             raise _of_another([_of_another_fault(container, target, is_write=is_write)])
 
+    def may_read(self, hub: str, account: str, container: str) -> bool:
+        """Whether the hub may read a container, as of now; of many questions within a look one reads the definitions.
+
+        For what tells a hub of blobs before any is asked for: `check_use` may go by what was stored 30 s ago.
+        """
+        if own_container_faults(container, "", is_own_account=self.is_own_account(account)):
+            return False
+        place = name_key(account), container
+        with self._store.one_look():
+            claims = [self._claim(hub, place) for hub in self._store.kept(HUB, HUBS)]
+        found = standing([claim for claim in claims if claim is not None])
+        return in_the_way(found, hub, is_write=False) is None
+
     def check_not_own(self, account: str, container: str, target: str) -> None:
         """Raises RequestError (`ContainerNotAllowed`) for a container of the app itself."""
         for fault in own_container_faults(container, target, is_own_account=self.is_own_account(account)):
@@ -151,14 +165,14 @@ class Containers:
             return earlier or {CLAIMED_ACCOUNT: ""}
         return {CLAIMED_ACCOUNT: account, CLAIMED_SINCE: self._moment(account).isoformat()}
 
-    def facts_of_export(self, connector: Stored[Connector], account: str, container: str) -> dict[str, str]:
-        """The internal facts of an Outbound connector whose container lets it in: claimed since now, or as before."""
+    def export_claim(self, connector: Stored[Connector], account: str, container: str) -> str:
+        """The fact `EXPORTS_TO` of a connector whose container lets it in: claimed since now, or as before."""
         place, earlier = [name_key(account), container], connector.internal.get(EXPORTS_TO)
         if earlier and json.loads(earlier)[:2] == place:
-            return {EXPORTS_TO: earlier}
+            return earlier
         is_past = may_claim_its_past(connector)
         since = (connector.document.created or _EVER) if is_past else self._moment(account)
-        return {EXPORTS_TO: json.dumps([*place, since.isoformat()])}
+        return json.dumps([*place, since.isoformat()])
 
     @cached_property
     def _own_account(self) -> str:
@@ -193,17 +207,37 @@ class Containers:
         return claims
 
     def _claims_of(self, hub: Kept[Hub]) -> dict[tuple[str, str], Claim]:
-        """The claims of one hub, by account and container: each since the first that names it.
+        """The claims of one hub, by account and container."""
+        read, written = self._moments_of(hub)
+        claims = {place: self._claim(hub, place) for place in {*read, *written}}
+        return {place: claim for place, claim in claims.items() if claim is not None}
 
-        What cannot be read claims what is noted of it, and shares nothing: it opens no container to others.
+    def _claim(self, hub: Kept[Hub], place: tuple[str, str]) -> Claim | None:
+        """The claim of one hub on a container of an account.
+
+        A hub that cannot be read shares nothing: it opens no container to others.
         """
+        read, written = self._moments_of(hub)
+        if place not in read and place not in written:
+            return None
+        name, shared = (
+            (hub.stored.document.hub_name, hub.stored.document.shared_containers) if hub.stored else (hub.name, ())
+        )
+        return Claim(name, read.get(place), written.get(place), place[1] in shared)
+
+    def _moments_of(self, hub: Kept[Hub]) -> tuple[_Moments, _Moments]:
+        """Since when a hub reads containers, and puts files into them."""
+        return self._store.derived(hub.name, "containers", lambda: self._find_moments(hub.name))
+
+    def _find_moments(self, hub: str) -> tuple[_Moments, _Moments]:
+        """Each since the first that names it; what cannot be read claims what is noted of it."""
         read: _Moments = {}
         written: _Moments = {}
         # In one request for all of them, since anybody may make connectors by the hundred.
         mappings: dict[str, list[Kept[Mapping]]] = {}
-        for mapping in self._store.kept(MAPPING, hub.name):
+        for mapping in self._store.kept(MAPPING, hub):
             mappings.setdefault(mapping.parent, []).append(mapping)
-        for connector in self._store.kept(CONNECTOR_AS_STORED, hub.name):
+        for connector in self._store.kept(CONNECTOR_AS_STORED, hub):
             if exports_to := connector.internal.get(EXPORTS_TO):
                 account, container, since = json.loads(exports_to)
                 _note(written, (account, container), _moment_of(since))
@@ -214,12 +248,7 @@ class Containers:
             for mapping in mappings.get(connector.name, []):
                 for container, target, named_since in _noted_since(mapping):
                     _note(read if target == FOLDER else written, (account, container), max(account_since, named_since))
-        name, shared = (
-            (hub.stored.document.hub_name, hub.stored.document.shared_containers) if hub.stored else (hub.name, ())
-        )
-        return {
-            place: Claim(name, read.get(place), written.get(place), place[1] in shared) for place in {*read, *written}
-        }
+        return read, written
 
 
 def facts_of_claim(connector: Stored[Connector]) -> dict[str, str]:
@@ -236,6 +265,12 @@ def _claim_in(facts: Facts[str, str], document: Connector | None) -> dict[str, s
     return {CLAIMED_ACCOUNT: facts[ACCOUNT], CLAIMED_SINCE: (document.created or _EVER).isoformat()}
 
 
+def is_let_in(connector: Stored[Connector], account: str) -> bool:
+    """Whether a connector names an account, as far as is known, that has let it in; not whether it does so now."""
+    named, claimed = connector.internal.get(ACCOUNT, ""), facts_of_claim(connector).get(CLAIMED_ACCOUNT, "")
+    return same_name(named, account) and same_name(claimed, account)
+
+
 def may_claim_its_past(connector: Stored[Connector]) -> bool:
     """Whether an earlier release exported with a connector, and found its container well, but did not note which."""
     document = connector.document
@@ -247,11 +282,28 @@ def may_claim_its_past(connector: Stored[Connector]) -> bool:
 
 
 def is_same_but_for_claim(present: Stored[Connector], earlier: Stored[Connector]) -> bool:
-    """Whether a connector is as it was, but that it may have been noted meanwhile where it has long exported to."""
+    """Whether a connector is as it was, but that it may have been noted meanwhile where it exports to."""
     if present.etag == earlier.etag:
         return True
-    facts = {name: fact for name, fact in present.internal.items() if name != EXPORTS_TO}
-    return present.document == earlier.document and facts == earlier.internal
+    return present.document == earlier.document and _but_for_claim(present.internal) == _but_for_claim(earlier.internal)
+
+
+def with_claim(facts: Facts[str, str], present: Facts[str, str], exports_to: str | None) -> dict[str, str]:
+    """Internal facts of a connector with the claim of where it exports to: the present one, unless it has moved.
+
+    Args:
+        facts: all others.
+        present: the facts as they are now, whose claim may be older than the new one, and then stands before it.
+        exports_to: the new claim; empty where no container ever let it in, None where nothing was found out.
+    """
+    kept = present.get(EXPORTS_TO)
+    if not exports_to or (kept and json.loads(kept)[:2] == json.loads(exports_to)[:2]):
+        exports_to = exports_to if kept is None else kept
+    return {**_but_for_claim(facts), **({} if exports_to is None else {EXPORTS_TO: exports_to})}
+
+
+def _but_for_claim(facts: Facts[str, str]) -> dict[str, str]:
+    return {name: fact for name, fact in facts.items() if name != EXPORTS_TO}
 
 
 def _note(moments: _Moments, place: tuple[str, str], moment: datetime) -> None:

@@ -11,18 +11,19 @@ from shared.clock import Clock
 from shared.connectors.check import Check
 from shared.definitions import hubs, kpis, mappings, types
 from shared.definitions.connectors import Connectors
-from shared.definitions.containers import ACCOUNT, Containers
+from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR, HUB, INTERACTION, KPI, MAPPING, PROFILE, kind_of_type
 from shared.definitions.lake_paths import retired_paths
+from shared.definitions.readers import listeners, readers
 from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, Stored
-from shared.domain.connectors import AzureBlobConnector, Connector, ConnectorState
+from shared.domain.connectors import Connector, ConnectorState
 from shared.domain.document import Document
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.errors import FatalError, GoneError, NotFoundError, RefusedError, TransientError
 from shared.domain.hubs import Hub
 from shared.domain.kpis import Kpi
 from shared.domain.mappings import Mapping
-from shared.domain.names import name_key, same_name
+from shared.domain.names import same_name
 from shared.domain.places import CONTAINER_LAKE
 from shared.domain.schema_mark import Writer
 from shared.settings import Settings
@@ -194,7 +195,8 @@ class Definitions:
     ) -> tuple[Stored[Connector], bool]:
         """Creates or replaces a connector, tries its connection, and leaves it `Ready` or `Failed`.
 
-        A secret given as `***` stays as it was.
+        Of a type that this release does not run it is `Created`; where the process ends before the check does it stays
+        `Creating`, until it is tested, replaced, or exports. A secret given as `***` stays as it was.
         """
         return self._connectors.put(hub, name, connector, conditions)
 
@@ -250,7 +252,7 @@ class Definitions:
             hub: of the connector.
             connector: that exports.
             sas: of the container that let it in.
-            is_well: whether the connector is `Ready` again, if it was `Failed`.
+            is_well: whether the connector is `Ready`, if it was `Failed`, or its check never came to its end.
         """
         self._connectors.destinations.claim(hub, connector, sas, is_well=is_well)
 
@@ -310,21 +312,21 @@ class Definitions:
         """The mappings of a connector, by name."""
         return self._store.all(MAPPING, hub, connector)
 
-    def readers(self, hub: str, account: str | None = None) -> list[tuple[Stored[Connector], Stored[Mapping]]]:
-        """The mappings of a hub, each with the AzureBlob connector that it reads by; of one account, or of all.
+    def readers(self, hub: str) -> list[tuple[Stored[Connector], Stored[Mapping]]]:
+        """The mappings of a hub, each with the AzureBlob connector that it reads by.
 
         What cannot be read is left out, and logged: one definition shall not hold up the others.
         """
-        connectors = {
-            name_key(stored.document.connector_name): stored
-            for stored in self._store.readable(CONNECTOR, hub)
-            if isinstance(stored.document, AzureBlobConnector)
-            and (account is None or same_name(stored.internal.get(ACCOUNT, ""), account))
-        }
-        # In one request for all of them, however many there are.
-        mappings = self._store.readable(MAPPING, hub) if connectors else []
-        named = [(connectors.get(name_key(mapping.document.connector_name)), mapping) for mapping in mappings]
-        return [(connector, mapping) for connector, mapping in named if connector is not None]
+        return readers(self._store, hub)
+
+    def listeners(self, account: str, container: str) -> list[tuple[str, Stored[Mapping]]]:
+        """The mappings of all hubs that are to hear of the blobs of a container, each with the name of its hub.
+
+        The account has let their connectors in, and their hubs may read the container, as of now: nobody else shall
+        know what lies there. What cannot be read is left out, and logged.
+        """
+        with self.one_look():
+            return list(listeners(self._store, self._containers, self.hub_names(), account, container))
 
     def mapping(self, hub: str, connector: str, name: str) -> Stored[Mapping]:
         """A mapping."""

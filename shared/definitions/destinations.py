@@ -5,7 +5,13 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
-from shared.definitions.containers import EXPORTS_TO, Containers, is_same_but_for_claim, may_claim_its_past
+from shared.definitions.containers import (
+    EXPORTS_TO,
+    Containers,
+    is_same_but_for_claim,
+    may_claim_its_past,
+    with_claim,
+)
 from shared.definitions.kinds import CONNECTOR_AS_STORED
 from shared.definitions.secrets import Secrets
 from shared.definitions.store import Change, Conditions, DefinitionStore, Stored
@@ -16,6 +22,10 @@ from shared.storage.sas import ContainerSas, read_container_sas
 
 OUTPUT_SAS = "/outputBlobSASUri"
 SAS_TARGET = "connectorProperties.outputBlobSASUri"
+
+
+# A state of a connector, and its detail.
+type Verdict = tuple[ConnectorState, str | None]
 
 
 class Destinations:
@@ -68,35 +78,54 @@ class Destinations:
     def _claim(
         self, hub: str, stored: Stored[Connector], account: str, container: str, *, is_well: bool = False
     ) -> Stored[Connector]:
-        state, detail = stored.document.state, stored.document.state_detail
-        if is_well and state is ConnectorState.FAILED:
-            state, detail = ConnectorState.READY, None
-        facts = {**stored.internal, **self._containers.facts_of_export(stored, account, container)}
-        if state is stored.document.state and facts == stored.internal:
+        is_better = is_well and stored.document.state in {ConnectorState.CREATING, ConnectorState.FAILED}
+        exports_to = self._containers.export_claim(stored, account, container)
+        if not is_better and exports_to == stored.internal.get(EXPORTS_TO):
             return stored
-        return note(self._store, hub, stored, state, detail, facts)
+        verdict = (ConnectorState.READY, None) if is_better else None
+        return note(self._store, hub, stored, verdict, stored.internal, exports_to)
 
 
 def note(
     store: DefinitionStore,
     hub: str,
     stored: Stored[Connector],
-    state: ConnectorState,
-    detail: str | None,
+    verdict: Verdict | None,
     internal: Mapping[str, str],
+    exports_to: str | None = None,
 ) -> Stored[Connector]:
-    """Notes what was found out about a connector, unless it was changed meanwhile; returns it as it is then."""
+    """Notes what was found out about a connector, unless it was changed meanwhile; returns it as it is then.
+
+    A claim that was noted meanwhile is no change, and stays unless it moved. Another verdict is one, but not for the
+    check of a PUT, which finds the connector `Creating`: who exports in these seconds has not tried all that it does.
+
+    Args:
+        store: of all definitions.
+        hub: of the connector.
+        stored: the connector, as it was when this was found out.
+        verdict: its new state, with the detail; None where that says nothing about it.
+        internal: its internal facts, but for where it exports to.
+        exports_to: its claim of where it exports to, as `with_claim` takes it.
+    """
     name = stored.document.connector_name
 
     def make(change: Change) -> Stored[Connector]:
         present = store.get(CONNECTOR_AS_STORED, hub, name)
-        if present is None or not is_same_but_for_claim(present, stored):
+        if present is None or present.document.state is ConnectorState.DELETING:
             return present or stored
-        claim = {name: fact for name, fact in present.internal.items() if name == EXPORTS_TO}
-        facts = {**claim, **internal}
+        is_any_state = verdict is None or stored.document.state is ConnectorState.CREATING
+        if not is_same_but_for_claim(_in_state_of(stored, present) if is_any_state else present, stored):
+            return present
+        state, detail = verdict or (present.document.state, present.document.state_detail)
+        facts = with_claim(internal, present.internal, exports_to)
         document = present.document.model_copy(update={"state": state, "state_detail": detail})
         if document == present.document and facts == present.internal:
             return present
         return change.put(CONNECTOR_AS_STORED, (name,), document, present.instance_id, facts)
 
     return store.change(hub, make)
+
+
+def _in_state_of(earlier: Stored[Connector], present: Stored[Connector]) -> Stored[Connector]:
+    state = {"state": earlier.document.state, "state_detail": earlier.document.state_detail}
+    return replace(present, document=present.document.model_copy(update=state))

@@ -250,6 +250,16 @@ class DefinitionStore:
 
         return list(self._looks.seen(name_key(hub), ("kept", kind, prefix), read))
 
+    def derived[T](self, hub: str, key: str, derive: Callable[[], T]) -> T:
+        """What is worked out of the documents of a hub, and of no other; within a look it is kept as they are.
+
+        Args:
+            hub: whose documents they are.
+            key: tells it from all else that is worked out of them.
+            derive: works it out; what it gives is shared by threads and must not be changed.
+        """
+        return self._looks.seen(name_key(hub), ("derived", key), derive)
+
     def _rows(self, hub: str, prefix: str) -> Iterator[Row]:
         where = "PartitionKey eq @hub and RowKey ge @first and RowKey lt @beyond"
         values: dict[str, FilterValue] = {"hub": name_key(hub), "first": prefix, "beyond": above(prefix)}

@@ -46,17 +46,17 @@ def take_event(services: Services, event: object) -> list[str]:
         return []
     failpoint(FailPoint.EVENT_TAKEN)
     version = BlobVersion(created.container, created.path, created.etag, created.size, created.sequencer)
-    with services.definitions.one_look():
-        matching = [
-            (hub, mapping)
-            for hub in services.definitions.hub_names()
-            for _, mapping in services.definitions.readers(hub, created.account)
-            # What comes during a pause is found by the sweep that ends it.
-            if not mapping.document.is_paused and mapping.document.matches(version.container, version.path)
-        ]
+    # Where nobody says which account has the blob it is nobody's: whoever hears of it would learn what others have.
+    listeners = services.definitions.listeners(created.account, version.container) if created.account else []
+    matching = [
+        (hub, mapping)
+        for hub, mapping in listeners
+        # What comes during a pause is found by the sweep that ends it.
+        if not mapping.document.is_paused and mapping.document.matches(version.container, version.path)
+    ]
     queued = [queue_version(services, hub, mapping, version) for hub, mapping in matching]
     if not queued:
-        logger.info("event ignored: no mapping that is not paused matches the blob")
+        logger.info("event ignored: no mapping that may read the container, and is not paused, matches the blob")
     return queued
 
 

@@ -1,10 +1,12 @@
 """Two hubs of one app: neither reads, changes or delays what is the other's."""
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
+import httpx
 import pytest
 
 from infra.local.state_dir import Stack
@@ -65,6 +67,33 @@ def test_a_container_that_another_hub_reads(hub: Hub, other: Hub) -> None:
         assert "Utrecht" not in seen.text
         # A preview looks below the mapping's own folder only; a suggestion may name any container.
         assert (seen.status_code, seen.json()["error"]["code"]) == REFUSED[place], seen.text
+
+
+@pytest.mark.parametrize("opens", [False, True], ids=["names the account", "opens the account"])
+def test_the_paths_of_a_hub_are_in_no_run_of_another(hub: Hub, other: Hub, *, opens: bool) -> None:
+    secret, stack = f"late{opens}".lower(), hub.stack
+    url = f"{stack.key_vault_url}/secrets/{secret}"
+    landing = {"connectorType": "AzureBlob", "connectorProperties": {"connectionKeyVaultUrl": url}}
+    assert other.put(f"/connectors/{secret}", landing)["state"] == "Failed", "there is no secret yet"
+    other.put(f"/connectors/{secret}/mappings/Theirs", mapping_body(hub.inbox.container_name, {"Id": "id"}))
+    named = f"AccountName=devstoreaccount1;AccountKey=TUFSS0VS;BlobEndpoint={stack.blob_endpoint}"
+    text = stack.storage_connection_string if opens else named
+    kept = httpx.put(f"{url}?api-version=7.4", json={"value": text}, headers={"Authorization": "Bearer local"})
+    assert kept.status_code == 200
+    checks = other.request("POST", f"/connectors/{secret}/test").json()["checks"]
+    assert {check["name"]: check["ok"] for check in checks}["account"] is opens
+    path = f"private-{secret}.csv"
+    etag = hub.upload(path, "id,city,points\nA,Utrecht,1\n")
+    assert hub.deliver(hub.event(path, etag)).status_code == 202
+    assert hub.run_of(path, etag)["state"] == "Succeeded"
+    other.fire("reconcile_blobs")
+    asked = other.request("POST", f"/connectors/{secret}/mappings/Theirs/run")
+    assert asked.status_code == 202
+    progress = f"/connectors/{secret}/mappings/Theirs/progress"
+    wait_for(lambda: other.get(progress)["state"] == "Failed", "the end of their sweep")
+    own = {item["blob"]["path"] for item in hub.runs(kind="Ingest")}
+    told = other.request("GET", "/runs").text + json.dumps(other.get(progress))
+    assert [name for name in own if name in told] == []
 
 
 def test_a_hub_at_work_does_not_delay_another(hub: Hub, other: Hub) -> None:

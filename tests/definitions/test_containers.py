@@ -191,19 +191,27 @@ def test_a_connector_that_is_not_let_in_claims_nothing(
     Vaults(settings).set("only-named", named)
     squatter, _ = hubs.put_connector("Alpha", "Named", files(vault, "only-named"))
     assert squatter.document.state is ConnectorState.FAILED
-    assert squatter.internal["account"] == "devstoreaccount1", "its events are known all the same"
+    assert squatter.internal["account"] == "devstoreaccount1", "what its mappings name is checked all the same"
     hubs.put_mapping("Alpha", "Named", "Customers", reads("inbox", "done"))
     hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done"))
     assert use(again(hubs), "Zeta") is None
+    assert listening(hubs, "inbox") == ["Zeta"]
     refused = refusal(lambda: hubs.put_mapping("Alpha", "Named", "Others", reads("inbox/b")))
     assert refused == "ContainerOfAnotherHub", "its account is known"
 
     hubs.put_connector("Zeta", "Files", files(vault, "only-named"))
     assert hubs.connector("Zeta", "Files").document.state is ConnectorState.FAILED
     Vaults(settings).set("only-named", azurite.connection_string)
-    hubs.test_connector("Alpha", "Named")
     fresh = again(hubs)
+    fresh.test_connector("Alpha", "Named")
     assert (use(fresh, "Zeta"), use(fresh, "Alpha", via="Named")) == (None, "ContainerOfAnotherHub")
+    assert hubs.connector("Alpha", "Named").internal["claimed_account"] == "devstoreaccount1"
+    assert listening(fresh, "inbox") == ["Zeta"], "whoever is out of order hears of its blobs, and nobody else"
+
+
+def listening(definitions: Definitions, container: str) -> list[str]:
+    """The hubs that hear of the blobs of a container."""
+    return [hub for hub, _ in definitions.listeners("devstoreaccount1", container)]
 
 
 def stored_earlier(definitions: Definitions, hub: str, created: str, name: str = "Customers") -> None:

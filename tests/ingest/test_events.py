@@ -3,9 +3,10 @@
 import json
 import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-from urllib.parse import quote, unquote
+from contextlib import contextmanager
+from urllib.parse import unquote
 
 import pytest
 from azure.data.tables import TableServiceClient
@@ -13,7 +14,6 @@ from azure.data.tables import TableServiceClient
 from infra.local.azurite import ACCOUNT
 from shared.app import Services
 from shared.definitions.definitions import Definitions
-from shared.domain.blob_version import BlobVersion
 from shared.domain.connectors import connector_from_request
 from shared.domain.entity_types import InteractionType
 from shared.domain.errors import TransientError
@@ -25,41 +25,14 @@ from shared.ingest.match import take_event
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
 from tests.definitions.claims import damage
-from tests.fault_proxy import Answer, running_proxy
+from tests.fault_proxy import Answer, FaultProxy, running_proxy
 from tests.ingest.conftest import ROWS, World, mapping_body
+from tests.ingest.events import TOPIC, Event, announced, event
+from tests.ingest.late import Late
 from tests.local_services import STORAGE_SECRET, account_of, forget_hub
 from tests.thorough import only_thorough
 
-type Event = dict[str, Any]
-
-TOPIC = f"/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"
 MIB = 1024**2
-
-
-def event(world: World, path: str = "a.csv", etag: str = "0x1", **data: Any) -> Event:
-    """`BlobCreated` as Event Grid sends it."""
-    return {
-        "id": f"{path}/{etag}",
-        "topic": TOPIC,
-        "subject": f"/blobServices/default/containers/{world.container}/blobs/{path}",
-        "eventType": "Microsoft.Storage.BlobCreated",
-        "eventTime": "2026-11-22T14:15:16.1234567Z",
-        "dataVersion": "",
-        "metadataVersion": "1",
-        "data": {
-            "api": "PutBlob",
-            "eTag": etag,
-            "contentLength": len(ROWS),
-            "blobType": "BlockBlob",
-            "url": f"{world.azurite.blob}/{world.container}/{quote(path, errors='surrogatepass')}",
-            "sequencer": "00000000000004420000000000028963",
-            **data,
-        },
-    }
-
-
-def announced(world: World, version: BlobVersion, **data: Any) -> Event:
-    return event(world, version.path, version.etag, **data)
 
 
 def without_url(facts: Event) -> Event:
@@ -148,6 +121,7 @@ def test_an_event_for_nobody_leaves_nothing_behind(world: World) -> None:
     facts = json.dumps(event(world))
     for change in [(world.container, "no-such-container"), (ACCOUNT, "somebodyelse"), ("a.csv", "a.txt")]:
         assert outcome_of(world, json.loads(facts.replace(*change))) == "ignored"
+    assert outcome_of(world, {**without_url(json.loads(facts)), "topic": None}) == "ignored", "it names no account"
     world.services.definitions.pause_mapping(world.hub, "Landing", "Visits", paused=True)
     assert outcome_of(world, json.loads(facts)) == "ignored"
 
@@ -259,12 +233,19 @@ def test_a_definition_of_another_hub_that_cannot_be_read_holds_up_no_event(world
     forget_hub(world.azurite, other)
 
 
-def requests_of(world: World, sent: Event) -> list[str]:
-    """What a process that has looked at nothing yet asks of the definitions of the hub for an event."""
+@contextmanager
+def far(world: World) -> Iterator[tuple[Services, FaultProxy]]:
+    """A process that has looked at nothing yet, and what it asks of the definitions."""
     with running_proxy(world.azurite.table) as proxy:
         services = Services(world.services.settings)
         table = Table(account_of(world.azurite, table=proxy.endpoint), TABLE_DEFINITIONS)
         services.definitions = Definitions(table, services.vaults, services.clock, services.settings)
+        yield services, proxy
+
+
+def requests_of(world: World, sent: Event) -> list[str]:
+    """What a process that has looked at nothing yet asks of the definitions of the hub for an event."""
+    with far(world) as (services, proxy):
         take_event(services, sent)
         return [request.target for request in proxy.requests if world.hub.lower() in unquote(request.target)]
 
@@ -282,3 +263,20 @@ def test_an_event_asks_for_no_more_where_there_are_many_connectors(world: World)
     assert len(requests_of(world, elsewhere)) == 2, "no mapping reads that account"
     assert len(take_event(world.services, event(world))) == 5
     assert take_event(world.services, elsewhere) == []
+
+
+def test_who_may_hear_of_an_event_is_not_asked_anew_for_each(world: World) -> None:
+    """One request for each hub says that nothing was changed, also where a hub is refused each time."""
+    late = Late(world, world.container)
+    late.set_secret()
+    assert late.test()["account"]
+    with far(world) as (services, proxy):
+        take_event(services, event(world, "0.csv"))
+        proxy.requests.clear()
+        for number in range(1, 4):
+            assert len(take_event(services, event(world, f"{number}.csv"))) == 1
+        asked = [unquote(request.target) for request in proxy.requests]
+    assert [target for target in asked if "RowKey='guard'" not in target] == []
+    for hub in (world.hub, late.hub):
+        assert len([target for target in asked if hub.lower() in target]) == 3
+    forget_hub(world.azurite, late.hub)

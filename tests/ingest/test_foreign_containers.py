@@ -1,65 +1,28 @@
 """Containers that are not for a mapping: what slipped in before it could be told neither reads nor deletes there."""
 
 import uuid
-from typing import Any
 
-import httpx
 import pytest
 
-from shared.definitions.store import Stored
+from infra.local.azurite import ACCOUNT
 from shared.domain.blob_version import BlobVersion
-from shared.domain.connectors import connector_from_request
-from shared.domain.entity_types import InteractionType
+from shared.domain.connectors import ConnectorState
 from shared.domain.errors import ConflictError, RequestError
 from shared.domain.hubs import Hub
-from shared.domain.mappings import Mapping
 from shared.domain.run import Run, RunState
-from shared.ingest.ingest_blob import ingest_blob
-from shared.ingest.match import queue_version
+from shared.ingest.match import take_event
 from shared.ingest.preview import preview
+from shared.ingest.reconcile import reconcile
 from shared.ingest.source import complete, open_source
 from shared.ingest.suggest import Wish, suggest
-from shared.ingest.sweep import carry_out_backfill, request_backfill, sweep_by_schedule
-from tests.ingest.conftest import BEARER, MESSAGE, ROWS, World, mapping_body
+from shared.ingest.sweep import sweep_by_schedule
+from tests.fault_proxy import Answer, running_proxy
+from tests.ingest.conftest import ROWS, World
+from tests.ingest.events import announced, event
+from tests.ingest.host import work_off
+from tests.ingest.late import Late
 
 DELETE = {"completionOperationType": "DeleteFile"}
-
-
-class Late:
-    """Another hub, whose connector names a secret that comes when its mapping is there."""
-
-    def __init__(self, world: World, container: str, **properties: Any) -> None:
-        self.world, self.definitions = world, world.services.definitions
-        self.hub = f"Late{uuid.uuid4().hex[:12]}"
-        self._url = f"{world.vault.url}/secrets/{self.hub}"
-        self.definitions.put_hub(self.hub, Hub())
-        fields = [{"fieldName": "Page", "fieldType": "Edm.String"}]
-        self.definitions.put_entity_type(self.hub, "Visit", InteractionType.from_request({"fields": fields}))
-        body = {"connectorType": "AzureBlob", "connectorProperties": {"connectionKeyVaultUrl": self._url}}
-        self.definitions.put_connector(self.hub, "Landing", connector_from_request(body))
-        wanted = Mapping.from_request(mapping_body(container, **properties))
-        self.mapping: Stored[Mapping] = self.definitions.put_mapping(self.hub, "Landing", "Visits", wanted)[0]
-
-    def set_secret(self) -> None:
-        content = {"value": self.world.azurite.connection_string}
-        assert httpx.put(f"{self._url}?api-version=7.4", json=content, headers=BEARER).status_code == 200
-
-    def ingest(self, version: BlobVersion) -> Run:
-        services = self.world.services
-        run_id = queue_version(services, self.hub, self.mapping, version)
-        ingest_blob(services, self.hub, run_id, MESSAGE)
-        stored = services.runs.get(self.hub, run_id)
-        assert stored is not None
-        return stored.run
-
-    def sweep(self) -> str | None:
-        """The code with which a search for new blobs ended."""
-        services = self.world.services
-        number = request_backfill(services, self.mapping).number
-        carry_out_backfill(services, self.hub, "Landing", "Visits", number)
-        backfill = services.sweeps.backfill(self.hub, self.mapping.instance_id)
-        assert backfill is not None
-        return backfill.error.code if backfill.error else None
 
 
 def upload(world: World, container: str) -> BlobVersion:
@@ -129,6 +92,75 @@ def test_the_files_of_another_hub_are_for_it_alone_until_it_shares_them(world: W
     run = late.ingest(version)
     assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, 3)
     assert not is_there(world, version)
+
+
+def only_named(world: World) -> str:
+    """A secret that names the account and does not open it."""
+    return f"AccountName={ACCOUNT};AccountKey=TUFSS0VS;BlobEndpoint={world.azurite.blob}"
+
+
+@pytest.mark.parametrize("secret", ["a wrong key", "a wrong key, changed after the check", "a good key"])
+def test_nobody_hears_of_blobs_in_a_container_that_is_not_for_its_hub(world: World, secret: str) -> None:
+    world.services.definitions.delete_mapping(world.hub, "Landing", "Visits")
+    late = Late(world, world.container)  # it names the container first
+    owner = world.put_mapping()
+    late.set_secret(only_named(world) if secret != "a good key" else "")
+    assert late.test()["account"] is (secret == "a good key")
+    if secret.endswith("changed after the check"):
+        late.set_secret()
+    for number in range(3):
+        taken = take_event(world.services, announced(world, world.upload(f"{number}.csv", ROWS)))
+        assert [world.stored(run_id).mapping_instance for run_id in taken] == [owner.instance_id]
+    assert late.sweep() in {"AccessDenied", "ContainerOfAnotherHub"}
+    assert sweep_by_schedule(world.services, late.hub, "Landing", "Visits") == 0
+    assert len(world.states()) == 3
+    assert late.blobs() == set()
+
+
+def test_nobody_hears_of_blobs_in_a_container_of_the_app(world: World) -> None:
+    late = Late(world, "lake", fileFilter="**/*")
+    late.set_secret()
+    assert late.test()["account"]
+    assert take_event(world.services, event(world, "contoso/profiles/Customer/part.parquet", container="lake")) == []
+    assert late.blobs() == set()
+
+
+def test_a_hub_hears_of_the_blobs_of_another_for_as_long_as_they_are_shared(world: World) -> None:
+    late = Late(world, world.container)
+    late.set_secret()
+    late.test()
+    heard = []
+    for name, shared in (("before", []), ("meanwhile", [world.container]), ("after", [])):
+        world.services.definitions.put_hub(world.hub, Hub.from_request({"sharedContainers": shared}))
+        heard.append(len(take_event(world.services, announced(world, world.upload(f"{name}.csv", ROWS)))))
+    assert heard == [1, 2, 1]
+    assert late.blobs() == {"meanwhile.csv"}
+    world.services.definitions.put_hub(world.hub, Hub.from_request({"sharedContainers": [world.container]}))
+    assert late.sweep() is None
+    assert late.blobs() == {"before.csv", "meanwhile.csv", "after.csv"}
+
+
+def test_an_outage_of_the_account_costs_no_event(world: World) -> None:
+    with running_proxy(world.azurite.blob) as proxy:
+        text = world.azurite.connection_string.replace(world.azurite.blob, proxy.endpoint)
+        world.put_connector("Landing", text)
+        proxy.plan = lambda _: Answer(403, "AuthorizationFailure")
+        world.put_connector("Landing", text)
+        assert world.services.definitions.connector(world.hub, "Landing").document.state is ConnectorState.FAILED
+        assert len(take_event(world.services, announced(world, world.upload("a.csv", ROWS)))) == 1
+
+
+def test_what_comes_before_an_account_lets_the_connector_in_is_found_by_the_next_sweep(world: World) -> None:
+    container = f"c{uuid.uuid4().hex}"
+    late = Late(world, container)
+    early, then = upload(world, container), upload(world, container)
+    assert take_event(world.services, announced(world, early)) == []
+    late.set_secret()
+    assert late.test()["account"]
+    assert len(take_event(world.services, announced(world, then))) == 1
+    reconcile(world.services)
+    work_off(world.azurite, world.services, late.hub)
+    assert late.blobs() == {early.path, then.path}
 
 
 def moving(to: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import SecretStr
 
 from infra.local.azurite import Endpoints
 from shared.definitions.kinds import CONNECTOR
@@ -17,6 +18,8 @@ from shared.domain.mappings import Mapping
 from shared.domain.run import RunKind, RunState
 from shared.outbound.retention import delete_expired
 from shared.storage.key_vault import Vaults
+from shared.storage.sas import read_container_sas
+from tests.fault_proxy import Answer, Fault, Request, running_proxy
 from tests.outbound.conftest import NOON, PROFILE, HubUnderTest, Partner
 from tests.outbound.slots import FIRST, at, contents
 
@@ -151,3 +154,80 @@ def test_where_a_connector_was_moved_to_is_claimed_once_it_lets_it_in(
     connector = hub.services.definitions.connector(hub.name, "Partner")
     assert json.loads(connector.internal["exports_to"])[1] == second.client.container_name
     assert connector.document.state is (ConnectorState.READY if claims_by == "slot" else ConnectorState.FAILED)
+
+
+@pytest.mark.parametrize(("answer", "verdict"), [(None, "Ready"), (Answer(403, "AuthorizationFailure"), "Failed")])
+def test_an_export_in_the_seconds_of_a_check_costs_neither_the_verdict_nor_the_claim(
+    hub: HubUnderTest, second: Partner, azurite: Endpoints, answer: Fault | None, verdict: str
+) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    hub.ingest(customer, [{"Id": "A"}])
+    with running_proxy(azurite.blob) as proxy:
+        exported: list[Stored[Connector]] = []
+
+        def export_first(_: Request) -> Fault | None:
+            if exported:
+                return None
+            exported.append(hub.services.definitions.connector(hub.name, "Partner"))
+            hub.tick(at(0))
+            return answer
+
+        proxy.plan = export_first
+        hub.outbound(PROFILE, sas=second.sas().replace(azurite.blob, proxy.endpoint))
+    assert hub.codes() == ["Succeeded"]
+    connector = hub.services.definitions.connector(hub.name, "Partner")
+    assert [stored.document.state for stored in exported] == [ConnectorState.CREATING]
+    assert connector.document.state == verdict
+    assert json.loads(connector.internal["exports_to"])[1] == second.client.container_name
+
+
+def test_a_claim_is_as_old_as_its_first_export(hub: HubUnderTest) -> None:
+    """A claim that was made from an older look at the connector does not put it behind those who came meanwhile."""
+    hub.profile_type()
+    hub.outbound(PROFILE, sas=hub.partner.sas("l"))
+    definitions, sas = hub.services.definitions, hub.partner.sas()
+    place = read_container_sas(SecretStr(sas), hub.services.settings)
+    unclaimed = definitions.connector(hub.name, "Partner")
+    assert unclaimed.internal["exports_to"] == ""
+    definitions.claim_destination(hub.name, unclaimed, place)
+    claimed = definitions.connector(hub.name, "Partner").internal["exports_to"]
+    definitions.set_connector_state(hub.name, unclaimed, ConnectorState.FAILED, "the signature expired")
+    connector = definitions.connector(hub.name, "Partner")
+    assert (connector.internal["exports_to"], connector.document.state_detail) == (claimed, "the signature expired")
+    for is_well in (False, True):
+        definitions.claim_destination(hub.name, unclaimed, place, is_well=is_well)
+        assert definitions.connector(hub.name, "Partner") == connector, "of verdicts the first one stays"
+
+
+def test_a_connector_whose_check_never_ended_is_ready_once_it_exports(hub: HubUnderTest) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    hub.ingest(customer, [{"Id": "A"}])
+    definitions = hub.services.definitions
+
+    def interrupt(change: Change) -> None:
+        old = definitions._store.require(CONNECTOR, hub.name, "Partner")
+        document = old.document.model_copy(update={"state": ConnectorState.CREATING})
+        change.put(CONNECTOR, ("Partner",), document, old.instance_id, old.internal)
+
+    definitions._store.change(hub.name, interrupt)
+    hub.tick(at(0))
+    assert definitions.connector(hub.name, "Partner").document.state is ConnectorState.READY
+
+
+def test_a_connector_that_is_being_deleted_stays_so_whatever_is_found_out(hub: HubUnderTest) -> None:
+    hub.profile_type()
+    hub.outbound(PROFILE)
+    definitions = hub.services.definitions
+
+    def begin(change: Change) -> None:
+        old = definitions._store.require(CONNECTOR, hub.name, "Partner")
+        document = old.document.model_copy(update={"state": ConnectorState.DELETING})
+        change.put(CONNECTOR, ("Partner",), document, old.instance_id, old.internal)
+
+    before = definitions.connector(hub.name, "Partner")
+    definitions._store.change(hub.name, begin)
+    for stored in (before, definitions.connector(hub.name, "Partner")):
+        definitions.set_connector_state(hub.name, stored, ConnectorState.FAILED, "the destination refuses")
+        assert definitions.connector(hub.name, "Partner").document.state is ConnectorState.DELETING
