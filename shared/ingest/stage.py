@@ -154,25 +154,41 @@ def _outgoing(changes: "Changes", run_id: str, *, holds_back: bool) -> Iterator[
         yield _Outgoing(changes, run_id, sender, holds_back=holds_back)
 
 
-def open_rows(source: Source, mapping: Mapping, settings: Settings, time: ReadingTime | None = None) -> "CsvReader":
+def open_rows(
+    source: Source,
+    mapping: Mapping,
+    settings: Settings,
+    *,
+    time: ReadingTime | None = None,
+    most_bytes: int | None = None,
+) -> "CsvReader":
     """The CSV reader over the source's bytes, as the mapping's format says; a run's time is that of the settings.
+
+    Args:
+        most_bytes: of text, after which no further row is read; None for all of the file.
 
     Raises:
         DataError: `TooLarge`, by the size of the blob alone.
     """
     source.check_size(settings.max_blob_bytes)
-    return read_rows(source.chunks(), mapping, settings, gzipped=source.is_gzip, time=time)
+    return read_rows(source.chunks(), mapping, settings, gzipped=source.is_gzip, time=time, most_bytes=most_bytes)
 
 
 def read_rows(
-    chunks: Iterable[bytes], mapping: Mapping, settings: Settings, *, gzipped: bool, time: ReadingTime | None = None
+    chunks: Iterable[bytes],
+    mapping: Mapping,
+    settings: Settings,
+    *,
+    gzipped: bool,
+    time: ReadingTime | None = None,
+    most_bytes: int | None = None,
 ) -> "CsvReader":
     """The CSV reader over the bytes of a file of this mapping."""
     from shared.ingest.read_csv import read_csv
 
     properties = mapping.mapping_properties
     dialect = properties.format.dialect(has_header=properties.has_header)
-    return read_csv(chunks, dialect, limits_of(settings), gzipped=gzipped, time=time)
+    return read_csv(chunks, dialect, limits_of(settings), gzipped=gzipped, time=time, most_bytes=most_bytes)
 
 
 def header_of(reader: "CsvReader") -> list[str]:
