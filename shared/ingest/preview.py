@@ -13,7 +13,7 @@ from shared.domain.entity_types import EntityType
 from shared.domain.errors import ConflictError, InvalidRequestError, NotFoundError
 from shared.domain.mappings import Mapping
 from shared.domain.shown import shown
-from shared.ingest.reading_time import SAMPLE_SECONDS, ReadingTime
+from shared.ingest.reading_time import OF_SAMPLE, SAMPLE_SECONDS, ReadingTime
 from shared.ingest.sample_turn import sample_turn
 from shared.ingest.source import Source
 from shared.ingest.stage import open_rows
@@ -48,7 +48,8 @@ def preview(
 
     Raises:
         NotFoundError: the mapping or the blob. ConflictError: `TooManyBlobs`, the newest is not found in time.
-        DataError: the file is refused as a whole, `TooSlow` among others. UnavailableError: `SourceTooSlow`.
+        DataError: the file is refused as a whole, `TooSlow` among others.
+        UnavailableError: `SourceTooSlow`, `ReadingHeldUp`.
         RequestError: the mapping's containers are not for its hub. ThrottledError: `PreviewsBusy`, it had no turn.
     """
     stored = services.definitions.mapping(hub, connector, mapping)
@@ -69,7 +70,8 @@ def preview(
         if (field := entity_type.field(column.property_name)) is not None
     }
     with sample_turn(hub, "PreviewsBusy"):
-        first, is_cut = _first_rows(services, source, document, entity_type, list(columns), rows, ReadingTime(within_s))
+        time = ReadingTime(within_s, OF_SAMPLE)
+        first, is_cut = _first_rows(services, source, document, entity_type, list(columns), rows, time)
         yield {
             "blob": version.path,
             "columns": list(columns.values()),

@@ -71,7 +71,7 @@ def read_csv(
     Raises:
         DataError: while it is read, for the whole file: `NotGzip`, `BadGzip`, `TooLarge`, `TooSlow`,
             `UnreadableHeader`, `NoReadableRow`, `TooManyColumns`.
-        UnavailableError: `SourceTooSlow`.
+        UnavailableError: `SourceTooSlow`, `ReadingHeldUp`.
     """
     limits = limits or CsvLimits()
     text = TextStream(chunks, dialect.encoding, gzipped=gzipped, limits=limits, time=time)

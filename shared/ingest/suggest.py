@@ -18,7 +18,7 @@ from shared.domain.errors import DataError, InvalidRequestError, NotFoundError, 
 from shared.domain.mappings import Mapping
 from shared.domain.reject import Reject
 from shared.ingest.name_fields import definition_name
-from shared.ingest.reading_time import SAMPLE_SECONDS, ReadingTime
+from shared.ingest.reading_time import OF_SAMPLE, SAMPLE_SECONDS, ReadingTime
 from shared.ingest.sample_turn import sample_turn
 from shared.ingest.source import Source
 from shared.storage.blobs import BlobContainer
@@ -73,12 +73,13 @@ def suggest(
         InvalidRequestError: `blob` names none that may be read. ConflictError: its container is another hub's.
         NotFoundError: hub, connector or blob.
         RefusedError: the connector reads no blobs, or its storage refuses.
-        DataError: the file is refused as a whole, `TooSlow` among others. UnavailableError: `SourceTooSlow`.
+        DataError: the file is refused as a whole, `TooSlow` among others.
+        UnavailableError: `SourceTooSlow`, `ReadingHeldUp`.
         ThrottledError: `SuggestionsBusy`, it had no turn.
     """
     source = _open(services, hub, connector, blob)
     with sample_turn(hub, "SuggestionsBusy"):
-        return _suggest(services, hub, connector, source, wish, ReadingTime(within_s))
+        return _suggest(services, hub, connector, source, wish, ReadingTime(within_s, OF_SAMPLE))
 
 
 def _suggest(

@@ -50,7 +50,7 @@ def take_sample(
 
     Raises:
         SkippedError: `EmptyBlob`. DataError: `NoReadableRow`, or the file is refused as a whole.
-        UnavailableError: `SourceTooSlow`.
+        UnavailableError: `SourceTooSlow`, `ReadingHeldUp`.
     """
     with closing(source.chunks()) as chunks:
         reader = read_csv(
