@@ -80,8 +80,8 @@ class Settings(BaseSettings):
     max_read_minutes: int = Field(
         25,
         ge=1,
-        description="A blob that takes longer to read and type fails its run. "
-        "Stay below `functionTimeout` in `host.json`, with minutes left to commit.",
+        description="A blob that takes longer to read and type fails its run, or is tried again where it was held up "
+        "most of the time. Stay below `functionTimeout` in `host.json`, with minutes left to commit.",
     )
     max_correction_bytes: int = Field(
         16 * 1024**2, ge=1024, description="Corrected rows over this many bytes are refused; post them in pieces."

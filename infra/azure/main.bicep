@@ -111,7 +111,7 @@ param maxGzipRatio int = 500
 @minValue(1)
 param maxRejectsPerRun int = 1000000
 
-@description('A blob that takes longer to read and type fails its run. Stay below functionTimeout in host.json.')
+@description('A blob that takes longer to read and type fails its run, or is tried again where it was held up. Stay below functionTimeout in host.json.')
 @minValue(1)
 param maxReadMinutes int = 25
 

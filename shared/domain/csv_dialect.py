@@ -81,8 +81,8 @@ class CsvLimits:
         max_columns: cells of the header.
         max_blob_bytes: the whole file, packed and unpacked.
         max_gzip_ratio: unpacked to packed size of a gzip file.
-        max_seconds: from when the first byte is asked for until the last one is taken, with all that is done to the
-            rows meanwhile; without limit where it is None.
+        max_seconds: from when the first byte is asked for until the last one is taken, whatever is done or waited for
+            meanwhile; without limit where it is None.
     """
 
     max_field_bytes: int = 4 * 1024**2

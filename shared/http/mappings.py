@@ -77,12 +77,13 @@ class PreviewReject(BaseModel):
 
 
 class Preview(BaseModel):
-    """What the first rows of a blob would become."""
+    """What the first rows of a blob would become; `isCut` where an answer of bounded size has no room for more."""
 
     blob: str
     columns: list[PreviewColumn]
     rows: list[dict[str, Any]]
     rejects: list[PreviewReject]
+    isCut: bool  # noqa: N815 - the name on the wire
 
 
 @router.get(_LIST, response_model=Page[Mapping])
@@ -163,7 +164,8 @@ def preview_mapping(
     from shared.ingest.preview import preview
 
     wanted = PreviewRequest.from_request(body)
-    return JSONResponse(preview(services, hub, connector, name, wanted.blob, wanted.rows))
+    with preview(services, hub, connector, name, wanted.blob, wanted.rows) as found:
+        return JSONResponse(found)
 
 
 @router.post(f"{_ONE}/run", status_code=202, response_model=QueuedSearch)

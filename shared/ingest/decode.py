@@ -65,7 +65,7 @@ class TextStream:
 
     Raises:
         DataError: `BadEncoding`; and while it is read `NotGzip`, `BadGzip`, `TooLarge` or `TooSlow`.
-        UnavailableError: `SourceTooSlow`; the time was up, and too much of it went by in waiting for `chunks`.
+        UnavailableError: `SourceTooSlow`, `ReadingHeldUp`; the time was up, and most of it went by in waiting.
     """
 
     def __init__(

@@ -73,7 +73,7 @@ def guess_format(
     """The format with what was not given, and why.
 
     Raises:
-        DataError: the file is refused as a whole. UnavailableError: `SourceTooSlow`.
+        DataError: the file is refused as a whole. UnavailableError: `SourceTooSlow`, `ReadingHeldUp`.
     """
     known = given.model_fields_set
     data, encoding = _head(source, given.encoding if "encoding" in known else "utf-8", settings, time)

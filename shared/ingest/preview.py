@@ -1,7 +1,9 @@
 """Trying a mapping on a real blob: rows are read, mapped and typed as ingestion would, and nothing is stored."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.app import Services
 from shared.definitions.mapping_rules import dotted
@@ -10,14 +12,18 @@ from shared.domain.blob_version import BlobVersion, leaves_its_container
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import ConflictError, InvalidRequestError, NotFoundError
 from shared.domain.mappings import Mapping
-from shared.domain.reject import Reject
 from shared.domain.shown import shown
-from shared.ingest.reading_time import SAMPLE_SECONDS, ReadingTime
+from shared.ingest.reading_time import OF_SAMPLE, SAMPLE_SECONDS, ReadingTime
+from shared.ingest.sample_turn import sample_turn
 from shared.ingest.source import Source
 from shared.ingest.stage import open_rows
 from shared.storage.blobs import BlobContainer, BlobEntry
 
+if TYPE_CHECKING:
+    from shared.ingest.first_rows import FirstRows
 
+
+@contextmanager
 def preview(
     services: Services,
     hub: str,
@@ -26,25 +32,26 @@ def preview(
     blob: str | None = None,
     rows: int = 20,
     within_s: float = SAMPLE_SECONDS,
-) -> dict[str, Any]:
-    """Reads the first rows of a blob as the mapping would.
+) -> Iterator[dict[str, Any]]:
+    """Reads the first rows of a blob as the mapping would; others have no turn until the context ends.
 
     Args:
         services: of the process.
         hub, connector, mapping: names.
         blob: path within the mapping's container; None for the newest blob that matches.
         rows: how many good rows at most.
-        within_s: seconds that all of it may take; a third of them the search for the newest blob.
+        within_s: seconds that it may take, once it has its turn; before that a third of them to find the newest blob.
 
-    Returns:
-        `blob`, `columns` [{name, type, isArray, column}], `rows` as `/data` would give them, `rejects` up to there.
+    Gives:
+        `blob`, `columns` [{name, type, isArray, column}], `rows` as `/data` would give them, `rejects` up to there, and
+        `isCut`: the file has more of what was asked for, but the answer or the sample is as large as it may be.
 
     Raises:
         NotFoundError: the mapping or the blob. ConflictError: `TooManyBlobs`, the newest is not found in time.
-        DataError: the file is refused as a whole, `TooSlow` among others. UnavailableError: `SourceTooSlow`.
-        RequestError: the mapping's containers are not for its hub.
+        DataError: the file is refused as a whole, `TooSlow` among others.
+        UnavailableError: `SourceTooSlow`, `ReadingHeldUp`.
+        RequestError: the mapping's containers are not for its hub. ThrottledError: `PreviewsBusy`, it had no turn.
     """
-    time = ReadingTime(within_s)
     stored = services.definitions.mapping(hub, connector, mapping)
     container = _container(services, hub, stored)
     version = _version(container, stored.document, blob, within_s / 3)
@@ -52,9 +59,8 @@ def preview(
     source.open()
     document = stored.document
     entity_type = services.definitions.entity_type(hub, document.entity_type, document.entity_type_name).document
-    good, rejects = _first_rows(services, source, document, entity_type, rows, time)
-    columns = [
-        {
+    columns = {
+        field.field_name: {
             "name": field.field_name,
             "type": field.field_type.value,
             "isArray": field.is_array,
@@ -62,42 +68,47 @@ def preview(
         }
         for column in document.mapping_properties.structure
         if (field := entity_type.field(column.property_name)) is not None
-    ]
-    return {
-        "blob": version.path,
-        "columns": columns,
-        "rows": [{column["name"]: row[str(column["name"])] for column in columns} for row in good],
-        "rejects": [
-            {"line": r.line, "column": r.column, "code": r.code, "message": r.message, "raw": r.raw} for r in rejects
-        ],
     }
+    with sample_turn(hub, "PreviewsBusy"):
+        time = ReadingTime(within_s, OF_SAMPLE)
+        first, is_cut = _first_rows(services, source, document, entity_type, list(columns), rows, time)
+        yield {
+            "blob": version.path,
+            "columns": list(columns.values()),
+            "rows": first.rows,
+            "rejects": first.rejects,
+            "isCut": is_cut,
+        }
 
 
 def _first_rows(
-    services: Services, source: Source, mapping: Mapping, entity_type: EntityType, wanted: int, time: ReadingTime
-) -> tuple[list[dict[str, Any]], list[Reject]]:
+    services: Services,
+    source: Source,
+    mapping: Mapping,
+    entity_type: EntityType,
+    names: list[str],
+    wanted: int,
+    time: ReadingTime,
+) -> "tuple[FirstRows, bool]":
+    """The first rows, and whether what was wanted is cut short."""
+    from shared.ingest.first_rows import FirstRows
     from shared.ingest.lines_apart import LinesApart
     from shared.ingest.take_sample import SAMPLE_BYTES
     from shared.ingest.type_rows import RowTyper
-    from shared.lake.read import json_value
 
-    good: list[dict[str, Any]] = []
-    rejects: list[Reject] = []
-    reader = open_rows(source, mapping, services.settings, time)
+    first = FirstRows(names, wanted)
+    reader = open_rows(source, mapping, services.settings, time=time, most_bytes=SAMPLE_BYTES)
     header = reader.read_header()
     if header is None:
-        return good, rejects
+        return first, reader.is_cut
     now = services.clock.now()
     with RowTyper(entity_type, mapping, header, source.place, "preview", 0, now, services.settings) as typer:
         apart = LinesApart(reader, typer)
         for batch in reader:
-            table, refused = apart.type(batch)
-            rows = table.slice(0, wanted - len(good)).to_pylist()
-            good += [{name: json_value(value) for name, value in row.items()} for row in rows]
-            rejects += refused[: wanted - len(rejects)]
-            if len(good) >= wanted or len(rejects) >= wanted or reader.bytes_read >= SAMPLE_BYTES:
-                break
-    return good, rejects
+            first.add(*apart.type(batch))
+            if first.is_full:
+                return first, first.is_cut
+    return first, reader.is_cut
 
 
 def _container(services: Services, hub: str, mapping: Stored[Mapping]) -> BlobContainer:

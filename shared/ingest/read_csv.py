@@ -51,6 +51,7 @@ def read_csv(
     *,
     gzipped: bool = False,
     time: ReadingTime | None = None,
+    most_bytes: int | None = None,
     window_bytes: int = WINDOW_BYTES,
     batch_rows: int = BATCH_ROWS,
     batch_bytes: int = BATCH_BYTES,
@@ -63,17 +64,19 @@ def read_csv(
         limits: sizes that reject a row or refuse the file.
         gzipped: whether the blob is a gzip file.
         time: how long it may take, where other passes count as well; else that of the limits.
+        most_bytes: of text, after which no further row is read, whatever they hold; None for all of the file.
         window_bytes: bytes that are scanned at once.
         batch_rows, batch_bytes: a batch is given out with the first window that brings it to either size.
 
     Raises:
         DataError: while it is read, for the whole file: `NotGzip`, `BadGzip`, `TooLarge`, `TooSlow`,
             `UnreadableHeader`, `NoReadableRow`, `TooManyColumns`.
-        UnavailableError: `SourceTooSlow`.
+        UnavailableError: `SourceTooSlow`, `ReadingHeldUp`.
     """
     limits = limits or CsvLimits()
     text = TextStream(chunks, dialect.encoding, gzipped=gzipped, limits=limits, time=time)
-    return CsvReader(text, dialect, limits, window_bytes=window_bytes, batch=(batch_rows, batch_bytes))
+    batch = (batch_rows, batch_bytes)
+    return CsvReader(text, dialect, limits, window_bytes=window_bytes, batch=batch, most_bytes=most_bytes)
 
 
 class CsvReader:
@@ -94,6 +97,7 @@ class CsvReader:
         window_bytes: int,
         batch: tuple[int, int],
         header: list[str] | None = None,
+        most_bytes: int | None = None,
     ) -> None:
         self.text = text
         self.rows = self.rejected = 0
@@ -102,7 +106,7 @@ class CsvReader:
         # A row that is too long is to be seen as such, and the last line end may be half a CRLF.
         self._most_lines = max(window_bytes // _BYTES_OF_LINE, limits.max_row_lines + 2)
         self._batch_rows, self._batch_bytes = batch
-        self._cursor = TextCursor(text, dialect.comment.encode())
+        self._cursor = TextCursor(text, dialect.comment.encode(), most_bytes)
         self._careful = CarefulReader(dialect, limits)
         self._splitter = CellSplitter(dialect)
         self._batch = RowCollector(self._splitter, text)
@@ -117,6 +121,11 @@ class CsvReader:
     def bytes_read(self) -> int:
         """Bytes of UTF-8 text read so far."""
         return self._cursor.bytes_read
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether reading has ended before the file: it was to read no more of it."""
+        return self._cursor.is_cut
 
     @property
     def blank_lines(self) -> int:
@@ -160,7 +169,7 @@ class CsvReader:
         batch = self._batch
         while header:
             self._cursor.fill(1)
-            if not self._cursor.left:
+            if not self._cursor.left or self.is_cut:
                 break
             if self._careful_rows or not self._splitter.plain:
                 self._read_stretch(len(header))
@@ -170,7 +179,8 @@ class CsvReader:
                 yield self._give_out(header)
         if batch.rows or batch.rejects:
             yield self._give_out(header)
-        self._cursor.check_lines()
+        if not self.is_cut:
+            self._cursor.check_lines()
 
     def of_part(self, text: bytes) -> "CsvReader":
         """A reader of some lines of this file, UTF-8 text, with the columns of the file."""

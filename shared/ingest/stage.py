@@ -77,13 +77,15 @@ def stage_rows(
     Raises:
         DataError: the file is refused as a whole, or has more rejects than the mapping accepts.
         SkippedError: `EmptyBlob`. SupersededError: it was overwritten while it was read.
+        UnavailableError: `SourceTooSlow`, `ReadingHeldUp`.
     """
     from shared.ingest.lines_apart import LinesApart
     from shared.ingest.type_rows import RowTyper
     from shared.lake.parts import PartWriter
     from shared.lake.schema import changes_schema
 
-    reader = open_rows(source, mapping, settings)
+    time = ReadingTime(limits_of(settings).max_seconds)
+    reader = open_rows(source, mapping, settings, time=time)
     header = header_of(reader)
     writer = PartWriter(changes_schema(entity_type), folder)
     with (
@@ -91,8 +93,8 @@ def stage_rows(
         RowTyper(entity_type, mapping, header, source.place, run_id, order, now, settings) as typer,
     ):
         apart = LinesApart(reader, typer)
-        with typed_rows(iter(reader), apart) as typed:
-            for table, refused in typed:
+        with typed_rows(iter(reader), apart, time) as typed:
+            for table, refused in time.working(typed):
                 rejects.add(refused)
                 writer.write(table)
                 outgoing.take(writer.parts)
@@ -154,25 +156,41 @@ def _outgoing(changes: "Changes", run_id: str, *, holds_back: bool) -> Iterator[
         yield _Outgoing(changes, run_id, sender, holds_back=holds_back)
 
 
-def open_rows(source: Source, mapping: Mapping, settings: Settings, time: ReadingTime | None = None) -> "CsvReader":
+def open_rows(
+    source: Source,
+    mapping: Mapping,
+    settings: Settings,
+    *,
+    time: ReadingTime | None = None,
+    most_bytes: int | None = None,
+) -> "CsvReader":
     """The CSV reader over the source's bytes, as the mapping's format says; a run's time is that of the settings.
+
+    Args:
+        most_bytes: of text, after which no further row is read; None for all of the file.
 
     Raises:
         DataError: `TooLarge`, by the size of the blob alone.
     """
     source.check_size(settings.max_blob_bytes)
-    return read_rows(source.chunks(), mapping, settings, gzipped=source.is_gzip, time=time)
+    return read_rows(source.chunks(), mapping, settings, gzipped=source.is_gzip, time=time, most_bytes=most_bytes)
 
 
 def read_rows(
-    chunks: Iterable[bytes], mapping: Mapping, settings: Settings, *, gzipped: bool, time: ReadingTime | None = None
+    chunks: Iterable[bytes],
+    mapping: Mapping,
+    settings: Settings,
+    *,
+    gzipped: bool,
+    time: ReadingTime | None = None,
+    most_bytes: int | None = None,
 ) -> "CsvReader":
     """The CSV reader over the bytes of a file of this mapping."""
     from shared.ingest.read_csv import read_csv
 
     properties = mapping.mapping_properties
     dialect = properties.format.dialect(has_header=properties.has_header)
-    return read_csv(chunks, dialect, limits_of(settings), gzipped=gzipped, time=time)
+    return read_csv(chunks, dialect, limits_of(settings), gzipped=gzipped, time=time, most_bytes=most_bytes)
 
 
 def header_of(reader: "CsvReader") -> list[str]:
@@ -188,9 +206,16 @@ def header_of(reader: "CsvReader") -> list[str]:
 
 
 @contextmanager
-def typed_rows(batches: "Iterator[Rows]", apart: "LinesApart") -> "Iterator[Iterator[tuple[pa.Table, Rejects]]]":
-    """Reads and types side by side; gives the typed rows of each batch, and the rows refused in it."""
-    with ahead(batches) as read, ahead(map(apart.type, read)) as typed:
+def typed_rows(
+    batches: "Iterator[Rows]", apart: "LinesApart", time: ReadingTime | None = None
+) -> "Iterator[Iterator[tuple[pa.Table, Rejects]]]":
+    """Reads and types side by side; gives the typed rows of each batch, and the rows refused in it.
+
+    Args:
+        time: that of the file, to which the work of both steps is counted.
+    """
+    time = time or ReadingTime(None)
+    with ahead(time.working(batches)) as read, ahead(time.working(map(apart.type, read))) as typed:
         yield typed
 
 

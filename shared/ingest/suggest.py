@@ -14,15 +14,14 @@ from shared.definitions.secrets import faults_of_secrets
 from shared.domain.blob_version import BlobVersion
 from shared.domain.csv_format import MappingFormat
 from shared.domain.entity_types import EntityKind
-from shared.domain.errors import DataError, InvalidRequestError, NotFoundError, RefusedError, ThrottledError
+from shared.domain.errors import DataError, InvalidRequestError, NotFoundError, RefusedError
 from shared.domain.mappings import Mapping
-from shared.domain.names import name_key
 from shared.domain.reject import Reject
 from shared.ingest.name_fields import definition_name
-from shared.ingest.reading_time import SAMPLE_SECONDS, ReadingTime
+from shared.ingest.reading_time import OF_SAMPLE, SAMPLE_SECONDS, ReadingTime
+from shared.ingest.sample_turn import sample_turn
 from shared.ingest.source import Source
 from shared.storage.blobs import BlobContainer
-from shared.turns import Turns
 
 if TYPE_CHECKING:
     from shared.ingest.choose_key import Identity
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from shared.ingest.take_sample import Sample
 
 _REJECTS_SHOWN = 20
-# One at a time: a sample of an ugly file takes hundreds of megabytes, which several at once would add up.
-_SUGGESTIONS = Turns(most_of_one=4, most=8, within_s=60.0)
 # `/data/KPIs` has another meaning.
 _RESERVED_TYPES = frozenset({"kpis"})
 _NUMBERS = re.compile(r"[0-9]+(?:[-_.T][0-9]+)*")
@@ -76,15 +73,13 @@ def suggest(
         InvalidRequestError: `blob` names none that may be read. ConflictError: its container is another hub's.
         NotFoundError: hub, connector or blob.
         RefusedError: the connector reads no blobs, or its storage refuses.
-        DataError: the file is refused as a whole, `TooSlow` among others. UnavailableError: `SourceTooSlow`.
-        ThrottledError: others are asking; those of other hubs only as long as each of them takes one suggestion.
+        DataError: the file is refused as a whole, `TooSlow` among others.
+        UnavailableError: `SourceTooSlow`, `ReadingHeldUp`.
+        ThrottledError: `SuggestionsBusy`, it had no turn.
     """
     source = _open(services, hub, connector, blob)
-    with _SUGGESTIONS.turn(name_key(hub)) as has_turn:
-        if not has_turn:
-            message = "suggestions for others are being made; repeat the request, or ask for one after the other"
-            raise ThrottledError("SuggestionsBusy", message)
-        return _suggest(services, hub, connector, source, wish, ReadingTime(within_s))
+    with sample_turn(hub, "SuggestionsBusy"):
+        return _suggest(services, hub, connector, source, wish, ReadingTime(within_s, OF_SAMPLE))
 
 
 def _suggest(

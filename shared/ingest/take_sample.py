@@ -16,7 +16,7 @@ from shared.ingest.stage import limits_of
 from shared.settings import Settings
 
 SAMPLE_BYTES = 16 << 20
-"""How much text of a file is looked at, at most about that much and one row."""
+"""How much text of a file is looked at, whatever it holds: at most that much and one row."""
 _BATCH_ROWS = 1 << 12
 _BATCH_BYTES = 1 << 20
 
@@ -50,7 +50,7 @@ def take_sample(
 
     Raises:
         SkippedError: `EmptyBlob`. DataError: `NoReadableRow`, or the file is refused as a whole.
-        UnavailableError: `SourceTooSlow`.
+        UnavailableError: `SourceTooSlow`, `ReadingHeldUp`.
     """
     with closing(source.chunks()) as chunks:
         reader = read_csv(
@@ -59,11 +59,15 @@ def take_sample(
             limits_of(settings),
             gzipped=source.is_gzip,
             time=time,
+            most_bytes=SAMPLE_BYTES,
             batch_rows=min(rows, _BATCH_ROWS),
             batch_bytes=_BATCH_BYTES,
         )
         header = reader.read_header()
         if header is None:
+            if reader.is_cut:
+                message = f"the first {SAMPLE_BYTES >> 20} MB of the file hold no row; correct the file or the format"
+                raise DataError("NoReadableRow", message)
             raise SkippedError("EmptyBlob", "the blob holds no row, not even a header; there is nothing to go by")
         if not header:
             message = "no row of the blob can be read, so its columns are not known; correct the file or the format"
@@ -83,7 +87,8 @@ def take_sample(
             if lines.size > good + len(refused):
                 is_whole = False
                 break
-            if left <= 0 or reader.bytes_read >= SAMPLE_BYTES:
+            if left <= 0:
                 is_whole = next(iter(reader), None) is None
                 break
+        is_whole = is_whole and not reader.is_cut
     return Sample(header, pa.concat_tables(tables), sorted(rejects, key=lambda reject: reject.line), is_whole)

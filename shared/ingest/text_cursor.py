@@ -17,6 +17,7 @@ class TextCursor:
     Args:
         pieces: the text in pieces of any size; read once.
         comment: what a line that is no row starts with; empty where there is none.
+        most: bytes after which no further line is begun; None for all of the text.
 
     Attributes:
         data: bytes in sight.
@@ -28,8 +29,9 @@ class TextCursor:
         comment_lines: lines skipped because they are comments.
     """
 
-    def __init__(self, pieces: Iterable[bytes], comment: bytes = b"") -> None:
+    def __init__(self, pieces: Iterable[bytes], comment: bytes = b"", most: int | None = None) -> None:
         self._pieces = iter(pieces)
+        self._most = most
         self._comment = comment
         self._count = LineCount()
         self.data = b""
@@ -44,6 +46,13 @@ class TextCursor:
     def left(self) -> int:
         """Bytes in sight that are not read."""
         return len(self.data) - self.at
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether reading ends here, though the text may go on."""
+        if self._most is None or self.bytes_read - self.left < self._most:
+            return False
+        return bool(self.left) or not self.at_end
 
     def fill(self, want: int) -> None:
         """Takes pieces until `want` bytes are in sight, or the text ends."""
@@ -75,17 +84,17 @@ class TextCursor:
         """Goes on by `count` lines, whatever they hold; returns how many there were."""
         for skipped in range(count):
             self.fill(1)
-            if not self.left:
+            if not self.left or self.is_cut:
                 return skipped
             self.skip_rest_of_line()
             self.line += 1
         return count
 
     def skip_to_row(self) -> bool:
-        """Goes on to the next line that is neither blank nor a comment; False at the end of the text."""
+        """Goes on to the next line that is neither blank nor a comment; False at the end, of what is read or of all."""
         while True:
             self.fill(max(2, len(self._comment)))  # a CR may be half a CRLF
-            if not self.left:
+            if not self.left or self.is_cut:
                 return False
             blank = self._blank_lines()
             if blank:
@@ -114,7 +123,7 @@ class TextCursor:
                 self.at = found.end()
                 return
             self.at = found.start() if found else len(self.data)
-            if self.at_end:
+            if self.at_end or self.is_cut:
                 return
             self.fill(self.left + 1)
 

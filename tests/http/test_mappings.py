@@ -12,9 +12,7 @@ from azure.storage.queue import QueueClient
 from infra.local.azurite import Endpoints
 from shared.app import Services
 from shared.domain.blob_version import BlobVersion
-from shared.domain.errors import ConflictError, DataError
 from shared.ingest.match import new_run
-from shared.ingest.preview import preview
 from shared.ingest.sweep import carry_out_backfill
 from tests.http import bodies
 from tests.http.bodies import Body
@@ -132,25 +130,12 @@ def test_preview(
     assert answer.status_code == 200, answer.text
     found = answer.json()
     assert set(found) >= {"columns", "rows", "rejects"}
+    assert not found["isCut"]
     assert [column["name"] for column in found["columns"]] == ["ContactId", "Name", "Age"]
     assert [row["ContactId"] for row in found["rows"]] == rows
     assert [reject["line"] for reject in found["rejects"]][: len(lines)] == lines
     for reject in found["rejects"]:
         assert set(reject) == {"line", "column", "code", "message", "raw"}
-
-
-def test_a_preview_ends_when_its_time_is_up(
-    client: Client, services: Services, hub: str, connector: str, container: ContainerClient
-) -> None:
-    client.put(f"{connector}/mappings/Contacts", bodies.mapping(container.container_name))
-    container.upload_blob("a.csv", CSV)
-    name = hub.removeprefix("/hubs/")
-    with pytest.raises(ConflictError, match="name one as `blob`") as ended:
-        preview(services, name, "Files", "Contacts", within_s=0)
-    assert ended.value.code == "TooManyBlobs"
-    with pytest.raises(DataError, match="within 0 seconds") as refused:
-        preview(services, name, "Files", "Contacts", "a.csv", within_s=0)
-    assert refused.value.code == "TooSlow"
 
 
 def test_preview_of_what_is_not_there(client: Client, connector: str, container: ContainerClient) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from shared.domain.errors import DataError
 from shared.ingest.suggest import Wish, suggest
+from shared.ingest.take_sample import SAMPLE_BYTES
 from tests.http.bodies import Body
 from tests.http.landing import Landing, noted, types
 
@@ -22,6 +23,7 @@ from tests.http.landing import Landing, noted, types
         (b"a\x00,b\n1,2\n", "UnreadableHeader"),
         (b",".join(b"c%d" % n for n in range(5000)) + b"\n", "TooManyColumns"),
         (b"a,a\n1,2\n", "NoUsableColumn"),
+        (b"\n" * SAMPLE_BYTES + b"id\n1\n", "NoReadableRow"),
     ],
 )
 def test_files_that_say_nothing(landing: Landing, content: bytes, code: str) -> None:

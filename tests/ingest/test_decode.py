@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import shared.ingest.reading_time
 from shared.domain.csv_dialect import CsvLimits, check_encoding
 from shared.domain.errors import DataError, HubError, Recovery, recovery
 from shared.ingest.decode import TextStream
 from tests.growth import seconds
 from tests.ingest.csv_cases import in_chunks
+from tests.ingest.working_clock import WorkingClock
 
 TEXT = "id,name\r\n1,Zoë 山田 😀\n2,\ufeffx\n"
 
@@ -193,6 +193,7 @@ def test_reading_ends_when_its_time_is_up(gzipped: bool) -> None:
         list(TextStream(chunks, "utf-8", gzipped=gzipped, limits=CsvLimits(max_seconds=0, max_gzip_ratio=2000)))
     assert refused.value.code == "TooSlow"
     assert "MAX_READ_MINUTES" in refused.value.message
+    assert "fewer rows" not in refused.value.message, "nobody asked for rows"
 
 
 MEMBER = gzip.compress(b"a,b\n1,2\n")
@@ -224,11 +225,15 @@ def test_what_unpacks_to_nothing_is_limited_in_size(nothing: Callable[[int], byt
 def test_what_unpacks_to_nothing_is_limited_in_time(
     nothing: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ticks = iter(range(1 << 20))
-    monkeypatch.setattr(shared.ingest.reading_time.time, "monotonic", lambda: float(next(ticks)))
+    class EachLookTakesASecond(WorkingClock):
+        def monotonic(self) -> float:
+            self.work(1)
+            return self.now
+
+    clock = EachLookTakesASecond(monkeypatch)
     # One piece of the source, so that none of the time is spent in waiting for another.
     assert code_of([nothing(8 << 20)], CsvLimits(max_seconds=60)) == "TooSlow"
-    assert next(ticks) < 80
+    assert clock.now < 80
 
 
 @pytest.mark.parametrize("gzipped", [True, False])
@@ -243,23 +248,6 @@ def test_a_packed_file_is_no_larger_than_an_unpacked_one_may_be(gzipped: bool) -
     assert refused.value.code == "TooLarge"
 
 
-class Clock:
-    """A monotonic clock that goes on where a source or a reader takes its time."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 0.0
-        monkeypatch.setattr(shared.ingest.reading_time.time, "monotonic", lambda: self.now)
-
-    def source(self, chunks: Iterable[bytes], seconds: float) -> Iterator[bytes]:
-        for chunk in chunks:
-            self.now += seconds
-            yield chunk
-
-    def read(self, text: TextStream, seconds: float) -> None:
-        for _ in text:
-            self.now += seconds
-
-
 @pytest.mark.parametrize("gzipped", [True, False])
 @pytest.mark.parametrize(
     ("of_source", "of_file", "code"),
@@ -268,20 +256,25 @@ class Clock:
 def test_the_time_of_a_source_is_not_held_against_the_file(
     gzipped: bool, of_source: float, of_file: float, code: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = Clock(monkeypatch)
+    clock = WorkingClock(monkeypatch)
     chunks = [b"a,b\n", b"1,2\n", b"3,4\n", b"5,6\n"]
     packed = [gzip.compress(chunk) for chunk in chunks] if gzipped else chunks
     text = TextStream(
-        clock.source(packed, of_source),
+        clock.slow(packed, of_source),
         "utf-8",
         gzipped=gzipped,
         limits=CsvLimits(max_seconds=120, max_gzip_ratio=2000),
     )
+
+    def read() -> None:
+        for _ in text:
+            clock.work(of_file)
+
     if code is None:
-        clock.read(text, of_file)
+        read()
         return
     with pytest.raises(HubError) as ended:
-        clock.read(text, of_file)
+        read()
     assert ended.value.code == code
     assert (recovery(ended.value) is Recovery.RETRY) == (code == "SourceTooSlow")
 

@@ -34,6 +34,12 @@ def upload(world: World, container: str) -> BlobVersion:
     return BlobVersion(container, path, etag, len(ROWS))
 
 
+def previewed(world: World, hub: str, path: str = "a.csv") -> list[dict[str, Any]]:
+    """The rows that a preview shows."""
+    with preview(world.services, hub, "Landing", "Visits", path) as found:
+        return list(found["rows"])
+
+
 def is_there(world: World, version: BlobVersion) -> bool:
     return world.storage.get_blob_client(version.container, version.path).exists()
 
@@ -49,7 +55,7 @@ def test_a_container_of_the_app_is_neither_read_nor_emptied(world: World, contai
     assert container in run.error.message
     assert late.sweep() == "ContainerNotAllowed"
     with pytest.raises(RequestError) as refused:
-        preview(world.services, late.hub, "Landing", "Visits", version.path)
+        previewed(world, late.hub, version.path)
     assert refused.value.code == "ContainerNotAllowed"
     assert is_there(world, version)
 
@@ -77,7 +83,7 @@ def test_the_files_of_another_hub_are_for_it_alone_until_it_shares_them(world: W
     )
     assert late.sweep() == "ContainerOfAnotherHub"
     for look in (
-        lambda: preview(world.services, late.hub, "Landing", "Visits", "a.csv"),
+        lambda: previewed(world, late.hub),
         lambda: suggest(world.services, late.hub, "Landing", f"{world.container}/a.csv", Wish()),
     ):
         with pytest.raises(ConflictError) as refused:
@@ -87,7 +93,7 @@ def test_the_files_of_another_hub_are_for_it_alone_until_it_shares_them(world: W
     assert world.ingest(world.queue(version)).state is RunState.SUCCEEDED
 
     world.services.definitions.put_hub(world.hub, Hub.from_request({"sharedContainers": [world.container]}))
-    assert preview(world.services, late.hub, "Landing", "Visits", "a.csv")["rows"]
+    assert previewed(world, late.hub)
     assert late.sweep() is None
     run = late.ingest(version)
     assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, 3)
@@ -261,7 +267,7 @@ def test_an_owner_moves_files_within_its_container_whoever_else_names_it(world: 
     assert late.sweep() == (None if beside == "guest" else "ContainerOfAnotherHub")
     version = world.upload("a.csv", ROWS)
     put(world, world.container, "done/a.csv", "what was there")
-    assert preview(world.services, world.hub, "Landing", "Visits", "a.csv")["rows"]
+    assert previewed(world, world.hub)
     run = world.ingest(world.queue(version))
     assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, 3)
     if beside == "refused":
