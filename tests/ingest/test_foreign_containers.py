@@ -1,6 +1,7 @@
 """Containers that are not for a mapping: what slipped in before it could be told neither reads nor deletes there."""
 
 import uuid
+from typing import Any
 
 import pytest
 
