@@ -1,4 +1,4 @@
-"""Turns at something that one thread does at a time, shared fairly: among owners first, and then by who came first.
+"""Turns at something that few threads do at a time, shared fairly: among owners first, and then by who came first.
 
 An owner who always has somebody in line waits for every other one between two turns of his own.
 """
@@ -23,18 +23,22 @@ class Turns:
     """The line of this process; a thread in it is one that does nothing else.
 
     Args:
-        most_of_one: places of one owner.
+        most_of_one: places of one owner, those who have a turn among them.
         most: places of all. In a full line an owner who has fewer places than another gets the last of that one's.
         within_s: seconds to wait for a turn.
+        at_once_of_one: turns that one owner has at the same time.
+        at_once: turns of all at the same time.
     """
 
-    def __init__(self, most_of_one: int, most: int, within_s: float) -> None:
+    def __init__(self, most_of_one: int, most: int, within_s: float, at_once_of_one: int = 1, at_once: int = 1) -> None:
         self._most_of_one = most_of_one
         self._most = most
         self._within_s = within_s
+        self._at_once_of_one = at_once_of_one
+        self._at_once = at_once
         self._changed = threading.Condition()
         self._waiting: list[_Place] = []
-        self._current: _Place | None = None
+        self._having: list[_Place] = []
         self._served: dict[str, None] = {}  # owners, the one whose turn is longest ago first
 
     @contextmanager
@@ -53,11 +57,11 @@ class Turns:
         finally:
             if has_turn:
                 with self._changed:
-                    self._current = None
+                    self._having.remove(place)
                     self._changed.notify_all()
 
     def _enter(self, place: _Place) -> bool:
-        places = Counter(other.owner for other in (*self._waiting, self._current) if other is not None)
+        places = Counter(other.owner for other in (*self._waiting, *self._having))
         if places[place.owner] >= self._most_of_one:
             return False
         if places.total() >= self._most:
@@ -79,16 +83,19 @@ class Turns:
                 self._waiting.remove(place)
         if place.is_lost:
             return False
-        self._current = place
+        self._having.append(place)
         self._served.pop(place.owner, None)
         self._served[place.owner] = None
         if not self._waiting:
             # Nobody was passed over; else there would be ever more owners in it.
             self._served = {place.owner: None}
+        self._changed.notify_all()  # there may be a turn for the next one as well
         return True
 
     def _is_next(self, place: _Place) -> bool:
-        if self._current is not None:
+        having = Counter(other.owner for other in self._having)
+        if having.total() >= self._at_once:
             return False
+        able = (other for other in self._waiting if having[other.owner] < self._at_once_of_one)
         order = {owner: number for number, owner in enumerate(self._served, 1)}
-        return place is min(self._waiting, key=lambda other: order.get(other.owner, 0))
+        return place is min(able, key=lambda other: order.get(other.owner, 0), default=None)
