@@ -18,6 +18,7 @@ from shared.http.conditions import FromConditions, FromReading, answer_written
 from shared.http.links import Queued, link_to_runs, own_url
 from shared.http.openapi import json_body
 from shared.http.order import OrderBy, answer_sorted
+from shared.http.outside_calls import calling_outside
 from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top
 from shared.http.routing import DefinedName, FromServices, HubName, new_router
 from shared.ingest.progress import Progress
@@ -163,7 +164,8 @@ def preview_mapping(
     from shared.ingest.preview import preview
 
     wanted = PreviewRequest.from_request(body)
-    return JSONResponse(preview(services, hub, connector, name, wanted.blob, wanted.rows))
+    with calling_outside(hub):
+        return JSONResponse(preview(services, hub, connector, name, wanted.blob, wanted.rows))
 
 
 @router.post(f"{_ONE}/run", status_code=202, response_model=QueuedSearch)
