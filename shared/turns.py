@@ -1,4 +1,4 @@
-"""Turns at something, shared fairly: among owners first, and then by who came first.
+"""Turns at something that few threads do at a time, shared fairly: among owners first, and then by who came first.
 
 An owner who always has somebody in line waits for every other one between two turns of his own.
 """
@@ -64,21 +64,25 @@ class _Place(Place):
 
 
 class Turns:
-    """One turn at a time, for all threads of this process; a thread in the line is one that does nothing else.
+    """Turns of all threads of this process, one at a time unless said otherwise; a thread in the line is one that does nothing else.
 
     Args:
-        most_of_one: places of one owner.
+        most_of_one: places of one owner, those who have a turn among them.
         most: places of all. In a full line an owner who has fewer places than another gets the last of that one's.
         within_s: seconds to wait for a turn.
+        at_once_of_one: turns that one owner has at the same time.
+        at_once: turns of all at the same time.
     """
 
-    def __init__(self, most_of_one: int, most: int, within_s: float) -> None:
+    def __init__(self, most_of_one: int, most: int, within_s: float, at_once_of_one: int = 1, at_once: int = 1) -> None:
         self._most_of_one = most_of_one
         self._most = most
         self._within_s = within_s
+        self._at_once_of_one = at_once_of_one
+        self._at_once = at_once
         self._changed = threading.Condition()
         self._line: Line[_Place] = Line()
-        self._current: _Place | None = None
+        self._having: list[_Place] = []
 
     @contextmanager
     def turn(self, owner: str) -> Iterator[bool]:
@@ -96,12 +100,12 @@ class Turns:
         finally:
             if has_turn:
                 with self._changed:
-                    self._current = None
+                    self._having.remove(place)
                     self._changed.notify_all()
 
     def _enter(self, place: _Place) -> bool:
         waiting = self._line.places
-        places = Counter(other.owner for other in (*waiting, self._current) if other is not None)
+        places = Counter(other.owner for other in (*waiting, *self._having))
         if places[place.owner] >= self._most_of_one:
             return False
         if places.total() >= self._most:
@@ -120,10 +124,14 @@ class Turns:
             if place.is_lost or not has_turn:
                 return False
             self._line.serve(place)
-            self._current = place
+            self._having.append(place)
+            self._changed.notify_all()  # there may be a turn for the next one as well
             return True
         finally:
             self._line.leave(place)
 
     def _is_next(self, place: _Place) -> bool:
-        return self._current is None and self._line.next() is place
+        having = Counter(other.owner for other in self._having)
+        if having.total() >= self._at_once or having[place.owner] >= self._at_once_of_one:
+            return False
+        return self._line.next(having) is place

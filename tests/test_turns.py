@@ -1,5 +1,6 @@
 """Turns are shared fairly: whoever always has somebody in line does not keep another one out."""
 
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic
 
@@ -42,6 +43,42 @@ def test_owners_take_turns(coming: str, expected: str) -> None:
     assert sum(visit.result() for visit in visits) == len(expected)
     with turns.turn("b") as has_turn:
         assert has_turn
+
+
+def test_several_have_a_turn_at_once_and_fewer_of_one_owner() -> None:
+    turns = Turns(most_of_one=4, most=8, within_s=60, at_once_of_one=2, at_once=3)
+    done = {owner: threading.Event() for owner in "abc"}
+
+    def visit(owner: str) -> bool:
+        with turns.turn(owner) as has_turn:
+            return has_turn and done[owner].wait(60)
+
+    visits: list[Future[bool]] = []
+    with ThreadPoolExecutor(6) as pool:
+        for number, owner in enumerate("aaabbc", 1):
+            visits.append(pool.submit(visit, owner))
+            eventually(lambda number=number: _in_line(turns) + len(turns._having) == number)
+        assert _owners(turns) == "aab"
+        done["b"].set()
+        eventually(lambda: _owners(turns) == "aac")
+        done["c"].set()
+        eventually(lambda: [visit.done() for visit in visits] == [False, False, False, True, True, True])
+        assert (_owners(turns), _in_line(turns)) == ("aa", 1)
+        done["a"].set()
+    assert all(visit.result() for visit in visits)
+
+
+def test_who_has_room_gets_a_turn_though_several_come_free_at_once() -> None:
+    turns = Turns(most_of_one=8, most=16, within_s=60, at_once_of_one=4, at_once=4)
+    begins = threading.Barrier(4)
+
+    def visit(owner: str) -> bool:
+        with turns.turn(owner) as has_turn:
+            begins.wait(10)  # passes where four have a turn at once
+            return has_turn
+
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(visit, "aaaabbbbaaaabbbb"))
 
 
 def test_nobody_waits_longer_than_agreed() -> None:
@@ -87,6 +124,10 @@ def test_a_turn_ends_with_whatever_ends_it() -> None:
 
 def _in_line(turns: Turns) -> int:
     return len(turns._line.places)
+
+
+def _owners(turns: Turns) -> str:
+    return "".join(place.owner for place in turns._having)
 
 
 def _sent_away(visits: list[Future[bool]]) -> int:

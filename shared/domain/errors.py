@@ -9,6 +9,7 @@
     │   ├── ConflictError             409, name taken or definition in use
     │   ├── PreconditionError         412, ETag
     │   ├── RequestTooLargeError      413
+    │   ├── RangeError                416
     │   └── MediaTypeError            415
     ├── DataError                     this blob version is refused; recorded, acknowledged, not retried
     │   ├── SkippedError              nothing to ingest (gone, empty); the run ends Skipped
@@ -125,7 +126,19 @@ class PreconditionError(RequestError):
 
 
 class RequestTooLargeError(RequestError):
-    """The body is over the limit."""
+    """The body is over the limit, or the answer would be."""
+
+
+class RangeError(RequestError):
+    """There is no byte of the range that is asked for.
+
+    Args:
+        size: how many bytes there are.
+    """
+
+    def __init__(self, code: str, message: str, target: str = "", size: int = 0) -> None:
+        super().__init__(code, message, target)
+        self.size = size
 
 
 class MediaTypeError(RequestError):
@@ -221,6 +234,7 @@ HTTP_STATUS: dict[type[HubError], int] = {
     ConflictError: 409,
     PreconditionError: 412,
     RequestTooLargeError: 413,
+    RangeError: 416,
     MediaTypeError: 415,
     RequestError: 400,
     DataError: 409,

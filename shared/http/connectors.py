@@ -12,6 +12,7 @@ from shared.http.body import JsonObject, OptionalJsonObject, require_same_name
 from shared.http.conditions import FromConditions, FromReading, answer_written
 from shared.http.openapi import CONNECTORS, json_body
 from shared.http.order import OrderBy, answer_sorted
+from shared.http.outside_calls import calling_outside
 from shared.http.paging import DEFAULT_TOP, SkipToken, Top
 from shared.http.routing import DefinedName, FromServices, HubName, new_router
 
@@ -96,7 +97,9 @@ def put_connector(
     A secret given as `***` stays as it was.
     """
     require_same_name(body, "connectorName", name)
-    stored, created = services.definitions.put_connector(hub, name, connector_from_request(body), conditions)
+    connector = connector_from_request(body)
+    with calling_outside(hub):
+        stored, created = services.definitions.put_connector(hub, name, connector, conditions)
     status = HTTPStatus.CREATED if created else HTTPStatus.OK
     return answer_written(stored.document.to_json(), stored.etag, status)
 
@@ -116,6 +119,7 @@ def delete_connector(conditions: FromConditions, services: FromServices, hub: Hu
 def try_connector(body: OptionalJsonObject, services: FromServices, hub: HubName, name: DefinedName) -> Response:
     """Tries the connection for real; the connector is `Ready` or `Failed` afterwards."""
     wanted = ConnectionTestRequest.from_request(body)
-    checks = services.definitions.test_connector(hub, name, take_over=wanted.take_over)
+    with calling_outside(hub):
+        checks = services.definitions.test_connector(hub, name, take_over=wanted.take_over)
     found = [ConnectionCheck(name=check.name, ok=check.ok, message=check.message) for check in checks]
     return JSONResponse(ConnectionTest(ok=all(check.ok for check in checks), checks=found).model_dump())

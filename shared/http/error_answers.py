@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from shared.domain.errors import Fault, HubError, InvalidRequestError, TransientError, http_status
+from shared.domain.errors import Fault, HubError, InvalidRequestError, RangeError, TransientError, http_status
 from shared.domain.names import check_hub_name, check_name
 from shared.redact import without_secrets
 
@@ -55,6 +55,8 @@ async def answer_hub_error(request: Request, error: HubError) -> Response:
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         seconds = error.retry_after_s if isinstance(error, TransientError) else None
         headers["Retry-After"] = str(math.ceil(seconds or RETRY_AFTER_S))
+    if isinstance(error, RangeError):
+        headers["Content-Range"] = f"bytes */{error.size}"
     return _answer(status, _code_of(error), error.message, error.target, error.details, headers)
 
 

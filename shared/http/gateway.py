@@ -15,6 +15,7 @@ from shared.redact import without_secrets
 logger = logging.getLogger(__name__)
 
 REQUEST_ID = "request_id"
+IS_HEAD = "is_head"
 # The Functions host's own name for the request, the one its traces are found by.
 _INVOCATION_ID = "azure_functions.invocation_id"
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -53,8 +54,9 @@ class _Exchange:
         self.status: int | None = None
         self._method = scope["method"]
         # HEAD is GET without the body; the routes know GET only.
-        method = "GET" if self._method == "HEAD" else self._method
-        self.scope: Scope = {**scope, "method": method, REQUEST_ID: self.request_id}
+        is_head = self._method == "HEAD"
+        method = "GET" if is_head else self._method
+        self.scope: Scope = {**scope, "method": method, IS_HEAD: is_head, REQUEST_ID: self.request_id}
         self._send = send
         self._began_ns = time.monotonic_ns()
 

@@ -18,6 +18,7 @@ from shared.http.conditions import FromConditions, FromReading, answer_written
 from shared.http.links import Queued, link_to_runs, own_url
 from shared.http.openapi import json_body
 from shared.http.order import OrderBy, answer_sorted
+from shared.http.outside_calls import calling_outside
 from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top
 from shared.http.routing import DefinedName, FromServices, HubName, new_router
 from shared.ingest.progress import Progress
@@ -164,7 +165,7 @@ def preview_mapping(
     from shared.ingest.preview import preview
 
     wanted = PreviewRequest.from_request(body)
-    with preview(services, hub, connector, name, wanted.blob, wanted.rows) as found:
+    with calling_outside(hub), preview(services, hub, connector, name, wanted.blob, wanted.rows) as found:
         return JSONResponse(found)
 
 

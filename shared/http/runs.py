@@ -1,19 +1,19 @@
 """Runs: what became of each blob version and export slot, and the rows that were refused."""
 
-import tempfile
-from collections.abc import Iterable, Iterator
+from functools import partial
 from http import HTTPStatus
-from typing import IO, Annotated
+from typing import Annotated
 
 from fastapi import Path, Query
 from pydantic import BeforeValidator
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from shared.app import Services
 from shared.domain.errors import NotFoundError
 from shared.domain.run import Run, RunKind, RunState
 from shared.http.conditions import FromReading
+from shared.http.csv_answer import FromCsvRequest, StoredCsv
 from shared.http.csv_body import CsvBody, csv_body
 from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top, answer_page
 from shared.http.routing import FromServices, HubName, new_router
@@ -27,8 +27,7 @@ _EMPTY_IS_ANY = BeforeValidator(lambda value: value or None)
 RunId = Annotated[str, Path(alias="runId")]
 
 _NO_REJECTS = f"{','.join(HEADER)}\n".encode()
-_IN_MEMORY_BYTES = 1024**2
-_CHUNK_BYTES = 256 * 1024
+_TEXT = {"content": {"text/csv": {"schema": {"type": "string"}}}}
 
 
 @router.get("/hubs/{hub}/runs", response_model=Page[Run])
@@ -57,31 +56,23 @@ def get_run(reading: FromReading, services: FromServices, hub: HubName, run_id: 
 
 @router.get(
     "/hubs/{hub}/runs/{runId}/rejects",
-    response_class=StreamingResponse,
-    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    response_class=Response,
+    responses={200: _TEXT, 206: {**_TEXT, "description": "The range that was asked for, at most 64 MiB of it"}},
 )
 def get_rejects(
     reading: FromReading,
+    asked: FromCsvRequest,
     services: FromServices,
     hub: HubName,
     run_id: RunId,
     top: Annotated[int | None, Query(alias="$top", ge=1, description="Rejects at most; all without it")] = None,
 ) -> Response:
-    """The rows that the run refused and that are not corrected yet, as CSV: line, column, code, message, raw text."""
-    stored = _run(services, hub, run_id)
-    if stored.rejects is not None:
-        etag = services.run_files.properties(stored.rejects).etag
-        chunks = services.run_files.download(stored.rejects, etag)
-    elif stored.run.rows_rejected:
-        raise NotFoundError("RejectsMissing", "the file of the run's rejects is not known any more", "runId")
-    else:
-        etag, chunks = "none", iter([_NO_REJECTS])
-    if (unchanged := reading.unchanged(etag)) is not None:
-        return unchanged
-    # All of it is here before the answer begins: storage that fails midway is an error, not a short file.
-    file, size = _keep(chunks if top is None else _first_records(chunks, top + 1))
-    headers = {"ETag": f'"{etag}"', "Content-Length": str(size)}
-    return StreamingResponse(_read(file), HTTPStatus.OK, headers, "text/csv; charset=utf-8")
+    """The rows that the run refused and that are not corrected yet, as CSV: line, column, code, message, raw text.
+
+    At most 64 MiB of it; of more, the first with `$top`, or one `Range` of bytes after the other.
+    """
+    csv = _rejects(services, hub, _run(services, hub, run_id))
+    return reading.unchanged(csv.etag) or asked.answer(csv, top)
 
 
 @router.post(
@@ -114,28 +105,10 @@ def _run(services: Services, hub: str, run_id: str) -> StoredRun:
     return stored
 
 
-def _first_records(chunks: Iterable[bytes], count: int) -> Iterator[bytes]:
-    """The first records of a CSV of ours: a line end counts where the quotes before it are even in number."""
-    rest, quotes = b"", 0
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line + b"\n"
-            quotes += line.count(b'"')
-            count -= quotes % 2 == 0
-            if count == 0:
-                return
-    yield rest
-
-
-def _keep(chunks: Iterable[bytes]) -> tuple[IO[bytes], int]:
-    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - `_read` closes it
-    size = sum(file.write(chunk) for chunk in chunks)
-    file.seek(0)
-    return file, size
-
-
-def _read(file: IO[bytes]) -> Iterator[bytes]:
-    with file:
-        while chunk := file.read(_CHUNK_BYTES):
-            yield chunk
+def _rejects(services: Services, hub: str, stored: StoredRun) -> StoredCsv:
+    if (path := stored.rejects) is not None:
+        found = services.run_files.properties(path)
+        return StoredCsv(hub, found.etag, found.size, partial(services.run_files.read, path, found.etag))
+    if stored.run.rows_rejected:
+        raise NotFoundError("RejectsMissing", "the file of the run's rejects is not known any more", "runId")
+    return StoredCsv(hub, "none", len(_NO_REJECTS), lambda start, end: iter([_NO_REJECTS[start:end]]))

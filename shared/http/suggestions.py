@@ -12,6 +12,7 @@ from shared.domain.entity_types import EntityKind
 from shared.http.body import JsonObject
 from shared.http.mappings import PreviewReject
 from shared.http.openapi import json_body
+from shared.http.outside_calls import calling_outside
 from shared.http.routing import DefinedName, FromServices, HubName, new_router
 
 _EXAMPLE = {"blob": "shop/orders/2026-11-22.csv", "rows": 10_000, "entityType": "Interaction"}
@@ -83,4 +84,5 @@ def suggest_definitions(body: JsonObject, services: FromServices, hub: HubName, 
     from shared.ingest.suggest import Wish, suggest
 
     wish = Wish(wanted.rows, wanted.entity_type, wanted.format, wanted.has_header)
-    return JSONResponse(suggest(services, hub, name, wanted.blob, wish))
+    with calling_outside(hub):
+        return JSONResponse(suggest(services, hub, name, wanted.blob, wish))

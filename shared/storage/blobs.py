@@ -188,6 +188,10 @@ class BlobContainer:
         except (PreconditionError, NotFoundError):
             raise self._lost(path) from None
 
+    def read(self, path: str, etag: str, start: int, end: int) -> Iterator[bytes]:
+        """The bytes of one version of a blob from `start` up to `end`, which it has; errors as of `open`."""
+        return self._following(path, etag, start, end, BLOCK_BYTES)
+
     def upload_file(
         self,
         path: str,

@@ -21,12 +21,13 @@ class Spent:
 
 
 class Spending:
-    """The expenses of one process and of its children."""
+    """The expenses of one process and of its children, or of it alone."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, *, is_alone: bool = False) -> None:
         if not Path("/proc/self/clear_refs").exists():
             pytest.skip("memory and processor time are counted as Linux tells them")
         self._pid = pid
+        self._is_alone = is_alone
 
     @contextmanager
     def watched(self) -> Iterator[Spent]:
@@ -44,6 +45,8 @@ class Spending:
         while waiting:
             pid = waiting.pop()
             found.append(pid)
+            if self._is_alone:
+                break
             for task in Path(f"/proc/{pid}/task").iterdir():
                 with suppress(FileNotFoundError):  # the thread has just ended
                     waiting += [int(child) for child in (task / "children").read_text(encoding="ascii").split()]

@@ -2,46 +2,20 @@
 
 import csv
 import io
-import tempfile
 import uuid
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from shared.app import Services
-from shared.domain.mappings import ErrorManagement, ErrorManagementType
-from shared.domain.places import rejects_path
 from shared.domain.reject import Reject
-from shared.domain.run import Run, RunBlob, RunError, RunKind, RunState
+from shared.domain.run import RunError, RunKind, RunState
 from shared.http.app import create_http_app
-from shared.ingest.reject_file import RejectFile
-from shared.ledger.stored_run import StoredRun
 from shared.settings import Settings
 from shared.storage.blobs import BlobContainer
 from tests.http.conftest import Client
+from tests.http.recorded_runs import keep, record
 
-START = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
 HEADER = "line,column,code,message,raw"
-
-
-def record(services: Services, hub: str, number: int = 0, **facts: Any) -> Run:
-    """Records a run; the higher its number, the later it was queued."""
-    run = Run(
-        run_id=uuid.uuid4().hex,
-        kind=facts.pop("kind", RunKind.INGEST),
-        connector=facts.pop("connector", "Files"),
-        mapping=facts.pop("mapping", "Contacts"),
-        entity_type="Profile",
-        entity_type_name="Contact",
-        blob=RunBlob(container="inbox", path="in/a b.csv", etag="0x8D", size=12, sequencer="00ff"),
-        queued_at=START + timedelta(seconds=number),
-        **facts,
-    )
-    assert services.runs.create(StoredRun(hub=hub.removeprefix("/hubs/"), run=run))
-    return run
 
 
 def test_a_run(client: Client, services: Services, hub: str) -> None:
@@ -157,22 +131,6 @@ REJECTS = [
 ]
 
 
-def keep(services: Services, hub: str, run: Run, rejects: list[Reject]) -> str:
-    """Stores rejects as ingestion does, and returns the file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rejects.csv"
-        rule = ErrorManagement(error_management_type=ErrorManagementType.REJECT_AND_CONTINUE)
-        with RejectFile(path, rule) as file:
-            file.add(rejects)
-        services.run_files.ensure()
-        name = hub.removeprefix("/hubs/")
-        stored = services.runs.get(name, run.run_id)
-        assert stored is not None
-        stored = services.runs.save(replace(stored, rejects=rejects_path(name, run.run_id, "first")))
-        services.run_files.upload_file(str(stored.rejects), path)
-        return path.read_bytes().decode()
-
-
 def test_rejects_are_given_as_they_were_kept(client: Client, services: Services, hub: str) -> None:
     run = record(services, hub)
     text = keep(services, hub, run, REJECTS)
@@ -194,18 +152,6 @@ def test_rejects_are_given_as_they_were_kept(client: Client, services: Services,
     head = client.send("HEAD", path)
     assert (head.content, head.headers["content-length"]) == (b"", str(len(answer.content)))
     assert client.get(path, params={"$top": 0}).status_code == 400
-
-
-def test_many_rejects_are_streamed_whole(client: Client, services: Services, hub: str) -> None:
-    run = record(services, hub)
-    many = [replace(REJECTS[1], line=n, raw=f'{n},"' + "x" * 20_000 + '\n"') for n in range(1000)]
-    text = keep(services, hub, run, many)
-    assert len(text) > 2 * 8 * 1024**2
-    path = f"{hub}/runs/{run.run_id}/rejects"
-    assert client.get(path).content.decode() == text
-    some = client.get(path, params={"$top": 700}).content.decode()
-    assert text.startswith(some)
-    assert len(list(csv.reader(io.StringIO(some, newline="")))) == 701
 
 
 def test_no_rejects_is_a_header(client: Client, services: Services, hub: str) -> None:
