@@ -25,6 +25,12 @@ for the queue triggers: a connection string, or the forms `HUB_STORAGE__queueSer
 |---|---|---|
 """
 
+_THREADS = """
+The worker reads `PYTHON_THREADPOOL_THREAD_COUNT`, the functions that it runs at a time: 32, which is `batchSize` and
+`newBatchThreshold` for each of the queues `ingest` and `export`, and eight for events and timers. Requests do not count.
+Whoever raises `batchSize` raises it too, or adds a process, which takes its share.
+"""
+
 _REASONS = {
     "functionTimeout": "a blob of 10 GiB takes minutes; a claim on a run is as long (`shared/ledger/stored_run.py`)",
     "extensions.http.routePrefix": "the routes of the contract begin at `/hubs`",
@@ -62,6 +68,7 @@ def render() -> str:
         for part in path.split("."):
             value = value[part]
         lines.append(f"| `{path}` | `{value}` | {reason} |\n")
+    lines.append(_THREADS)
     lines.append(_SMALL_BLOBS)
     return "".join(lines)
 

@@ -64,7 +64,9 @@ class _Place(Place):
 
 
 class Turns:
-    """Turns of all threads of this process, one at a time unless said otherwise; a thread in the line is one that does nothing else.
+    """Turns of all threads of this process, one at a time unless said otherwise.
+
+    A thread in the line is one that does nothing else.
 
     Args:
         most_of_one: places of one owner, those who have a turn among them.

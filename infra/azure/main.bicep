@@ -127,9 +127,9 @@ param engineMemoryMB int = 256
 @minValue(1)
 param engineThreads int = 2
 
-@description('Functions that an instance runs at the same time; at least batchSize + newBatchThreshold of host.json.')
+@description('Functions that an instance runs at the same time: for both queues batchSize + newBatchThreshold of host.json, and some for events and timers.')
 @minValue(1)
-param functionThreads int = 16
+param functionThreads int = 32
 
 var suffix = uniqueString(resourceGroup().id)
 var hubAccountName = '${name}hub${suffix}'

@@ -12,6 +12,13 @@ Where the account answers, a piece of work hands its turn on between two request
   back after a while, lest all are at work on one account.
 - Where the account takes long for each answer, a piece of work keeps its turn between its requests, but for one of a
   hub that is to have both no longer. Else newcomers would take those of work that has most of a large blob already.
+
+Many accounts may hang at once. A newcomer to one that has not answered just now is let in only while few turns, of its
+hub and of all, are without an answer, whichever accounts they are at. So the instance has room for other work:
+
+- One place is kept for accounts that were quick when they were asked last, or have never been asked: those that were
+  slow cannot keep the others of their hub out. The first turn of a hub is always to be had for them.
+- Who has begun is not held up, but counts. A turn ends by the time limits of its requests, in about four minutes.
 """
 
 import threading
@@ -20,6 +27,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
+from math import inf
 from time import monotonic
 from typing import Final
 
@@ -32,6 +40,9 @@ from shared.turns import Line, Place
 TURNS = 2
 # An account that has not answered for so long is slow enough to be kept apart.
 PATIENCE_S = 2.0
+# Turns without an answer, of one hub and of all, beside which there is none for an account that was slow before. For
+# others there is one more: `newBatchThreshold`, so the host goes on to take new messages.
+OF_HUB, OF_ALL = 2, 3
 # A newcomer waits for so long at an account that answers.
 _NEWCOMER_S = 10.0
 # By then a message that was put back has come again.
@@ -116,6 +127,8 @@ class _Account:
         self._patience_s = patience_s
         self._held: dict[Turn, _Held] = {}
         self._coming_again: dict[str, float] = {}  # until when to expect which hub
+        self._heard = -inf  # when a request ended last
+        self._was_slow = False
 
     def may_begin(self, request: _Request) -> bool:
         """Whether it is the next to be made."""
@@ -139,6 +152,21 @@ class _Account:
             and not any(self.has_turn_for(place.owner) for place in self.line.places)
         )
 
+    def answers(self) -> bool:
+        """Whether it has answered just now, and quickly."""
+        return not self._was_slow and self._heard > monotonic() - self._patience_s
+
+    def is_slow(self) -> bool:
+        """Whether it was slow when it was asked last, be it that somebody waits until now."""
+        return self._was_slow or (not self.answers() and self.unanswered(self._patience_s).total() > 0)
+
+    def unanswered(self, for_s: float = 0.0) -> Counter[str]:
+        """How many turns of each hub have had no answer for so long; none while the account answers others."""
+        if self.answers():
+            return Counter()
+        before = monotonic() - for_s
+        return Counter(turn.hub for turn, held in self._held.items() if held.heard <= before)
+
     def is_held(self, turn: Turn) -> bool:
         """Whether the piece of work has its turn now."""
         return turn in self._held
@@ -161,6 +189,7 @@ class _Account:
             held.under_way.discard(request)
             held.heard = monotonic()
             held.is_slow = held.heard - request.began > self._patience_s
+            self._heard, self._was_slow = held.heard, held.is_slow
             self._collect()
 
     def close(self, turn: Turn) -> None:
@@ -233,7 +262,8 @@ class AccountTurns:
         if name is not None:
             with self._changed:
                 account = self._accounts[name]
-                if account.is_silent() and not account.has_turn_for(hub.casefold()):
+                is_in_vain = account.is_silent() and not account.has_turn_for(hub.casefold())
+                if is_in_vain or self._waits_for_others(account, hub.casefold()):
                     raise self._put_back(name, hub.casefold())
 
     def turn(self, account: str, hub: str) -> Turn:
@@ -247,7 +277,7 @@ class AccountTurns:
             account = self._accounts[turn.account]
             account.line.enter(request)
             try:
-                while not account.may_begin(request):
+                while not self._may_begin(account, request):
                     if self._is_in_vain(account, request):
                         raise self._put_back(turn.account, turn.hub)
                     self._changed.wait(self._patience_s / 4)
@@ -269,18 +299,39 @@ class AccountTurns:
             self._accounts[turn.account].close(turn)
             self._changed.notify_all()
 
+    def _may_begin(self, account: _Account, request: _Request) -> bool:
+        is_let_in = not request.turn.is_newcomer or self._has_room(account, request.owner)
+        return is_let_in and account.may_begin(request)
+
+    def _waits_for_others(self, account: _Account, hub: str) -> bool:
+        """Whether other accounts are silent, for which a newcomer does not get a turn that is free."""
+        return account.has_turn_for(hub) and not self._has_room(account, hub, self._patience_s)
+
+    def _has_room(self, account: _Account, hub: str, for_s: float = 0.0) -> bool:
+        """Whether a newcomer may add a turn without an answer to those that have had none for so long."""
+        if account.answers():
+            return True
+        unanswered = sum((each.unanswered(for_s) for each in self._accounts.values()), Counter[str]())
+        if account.is_slow():
+            return unanswered[hub] < OF_HUB and unanswered.total() < OF_ALL
+        return not unanswered[hub] or (unanswered[hub] <= OF_HUB and unanswered.total() <= OF_ALL)
+
     def _is_in_vain(self, account: _Account, request: _Request) -> bool:
         if account.is_held(request.turn):
             return False  # its own requests are under way: they end, or give the work up
         waited_s = monotonic() - request.began
-        is_late = seconds_left() <= 0 or (request.turn.is_newcomer and waited_s > self._newcomer_s)
-        return is_late or account.is_silent()
+        if seconds_left() <= 0 or account.is_silent():
+            return True
+        is_newcomer = request.turn.is_newcomer
+        return is_newcomer and (waited_s > self._newcomer_s or self._waits_for_others(account, request.owner))
 
     def _put_back(self, name: str, hub: str) -> DeferredError:
         account = self._accounts[name]
         account.put_back(hub)
         if account.is_silent():
             message = f"{name} does not answer the requests that it has already; this one waits until it does"
+        elif self._waits_for_others(account, hub):
+            message = f"too many accounts do not answer; this one waits until they do, since {name} may not either"
         else:
             message = f"{name} answers, but others come first there for now; this waits until it is less busy"
         return DeferredError(self._code, message, name)

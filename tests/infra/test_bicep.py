@@ -266,9 +266,13 @@ def test_triggers_find_their_connection_and_schedules() -> None:
         assert APP_SETTINGS[f"{connection}__clientId"].text == "identity.properties.clientId"
 
 
-def test_an_instance_has_a_thread_for_each_message_that_it_takes() -> None:
+def test_the_messages_of_both_queues_leave_threads_for_events_and_timers() -> None:
     queues = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))["extensions"]["queues"]
-    assert MAIN.parameters["functionThreads"].default >= queues["batchSize"] + queues["newBatchThreshold"]
+    timers, events = sum(name.endswith("_SCHEDULE") for name in APP_SETTINGS), 2
+    needed = 2 * (queues["batchSize"] + queues["newBatchThreshold"]) + timers + events
+    assert MAIN.parameters["functionThreads"].default >= needed
+    sample = json.loads((ROOT / "local.settings.sample.json").read_text(encoding="utf-8"))
+    assert int(sample["Values"]["PYTHON_THREADPOOL_THREAD_COUNT"]) >= needed
 
 
 def test_the_app_runs_where_it_is_tested() -> None:

@@ -87,7 +87,7 @@ def test_a_sweep_of_a_busy_account_waits_for_the_next_tick_and_is_no_failure(
     account = services.definitions.source_account(services.definitions.connector(world.hub, "Landing"))
     with ExitStack() as others, caplog.at_level(logging.INFO):
         for _ in range(TURNS):
-            turn = others.enter_context(closing(services.source_turns.turn(account.blob_endpoint, "Other")))
+            turn = others.enter_context(closing(services.source_turns.turn(account.blob_endpoint, world.hub)))
             others.enter_context(turn.request())
         for _ in range(2):  # the first finds out which account it is, the second need not ask
             tick(world, NOON)

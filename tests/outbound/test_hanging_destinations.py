@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from infra.local.azurite import Endpoints
+from infra.local.functions_host.host_json import read_host_options
+from infra.local.settings import REPOSITORY
 from shared.domain.errors import UnavailableError
 from shared.domain.hubs import Hub
 from shared.domain.run import RunState
 from shared.outbound.due import hand_out_profile_exports
 from shared.outbound.messages import take_message
-from shared.storage.account_turns import DESTINATION_BUSY, TURNS, AccountTurns
+from shared.storage.account_turns import DESTINATION_BUSY, OF_HUB, TURNS, AccountTurns
 from shared.storage.queues import ATTEMPTS, Queue
 from tests.acceptance.hub import wait_for
 from tests.fault_proxy import FaultProxy, Hang, running_proxy
@@ -84,6 +86,48 @@ def test_a_destination_that_hangs_holds_up_nobody_else(hub: HubUnderTest, second
             take_message(services, message, "another message")
     assert hub.codes() == ["Succeeded"] * len(TYPES)
     assert [run.attempts for run in hub.runs()] == [1] * len(TYPES)
+
+
+def test_many_destinations_of_one_hub_that_hang_hold_up_no_other_hub(
+    hub: HubUnderTest, second: Partner, azurite: Endpoints
+) -> None:
+    services = hub.services
+    with (
+        ExitStack() as running,
+        neighbour(hub, second) as other,
+        ThreadPoolExecutor(read_host_options(REPOSITORY, {}).queues.new_batch_threshold) as slots,
+    ):
+        proxies = [running.enter_context(running_proxy(azurite.blob)) for _ in range(6)]
+        hub.ingest(hub.profile_type(), [{"Id": "A"}])
+        for number, proxy in enumerate(proxies):
+            sas = hub.partner.sas().replace(azurite.blob, proxy.endpoint)
+            hub.outbound(PROFILE, name=f"Partner{number}", sas=sas)
+        services.destination_turns = AccountTurns(DESTINATION_BUSY, patience_s=PATIENCE_S)
+        hub.set_clock(at(0))
+        hand_out_profile_exports(services)
+        messages = sorted(hub.messages(), key=lambda message: str(message["hub"]) == other.name)
+        assert len(messages) == len(proxies) + 1
+        for proxy in proxies:
+            proxy.requests.clear()
+            proxy.plan = lambda _: Hang()
+        try:
+            # As many at once as the host goes on with when there is nothing else; the neighbour's comes last.
+            work = [
+                slots.submit(take_message, services, message, f"message-{number}")
+                for number, message in enumerate(messages)
+            ]
+            work[-1].result(30)
+            assert contents(other) == {FIRST: ["B"]}
+            wait_for(lambda: sum(one.done() for one in work) == len(work) - OF_HUB - 1, "those that go back", 30)
+            assert sum(len(proxy.requests) for proxy in proxies) == OF_HUB + 1
+        finally:
+            for proxy in proxies:
+                proxy.plan = lambda _: None
+                proxy.release()
+        for one in work:
+            one.result(30)
+    put_back = [run for run in hub.runs() if run.state is RunState.QUEUED]
+    assert [(run.attempts, run.error and run.error.code) for run in put_back] == [(0, "DestinationBusy")] * 3
 
 
 def assert_put_back(hub: HubUnderTest, queue: FaultProxy) -> None:

@@ -1,16 +1,20 @@
 import itertools
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from shared.settings import Settings
+from shared.storage.account_turns import Turn
 from shared.storage.accounts import StorageAccount
 from shared.storage.blobs import BlobContainer
 from shared.storage.tables import Table
+from tests.local.waiting import eventually
 from tests.local_services import account_of, development, running_vault
+from tests.storage.asked import Ask, Asked, in_line
 
 _NUMBERS = itertools.count(1)
 
@@ -47,3 +51,22 @@ def vault(azurite: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="session")
 def settings(azurite: Endpoints, vault: KeyVault) -> Settings:
     return development(azurite, vault.url)
+
+
+@pytest.fixture
+def ask() -> Iterator[Ask]:
+    """Makes a request; those that wait in line have come in the order of the calls."""
+    asked: list[Asked] = []
+
+    def ask(turn: Turn) -> Asked:
+        before = in_line(turn)
+        asked.append(one := Asked(threads, turn))
+        eventually(lambda: one.has_begun or one.is_over or in_line(turn) > before)
+        return one
+
+    with ThreadPoolExecutor(32) as threads:
+        try:
+            yield ask
+        finally:
+            for one in asked:
+                one.let_go()

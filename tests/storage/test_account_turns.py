@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,10 +14,10 @@ import pytest
 
 from shared.deadline import deadline, pool_of_threads
 from shared.domain.errors import DeferredError
-from shared.storage.account_turns import SOURCE_BUSY, TURNS, AccountTurns, Turn
+from shared.storage.account_turns import OF_ALL, SOURCE_BUSY, TURNS, AccountTurns, Turn
 from shared.storage.queues import ATTEMPTS
 from tests.acceptance.hub import wait_for
-from tests.local.waiting import eventually
+from tests.storage.asked import Ask, Asked
 
 SLOW, OTHER = "https://slow.example", "https://other.example"
 PATIENCE_S = 0.05
@@ -36,66 +36,6 @@ def turns() -> AccountTurns:
 def patient() -> AccountTurns:
     """Turns for which nothing is slow, and who waits is woken by whatever it waits for."""
     return AccountTurns(SOURCE_BUSY, patience_s=600, newcomer_s=600)
-
-
-class Asked:
-    """A request in a thread of its own, which is answered when it is told to be."""
-
-    def __init__(self, threads: ThreadPoolExecutor, turn: Turn) -> None:
-        self.turn = turn
-        self._begun, self._answered = threading.Event(), threading.Event()
-        self._asking = threads.submit(self._ask)
-
-    def _ask(self) -> None:
-        with self.turn.request():
-            self._begun.set()
-            self._answered.wait()
-
-    @property
-    def has_begun(self) -> bool:
-        return self._begun.is_set()
-
-    def begun(self) -> "Asked":
-        assert self._begun.wait(10)
-        return self
-
-    def answer(self) -> None:
-        self._answered.set()
-        self._asking.result(10)
-
-    def refused(self) -> str:
-        error = self._asking.exception(10)
-        assert isinstance(error, DeferredError)
-        return str(error)
-
-    def let_go(self) -> None:
-        self._answered.set()
-
-
-type Ask = Callable[[Turn], Asked]
-
-
-@pytest.fixture
-def ask() -> Iterator[Ask]:
-    """Makes a request; those that wait in line have come in the order of the calls."""
-    asked: list[Asked] = []
-
-    def ask(turn: Turn) -> Asked:
-        before = in_line(turn)
-        asked.append(one := Asked(threads, turn))
-        eventually(lambda: one.has_begun or one._asking.done() or in_line(turn) > before)
-        return one
-
-    with ThreadPoolExecutor(16) as threads:
-        try:
-            yield ask
-        finally:
-            for one in asked:
-                one.let_go()
-
-
-def in_line(turn: Turn) -> int:
-    return len(turn._turns._accounts[turn.account].line.places)
 
 
 @contextmanager
@@ -395,5 +335,5 @@ def test_no_turn_is_lost_whatever_happens(patience_s: float, outcomes: set[str])
 
 def test_the_numbers_are_those_of_the_host() -> None:
     queues = json.loads((Path(__file__).parents[2] / "host.json").read_text(encoding="utf-8"))["extensions"]["queues"]
-    assert queues["newBatchThreshold"] >= 2 * TURNS
+    assert queues["newBatchThreshold"] >= max(2 * TURNS, OF_ALL + 1), "the host takes other messages"
     assert queues["maxDequeueCount"] == ATTEMPTS

@@ -1,0 +1,174 @@
+"""Many accounts that hang at once: however many of a hub do, or of several, there is room for the others' work."""
+
+import random
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import product
+
+import pytest
+
+from shared.domain.errors import DeferredError
+from shared.storage.account_turns import OF_ALL, OF_HUB, SOURCE_BUSY, TURNS, AccountTurns
+from tests.acceptance.hub import wait_for
+from tests.storage.asked import Ask, Asked
+
+HUB, OTHER = "Contoso", "Fabrikam"
+SILENT = [f"https://silent{number}.example" for number in range(6)]
+WELL = "https://well.example"
+PATIENCE_S = 0.05
+NOT_ASKED = "too many accounts do not answer"
+
+
+@pytest.fixture
+def turns() -> AccountTurns:
+    return AccountTurns(SOURCE_BUSY, patience_s=PATIENCE_S)
+
+
+@pytest.fixture
+def ask_all(turns: AccountTurns, ask: Ask) -> "AskAll":
+    return AskAll(turns, ask)
+
+
+class AskAll:
+    """Asks every account of a list that hangs, with as many pieces of work as it has turns."""
+
+    def __init__(self, turns: AccountTurns, ask: Ask) -> None:
+        self._turns, self._ask = turns, ask
+
+    def __call__(self, hub: str, accounts: list[str] = SILENT) -> list[Asked]:
+        """Those that are let in, once the others have been put back."""
+        asked = [self._ask(self._turns.turn(account, hub)) for account, _ in product(accounts, range(TURNS))]
+        wait_for(lambda: all(one.has_begun or one.is_over for one in asked), "those that are put back", 10)
+        return [one for one in asked if one.has_begun]
+
+
+def end(asked: list[Asked]) -> None:
+    """Ends the work after a long time, whether it was answered or in vain."""
+    until_slow()
+    for one in asked:
+        one.answer()
+        one.turn.close()
+
+
+def is_served(turns: AccountTurns, hub: str, account: str = WELL) -> bool:
+    with closing(turns.turn(account, hub)) as turn, turn.request():
+        return True
+
+
+def until_slow() -> None:
+    threading.Event().wait(PATIENCE_S * 2)
+
+
+def test_a_hub_whose_accounts_all_hang_has_few_turns(turns: AccountTurns, ask_all: AskAll) -> None:
+    waiting = ask_all(HUB)
+    assert len(waiting) == OF_HUB + 1
+    for number in range(20):
+        assert is_served(turns, OTHER, f"https://other{number}.example")
+    end(waiting)
+    assert len(ask_all(HUB, [one.turn.account for one in waiting])) == OF_HUB, "they were slow before"
+
+
+def test_who_is_one_too_many_is_told_why(turns: AccountTurns, ask: Ask, ask_all: AskAll) -> None:
+    ask_all(HUB)
+    assert NOT_ASKED in ask(turns.turn(SILENT[-1], HUB)).refused()
+    turns.learn(HUB, "Last", SILENT[-1])
+    with pytest.raises(DeferredError, match=f"SourceBusy: {NOT_ASKED}"):
+        turns.check(HUB, "last")
+    turns.learn(OTHER, "Last", SILENT[-1])
+    turns.check(OTHER, "last")
+
+
+def test_accounts_that_were_slow_leave_their_own_hub_a_place(turns: AccountTurns, ask: Ask, ask_all: AskAll) -> None:
+    waiting = ask_all(HUB)
+    end(waiting)
+    ask_all(HUB, [one.turn.account for one in waiting])
+    until_slow()
+    for number in range(20):
+        assert is_served(turns, HUB, f"https://well{number}.example")
+
+
+def test_all_hubs_together_leave_room(turns: AccountTurns, ask_all: AskAll) -> None:
+    hubs = {f"Hub{number}": [f"https://silent{number}.example"] for number in range(6)}
+    for hub, accounts in hubs.items():
+        first = ask_all(hub, accounts)
+        end(first)
+    waiting = [one for hub, accounts in hubs.items() for one in ask_all(hub, accounts)]
+    assert len(waiting) == OF_ALL
+    until_slow()
+    assert all(is_served(turns, hub) for hub in hubs)
+
+
+def test_an_account_that_answers_again_is_free_at_once(turns: AccountTurns, ask_all: AskAll) -> None:
+    first, _, of_another = ask_all(HUB)
+    until_slow()
+    first.answer()
+    with first.turn.request():  # the next request of the same work, which is quick
+        pass
+    assert is_served(turns, HUB, first.turn.account)
+    assert of_another.turn.account != first.turn.account
+
+
+def test_work_that_has_begun_is_not_held_up(turns: AccountTurns, ask: Ask, ask_all: AskAll) -> None:
+    with closing(turns.turn(WELL, HUB)) as reader:
+        with reader.request():
+            pass
+        ask_all(HUB)
+        until_slow()
+        with pytest.raises(DeferredError, match=NOT_ASKED):
+            is_served(turns, HUB)
+        with reader.request():
+            pass
+        assert is_served(turns, HUB), "it answers"
+
+
+def test_a_hub_with_many_accounts_that_answer_is_not_limited() -> None:
+    turns = AccountTurns(SOURCE_BUSY, patience_s=0.5)
+    all_ask = threading.Barrier(12)
+
+    def read(number: int) -> None:
+        account = f"https://well{number}.example"
+        assert is_served(turns, HUB, account)
+        with closing(turns.turn(account, HUB)) as turn, turn.request():
+            all_ask.wait(10)
+
+    with ThreadPoolExecutor(12) as pool:
+        for one in [pool.submit(read, number) for number in range(12)]:
+            one.result(10)
+
+
+def test_there_is_room_whatever_happens() -> None:
+    """Work of three hubs at accounts of which each answer takes long, and of another hub at those that are well."""
+    turns = AccountTurns(SOURCE_BUSY, patience_s=0.02)
+    stopped, lock = threading.Event(), threading.Lock()
+    unanswered, most = Counter[str](), Counter[str]()
+
+    def wait_in_vain(number: int) -> None:
+        nonlocal most
+        chance, hub = random.Random(number), f"Hub{number % 3}"
+        while not stopped.is_set():
+            try:
+                with closing(turns.turn(chance.choice(SILENT), hub)) as turn, turn.request():
+                    with lock:
+                        unanswered.update([hub, "all"])
+                        most |= unanswered
+                    stopped.wait(chance.choice([0.1, 0.2]))
+                    with lock:
+                        unanswered.subtract([hub, "all"])
+            except DeferredError:
+                stopped.wait(0.005)
+
+    with ThreadPoolExecutor(12) as pool:
+        waiting = [pool.submit(wait_in_vain, number) for number in range(12)]
+        try:
+            for number in range(100):
+                assert is_served(turns, OTHER, f"https://well{number}.example")
+                stopped.wait(0.01)
+        finally:
+            stopped.set()
+        for one in waiting:
+            one.result(10)
+    assert all(most[f"Hub{number}"] <= OF_HUB + 1 for number in range(3))
+    assert OF_ALL <= most["all"] <= OF_ALL + 2, "no more than the first turns of two other hubs"
+    assert all(is_served(turns, f"Hub{number}", account) for number, account in product(range(3), SILENT))
