@@ -27,8 +27,8 @@ for the queue triggers: a connection string, or the forms `HUB_STORAGE__queueSer
 
 _THREADS = """
 The worker reads `PYTHON_THREADPOOL_THREAD_COUNT`, the functions that it runs at a time: 32, which is `batchSize` and
-`newBatchThreshold` for each of the queues `ingest` and `export`, and eight for events and timers. Requests do not count.
-Whoever raises `batchSize` raises it too, or adds a process, which takes its share.
+`newBatchThreshold` for each of the queues `ingest` and `export`, and eight for events and timers. Requests do not
+count. Whoever raises `batchSize` raises it too, or adds a process, which takes its share.
 """
 
 _REASONS = {

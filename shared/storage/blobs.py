@@ -394,7 +394,7 @@ def entry_of(found: BlobProperties) -> BlobEntry:
 
 def only_version(etag: str) -> dict[str, Any]:
     """The condition, for a call of the SDK, that a blob still is of `etag` (without quotes)."""
-    return {"etag": _quoted(etag), "match_condition": MatchConditions.IfNotModified}
+    return {"etag": f'"{etag}"', "match_condition": MatchConditions.IfNotModified}
 
 
 def _quoted(etag: str) -> str:

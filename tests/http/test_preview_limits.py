@@ -135,7 +135,7 @@ def test_of_many_who_ask_at_once_some_are_told_to_come_again(previews: Previews)
     previews.upload(b"id,name\n" + b"1,%s\n" % (b"\x01" * 200_000) * 50)
     with ThreadPoolExecutor(16) as pool:
         outcomes = list(pool.map(lambda _: previews.outcome(1000), range(16)))
-    assert set(outcomes) == {"", "429 PreviewsBusy"}
+    assert {"", "429 PreviewsBusy"} <= set(outcomes) <= {"", "429 PreviewsBusy", "429 OutsideCallsBusy"}
     assert outcomes.count("") >= 6
     assert previews.outcome() == ""
 
