@@ -338,8 +338,7 @@ class BlobContainer:
             self.properties(path)
         except NotFoundError:
             return SkippedError("BlobGone", f"{self._blob(path)} was deleted before it was read")
-        message = f"{self._blob(path)} was overwritten; its newer version has its own run"
-        return SupersededError("BlobOverwritten", message)
+        return SupersededError("BlobOverwritten", f"{self._blob(path)} was overwritten; its newer version has its own run")
 
     def _at(self, path: str) -> BlobClient:
         if leaves_its_container(path):
