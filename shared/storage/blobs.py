@@ -338,7 +338,7 @@ class BlobContainer:
             self.properties(path)
         except NotFoundError:
             return SkippedError("BlobGone", f"{self._blob(path)} was deleted before it was read")
-        return SupersededError("BlobOverwritten", f"{self._blob(path)} was overwritten; its newer version has its own run")
+        return SupersededError("BlobOverwritten", f"{self._blob(path)} was overwritten; its newer version has a run")
 
     def _at(self, path: str) -> BlobClient:
         if leaves_its_container(path):
