@@ -13,6 +13,8 @@ from shared.storage.tables import Row
 _CHUNK = 16_000
 _LIMIT_BYTES = 900_000
 _INTERNAL_LIMIT = 30_000
+# Each row has its share in the time that a list of rows takes, however small its document is.
+_ROW_BYTES = 4096
 # Of the models that a document is read as, measured: together within a factor of two of what it takes.
 _MEMORY, _PER_QUOTE, _PER_COMMA = 2048, 48, 64
 
@@ -42,6 +44,13 @@ def columns_of(document: Document, internal: Mapping[str, str]) -> Row:
 def json_in(row: Row) -> Any:
     """The JSON value of the document in a row."""
     return json.loads("".join(_chunks(row)))
+
+
+def size_of(row: Row) -> int:
+    """What a row counts for in the sum of its hub: its bytes, and 4 KiB for itself; 0 where it is no document's."""
+    if "chunks" not in row:
+        return 0
+    return _ROW_BYTES + sum(len(text.encode()) for text in (*_chunks(row), row["internal"]))
 
 
 def memory_of(document: Document | None, internal: Mapping[str, str]) -> int:

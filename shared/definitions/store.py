@@ -20,7 +20,8 @@ from pydantic import ValidationError
 
 from shared.definitions.listed import Listed, read_list
 from shared.definitions.looks import Found, Looks
-from shared.definitions.rows import check_size, columns_of, json_in, memory_of
+from shared.definitions.room import Room, noted
+from shared.definitions.rows import check_size, columns_of, json_in, memory_of, size_of
 from shared.domain.blob_version import bare_etag
 from shared.domain.document import Document, invalid_request
 from shared.domain.errors import (
@@ -131,11 +132,15 @@ class Change:
     Attributes:
         connectors: how many connectors the hub has ever had; raise it to number one.
         is_closed: whether the hub is being deleted; may be set.
+        is_put: whether it adds to the hub what somebody asks for, so that there must be room for it; may be set.
+        sizes: of the documents that it writes, by row key; 0 for those that it deletes.
     """
 
     def __init__(self, partition: str, guard: Row | None) -> None:
         self.connectors = int(guard["connectors"]) if guard else 0
         self.is_closed = bool(guard["closed"]) if guard else False
+        self.is_put = False
+        self.sizes: dict[str, int] = {}
         self.operations: list[Operation] = []
         self._was_closed = self.is_closed
         self._partition = partition
@@ -155,6 +160,7 @@ class Change:
         facts = {"revision": stored.etag, "instanceId": stored.instance_id}
         columns = columns_of(document, stored.internal)
         row = {"PartitionKey": self._partition, "RowKey": _key(kind, names), **facts, **columns}
+        self.sizes[row["RowKey"]] = size_of(row)
         self.operations.append(Upsert(row))
         return stored
 
@@ -169,6 +175,7 @@ class Change:
 
     def delete(self, kind: Kind[Any], *names: str) -> None:
         """Deletes a document that exists."""
+        self.sizes[_key(kind, names)] = 0
         self.operations.append(Delete(self._partition, _key(kind, names)))
 
     @property
@@ -176,14 +183,15 @@ class Change:
         """Whether there is nothing to commit."""
         return not self.operations and self.is_closed == self._was_closed
 
-    def guarded(self, write_id: str) -> list[Operation]:
-        """The operations, with the guard's first."""
+    def guarded(self, write_id: str, total: int | None) -> list[Operation]:
+        """The operations, with the guard's first, which notes what all documents take."""
         guard: Row = {
             "PartitionKey": self._partition,
             "RowKey": _GUARD,
             "connectors": self.connectors,
             "closed": self.is_closed,
             "writeId": write_id,
+            **noted(total),
         }
         first: Operation = Replace(guard, self._etag) if self._etag else Insert(guard)
         return [first, *self.operations]
@@ -200,6 +208,7 @@ class DefinitionStore:
         self.commits = 0
         self._table = table
         self._looks = Looks(table, _GUARD)
+        self._room = Room(table)
 
     def one_look(self) -> AbstractContextManager[None]:
         """Within it, this thread reads the documents of a hub as they are when it asks for the first of them, or newer.
@@ -214,6 +223,7 @@ class DefinitionStore:
 
         def read() -> Found[Stored[T] | None]:
             row = self._table.get(partition, key)
+            self._room.saw(partition, key, row)
             return _measured(_stored(kind, row)) if row else Found(None)
 
         return self._looks.seen(partition, (kind, key), read)
@@ -240,6 +250,8 @@ class DefinitionStore:
         partition = name_key(hub)
         where, values = rows_below(partition, _key(kind, (*parents, "")))
         rows, _ = self._table.page(where, values, most)
+        for row in rows:
+            self._room.saw(partition, row["RowKey"], row)
         return [_stored(kind, row) for row in rows]
 
     def readable[T: Document](self, kind: Kind[T], hub: str, *parents: str) -> list[Stored[T]]:
@@ -272,7 +284,9 @@ class DefinitionStore:
         return self._looks.seen(name_key(hub), ("derived", key), lambda: Found(derive()))
 
     def _rows(self, partition: str, prefix: str) -> Iterator[Row]:
-        return self._table.query(*rows_below(partition, prefix))
+        for row in self._table.query(*rows_below(partition, prefix)):
+            self._room.saw(partition, row["RowKey"], row)
+            yield row
 
     def noted(self, hub: str, key: str) -> Row | None:
         """A row that is no document, or None."""
@@ -312,22 +326,25 @@ class DefinitionStore:
             raise FatalError("ChangeInLook", "a change would be checked against what an earlier look found")
         partition = name_key(hub)
         for attempt in range(_ATTEMPTS):
-            change = Change(partition, self._table.get(partition, _GUARD))
-            result = make(change)
-            if change.is_empty:
-                return result
+            guard = self._table.get(partition, _GUARD)
+            change = Change(partition, guard)
+            with self._room.change():
+                result = make(change)
+                if change.is_empty:
+                    return result
+                total = self._room.sum_after(partition, guard, change.sizes, is_put=change.is_put)
             try:
-                if self._commit(partition, change):
+                if self._commit(partition, change, total):
                     return result
             finally:
                 self.commits += 1
             time.sleep(random.uniform(0, 0.02) * min(attempt + 1, 10))  # noqa: S311 - jitter is no secret
         raise CommitConflictError("DefinitionsBusy", f"the definitions of {hub!r} are being changed; try again")
 
-    def _commit(self, partition: str, change: Change) -> bool:
+    def _commit(self, partition: str, change: Change, total: int | None) -> bool:
         write_id = uuid.uuid4().hex
         try:
-            self._table.transact(change.guarded(write_id))
+            self._table.transact(change.guarded(write_id, total))
         except (ConflictError, PreconditionError):
             return self._is_ours(partition, write_id)
         except UnavailableError:
