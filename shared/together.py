@@ -7,7 +7,7 @@ the others of this process queue up, and the next in line carries it out for all
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -144,10 +144,10 @@ class Lines[Item: Waiting[Any]]:
             most: how many of one line are done together at most.
         """
         self._most = most
-        self._lines: WeakValueDictionary[str, Line[Item]] = WeakValueDictionary()
+        self._lines: WeakValueDictionary[Hashable, Line[Item]] = WeakValueDictionary()
         self._finding = threading.Lock()
 
-    def line(self, key: str) -> Line[Item]:
+    def line(self, key: Hashable) -> Line[Item]:
         """The line before the thing of this key."""
         with self._finding:
             line = self._lines.get(key)

@@ -19,7 +19,8 @@ from shared.definitions.containers import ACCOUNT, Containers, facts_of_claim
 from shared.definitions.destinations import OUTPUT_SAS, SAS_TARGET, Destinations, note
 from shared.definitions.entity_list import check_entity_list
 from shared.definitions.hubs import open_hub
-from shared.definitions.kinds import CONNECTOR, CONNECTOR_AS_STORED, HUB, MAPPING
+from shared.definitions.kinds import CONNECTOR, CONNECTOR_ALONE, CONNECTOR_AS_STORED, HUB, MAPPING
+from shared.definitions.rows import check_size
 from shared.definitions.secrets import (
     PROPERTIES,
     Secrets,
@@ -30,7 +31,7 @@ from shared.definitions.secrets import (
     split,
     with_references,
 )
-from shared.definitions.store import HUBS, Change, Conditions, DefinitionStore, Stored, check_size
+from shared.definitions.store import HUBS, Change, Conditions, DefinitionStore, Stored
 from shared.definitions.unused_secrets import UnusedSecrets
 from shared.domain.connectors import (
     AzureBlobConnector,
@@ -184,7 +185,7 @@ class Connectors:
     def writer(self, hub: str, stored: Stored[Connector]) -> Writer:
         """Who writes to the destination of an Outbound connector."""
         name = stored.document.connector_name
-        others = (other for other in self._store.kept(CONNECTOR_AS_STORED, hub) if not same_name(other.name, name))
+        others = (other for other in self._store.kept(CONNECTOR_ALONE, hub) if not same_name(other.name, name))
         # One that cannot be read may be Outbound, and what it has written is not to be touched.
         neighbours = (
             other.name
@@ -282,10 +283,10 @@ class Connectors:
         """Deletes some mappings; whether there may be more."""
 
         def make(change: Change) -> bool:
-            found = self._store.all(MAPPING, hub, connector)
-            for mapping in found[:_MAPPINGS_AT_ONCE]:
+            found = self._store.some(MAPPING, hub, connector, most=_MAPPINGS_AT_ONCE)
+            for mapping in found:
                 change.delete(MAPPING, connector, mapping.document.connector_mapping_name)
-            return len(found) > _MAPPINGS_AT_ONCE
+            return len(found) == _MAPPINGS_AT_ONCE
 
         return self._store.change(hub, make)
 

@@ -18,7 +18,7 @@ from functools import cached_property
 
 from shared.clock import Clock
 from shared.definitions.claims import Claim, in_the_way, standing
-from shared.definitions.kinds import CONNECTOR_AS_STORED, HUB, MAPPING
+from shared.definitions.kinds import CONNECTOR_ALONE, HUB, MAPPING_ALONE
 from shared.definitions.mapping_rules import DESTINATION, FOLDER, own_container_faults
 from shared.definitions.store import HUBS, DefinitionStore, Kept, Stored
 from shared.domain.connectors import Connector, ConnectorState, OutboundConnector
@@ -235,9 +235,9 @@ class Containers:
         written: _Moments = {}
         # In one request for all of them, since anybody may make connectors by the hundred.
         mappings: dict[str, list[Kept[Mapping]]] = {}
-        for mapping in self._store.kept(MAPPING, hub):
+        for mapping in self._store.kept(MAPPING_ALONE, hub):
             mappings.setdefault(mapping.parent, []).append(mapping)
-        for connector in self._store.kept(CONNECTOR_AS_STORED, hub):
+        for connector in self._store.kept(CONNECTOR_ALONE, hub):
             if exports_to := connector.internal.get(EXPORTS_TO):
                 account, container, since = json.loads(exports_to)
                 _note(written, (account, container), _moment_of(since))

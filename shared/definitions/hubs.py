@@ -54,7 +54,11 @@ def delete_hub(store: DefinitionStore, name: str, conditions: Conditions) -> Non
 
 
 def open_hub(store: DefinitionStore, change: Change, name: str) -> Stored[Hub]:
-    """The hub that a change adds to; NotFoundError without one, ConflictError while it is being deleted."""
+    """The hub that a change adds to; NotFoundError without one, ConflictError while it is being deleted.
+
+    Only what is put through this door must find room: what the app notes by itself always may.
+    """
+    change.is_put = True
     stored = store.require(HUB, HUBS, name)
     if change.is_closed:
         message = f"the hub {name!r} is being deleted; repeat its DELETE, or PUT it to keep it"

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.definitions.secrets import masked_connector
 from shared.definitions.store import Kind
-from shared.domain.connectors import Connector, connector_from_json
+from shared.domain.connectors import Connector, ConnectorProperties, connector_from_json
 from shared.domain.entity_types import EntityKind, InteractionType, ProfileType
 from shared.domain.hubs import Hub
 from shared.domain.kpis import Kpi
@@ -22,6 +22,17 @@ def _with_path[T: (ProfileType, InteractionType, Kpi)](model: type[T]) -> Callab
     return read
 
 
+def _mapping_alone(document: Any) -> Mapping:
+    found = Mapping.from_stored(document)
+    properties = found.mapping_properties.model_copy(update={"structure": []})
+    return found.model_copy(update={"mapping_properties": properties, "display_name": None, "description": None})
+
+
+def _connector_alone(document: Any) -> Connector:
+    left_out = {"connector_properties": ConnectorProperties(), "display_name": None, "description": None}
+    return connector_from_json(document).model_copy(update=left_out)
+
+
 HUB = Kind[Hub]("hub", Hub.from_stored, "HubNotFound", "hub")
 PROFILE = Kind[ProfileType]("profile", _with_path(ProfileType), "ProfileTypeNotFound", "profile type")
 INTERACTION = Kind[InteractionType](
@@ -33,6 +44,10 @@ CONNECTOR = Kind[Connector]("connector", masked_connector, "ConnectorNotFound", 
 # secret by today's rules, and to look for that takes far longer than to read.
 CONNECTOR_AS_STORED = Kind[Connector]("connector", connector_from_json, CONNECTOR.missing, CONNECTOR.label)
 MAPPING = Kind[Mapping]("mapping", Mapping.from_stored, "MappingNotFound", "mapping")
+# For whoever looks at those of all hubs, as every event does: what takes the most memory is not kept for that, which
+# are the columns of mappings and the properties of connectors. None of these is to be stored, of course.
+MAPPING_ALONE = Kind[Mapping]("mapping", _mapping_alone, MAPPING.missing, MAPPING.label)
+CONNECTOR_ALONE = Kind[Connector]("connector", _connector_alone, CONNECTOR.missing, CONNECTOR.label)
 
 # What must be gone before a hub is; mappings go with their connectors.
 OF_A_HUB = (PROFILE, INTERACTION, KPI, CONNECTOR)

@@ -1,40 +1,81 @@
 """What was read of a hub's definitions is kept for as long as nobody changes the hub.
 
 Every change of a hub's definitions replaces the row `guard` of its partition. So one request for that row tells whether
-all that was read earlier still holds. Blob versions come by the thousand, and definitions change once in a while.
+all that was read earlier still holds. Blob versions come by the thousand, and definitions change once in a while; where
+somebody changes his all the time, the others' events must not wait for all of it each time, so a list is read on from
+what was known of it.
 """
 
+import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
-from threading import local
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any
 
 from shared.storage.tables import ETAG, Table
 from shared.together import Lines, Waiting
 
-# What was read of a partition since its guard had an ETag, by key.
-type _Seen = dict[Hashable, Any]
-
-_PARTITIONS = 256
 _LOOK_TOGETHER = 64
+# Eight hubs with as much as a hub may have, all of it such as is kept; thousands of ordinary ones.
+_KEPT_BYTES = 128 * 2**20
+# A hub of which nothing is known yet.
+_LEAST_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Found[T]:
+    """What was read, and about how much memory it takes."""
+
+    value: T
+    memory: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Seen:
+    """What was read of a partition since its guard had this ETag.
+
+    Attributes:
+        found: by key; written under the lock of the looks.
+        lists: keys of what can be read on from, once the partition was changed.
+        earlier: lists as they were before that.
+        memory: that all of it takes.
+        reads: of what several threads want at once, one reads it for all.
+    """
+
+    etag: str
+    found: dict[Hashable, Found[Any]] = field(default_factory=dict)
+    lists: set[Hashable] = field(default_factory=set)
+    earlier: dict[Hashable, Found[Any]] = field(default_factory=dict)
+    memory: int = _LEAST_BYTES
+    reads: Lines[Waiting[Found[Any]]] = field(default_factory=lambda: Lines(most=_LOOK_TOGETHER))
 
 
 class Looks:
     """Looks at the partitions of a table; safe for use by many threads.
 
+    Of each partition only what was read last is kept, and of all together so much as there is room for: where it is too
+    much, the largest goes first, since whoever has the most of it costs the others the least that way.
+
     Args:
         table: that is looked at.
         guard: key of the row that every change of a partition replaces.
+        most: bytes that are kept.
     """
 
-    def __init__(self, table: Table, guard: str) -> None:
+    def __init__(self, table: Table, guard: str, most: int = _KEPT_BYTES) -> None:
         self._table = table
         self._guard = guard
-        # By partition and ETag of its guard; what an earlier ETag stood for falls out in time.
-        self._kept: Callable[[str, str], _Seen] = lru_cache(_PARTITIONS)(lambda _partition, _etag: {})
+        self._most = most
+        self._kept: dict[str, _Seen] = {}
+        self._memory = 0
+        self._keeping = threading.Lock()
         self._lines: Lines[Waiting[_Seen]] = Lines(most=_LOOK_TOGETHER)
-        self._present = local()
+        self._present = threading.local()
+
+    @property
+    def memory(self) -> int:
+        """About how many bytes are kept."""
+        return self._memory
 
     @property
     def is_open(self) -> bool:
@@ -53,7 +94,7 @@ class Looks:
         finally:
             self._present.partitions = None
 
-    def seen[T](self, partition: str, key: Hashable, read: Callable[[], T]) -> T:
+    def seen[T](self, partition: str, key: Hashable, read: Callable[[], Found[T]]) -> T:
         """What `read` gives, now or as it was found since the partition's last change; outside of a look, now.
 
         Args:
@@ -61,19 +102,49 @@ class Looks:
             key: tells what is read from everything else of the partition.
             read: reads it; what it gives is shared by threads and must not be changed.
         """
-        partitions = self._of_thread()
-        if partitions is None:
-            return read()
-        seen = partitions.get(partition)
+        seen = self._seen(partition)
+        return self._found(partition, seen, key, read) if seen else read().value
+
+    def read_on[T](self, partition: str, key: Hashable, read: Callable[[T | None], Found[T]]) -> T:
+        """As `seen`, where `read` is given what it gave before the change, if that is known."""
+        seen = self._seen(partition)
         if seen is None:
-            seen = partitions[partition] = self._look(partition)
-        if key not in seen:
-            # Read after the guard was, so it is not older than the guard says.
-            seen[key] = read()
-        return cast("T", seen[key])
+            return read(None).value
+        earlier = seen.earlier.get(key)
+        return self._found(partition, seen, key, lambda: read(earlier.value if earlier else None), is_list=True)
 
     def _of_thread(self) -> dict[str, _Seen] | None:
         return getattr(self._present, "partitions", None)
+
+    def _seen(self, partition: str) -> _Seen | None:
+        """What this thread's look sees of a partition; None outside of a look."""
+        partitions = self._of_thread()
+        if partitions is None:
+            return None
+        seen = partitions.get(partition)
+        if seen is None:
+            seen = partitions[partition] = self._look(partition)
+        return seen
+
+    def _found[T](
+        self, partition: str, seen: _Seen, key: Hashable, read: Callable[[], Found[T]], *, is_list: bool = False
+    ) -> T:
+        known: Found[T] | None = seen.found.get(key)
+        if known is not None:
+            return known.value
+
+        def read_for_all(wanted: list[Waiting[Found[T]]]) -> None:
+            found = seen.found.get(key)
+            if found is None:
+                # Read after the guard was, so it is not older than the guard says.
+                found = read()
+                self._keep(partition, seen, key, found, is_list=is_list)
+            for one in wanted:
+                one.result = found
+
+        want: Waiting[Found[T]] = Waiting()
+        seen.reads.line(key).settle(want, read_for_all)
+        return want.outcome().value
 
     def _look(self, partition: str) -> _Seen:
         look: Waiting[_Seen] = Waiting()
@@ -83,6 +154,37 @@ class Looks:
     def _look_for_all(self, partition: str, looks: list[Waiting[_Seen]]) -> None:
         """One request, which begins after every one of these looks did."""
         guard = self._table.get(partition, self._guard)
-        seen = {} if guard is None else self._kept(partition, guard[ETAG])
+        seen = _Seen("") if guard is None else self._since(partition, guard[ETAG])
         for look in looks:
             look.result = seen
+
+    def _since(self, partition: str, etag: str) -> _Seen:
+        """What is known since the guard had an ETag, in the place of what was known before."""
+        with self._keeping:
+            known = self._kept.get(partition)
+            if known is not None and known.etag == etag:
+                return known
+            seen = _Seen(etag)
+            if known is not None:
+                lists = {key: known.found[key] for key in known.lists if key in known.found}
+                seen.earlier = {**known.earlier, **lists}
+                seen.memory += sum(found.memory for found in seen.earlier.values())
+                self._memory -= known.memory
+            self._kept[partition] = seen
+            self._memory += seen.memory
+            return seen
+
+    def _keep(self, partition: str, seen: _Seen, key: Hashable, found: Found[Any], *, is_list: bool) -> None:
+        with self._keeping:
+            if is_list:
+                seen.lists.add(key)
+            replaced = (seen.earlier.pop(key, None), seen.found.get(key))
+            seen.found[key] = found
+            more = found.memory - sum(old.memory for old in replaced if old is not None)
+            seen.memory += more
+            if self._kept.get(partition) is not seen:
+                return  # for those alone whose look began before a change, or before it was too much
+            self._memory += more
+            while self._memory > self._most:
+                largest = max(self._kept, key=lambda name: self._kept[name].memory)
+                self._memory -= self._kept.pop(largest).memory

@@ -7,7 +7,7 @@ from shared.domain.blob_version import leaves_its_container
 from shared.domain.date_format import to_strptime
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.errors import Fault, InvalidRequestError
-from shared.domain.fields import TIMES
+from shared.domain.fields import TIMES, Field
 from shared.domain.mappings import ColumnMapping, CompletionOperationType, Mapping, is_container_name, split_folder
 from shared.domain.names import CONTAINER_PATTERN, LOOPBACK
 from shared.domain.places import is_own_container
@@ -22,9 +22,10 @@ DESTINATION = "mappingProperties.completeOperation.destinationFolder"
 def type_faults(mapping: Mapping, entity_type: EntityType) -> list[Fault]:
     """What does not fit the type."""
     faults: list[Fault] = []
-    columns = mapping.mapping_properties.structure
+    columns, fields = mapping.mapping_properties.structure, entity_type.fields_by_name()
     for at, column in enumerate(columns):
-        faults += _column_faults(column, f"{_STRUCTURE}[{at}]", entity_type)
+        field = fields.get(column.property_name.casefold())
+        faults += _column_faults(column, field, f"{_STRUCTURE}[{at}]", entity_type)
     mapped = {column.property_name.casefold() for column in columns}
     for name in entity_type.key_fields:
         if name.casefold() not in mapped:
@@ -107,8 +108,7 @@ def _halves(blob: str) -> tuple[str, str]:
     return container, path
 
 
-def _column_faults(column: ColumnMapping, target: str, entity_type: EntityType) -> list[Fault]:
-    field = entity_type.field(column.property_name)
+def _column_faults(column: ColumnMapping, field: Field | None, target: str, entity_type: EntityType) -> list[Fault]:
     if field is None:
         message = f"the type {entity_type.type_name!r} has no field {shown(column.property_name)}"
         return [Fault("UnknownField", f"{target}.propertyName", message)]

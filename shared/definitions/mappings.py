@@ -112,10 +112,11 @@ def _refuse_deleting(connector: Connector) -> None:
 
 
 def _in_spelling_of(entity_type: EntityType, mapping: Mapping) -> Mapping:
+    fields = entity_type.fields_by_name()
     structure = [
         column.model_copy(update={"property_name": field.field_name})
         for column in mapping.mapping_properties.structure
-        if (field := entity_type.field(column.property_name)) is not None
+        if (field := fields.get(column.property_name.casefold())) is not None
     ]
     properties = mapping.mapping_properties.model_copy(update={"structure": structure})
     return mapping.model_copy(update={"entity_type_name": entity_type.type_name, "mapping_properties": properties})

@@ -2,17 +2,28 @@
 
 from collections.abc import Iterable, Iterator
 
-from shared.definitions.containers import Containers, is_let_in
-from shared.definitions.kinds import CONNECTOR, CONNECTOR_AS_STORED, MAPPING
+from shared.definitions.containers import ACCOUNT, Containers, is_let_in
+from shared.definitions.kinds import CONNECTOR, CONNECTOR_ALONE, MAPPING, MAPPING_ALONE
 from shared.definitions.store import DefinitionStore, Stored
 from shared.domain.connectors import AzureBlobConnector, Connector
 from shared.domain.mappings import Mapping
 from shared.domain.names import name_key
 
+# The mappings that read a container, by account and container.
+type _Listening = dict[tuple[str, str], list[Stored[Mapping]]]
+
 
 def readers(store: DefinitionStore, hub: str) -> list[tuple[Stored[Connector], Stored[Mapping]]]:
     """The mappings of a hub, each with its connector; see `Definitions.readers`."""
-    return _with_connectors(store, hub, store.readable(CONNECTOR, hub))
+    known = {
+        name_key(stored.document.connector_name): stored
+        for stored in store.readable(CONNECTOR, hub)
+        if isinstance(stored.document, AzureBlobConnector)
+    }
+    # In one request for all of them, however many there are.
+    mappings = store.readable(MAPPING, hub) if known else []
+    named = [(known.get(name_key(mapping.document.connector_name)), mapping) for mapping in mappings]
+    return [(connector, mapping) for connector, mapping in named if connector is not None]
 
 
 def listeners(
@@ -23,23 +34,35 @@ def listeners(
     Whether a hub may read it is asked only where it names it, so a blob for nobody costs little.
     """
     for hub in hubs:
-        let_in = [stored for stored in store.readable(CONNECTOR_AS_STORED, hub) if is_let_in(stored, account)]
-        named = [
-            mapping for _, mapping in _with_connectors(store, hub, let_in) if mapping.document.container == container
-        ]
+        if name_key(account) not in _accounts(store, hub).values():
+            continue  # so its mappings need not be read
+        named = _listening(store, hub).get((name_key(account), container), [])
         if named and containers.may_read(hub, account, container):
             yield from ((hub, mapping) for mapping in named)
 
 
-def _with_connectors(
-    store: DefinitionStore, hub: str, connectors: Iterable[Stored[Connector]]
-) -> list[tuple[Stored[Connector], Stored[Mapping]]]:
-    known = {
-        name_key(stored.document.connector_name): stored
-        for stored in connectors
-        if isinstance(stored.document, AzureBlobConnector)
-    }
-    # In one request for all of them, however many there are.
-    mappings = store.readable(MAPPING, hub) if known else []
-    named = [(known.get(name_key(mapping.document.connector_name)), mapping) for mapping in mappings]
-    return [(connector, mapping) for connector, mapping in named if connector is not None]
+def _accounts(store: DefinitionStore, hub: str) -> dict[str, str]:
+    """The accounts that have let connectors of a hub in, by the names of these."""
+
+    def find() -> dict[str, str]:
+        return {
+            name_key(stored.document.connector_name): name_key(account)
+            for stored in store.readable(CONNECTOR_ALONE, hub)
+            if isinstance(stored.document, AzureBlobConnector)
+            and (account := stored.internal.get(ACCOUNT))
+            and is_let_in(stored, account)
+        }
+
+    return store.derived(hub, "accounts", find)
+
+
+def _listening(store: DefinitionStore, hub: str) -> _Listening:
+    def find() -> _Listening:
+        accounts = _accounts(store, hub)
+        found: _Listening = {}
+        for stored in store.readable(MAPPING_ALONE, hub):
+            if (account := accounts.get(name_key(stored.document.connector_name))) is not None:
+                found.setdefault((account, stored.document.container), []).append(stored)
+        return found
+
+    return store.derived(hub, "listening", find)

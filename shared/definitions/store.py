@@ -18,7 +18,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.definitions.looks import Looks
+from shared.definitions.listed import Listed, read_list
+from shared.definitions.looks import Found, Looks
+from shared.definitions.room import Room, noted
+from shared.definitions.rows import check_size, columns_of, json_in, memory_of, size_of
 from shared.domain.blob_version import bare_etag
 from shared.domain.document import Document, invalid_request
 from shared.domain.errors import (
@@ -27,7 +30,6 @@ from shared.domain.errors import (
     FatalError,
     NotFoundError,
     PreconditionError,
-    RequestTooLargeError,
     UnavailableError,
 )
 from shared.domain.names import name_key
@@ -35,7 +37,6 @@ from shared.domain.shown import shown
 from shared.storage.tables import (
     ETAG,
     Delete,
-    FilterValue,
     Insert,
     Operation,
     Replace,
@@ -50,11 +51,6 @@ logger = logging.getLogger(__name__)
 
 HUBS = "hubs"
 _GUARD = "guard"
-# A property holds 32 K UTF-16 characters, and a row 1 MiB; a character may be two of UTF-16:
-# https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
-_CHUNK = 16_000
-_LIMIT_BYTES = 900_000
-_INTERNAL_LIMIT = 30_000
 _ATTEMPTS = 40
 _FAULTS_TOLD = 5
 
@@ -136,11 +132,15 @@ class Change:
     Attributes:
         connectors: how many connectors the hub has ever had; raise it to number one.
         is_closed: whether the hub is being deleted; may be set.
+        is_put: whether it adds to the hub what somebody asks for, so that there must be room for it; may be set.
+        sizes: of the documents that it writes, by row key; 0 for those that it deletes.
     """
 
     def __init__(self, partition: str, guard: Row | None) -> None:
         self.connectors = int(guard["connectors"]) if guard else 0
         self.is_closed = bool(guard["closed"]) if guard else False
+        self.is_put = False
+        self.sizes: dict[str, int] = {}
         self.operations: list[Operation] = []
         self._was_closed = self.is_closed
         self._partition = partition
@@ -157,7 +157,10 @@ class Change:
         """Writes a document, whether it exists or not."""
         stored = Stored(document, uuid.uuid4().hex, instance_id or uuid.uuid4().hex, dict(internal or {}))
         check_size(document, stored.internal)
-        row = {"PartitionKey": self._partition, "RowKey": _key(kind, names), **_columns(stored)}
+        facts = {"revision": stored.etag, "instanceId": stored.instance_id}
+        columns = columns_of(document, stored.internal)
+        row = {"PartitionKey": self._partition, "RowKey": _key(kind, names), **facts, **columns}
+        self.sizes[row["RowKey"]] = size_of(row)
         self.operations.append(Upsert(row))
         return stored
 
@@ -172,6 +175,7 @@ class Change:
 
     def delete(self, kind: Kind[Any], *names: str) -> None:
         """Deletes a document that exists."""
+        self.sizes[_key(kind, names)] = 0
         self.operations.append(Delete(self._partition, _key(kind, names)))
 
     @property
@@ -179,14 +183,15 @@ class Change:
         """Whether there is nothing to commit."""
         return not self.operations and self.is_closed == self._was_closed
 
-    def guarded(self, write_id: str) -> list[Operation]:
-        """The operations, with the guard's first."""
+    def guarded(self, write_id: str, total: int | None) -> list[Operation]:
+        """The operations, with the guard's first, which notes what all documents take."""
         guard: Row = {
             "PartitionKey": self._partition,
             "RowKey": _GUARD,
             "connectors": self.connectors,
             "closed": self.is_closed,
             "writeId": write_id,
+            **noted(total),
         }
         first: Operation = Replace(guard, self._etag) if self._etag else Insert(guard)
         return [first, *self.operations]
@@ -203,6 +208,7 @@ class DefinitionStore:
         self.commits = 0
         self._table = table
         self._looks = Looks(table, _GUARD)
+        self._room = Room(table)
 
     def one_look(self) -> AbstractContextManager[None]:
         """Within it, this thread reads the documents of a hub as they are when it asks for the first of them, or newer.
@@ -215,9 +221,10 @@ class DefinitionStore:
         """A document, or None."""
         partition, key = name_key(hub), _key(kind, names)
 
-        def read() -> Stored[T] | None:
+        def read() -> Found[Stored[T] | None]:
             row = self._table.get(partition, key)
-            return _stored(kind, row) if row else None
+            self._room.saw(partition, key, row)
+            return _measured(_stored(kind, row)) if row else Found(None)
 
         return self._looks.seen(partition, (kind, key), read)
 
@@ -230,25 +237,40 @@ class DefinitionStore:
 
     def all[T: Document](self, kind: Kind[T], hub: str, *parents: str) -> list[Stored[T]]:
         """The documents of a kind (below others, such as the mappings of a connector), by name."""
-        prefix = _key(kind, (*parents, ""))
+        partition, prefix = name_key(hub), _key(kind, (*parents, ""))
 
-        def read() -> list[Stored[T]]:
-            return [_stored(kind, row) for row in self._rows(hub, prefix)]
+        def read() -> Found[list[Stored[T]]]:
+            found = [_measured(_stored(kind, row)) for row in self._rows(partition, prefix)]
+            return Found([one.value for one in found], sum(one.memory for one in found))
 
-        return list(self._looks.seen(name_key(hub), (kind, prefix), read))
+        return list(self._looks.seen(partition, (kind, prefix), read))
+
+    def some[T: Document](self, kind: Kind[T], hub: str, *parents: str, most: int) -> list[Stored[T]]:
+        """The first of them, as they are now, and no more than `most`."""
+        partition = name_key(hub)
+        where, values = rows_below(partition, _key(kind, (*parents, "")))
+        rows, _ = self._table.page(where, values, most)
+        for row in rows:
+            self._room.saw(partition, row["RowKey"], row)
+        return [_stored(kind, row) for row in rows]
 
     def readable[T: Document](self, kind: Kind[T], hub: str, *parents: str) -> list[Stored[T]]:
         """`all` for work that concerns other hubs too, which does without what cannot be read; it is logged."""
         return [kept.stored for kept in self.kept(kind, hub, *parents) if kept.stored is not None]
 
     def kept[T: Document](self, kind: Kind[T], hub: str, *parents: str) -> list[Kept[T]]:
-        """What is known of the documents of a kind, by name, also of those that cannot be read; these are logged."""
-        prefix = _key(kind, (*parents, ""))
+        """What is known of the documents of a kind, by name, also of those that cannot be read; these are logged.
 
-        def read() -> list[Kept[T]]:
-            return [_kept(kind, row) for row in self._rows(hub, prefix)]
+        In a look those are read that were changed since an earlier one: what a hub changes does not cost the others
+        more than that.
+        """
+        partition, prefix = name_key(hub), _key(kind, (*parents, ""))
 
-        return list(self._looks.seen(name_key(hub), ("kept", kind, prefix), read))
+        def read(earlier: Listed[Kept[T]] | None) -> Found[Listed[Kept[T]]]:
+            return read_list(self._table, partition, prefix, lambda row: _kept(kind, row), earlier)
+
+        listed = self._looks.read_on(partition, ("kept", kind, prefix), read)
+        return [one.found.value for one in listed.values()]
 
     def derived[T](self, hub: str, key: str, derive: Callable[[], T]) -> T:
         """What is worked out of the documents of a hub, and of no other; within a look it is kept as they are.
@@ -258,12 +280,13 @@ class DefinitionStore:
             key: tells it from all else that is worked out of them.
             derive: works it out; what it gives is shared by threads and must not be changed.
         """
-        return self._looks.seen(name_key(hub), ("derived", key), derive)
+        # It takes less than what it was worked out of.
+        return self._looks.seen(name_key(hub), ("derived", key), lambda: Found(derive()))
 
-    def _rows(self, hub: str, prefix: str) -> Iterator[Row]:
-        where = "PartitionKey eq @hub and RowKey ge @first and RowKey lt @beyond"
-        values: dict[str, FilterValue] = {"hub": name_key(hub), "first": prefix, "beyond": above(prefix)}
-        return self._table.query(where, values)
+    def _rows(self, partition: str, prefix: str) -> Iterator[Row]:
+        for row in self._table.query(*rows_below(partition, prefix)):
+            self._room.saw(partition, row["RowKey"], row)
+            yield row
 
     def noted(self, hub: str, key: str) -> Row | None:
         """A row that is no document, or None."""
@@ -303,22 +326,25 @@ class DefinitionStore:
             raise FatalError("ChangeInLook", "a change would be checked against what an earlier look found")
         partition = name_key(hub)
         for attempt in range(_ATTEMPTS):
-            change = Change(partition, self._table.get(partition, _GUARD))
-            result = make(change)
-            if change.is_empty:
-                return result
+            guard = self._table.get(partition, _GUARD)
+            change = Change(partition, guard)
+            with self._room.change():
+                result = make(change)
+                if change.is_empty:
+                    return result
+                total = self._room.sum_after(partition, guard, change.sizes, is_put=change.is_put)
             try:
-                if self._commit(partition, change):
+                if self._commit(partition, change, total):
                     return result
             finally:
                 self.commits += 1
             time.sleep(random.uniform(0, 0.02) * min(attempt + 1, 10))  # noqa: S311 - jitter is no secret
         raise CommitConflictError("DefinitionsBusy", f"the definitions of {hub!r} are being changed; try again")
 
-    def _commit(self, partition: str, change: Change) -> bool:
+    def _commit(self, partition: str, change: Change, total: int | None) -> bool:
         write_id = uuid.uuid4().hex
         try:
-            self._table.transact(change.guarded(write_id))
+            self._table.transact(change.guarded(write_id, total))
         except (ConflictError, PreconditionError):
             return self._is_ours(partition, write_id)
         except UnavailableError:
@@ -336,38 +362,10 @@ def _key(kind: Kind[Any], names: tuple[str, ...]) -> str:
     return "|".join((kind.prefix, *(name_key(name) for name in names)))
 
 
-def check_size(document: Document, internal: Mapping[str, str]) -> None:
-    """Raises RequestTooLargeError for what does not fit into a row."""
-    if len(_text(document).encode("utf-16-le")) > _LIMIT_BYTES:
-        raise RequestTooLargeError("DefinitionTooLarge", "the definition is too large to be stored; make it smaller")
-    if len(json.dumps(dict(internal))) > _INTERNAL_LIMIT:
-        message = (
-            "what is kept about the definition is too large to be stored; use fewer or shorter names of properties"
-        )
-        raise RequestTooLargeError("DefinitionTooLarge", message)
-
-
-def _text(document: Document) -> str:
-    return json.dumps(document.to_json(), ensure_ascii=False, separators=(",", ":"))
-
-
-def _columns(stored: Stored[Any]) -> Row:
-    text = _text(stored.document)
-    chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
-    return {
-        "revision": stored.etag,
-        "instanceId": stored.instance_id,
-        "internal": json.dumps(dict(stored.internal)),
-        "chunks": len(chunks),
-        **{f"json{number}": chunk for number, chunk in enumerate(chunks)},
-    }
-
-
 def _stored[T: Document](kind: Kind[T], row: Row) -> Stored[T]:
     """Raises FatalError for a document that this release takes for none of its kind; nothing of it is repeated."""
-    text = "".join(row[f"json{number}"] for number in range(row["chunks"]))
     try:
-        document = kind.read(json.loads(text))
+        document = kind.read(json_in(row))
     except ValidationError as error:
         names = row["RowKey"].removeprefix(f"{kind.prefix}|").replace("|", "/")
         wrong = ", ".join(fault.target for fault in invalid_request(error).details[:_FAULTS_TOLD])
@@ -379,11 +377,16 @@ def _stored[T: Document](kind: Kind[T], row: Row) -> Stored[T]:
     return Stored(document, row["revision"], row["instanceId"], json.loads(row["internal"]))
 
 
-def _kept[T: Document](kind: Kind[T], row: Row) -> Kept[T]:
+def _measured[T: Document](stored: Stored[T]) -> Found[Stored[T]]:
+    return Found(stored, memory_of(stored.document, stored.internal))
+
+
+def _kept[T: Document](kind: Kind[T], row: Row) -> Found[Kept[T]]:
     *parents, name = row["RowKey"].split("|")[1:]
     try:
-        stored = _stored(kind, row)
+        found = _measured(_stored(kind, row))
     except FatalError as error:
         logger.error("definition left out: hub %s: %s", row["PartitionKey"], error)
-        return Kept(name, "".join(parents), json.loads(row["internal"]), None)
-    return Kept(name, "".join(parents), stored.internal, stored)
+        internal = json.loads(row["internal"])
+        return Found(Kept(name, "".join(parents), internal, None), memory_of(None, internal))
+    return Found(Kept(name, "".join(parents), found.value.internal, found.value), found.memory)

@@ -43,7 +43,8 @@ class Use:
                     and same_name(entity.entity_name, entity_type.type_name)
                     for name in entity.field_names
                 ]
-                return [f"it exports the field {shown(name)}" for name in chosen if entity_type.field(name) is None]
+                fields = entity_type.fields_by_name()
+                return [f"it exports the field {shown(name)}" for name in chosen if name.casefold() not in fields]
 
 
 def uses_of_type(store: DefinitionStore, hub: str, kind: EntityKind, name: str) -> list[Use]:

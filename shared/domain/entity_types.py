@@ -131,6 +131,10 @@ class EntityType(Document):
         """The field of that name in any case, or None."""
         return field_named(self.fields, name)
 
+    def fields_by_name(self) -> dict[str, Field]:
+        """The fields by their names without case, for who looks for many of them."""
+        return {field.field_name.casefold(): field for field in self.fields}
+
 
 class ProfileType(EntityType):
     """A profile type; its first strong id is the key by which rows are merged."""

@@ -1,12 +1,16 @@
 """One look reads a hub as it is, and asks no more than whether it was changed."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from shared.clock import Clock
 from shared.definitions.definitions import Definitions
+from shared.definitions.looks import Found, Looks
 from shared.domain.entity_types import EntityKind, ProfileType
 from shared.domain.errors import FatalError, NotFoundError
 from shared.domain.hubs import Hub
@@ -107,6 +111,76 @@ def test_an_unchanged_hub_costs_one_request(
         for _ in range(3):
             names_of(definitions, hub)
     assert asked == ["guard"]
+
+
+class Read:
+    """What is read of a partition."""
+
+
+def looked(looks: Looks, partition: str, memory: int = 100_000, key: str = "key") -> Read:
+    with looks.one():
+        return looks.seen(partition, key, lambda: Found(Read(), memory))
+
+
+def change(table: Table, partition: str) -> None:
+    table.upsert({"PartitionKey": partition, "RowKey": "guard"})
+
+
+def test_of_a_hub_that_is_changed_all_the_time_only_the_newest_is_kept(table: Table) -> None:
+    looks = Looks(table, "guard")
+    sizes, earlier = set(), []
+    for _ in range(6):
+        change(table, "evil")
+        earlier.append(weakref.ref(looked(looks, "evil")))
+        with looks.one():
+            looks.read_on("evil", "list", lambda _: Found([Read()], 100_000))
+        sizes.add(looks.memory)
+    gc.collect()
+    assert len(sizes) == 1
+    assert [one() is None for one in earlier] == [True] * 5 + [False]
+
+
+def test_where_it_is_too_much_the_largest_goes_first(table: Table) -> None:
+    looks = Looks(table, "guard", most=1_000_000)
+    for partition in ("good", "evil", "other"):
+        change(table, partition)
+    good = looked(looks, "good")
+    large = looked(looks, "evil", 900_000)
+    other = looked(looks, "other")
+    assert looks.memory < 1_000_000
+    assert looked(looks, "good") is good
+    assert looked(looks, "other") is other
+    assert looked(looks, "evil", 2_000_000) is not large
+    assert looked(looks, "good") is good
+    assert looks.memory < 1_000_000
+
+
+def test_who_still_reads_what_was_changed_meanwhile_disturbs_nobody(table: Table) -> None:
+    looks = Looks(table, "guard")
+    change(table, "hub")
+    asked, done = threading.Event(), threading.Event()
+
+    def slow() -> Found[str]:
+        asked.set()
+        assert done.wait(30)
+        return Found("old", 500_000)
+
+    def old_look() -> list[str]:
+        with looks.one():
+            return [looks.seen("hub", "key", slow) for _ in range(2)]
+
+    with ThreadPoolExecutor(1) as pool:
+        old = pool.submit(old_look)
+        assert asked.wait(30)
+        change(table, "hub")
+        with looks.one():
+            assert looks.seen("hub", "key", lambda: Found("new", 1000)) == "new"
+        kept = looks.memory
+        done.set()
+        assert old.result(30) == ["old", "old"]
+    assert looks.memory == kept
+    with looks.one():
+        assert looks.seen("hub", "key", lambda: Found("newer")) == "new"
 
 
 def in_another_thread[T](work: Callable[[], T]) -> T:

@@ -6,10 +6,13 @@ import pytest
 
 from infra.local.key_vault import KeyVault
 from shared.definitions.definitions import Definitions
+from shared.definitions.mapping_rules import type_faults
 from shared.definitions.store import Conditions
+from shared.domain.entity_types import ProfileType
 from shared.domain.errors import InvalidRequestError, NotFoundError, PreconditionError
 from shared.domain.mappings import Mapping, MappingState
 from tests.definitions.samples import crm, files, interaction, mapping, profile
+from tests.growth import LINEAR, growth
 
 FOLDER = "mappingProperties.folderPath"
 STRUCTURE = "mappingProperties.structure"
@@ -270,3 +273,13 @@ def test_containers_of_another_account_may_have_any_name(definitions: Definition
     with pytest.raises(InvalidRequestError) as refused:
         definitions.put_mapping(hub, "Files", "Keys", hosts)
     assert [fault.code for fault in refused.value.details] == ["ContainerNotAllowed"]
+
+
+def test_the_time_of_its_rules_grows_with_its_columns() -> None:
+    """A PUT of a type asks them of all its mappings, which may have hundreds of columns each."""
+
+    def made(size: int) -> tuple[Mapping, ProfileType]:
+        columns = {f"Field{number}": f"c{number}" for number in range(size)}
+        return mapping(columns=columns), profile("Field0", **dict.fromkeys(columns, "String"))
+
+    assert growth(lambda pair: type_faults(*pair), made, smallest=250, largest=2_000) < LINEAR

@@ -1,6 +1,7 @@
 """Documents and changes on Azurite: names in any case, revisions, and rules that hold under races."""
 
 import threading
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from infra.local.azurite import Endpoints
 from shared.definitions.kinds import HUB, KPI, MAPPING, PROFILE
-from shared.definitions.store import Change, Conditions, DefinitionStore, Stored
+from shared.definitions.store import Change, Conditions, DefinitionStore, Kept, Stored
 from shared.domain.errors import (
     NotFoundError,
     PreconditionError,
@@ -100,6 +101,37 @@ def test_a_document_that_does_not_fit_is_refused(store: DefinitionStore) -> None
     with pytest.raises(RequestTooLargeError):
         put(store, "a", text="x" * 500_000)
     assert store.get(HUB, "contoso", "a") is None
+
+
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rounds=st.lists(
+        st.dictionaries(st.sampled_from("abcdefghijkl"), st.none() | st.text("xy", max_size=2), max_size=12),
+        min_size=2,
+        max_size=4,
+    )
+)
+def test_a_list_that_is_read_on_is_as_if_it_were_read_anew(
+    store: DefinitionStore, rounds: list[dict[str, str | None]]
+) -> None:
+    elsewhere, hub = DefinitionStore(store._table), uuid.uuid4().hex
+
+    def names() -> list[Kept[Hub]]:
+        with store.one_look():
+            return store.kept(HUB, hub)
+
+    for texts in rounds:
+
+        def make(change: Change, texts: dict[str, str | None] = texts) -> None:
+            there = {kept.name for kept in elsewhere.kept(HUB, hub)}
+            for name, text in texts.items():
+                if text is not None:
+                    change.put(HUB, (name,), Hub(hub_name=name, description=text))
+                elif name in there:
+                    change.delete(HUB, name)
+
+        elsewhere.change(hub, make)
+        assert names() == elsewhere.kept(HUB, hub)
 
 
 def test_a_change_that_saw_something_old_is_made_again(store: DefinitionStore) -> None:
