@@ -2,10 +2,11 @@
 
 A hub claims the containers that its mappings read, those that they move files to, and those that it exports to. What
 one hub puts into a container, or expects there, no other may read: whoever comes later needs its leave, or that of the
-first of all, which is given by listing the container in `sharedContainers`. To put files into a container nobody needs
-leave as long as no other hub reads it, nor into one that its hub reads itself. A claim that is refused keeps nobody
-out. A PUT is checked against what is stored at that moment; what two hubs PUT at the same moment, what was stored
-before a connector's account was known, and what has changed since, is found out when the container is used.
+first of all, which is given by listing the container in `sharedContainers`. To move files into a container nobody
+needs leave as long as the others only do so too, nor to export where the others only export, nor to do either where its
+hub reads. A claim that is refused keeps nobody out. A PUT is checked against what is stored at that moment; what two
+hubs PUT at the same moment, what was stored before a connector's account was known, and what has changed since, is
+found out when the container is used.
 """
 
 import json
@@ -17,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from shared.clock import Clock
-from shared.definitions.claims import Claim, in_the_way, standing
+from shared.definitions.claims import Claim, Use, in_the_way, standing
 from shared.definitions.kinds import CONNECTOR_AS_STORED, HUB, MAPPING
 from shared.definitions.mapping_rules import DESTINATION, FOLDER, own_container_faults
 from shared.definitions.store import HUBS, DefinitionStore, Kept, Stored
@@ -48,9 +49,11 @@ _CONTAINERS = "containers"
 _FRESH_S = 30.0
 _EVER = datetime.min.replace(tzinfo=UTC)
 _MOMENT = timedelta(microseconds=1)
+_USES = {FOLDER: Use.READ, DESTINATION: Use.MOVE}
 
 
-type _Moments = dict[tuple[str, str], datetime]
+# Since when a hub uses containers, by account and container.
+type _Moments = dict[tuple[str, str], dict[Use, datetime]]
 type _Claims = dict[tuple[str, str], list[Claim]]
 
 
@@ -77,7 +80,7 @@ class Containers:
         """Whether an account of this name is the hub's own, by whatever endpoint it is reached."""
         return account is not None and same_name(account, self._own_account)
 
-    def check_use(self, hub: str, account: str, container: str, target: str = "", *, is_write: bool = False) -> None:
+    def check_use(self, hub: str, account: str, container: str, target: str = "", use: Use = Use.READ) -> None:
         """Refuses a container that the hub may not use.
 
         Args:
@@ -85,7 +88,7 @@ class Containers:
             account: name of the one that has the container.
             container: its name.
             target: what names it, for the error.
-            is_write: whether files are only moved or exported to it.
+            use: what for.
 
         Raises:
             RequestError: it is the app's own (`ContainerNotAllowed`).
@@ -93,11 +96,9 @@ class Containers:
         """
         self.check_not_own(account, container, target)
         wanted = hub, account, container
-        if _owner(self._recent(), *wanted, is_write=is_write) and (
-            owner := _owner(self._read(), *wanted, is_write=is_write)
-        ):
-            logger.warning("container refused: hub %s container %s is of the hub %s", hub, container, owner)
-            raise _of_another([_of_another_fault(container, target, is_write=is_write)])
+        if _other(self._recent(), *wanted, use) and (other := _other(self._read(), *wanted, use)):
+            logger.warning("container refused: hub %s container %s is of the hub %s", hub, container, other.hub)
+            raise _of_another([_of_another_fault(container, target, use, other)])
 
     def may_read(self, hub: str, account: str, container: str) -> bool:
         """Whether the hub may read a container, as of now; of many questions within a look one reads the definitions.
@@ -110,7 +111,7 @@ class Containers:
         with self._store.one_look():
             claims = [self._claim(hub, place) for hub in self._store.kept(HUB, HUBS)]
         found = standing([claim for claim in claims if claim is not None])
-        return in_the_way(found, hub, is_write=False) is None
+        return in_the_way(found, hub, Use.READ) is None
 
     def check_not_own(self, account: str, container: str, target: str) -> None:
         """Raises RequestError (`ContainerNotAllowed`) for a container of the app itself."""
@@ -118,9 +119,9 @@ class Containers:
             raise RequestError(fault.code, fault.message, target, [fault])
 
     def check_new_export(self, hub: str, account: str, container: str, target: str) -> None:
-        """Raises ConflictError for a container that another hub reads and that a hub is about to export to."""
-        if _owner(self._read(), hub, account, container, is_write=True):
-            raise _of_another([_of_another_fault(container, target, is_write=True)])
+        """Raises ConflictError for a container that is another hub's and that a hub is about to export to."""
+        if other := _other(self._read(), hub, account, container, Use.EXPORT):
+            raise _of_another([_of_another_fault(container, target, Use.EXPORT, other)])
 
     def check_new(self, connector: Stored[Connector], hub: str, mapping: Mapping) -> None:
         """Raises ConflictError for containers of other hubs that a mapping is about to name.
@@ -130,9 +131,9 @@ class Containers:
         account = connector.internal.get(ACCOUNT) or facts_of_claim(connector).get(CLAIMED_ACCOUNT)
         claims = self._read() if account is not None else {}
         found = [
-            _of_another_fault(container, target, is_write=target == DESTINATION)
+            _of_another_fault(container, target, use, other)
             for container, target in _named(mapping)
-            if _owner(claims, hub, account or "", container, is_write=target == DESTINATION)
+            if (other := _other(claims, hub, account or "", container, use := _USES[target]))
         ]
         if found:
             raise _of_another(found)
@@ -185,8 +186,8 @@ class Containers:
             moment + _MOMENT
             for (name, _), found in claims.items()
             for claim in found
-            for moment in (claim.read_since, claim.written_since)
-            if moment is not None and same_name(name, account or "")
+            for moment in claim.since.values()
+            if same_name(name, account or "")
         ]
         return max([self._clock.machine_now(), *known])
 
@@ -208,8 +209,7 @@ class Containers:
 
     def _claims_of(self, hub: Kept[Hub]) -> dict[tuple[str, str], Claim]:
         """The claims of one hub, by account and container."""
-        read, written = self._moments_of(hub)
-        claims = {place: self._claim(hub, place) for place in {*read, *written}}
+        claims = {place: self._claim(hub, place) for place in self._moments_of(hub)}
         return {place: claim for place, claim in claims.items() if claim is not None}
 
     def _claim(self, hub: Kept[Hub], place: tuple[str, str]) -> Claim | None:
@@ -217,22 +217,20 @@ class Containers:
 
         A hub that cannot be read shares nothing: it opens no container to others.
         """
-        read, written = self._moments_of(hub)
-        if place not in read and place not in written:
+        since = self._moments_of(hub).get(place)
+        if since is None:
             return None
         name, shared = (
             (hub.stored.document.hub_name, hub.stored.document.shared_containers) if hub.stored else (hub.name, ())
         )
-        return Claim(name, read.get(place), written.get(place), place[1] in shared)
+        return Claim(name, since, place[1] in shared)
 
-    def _moments_of(self, hub: Kept[Hub]) -> tuple[_Moments, _Moments]:
-        """Since when a hub reads containers, and puts files into them."""
+    def _moments_of(self, hub: Kept[Hub]) -> _Moments:
         return self._store.derived(hub.name, "containers", lambda: self._find_moments(hub.name))
 
-    def _find_moments(self, hub: str) -> tuple[_Moments, _Moments]:
+    def _find_moments(self, hub: str) -> _Moments:
         """Each since the first that names it; what cannot be read claims what is noted of it."""
-        read: _Moments = {}
-        written: _Moments = {}
+        moments: _Moments = {}
         # In one request for all of them, since anybody may make connectors by the hundred.
         mappings: dict[str, list[Kept[Mapping]]] = {}
         for mapping in self._store.kept(MAPPING, hub):
@@ -240,15 +238,15 @@ class Containers:
         for connector in self._store.kept(CONNECTOR_AS_STORED, hub):
             if exports_to := connector.internal.get(EXPORTS_TO):
                 account, container, since = json.loads(exports_to)
-                _note(written, (account, container), _moment_of(since))
+                _note(moments, (account, container), Use.EXPORT, _moment_of(since))
             facts = _claim_in(connector.internal, connector.stored.document if connector.stored else None)
             if CLAIMED_ACCOUNT not in facts:
                 continue
             account, account_since = name_key(facts[CLAIMED_ACCOUNT]), _moment_of(facts[CLAIMED_SINCE])
             for mapping in mappings.get(connector.name, []):
                 for container, target, named_since in _noted_since(mapping):
-                    _note(read if target == FOLDER else written, (account, container), max(account_since, named_since))
-        return read, written
+                    _note(moments, (account, container), _USES[target], max(account_since, named_since))
+        return moments
 
 
 def facts_of_claim(connector: Stored[Connector]) -> dict[str, str]:
@@ -306,13 +304,14 @@ def _but_for_claim(facts: Facts[str, str]) -> dict[str, str]:
     return {name: fact for name, fact in facts.items() if name != EXPORTS_TO}
 
 
-def _note(moments: _Moments, place: tuple[str, str], moment: datetime) -> None:
-    moments[place] = min(moment, moments.get(place, moment))
+def _note(moments: _Moments, place: tuple[str, str], use: Use, moment: datetime) -> None:
+    since = moments.setdefault(place, {})
+    since[use] = min(moment, since.get(use, moment))
 
 
-def _owner(claims: _Claims, hub: str, account: str, container: str, *, is_write: bool) -> str | None:
-    """The other hub that keeps a hub from reading a container, or from writing to it."""
-    return in_the_way(standing(claims.get((name_key(account), container), [])), hub, is_write=is_write)
+def _other(claims: _Claims, hub: str, account: str, container: str, use: Use) -> Claim | None:
+    """The claim of another hub that keeps a hub from using a container so."""
+    return in_the_way(standing(claims.get((name_key(account), container), [])), hub, use)
 
 
 def _named(mapping: Mapping) -> list[tuple[str, str]]:
@@ -346,8 +345,11 @@ def _moment_of(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def _of_another_fault(container: str, target: str, *, is_write: bool) -> Fault:
-    what = "reads what is put into" if is_write else "came first to"
+def _of_another_fault(container: str, target: str, use: Use, other: Claim) -> Fault:
+    if Use.READ in other.since:
+        what = "came first to" if use is Use.READ else "reads what is put into"
+    else:
+        what = "exports to" if Use.EXPORT in other.since and use is not Use.EXPORT else "moves files to"
     message = (
         f"another hub {what} the container {container!r}; name one that is this hub's own, or have the other hub list "
         "it in its sharedContainers"

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from shared.clock import Clock
 from shared.connectors.check import Check
 from shared.definitions import hubs, kpis, mappings, types
+from shared.definitions.claims import Use
 from shared.definitions.connectors import Connectors
 from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR, HUB, INTERACTION, KPI, MAPPING, PROFILE, kind_of_type
@@ -236,7 +237,7 @@ class Definitions:
 
         Raises:
             RequestError: it is of a container of the app itself (`ContainerNotAllowed`), or no container's SAS.
-            ConflictError: another hub reads that container (`ContainerOfAnotherHub`).
+            ConflictError: that container is another hub's (`ContainerOfAnotherHub`).
             RefusedError: the vault has it no more, or refuses. UnavailableError: the vault does not answer.
         """
         return self._connectors.destinations.sas(connector)
@@ -277,7 +278,7 @@ class Definitions:
         self.check_container(document.tenant_id, account, document.container)
         destination = document.destination
         if destination is not None and destination != document.container:
-            self._containers.check_use(document.tenant_id, account.name, destination, is_write=True)
+            self._containers.check_use(document.tenant_id, account.name, destination, use=Use.MOVE)
         return account
 
     def check_container(self, hub: str, account: StorageAccount, container: str, target: str = "") -> None:

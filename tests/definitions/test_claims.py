@@ -1,5 +1,6 @@
 """Which claims of a container stand, where several hubs name it: an owner is locked out by nobody who came later."""
 
+import itertools
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
-from shared.definitions.claims import Claim, in_the_way, standing
+from shared.definitions.claims import Claim, Use, in_the_way, standing
 from shared.definitions.definitions import Definitions
 from shared.definitions.kinds import CONNECTOR
 from shared.definitions.store import Change
@@ -113,21 +114,33 @@ def test_who_is_refused_by_one_hub_keeps_no_third_one_out(
     assert (use(fresh, "Beta"), use(fresh, "Alpha", via="Late")) == (OF_ANOTHER, None)
 
 
-def claims_of(names: str) -> st.SearchStrategy[Claim]:
-    moments = st.none() | st.integers(0, 9).map(lambda second: datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC))
-    return st.builds(Claim, st.sampled_from(names), moments, moments, st.booleans())
+def claims_of(names: str, shares: st.SearchStrategy[bool]) -> st.SearchStrategy[Claim]:
+    moments = st.integers(0, 9).map(lambda second: datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC))
+    return st.builds(Claim, st.sampled_from(names), st.dictionaries(st.sampled_from(Use), moments), shares)
 
 
-@given(st.lists(claims_of("ABCD"), unique_by=lambda claim: claim.hub), st.integers(11, 20), st.booleans())
-def test_nobody_who_comes_later_changes_what_stands(claims: list[Claim], second: int, is_write: bool) -> None:
-    later = datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC)
-    newcomer = Claim("E", None if is_write else later, later if is_write else None, is_shared=False)
+def many(claims: st.SearchStrategy[Claim]) -> st.SearchStrategy[list[Claim]]:
+    return st.lists(claims, unique_by=lambda claim: claim.hub)
+
+
+@given(many(claims_of("ABCD", st.booleans())), st.integers(11, 20), st.sampled_from(Use))
+def test_nobody_who_comes_later_changes_what_stands(claims: list[Claim], second: int, use: Use) -> None:
+    newcomer = Claim("E", {use: datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC)}, is_shared=False)
     before = standing(claims)
-    refused = in_the_way(before, "E", is_write=is_write) is not None
+    refused = in_the_way(before, "E", use) is not None
     assert standing([newcomer, *claims]) == ([*before] if refused else [*before, newcomer])
     for claim in before:
-        assert claim.read_since is None or in_the_way(before, claim.hub, is_write=False) is None
-        assert in_the_way(before, claim.hub, is_write=True) is None
+        for stands in [*Use] if Use.READ in claim.since else claim.since:
+            assert in_the_way(before, claim.hub, stands) is None
+
+
+@given(many(claims_of("ABCD", st.just(False))))
+def test_where_nobody_shares_hubs_only_move_together_or_only_export_together(claims: list[Claim]) -> None:
+    found = standing(claims)
+    assert bool(found) == any(claim.since for claim in claims)
+    for one, other in itertools.combinations(found, 2):
+        assert {*one.since} == {*other.since}
+        assert {*one.since} in ({Use.MOVE}, {Use.EXPORT})
 
 
 @pytest.fixture
@@ -163,6 +176,46 @@ def test_nothing_is_exported_into_what_another_hub_reads(hubs: Definitions, azur
     assert kept.document.state is ConnectorState.FAILED
     assert partner in (kept.document.state_detail or "")
     assert use(again(hubs), "Zeta") is None
+
+
+def test_where_a_hub_exports_no_other_moves_files_without_its_leave(
+    hubs: Definitions, azurite: Endpoints, partner: str
+) -> None:
+    hubs.delete_mapping("Zeta", "Files", "Customers")
+    exporter, _ = hubs.put_connector("Zeta", "Partner", outbound(container_sas(azurite, partner)))
+    moves = reads("mine", f"{partner}/Profile")
+    with pytest.raises(ConflictError) as refused:
+        hubs.put_mapping("Alpha", "Files", "Customers", moves)
+    assert (refused.value.code, "exports to" in refused.value.message) == (OF_ANOTHER, True)
+    assert hubs.mappings("Alpha", "Files") == []
+    # Of what a hub exports its own moves are no matter of the others, nor are the exports of several hubs.
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("own", partner))
+    assert use(again(hubs), "Zeta") is None
+    hubs.delete_mapping("Zeta", "Files", "Customers")
+    second, _ = hubs.put_connector("Alpha", "Partner", outbound(container_sas(azurite, partner)))
+    assert second.document.state is ConnectorState.READY
+
+    share(hubs, "Zeta", partner)
+    hubs.put_mapping("Alpha", "Files", "Customers", moves)
+    assert use(hubs, "Alpha") is None
+    share(hubs, "Zeta")
+    fresh = again(hubs)
+    assert (use(fresh, "Alpha"), refusal(lambda: fresh.outbound_sas(exporter))) == (OF_ANOTHER, None)
+
+
+def test_nothing_is_exported_where_another_hub_moves_files(hubs: Definitions, azurite: Endpoints, partner: str) -> None:
+    hubs.put_mapping("Zeta", "Files", "Customers", reads("mine", f"{partner}/done"))
+    wanted = outbound(container_sas(azurite, partner))
+    with pytest.raises(ConflictError) as refused:
+        hubs.put_connector("Alpha", "Partner", wanted)
+    assert (refused.value.code, "moves files to" in refused.value.message) == (OF_ANOTHER, True)
+
+    share(hubs, "Zeta", partner)
+    exporter, _ = hubs.put_connector("Alpha", "Partner", wanted)
+    assert exporter.document.state is ConnectorState.READY
+    share(hubs, "Zeta")
+    fresh = again(hubs)
+    assert (use(fresh, "Zeta"), refusal(lambda: fresh.outbound_sas(exporter))) == (None, OF_ANOTHER)
 
 
 @pytest.mark.parametrize(("created", "reader"), [("2026-02-01T00:00:00+00:00", OF_ANOTHER), (None, None)])
