@@ -5,14 +5,9 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
+from shared.definitions.claim_facts import EXPORTS_TO, is_same_but_for_claim, may_claim_its_past, with_claim
 from shared.definitions.claims import Use
-from shared.definitions.containers import (
-    EXPORTS_TO,
-    Containers,
-    is_same_but_for_claim,
-    may_claim_its_past,
-    with_claim,
-)
+from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR_AS_STORED
 from shared.definitions.secrets import Secrets
 from shared.definitions.store import Change, Conditions, DefinitionStore, Stored

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from shared.definitions.containers import Containers, is_let_in
+from shared.definitions.claim_facts import is_let_in
+from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR, CONNECTOR_AS_STORED, MAPPING
 from shared.definitions.store import DefinitionStore, Stored
 from shared.domain.connectors import AzureBlobConnector, Connector

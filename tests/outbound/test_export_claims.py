@@ -32,6 +32,7 @@ def test_nothing_goes_where_another_hub_reads_without_its_leave(hub: HubUnderTes
     add_fabrikam(hub, customer, azurite)
     hub.outbound(PROFILE, sas=hub.partner.sas("l"))  # not let in, so nothing is claimed
     definitions.put_mapping("Fabrikam", "Files", "Spy", reading(container))
+    definitions.test_connector("Fabrikam", "Files")  # which lists it
     hub.ingest(customer, [{"Id": "A"}])
     hub.tick(at(0))
     assert hub.partner.paths() == []
@@ -121,6 +122,7 @@ def test_where_an_earlier_release_exports_to_nobody_reads_who_came_later(
     old = as_of_an_earlier_release(hub)
     add_fabrikam(hub, customer, azurite)
     reader, _ = definitions.put_mapping("Fabrikam", "Files", "Spy", reading(container))
+    definitions.test_connector("Fabrikam", "Files")
     use(hub, old)
     connector = definitions.connector(hub.name, "Partner")
     assert connector.document.state is ConnectorState.READY
@@ -141,6 +143,7 @@ def test_exports_of_an_earlier_release_give_way_to_who_reads_their_container_by_
     customer = hub.profile_type()
     add_fabrikam(hub, customer, azurite)
     definitions.put_mapping("Fabrikam", "Files", "Spy", reading(container))
+    definitions.test_connector("Fabrikam", "Files")  # which lists it
     definitions.put_hub("Fabrikam", Hub.from_request({"sharedContainers": [container]}))
     hub.set_clock(datetime.now(UTC) + timedelta(hours=1))
     hub.outbound(PROFILE)
