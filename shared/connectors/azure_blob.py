@@ -9,6 +9,8 @@ from shared.storage.accounts import StorageAccount, account_from_secret
 from shared.storage.blobs import BlobContainer, container_names
 from shared.storage.key_vault import Vaults
 
+_CONTAINER = "container "
+
 
 def open_account(secret_url: str, vaults: Vaults, settings: Settings) -> StorageAccount:
     """The account that the secret behind a `connectionKeyVaultUrl` names.
@@ -54,6 +56,11 @@ def check(
     return checks, account
 
 
+def listed(checks: Iterable[Check]) -> set[str]:
+    """The containers that could be listed, of those that were tried."""
+    return {check.name.removeprefix(_CONTAINER) for check in checks if check.ok and check.name.startswith(_CONTAINER)}
+
+
 def _check_account(account: StorageAccount) -> Check:
     name = "account"
     try:
@@ -76,7 +83,7 @@ def _check_containers(
     account: StorageAccount, containers: Sequence[str], check_use: Callable[[StorageAccount, str], None]
 ) -> Iterable[Check]:
     def name(container: str) -> str:
-        return f"container {container}"
+        return f"{_CONTAINER}{container}"
 
     def check(container: str) -> Check:
         check_use(account, container)

@@ -7,6 +7,7 @@ connector never lacks the secret it needs. What was stored in vain is removed, b
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,11 +16,13 @@ from pydantic import SecretStr
 from shared.clock import Clock
 from shared.connectors import azure_blob, outbound
 from shared.connectors.check import Check, failures
-from shared.definitions.containers import ACCOUNT, Containers, facts_of_claim
+from shared.definitions.claim_facts import ACCOUNT, facts_of_claim
+from shared.definitions.containers import Containers
 from shared.definitions.destinations import OUTPUT_SAS, SAS_TARGET, Destinations, note
 from shared.definitions.entity_list import check_entity_list
 from shared.definitions.hubs import open_hub
 from shared.definitions.kinds import CONNECTOR, CONNECTOR_ALONE, CONNECTOR_AS_STORED, HUB, MAPPING
+from shared.definitions.listings import Listings
 from shared.definitions.rows import check_size
 from shared.definitions.secrets import (
     PROPERTIES,
@@ -50,6 +53,7 @@ from shared.domain.errors import (
     RequestError,
 )
 from shared.domain.hubs import Hub
+from shared.domain.mappings import Mapping as DataMapping
 from shared.domain.names import check_name, same_name
 from shared.domain.schema_mark import Writer
 from shared.failpoints import FailPoint, failpoint
@@ -65,6 +69,23 @@ _NOT_RUN = "this release keeps {} connectors, but does not run them yet"
 _MAPPINGS_AT_ONCE = 90
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What the check of a connection found out.
+
+    Attributes:
+        checks: what was tried.
+        internal: the connector's internal facts, but for where it exports to.
+        exports_to: that, as `note` takes it.
+        account: that an AzureBlob connector reads, where its secret names one.
+    """
+
+    checks: list[Check]
+    internal: Mapping[str, str]
+    exports_to: str | None = None
+    account: StorageAccount | None = None
+
+
 class Connectors:
     """The life of connectors.
 
@@ -73,11 +94,18 @@ class Connectors:
     """
 
     def __init__(
-        self, store: DefinitionStore, vaults: Vaults, containers: Containers, clock: Clock, settings: Settings
+        self,
+        store: DefinitionStore,
+        vaults: Vaults,
+        containers: Containers,
+        listings: Listings,
+        clock: Clock,
+        settings: Settings,
     ) -> None:
         self._store = store
         self._vaults = vaults
         self._containers = containers
+        self._listings = listings
         self._secrets = Secrets(vaults, settings)
         self.destinations = Destinations(store, self._secrets, containers, settings)
         self._unused = UnusedSecrets(store, self._secrets, clock)
@@ -235,21 +263,26 @@ class Connectors:
         self, hub: str, stored: Stored[Connector], *, take_over: bool = False
     ) -> tuple[Stored[Connector], list[Check]]:
         """Checks the connection and notes the outcome."""
-        checks, internal, exports_to = self._check(hub, stored, take_over)
-        if checks is None:
+        mappings: list[Stored[DataMapping]] = []
+        if isinstance(stored.document, AzureBlobConnector):
+            mappings = self._store.all(MAPPING, hub, stored.document.connector_name)
+        found = self._check(hub, stored, mappings, take_over)
+        if found is None:
             message = _NOT_RUN.format(stored.document.connector_type.value)
             return stored, [Check("connection", False, f"{message}; nothing was tried")]
-        detail = failures(checks)
+        detail = failures(found.checks)
         verdict = (ConnectorState.FAILED if detail else ConnectorState.READY, detail or _remark(stored.document))
-        return note(self._store, hub, stored, verdict, internal, exports_to), checks
+        stored = note(self._store, hub, stored, verdict, found.internal, found.exports_to)
+        if found.account is not None:
+            self._listings.note_checked(stored, mappings, found.account, azure_blob.listed(found.checks))
+        return stored, found.checks
 
     def _check(
-        self, hub: str, stored: Stored[Connector], take_over: bool
-    ) -> tuple[list[Check] | None, Mapping[str, str], str | None]:
-        """What was tried, the internal facts that came of it, and where exports go, as `note` takes it."""
+        self, hub: str, stored: Stored[Connector], mappings: Sequence[Stored[DataMapping]], take_over: bool
+    ) -> _Found | None:
+        """Tries the connection; None where there is nothing to try."""
         match stored.document:
             case AzureBlobConnector() as document:
-                mappings = self._store.all(MAPPING, hub, document.connector_name)
                 checks, account = azure_blob.check(
                     document.connector_properties.connection_key_vault_url,
                     [mapping.document.container for mapping in mappings],
@@ -258,26 +291,26 @@ class Connectors:
                     lambda account, container: self._containers.check_use(hub, account.name, container),
                 )
                 if account is None:
-                    return checks, stored.internal, None
+                    return _Found(checks, stored.internal)
                 known = {ACCOUNT: account.name, _BLOB_ENDPOINT: account.blob_endpoint}
                 is_let_in = any(found.name == "account" and found.ok for found in checks)
                 claim = self._containers.facts_of_account(stored, account.name, is_let_in=is_let_in)
-                return checks, {**stored.internal, **known, **claim}, None
+                return _Found(checks, {**stored.internal, **known, **claim}, account=account)
             case OutboundConnector() as document:
                 exports_to = "" if document.state is ConnectorState.CREATING else None
                 try:
                     sas = self.destinations.sas(stored)
                 except HubError as error:
-                    return [Check("secret", False, error.message)], stored.internal, exports_to
+                    return _Found([Check("secret", False, error.message)], stored.internal, exports_to)
                 checks = outbound.check(sas, self._settings)
                 if failures(checks) is None:
                     listed = document.connector_properties.entity_list
                     writer = self.writer(hub, stored)
                     checks += outbound.check_metadata(sas, self._settings, writer, listed, take_over=take_over)
                     exports_to = self._containers.export_claim(stored, *self.destinations.place_of(sas))
-                return checks, stored.internal, exports_to
+                return _Found(checks, stored.internal, exports_to)
             case _:
-                return None, stored.internal, None
+                return None
 
     def _delete_mappings(self, hub: str, connector: str) -> bool:
         """Deletes some mappings; whether there may be more."""

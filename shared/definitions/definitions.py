@@ -1,6 +1,6 @@
 """All definitions of all hubs: the one door to them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from shared.definitions.connectors import Connectors
 from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR, HUB, INTERACTION, KPI, MAPPING, PROFILE, kind_of_type
 from shared.definitions.lake_paths import retired_paths
+from shared.definitions.listings import Listings
 from shared.definitions.readers import listeners, readers
 from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, Stored
 from shared.domain.connectors import Connector, ConnectorState
@@ -55,7 +56,8 @@ class Definitions:
         self._clock = clock
         self._settings = settings
         self._containers = Containers(self._store, clock, settings)
-        self._connectors = Connectors(self._store, vaults, self._containers, clock, settings)
+        self._listings = Listings(self._store, self._containers)
+        self._connectors = Connectors(self._store, vaults, self._containers, self._listings, clock, settings)
 
     def one_look(self) -> AbstractContextManager[None]:
         """Within it, this thread reads what is here now, with one request for each hub while nothing changes."""
@@ -236,7 +238,7 @@ class Definitions:
 
         Raises:
             RequestError: it is of a container of the app itself (`ContainerNotAllowed`), or no container's SAS.
-            ConflictError: another hub reads that container (`ContainerOfAnotherHub`).
+            ConflictError: that container is another hub's (`ContainerOfAnotherHub`).
             RefusedError: the vault has it no more, or refuses. UnavailableError: the vault does not answer.
         """
         return self._connectors.destinations.sas(connector)
@@ -274,10 +276,7 @@ class Definitions:
             RequestError, ConflictError: as `check_container`. Others as `source_account`.
         """
         account, document = self.source_account(connector), mapping.document
-        self.check_container(document.tenant_id, account, document.container)
-        destination = document.destination
-        if destination is not None and destination != document.container:
-            self._containers.check_use(document.tenant_id, account.name, destination, is_write=True)
+        self._containers.check_mapping(document.tenant_id, account.name, document)
         return account
 
     def check_container(self, hub: str, account: StorageAccount, container: str, target: str = "") -> None:
@@ -288,6 +287,30 @@ class Definitions:
             ConflictError: it is another hub's (`ContainerOfAnotherHub`).
         """
         self._containers.check_use(hub, account.name, container, target)
+
+    def list_first(
+        self,
+        connector: Stored[Connector],
+        mapping: Stored[Mapping],
+        account: StorageAccount,
+        asking: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        """Lists one blob of each container of a mapping that its connector has not listed yet, and notes that it could.
+
+        Its hub claims the container, and hears of its blobs, from then on: whoever lists all of it afterwards finds
+        what came before.
+
+        Args:
+            connector: of the mapping.
+            mapping: whose containers are found to be for its hub; see `account_of_mapping`.
+            account: that the connector reads.
+            asking: entered for as long as the account is asked.
+
+        Raises:
+            ConflictError: another hub has listed it at the same moment, and came first (`ContainerOfAnotherHub`).
+            HubError: the folder's container cannot be listed.
+        """
+        self._listings.list_first(connector, mapping, account, asking)
 
     def is_alone(self, hub: str, account: StorageAccount, container: str) -> bool:
         """Whether no other hub reads a container of the account, moves files or exports to it by right, as of now."""

@@ -5,13 +5,9 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
-from shared.definitions.containers import (
-    EXPORTS_TO,
-    Containers,
-    is_same_but_for_claim,
-    may_claim_its_past,
-    with_claim,
-)
+from shared.definitions.claim_facts import EXPORTS_TO, is_same_but_for_claim, may_claim_its_past, with_claim
+from shared.definitions.claims import Use
+from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR_AS_STORED
 from shared.definitions.secrets import Secrets
 from shared.definitions.store import Change, Conditions, DefinitionStore, Stored
@@ -44,7 +40,7 @@ class Destinations:
         if may_claim_its_past(stored):
             # Before anybody is asked: who came later shall not keep it out.
             self._claim(document.tenant_id, stored, *place)
-        self._containers.check_use(document.tenant_id, *place, SAS_TARGET, is_write=True)
+        self._containers.check_use(document.tenant_id, *place, SAS_TARGET, Use.EXPORT)
         return sas
 
     def claim(self, hub: str, stored: Stored[Connector], sas: ContainerSas, *, is_well: bool) -> None:

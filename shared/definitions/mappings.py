@@ -1,7 +1,8 @@
 """Keeping mappings: each belongs to an AzureBlob connector and fits the type that its rows become."""
 
 from shared.clock import Clock
-from shared.definitions.containers import ACCOUNT, Containers
+from shared.definitions.claim_facts import ACCOUNT, facts_of_mapping
+from shared.definitions.containers import Containers
 from shared.definitions.hubs import open_hub
 from shared.definitions.kinds import CONNECTOR, MAPPING, kind_of_type
 from shared.definitions.mapping_rules import place_faults, type_faults
@@ -41,7 +42,7 @@ def put_mapping(
             raise InvalidRequestError(faults)
         with store.one_look():
             containers.check_new(connector, hub, mapping)
-            internal = containers.facts_of_mapping(connector, mapping, old)
+        internal = facts_of_mapping(connector, mapping, old)
         now = clock.now()
         document = _in_spelling_of(entity_type, mapping).model_copy(
             update={

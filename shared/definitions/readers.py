@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from shared.definitions.containers import ACCOUNT, Containers, is_let_in
+from shared.definitions.claim_facts import ACCOUNT, is_let_in
+from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR, CONNECTOR_ALONE, MAPPING, MAPPING_ALONE
 from shared.definitions.store import DefinitionStore, Stored
 from shared.domain.connectors import AzureBlobConnector, Connector

@@ -357,6 +357,7 @@ def _pages(services: Services, place: Place, marker: str) -> Iterator[tuple[Sequ
     container = BlobContainer(account, document.container)
     is_first = True
     try:
+        services.definitions.list_first(place.connector, place.mapping, account, turn.request)
         for page in turn.each(container.pages(document.prefix, marker, _PAGE)):
             is_first = False
             yield page

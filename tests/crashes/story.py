@@ -235,6 +235,7 @@ class Story:
         self._connector("Landing", "AzureBlob", source)
         self._mapping("Customers", "Profile", "Customer", {"Id": "id", "City": "city", "Points": "points"})
         self._mapping("Visits", "Interaction", "Visit", {"Id": "id", "Page": "page"})
+        definitions.test_connector(HUB, "Landing")  # which lists the container, as the sweep of a new mapping does
         sas = container_sas(self.place.endpoints, f"{self.place.prefix}-partner")
         entities = [{"entityType": "Profile", "entityName": "Customer"}, {"entityType": "Kpi", "entityName": "Points"}]
         self._connector("Partner", "Outbound", {"outputBlobSASUri": sas, "entityList": entities})

@@ -1,14 +1,18 @@
 """Mappings that name containers, and how their use ends."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from shared.clock import Clock
 from shared.definitions.definitions import Definitions
+from shared.definitions.kinds import CONNECTOR, MAPPING
+from shared.definitions.store import Change
 from shared.domain.errors import HubError
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
 from shared.settings import Settings
+from shared.storage.blobs import BlobContainer
 from shared.storage.key_vault import Vaults
 from tests.definitions.samples import mapping
 
@@ -18,6 +22,15 @@ OF_ANOTHER = "ContainerOfAnotherHub"
 def reads(folder: str, moves_to: str | None = None) -> Mapping:
     operation: Any = {"completionOperationType": "MoveFile", "destinationFolder": moves_to} if moves_to else None
     return mapping(folderPath=folder, completeOperation=operation)
+
+
+def put(definitions: Definitions, hub: str, via: str, name: str, wanted: Mapping) -> None:
+    """PUTs a mapping whose containers are there, and has its connector list them."""
+    definitions.put_mapping(hub, via, name, wanted)
+    account = definitions.source_account(definitions.connector(hub, via))
+    for container in {wanted.container, wanted.destination or wanted.container}:
+        BlobContainer(account, container).ensure()
+    definitions.test_connector(hub, via)
 
 
 def share(definitions: Definitions, hub: str, *containers: str) -> None:
@@ -52,3 +65,23 @@ def damage(definitions: Definitions, hub: str, key: str) -> None:
     definitions._store.change(
         hub, lambda change: change.note(key, {**kept, "chunks": 1, "json0": '{"tags": "private"}'})
     )
+
+
+def listening(definitions: Definitions, container: str) -> list[str]:
+    """The hubs that hear of the blobs of a container."""
+    return [hub for hub, _ in definitions.listeners("devstoreaccount1", container)]
+
+
+def stored_earlier(definitions: Definitions, hub: str, created: str, account: str = "") -> None:
+    """Makes a mapping one of an earlier release, which did not note what its connector lists, nor since when."""
+
+    def make(change: Change) -> None:
+        for kind, names in ((CONNECTOR, ("Files",)), (MAPPING, ("Files", "Customers"))):
+            old = definitions._store.require(kind, hub, *names)
+            document = old.document.model_copy(update={"created": datetime.fromisoformat(created)})
+            internal = {fact: value for fact, value in old.internal.items() if fact in {"account", "blob_endpoint"}}
+            if account and kind is CONNECTOR:
+                internal["account"] = account
+            change.put(kind, names, document, old.instance_id, internal)
+
+    definitions._store.change(hub, make)

@@ -2,7 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from contextlib import suppress
 from urllib.parse import unquote
 
 import pytest
@@ -12,8 +12,6 @@ from infra.local.key_vault import KeyVault
 from shared.clock import Clock
 from shared.deadline import deadline
 from shared.definitions.definitions import Definitions
-from shared.definitions.kinds import CONNECTOR, MAPPING
-from shared.definitions.store import Change
 from shared.domain.connectors import ConnectorState
 from shared.domain.errors import ConflictError, InvalidRequestError, RequestError, UnavailableError
 from shared.domain.hubs import Hub
@@ -22,7 +20,7 @@ from shared.settings import Settings
 from shared.storage.accounts import account_from_secret
 from shared.storage.key_vault import Vaults
 from shared.storage.tables import Table
-from tests.definitions.claims import OF_ANOTHER, again, reads, refusal, share, use
+from tests.definitions.claims import OF_ANOTHER, again, listening, put, reads, refusal, share, stored_earlier, use
 from tests.definitions.samples import files, outbound, profile
 from tests.fault_proxy import Answer, Fault, Hang, Request, running_proxy
 from tests.local_services import account_of
@@ -48,30 +46,30 @@ KEY = "TUFSS0VS"
 def test_a_container_of_another_hub_is_refused_until_it_is_shared(
     hubs: Definitions, wanted: Mapping, targets: list[str]
 ) -> None:
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox/a", "done"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox/a", "done"))
     if targets:
         with pytest.raises(ConflictError) as refused:
-            hubs.put_mapping("Alpha", "Files", "Customers", wanted)
+            put(hubs, "Alpha", "Files", "Customers", wanted)
         assert refused.value.code == "ContainerOfAnotherHub"
         assert [fault.target for fault in refused.value.details] == targets
         assert "Zeta" not in str(refused.value), "hubs do not learn of each other's names"
         assert hubs.mappings("Alpha", "Files") == []
         share(hubs, "zeta", "inbox", "done")
-    hubs.put_mapping("Alpha", "Files", "Customers", wanted)
+    put(hubs, "Alpha", "Files", "Customers", wanted)
     assert (use(hubs, "Alpha"), use(hubs, "Zeta")) == (None, None)
 
 
 def test_an_archive_of_several_hubs_is_read_by_none_of_them_alone(hubs: Definitions) -> None:
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done"))
-    hubs.put_mapping("Alpha", "Files", "Customers", reads("mine", "done"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox", "done"))
+    put(hubs, "Alpha", "Files", "Customers", reads("mine", "done"))
     for hub in ("Zeta", "Alpha"):
-        assert refusal(lambda hub=hub: hubs.put_mapping(hub, "Files", "Archive", reads("done"))) == OF_ANOTHER  # type: ignore[misc]
+        assert refusal(lambda hub=hub: put(hubs, hub, "Files", "Archive", reads("done"))) == OF_ANOTHER  # type: ignore[misc]
     # Nor does a mapping become a reader by having moved there first.
-    assert refusal(lambda: hubs.put_mapping("Zeta", "Files", "Customers", reads("done"))) == OF_ANOTHER
+    assert refusal(lambda: put(hubs, "Zeta", "Files", "Customers", reads("done"))) == OF_ANOTHER
     fresh = again(hubs)
     assert (use(fresh, "Zeta"), use(fresh, "Alpha")) == (None, None)
     share(hubs, "Alpha", "done")
-    hubs.put_mapping("Zeta", "Files", "Archive", reads("done/again"))
+    put(hubs, "Zeta", "Files", "Archive", reads("done/again"))
     fresh = again(hubs)
     assert (use(fresh, "Zeta", "Archive"), use(fresh, "Zeta"), use(fresh, "Alpha")) == (None, None, None)
 
@@ -79,34 +77,34 @@ def test_an_archive_of_several_hubs_is_read_by_none_of_them_alone(hubs: Definiti
 def test_what_a_hub_exports_is_read_by_no_other(hubs: Definitions, partner_sas: str) -> None:
     hubs.put_connector("Zeta", "Partner", outbound(partner_sas))
     assert hubs.connector("Zeta", "Partner").document.state is ConnectorState.READY
-    assert refusal(lambda: hubs.put_mapping("Alpha", "Files", "Spy", reads("partner"))) == OF_ANOTHER
-    assert refusal(lambda: hubs.put_mapping("Zeta", "Files", "Own", reads("partner"))) is None
+    assert refusal(lambda: put(hubs, "Alpha", "Files", "Spy", reads("partner"))) == OF_ANOTHER
+    assert refusal(lambda: put(hubs, "Zeta", "Files", "Own", reads("partner"))) is None
     hubs.delete_mapping("Zeta", "Files", "Own")
     share(hubs, "Zeta", "partner")
-    hubs.put_mapping("Alpha", "Files", "Guest", reads("partner"))
+    put(hubs, "Alpha", "Files", "Guest", reads("partner"))
     hubs.delete_mapping("Alpha", "Files", "Guest")
     share(hubs, "Zeta")
     hubs.delete_connector("Zeta", "Partner")
-    assert refusal(lambda: hubs.put_mapping("Alpha", "Files", "Late", reads("partner"))) is None
+    assert refusal(lambda: put(hubs, "Alpha", "Files", "Late", reads("partner"))) is None
 
 
 def test_only_what_is_listed_is_shared(hubs: Definitions) -> None:
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox", "done"))
     share(hubs, "Zeta", "done", "inb")
     share(hubs, "Alpha", "inbox")
-    assert refusal(lambda: hubs.put_mapping("Alpha", "Files", "Mm", reads("inbox"))) == "ContainerOfAnotherHub"
-    assert refusal(lambda: hubs.put_mapping("Alpha", "Files", "Mm", reads("mine", "done"))) is None
+    assert refusal(lambda: put(hubs, "Alpha", "Files", "Mm", reads("inbox"))) == "ContainerOfAnotherHub"
+    assert refusal(lambda: put(hubs, "Alpha", "Files", "Mm", reads("mine", "done"))) is None
 
 
 def test_the_first_owner_decides_who_else_comes_in(hubs: Definitions, vault: KeyVault) -> None:
     hubs.put_hub("Beta", Hub())
     hubs.put_entity_type("Beta", "Customer", profile())
     hubs.put_connector("Beta", "Files", files(vault))
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox"))
     share(hubs, "Zeta", "inbox")
     for hub in ("Beta", "Alpha"):
-        hubs.put_mapping(hub, "Files", "Customers", reads("inbox"))
-    hubs.put_mapping("Zeta", "Files", "Others", reads("inbox/others"))
+        put(hubs, hub, "Files", "Customers", reads("inbox"))
+    put(hubs, "Zeta", "Files", "Others", reads("inbox/others"))
     share(hubs, "Zeta")
     fresh = again(hubs)
     assert [use(fresh, hub) for hub in ("Zeta", "Beta", "Alpha")] == [None, *["ContainerOfAnotherHub"] * 2]
@@ -117,7 +115,7 @@ def test_the_first_owner_decides_who_else_comes_in(hubs: Definitions, vault: Key
 
 @pytest.mark.parametrize("leave", ["mapping", "connector", "container"])
 def test_a_container_that_is_given_up_is_free(hubs: Definitions, leave: str) -> None:
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox"))
     assert use(hubs, "Zeta") is None  # so that it is known as Zeta's
     match leave:
         case "mapping":
@@ -125,8 +123,8 @@ def test_a_container_that_is_given_up_is_free(hubs: Definitions, leave: str) -> 
         case "connector":
             hubs.delete_connector("Zeta", "Files")
         case _:
-            hubs.put_mapping("Zeta", "Files", "Customers", reads("elsewhere"))
-    hubs.put_mapping("Alpha", "Files", "Customers", reads("inbox"))
+            put(hubs, "Zeta", "Files", "Customers", reads("elsewhere"))
+    put(hubs, "Alpha", "Files", "Customers", reads("inbox"))
     assert use(hubs, "Alpha") is None
 
 
@@ -137,7 +135,7 @@ def test_the_same_name_in_another_account_is_another_container(
     Vaults(settings).set("other-account", f"AccountName=otheraccount;AccountKey={KEY};BlobEndpoint={endpoint}")
     hubs.put_connector("Alpha", "Files", files(vault, "other-account"))
     assert hubs.connector("Alpha", "Files").internal["account"] == "otheraccount"
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox"))
     hubs.put_mapping("Alpha", "Files", "Customers", reads("inbox"))
     hubs.put_mapping("Alpha", "Files", "Lake", reads("lake"))
     assert use(hubs, "Alpha") is None
@@ -153,7 +151,7 @@ def test_what_was_stored_before_the_account_was_known_is_found_out(
     secret = f"late-{folder}"
     hubs.put_connector("Alpha", "Late", files(vault, secret))
     hubs.put_mapping("Alpha", "Late", "Customers", reads(folder))
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox"))
     Vaults(settings).set(secret, azurite.connection_string)
     assert use(hubs, "Alpha", via="Late") == code, "before any check"
     checks = {check.name: check.ok for check in hubs.test_connector("Alpha", "Late")}
@@ -165,21 +163,21 @@ def test_what_was_stored_before_the_account_was_known_is_found_out(
 
 
 def test_a_connector_out_of_order_is_no_way_round(hubs: Definitions, vault: KeyVault) -> None:
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox"))
     hubs.put_connector("Alpha", "Files", files(vault, "not-there"))
-    assert refusal(lambda: hubs.put_mapping("Alpha", "Files", "Mm", reads("inbox"))) == "ContainerOfAnotherHub"
+    assert refusal(lambda: put(hubs, "Alpha", "Files", "Mm", reads("inbox"))) == "ContainerOfAnotherHub"
 
 
 def test_a_container_stays_its_hubs_while_its_connector_is_out_of_order(
     hubs: Definitions, vault: KeyVault, settings: Settings, azurite: Endpoints
 ) -> None:
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox"))
     hubs.put_connector("Zeta", "Files", files(vault, "not-there-yet"))
     assert "account" not in hubs.connector("Zeta", "Files").internal
-    assert refusal(lambda: hubs.put_mapping("Alpha", "Files", "Mm", reads("inbox"))) == "ContainerOfAnotherHub"
+    assert refusal(lambda: put(hubs, "Alpha", "Files", "Mm", reads("inbox"))) == "ContainerOfAnotherHub"
     Vaults(settings).set("not-there-yet", azurite.connection_string)
     hubs.test_connector("Zeta", "Files")
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox/b"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox/b"))
     assert use(again(hubs), "Zeta") is None
 
 
@@ -193,7 +191,7 @@ def test_a_connector_that_is_not_let_in_claims_nothing(
     assert squatter.document.state is ConnectorState.FAILED
     assert squatter.internal["account"] == "devstoreaccount1", "what its mappings name is checked all the same"
     hubs.put_mapping("Alpha", "Named", "Customers", reads("inbox", "done"))
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox", "done"))
     assert use(again(hubs), "Zeta") is None
     assert listening(hubs, "inbox") == ["Zeta"]
     refused = refusal(lambda: hubs.put_mapping("Alpha", "Named", "Others", reads("inbox/b")))
@@ -209,24 +207,6 @@ def test_a_connector_that_is_not_let_in_claims_nothing(
     assert listening(fresh, "inbox") == ["Zeta"], "whoever is out of order hears of its blobs, and nobody else"
 
 
-def listening(definitions: Definitions, container: str) -> list[str]:
-    """The hubs that hear of the blobs of a container."""
-    return [hub for hub, _ in definitions.listeners("devstoreaccount1", container)]
-
-
-def stored_earlier(definitions: Definitions, hub: str, created: str, name: str = "Customers") -> None:
-    """Makes a mapping one of an earlier release, which did not note since when it names its containers."""
-
-    def make(change: Change) -> None:
-        for kind, names in ((CONNECTOR, ("Files",)), (MAPPING, ("Files", name))):
-            old = definitions._store.require(kind, hub, *names)
-            document = old.document.model_copy(update={"created": datetime.fromisoformat(created)})
-            internal = {fact: value for fact, value in old.internal.items() if fact in {"account", "blob_endpoint"}}
-            change.put(kind, names, document, old.instance_id, internal)
-
-    definitions._store.change(hub, make)
-
-
 @pytest.mark.parametrize("repeated", ["Zeta", "Alpha"])
 @pytest.mark.parametrize(
     ("folder", "owner"),
@@ -237,18 +217,18 @@ def test_mappings_of_earlier_releases_count_from_when_they_were_created(
 ) -> None:
     share(hubs, "Zeta", "inbox")
     for hub in ("Zeta", "Alpha"):
-        hubs.put_mapping(hub, "Files", "Customers", reads("inbox/customers"))
+        put(hubs, hub, "Files", "Customers", reads("inbox/customers"))
     share(hubs, "Zeta")
     stored_earlier(hubs, "Zeta", "2026-02-01T00:00:00+00:00")
     stored_earlier(hubs, "Alpha", "2026-06-01T00:00:00+00:00")
     fresh = again(hubs)
     assert [use(fresh, hub) for hub in ("Zeta", "Alpha")] == [None, "ContainerOfAnotherHub"]
     if repeated == "Zeta":
-        fresh.put_mapping("Zeta", "Files", "Customers", reads(folder))
+        put(fresh, "Zeta", "Files", "Customers", reads(folder))
         assert use(again(hubs), "Alpha") == (None if owner == "Alpha" else "ContainerOfAnotherHub")
     else:
-        put = refusal(lambda: fresh.put_mapping("Alpha", "Files", "Customers", reads(folder)))
-        assert put == (None if owner == "Alpha" else "ContainerOfAnotherHub")
+        refused = refusal(lambda: put(fresh, "Alpha", "Files", "Customers", reads(folder)))
+        assert refused == (None if owner == "Alpha" else "ContainerOfAnotherHub")
     assert use(again(hubs), "Zeta") is None
 
 
@@ -256,7 +236,7 @@ def test_mappings_of_earlier_releases_count_from_when_they_were_created(
 def test_nobody_waits_for_the_claims_that_another_reads(
     azurite: Endpoints, table: Table, hubs: Definitions, settings: Settings, fault: Fault
 ) -> None:
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox", "done"))
     with running_proxy(azurite.table) as proxy, ThreadPoolExecutor(2) as pool:
         far = Definitions(
             Table(account_of(azurite, table=proxy.endpoint), table.name), Vaults(settings), Clock(settings), settings
@@ -285,17 +265,18 @@ def test_nobody_waits_for_the_claims_that_another_reads(
         assert stuck.result()[1]
 
 
-def test_what_two_hubs_put_at_once_is_one_hubs(hubs: Definitions) -> None:
+def test_what_two_hubs_list_at_once_is_one_hubs(hubs: Definitions) -> None:
     for number in range(4):
         container = f"race{number}"
 
-        def put(hub: str, container: str = container) -> str | None:
-            return refusal(lambda: hubs.put_mapping(hub, "Files", f"M{container}", reads(container)))
+        def list_it(hub: str, container: str = container) -> None:
+            with suppress(ConflictError):
+                put(hubs, hub, "Files", f"M{container}", reads(container))
 
         with ThreadPoolExecutor(2) as pool:
-            codes = dict(zip(("Zeta", "Alpha"), pool.map(put, ("Zeta", "Alpha")), strict=True))
-        assert set(codes.values()) <= {None, "ContainerOfAnotherHub"}
-        stored = [hub for hub, code in codes.items() if code is None]
+            list(pool.map(list_it, ("Zeta", "Alpha")))
+        names = [stored.document for hub in ("Zeta", "Alpha") for stored in hubs.mappings(hub, "Files")]
+        stored = [document.tenant_id for document in names if document.container == container]
         outcomes = [[use(again(hubs), hub, f"M{container}") for hub in stored] for _ in range(2)]
         assert outcomes[0] == outcomes[1]
         assert outcomes[0].count(None) == 1
@@ -304,7 +285,7 @@ def test_what_two_hubs_put_at_once_is_one_hubs(hubs: Definitions) -> None:
 def test_the_claims_are_not_asked_for_with_every_blob(
     azurite: Endpoints, table: Table, hubs: Definitions, settings: Settings
 ) -> None:
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox", "done"))
     with running_proxy(azurite.table) as proxy:
         far = Definitions(
             Table(account_of(azurite, table=proxy.endpoint), table.name), Vaults(settings), Clock(settings), settings

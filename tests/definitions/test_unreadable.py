@@ -7,7 +7,7 @@ from shared.definitions.definitions import Definitions
 from shared.domain.errors import FatalError
 from shared.domain.hubs import Hub
 from shared.storage.blobs import BlobContainer
-from tests.definitions.claims import OF_ANOTHER, again, damage, reads, refusal, share, use
+from tests.definitions.claims import OF_ANOTHER, again, damage, put, reads, refusal, share, use
 from tests.definitions.samples import crm, outbound
 from tests.local_services import account_of, container_sas
 
@@ -15,15 +15,15 @@ from tests.local_services import account_of, container_sas
 @pytest.mark.parametrize("key", ["mapping|files|broken", "connector|broken", "hub|beta"])
 def test_it_stops_no_other_hub(hubs: Definitions, caplog: pytest.LogCaptureFixture, key: str) -> None:
     hubs.put_hub("Beta", Hub())
-    hubs.put_mapping("Zeta", "Files", "Broken", reads("broken"))
+    put(hubs, "Zeta", "Files", "Broken", reads("broken"))
     hubs.put_connector("Zeta", "Broken", crm())
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
-    hubs.put_mapping("Alpha", "Files", "Customers", reads("mine", "done"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox"))
+    put(hubs, "Alpha", "Files", "Customers", reads("mine", "done"))
     damage(hubs, "hubs" if key.startswith("hub|") else "Zeta", key)
     for fresh in (hubs, again(hubs)):
         assert use(fresh, "Alpha") is None
-        fresh.put_mapping("Alpha", "Files", "Others", reads("mine/others", "done"))
-        assert refusal(lambda fresh=fresh: fresh.put_mapping("Alpha", "Files", "Spy", reads("inbox"))) == OF_ANOTHER  # type: ignore[misc]
+        put(fresh, "Alpha", "Files", "Others", reads("mine/others", "done"))
+        assert refusal(lambda fresh=fresh: put(fresh, "Alpha", "Files", "Spy", reads("inbox"))) == OF_ANOTHER  # type: ignore[misc]
         names = [stored.document.connector_mapping_name for _, stored in fresh.readers("Zeta")]
         assert "Customers" in names
         assert {"Zeta", "Alpha"} <= set(fresh.hub_names())
@@ -32,7 +32,7 @@ def test_it_stops_no_other_hub(hubs: Definitions, caplog: pytest.LogCaptureFixtu
 
 
 def test_whoever_asks_for_it_is_told(hubs: Definitions) -> None:
-    hubs.put_mapping("Zeta", "Files", "Broken", reads("broken"))
+    put(hubs, "Zeta", "Files", "Broken", reads("broken"))
     damage(hubs, "Zeta", "mapping|files|broken")
     for ask in (lambda: hubs.mapping("Zeta", "Files", "Broken"), lambda: hubs.mappings("Zeta", "Files")):
         with pytest.raises(FatalError) as told:
@@ -44,21 +44,21 @@ def test_whoever_asks_for_it_is_told(hubs: Definitions) -> None:
 
 @pytest.mark.parametrize("key", ["mapping|files|customers", "connector|files", "hub|zeta"])
 def test_what_it_claims_stays_closed_to_other_hubs(hubs: Definitions, key: str) -> None:
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox", "done"))
     damage(hubs, "hubs" if key.startswith("hub|") else "Zeta", key)
     for wanted in (reads("inbox"), reads("done"), reads("mine", "inbox")):
         for fresh in (hubs, again(hubs)):
-            assert refusal(lambda fresh=fresh, wanted=wanted: fresh.put_mapping("Alpha", "Files", "Spy", wanted)) == (  # type: ignore[misc]
+            assert refusal(lambda fresh=fresh, wanted=wanted: put(fresh, "Alpha", "Files", "Spy", wanted)) == (  # type: ignore[misc]
                 OF_ANOTHER
             )
-    hubs.put_mapping("Alpha", "Files", "Customers", reads("mine", "done"))
+    put(hubs, "Alpha", "Files", "Customers", reads("mine", "done"))
     assert use(again(hubs), "Alpha") is None, "an archive is for all to write to"
 
 
 def test_a_hub_that_cannot_be_read_shares_nothing(hubs: Definitions) -> None:
-    hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox"))
     share(hubs, "Zeta", "inbox")
-    hubs.put_mapping("Alpha", "Files", "Customers", reads("inbox"))
+    put(hubs, "Alpha", "Files", "Customers", reads("inbox"))
     assert use(hubs, "Alpha") is None
     damage(hubs, "hubs", "hub|zeta")
     assert use(again(hubs), "Alpha") == OF_ANOTHER
@@ -70,4 +70,4 @@ def test_where_a_connector_exports_that_cannot_be_read_stays_closed(hubs: Defini
     hubs.put_connector("Zeta", "Partner", outbound(container_sas(azurite, container)))
     damage(hubs, "Zeta", "connector|partner")
     for fresh in (hubs, again(hubs)):
-        assert refusal(lambda fresh=fresh: fresh.put_mapping("Alpha", "Files", "Spy", reads(container))) == OF_ANOTHER  # type: ignore[misc]
+        assert refusal(lambda fresh=fresh: put(fresh, "Alpha", "Files", "Spy", reads(container))) == OF_ANOTHER  # type: ignore[misc]

@@ -61,7 +61,9 @@ def test_whoever_asks_an_account_that_fell_silent_is_told_within_seconds(
             f"{path}/test": {},
         }
         began = time.monotonic()
+        put = pool.submit(client.put, f"{path}/mappings/Others", bodies.mapping(f"{folder}/others"))
         *refused, tried = pool.map(lambda url: client.post(url, asked[url]), asked)
+        assert put.result().status_code == 201, "its sweep is to list the container"
         took = time.monotonic() - began
     assert took < _WITHIN_S
     for answer in refused:

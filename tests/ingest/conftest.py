@@ -133,6 +133,7 @@ def world(azurite: Endpoints, tmp_path: Path) -> Iterator[World]:
         storage.create_container(hub.lower())
         world = World(services, hub, hub.lower(), storage, vault, azurite, clock_file)
         world.put_mapping()
+        definitions.test_connector(hub, "Landing")  # which lists the container, as the sweep of a new mapping does
         yield world
         forget_hub(azurite, hub)
 

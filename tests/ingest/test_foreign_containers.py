@@ -101,18 +101,31 @@ def test_the_files_of_another_hub_are_for_it_alone_until_it_shares_them(world: W
     assert not is_there(world, version)
 
 
-def only_named(world: World) -> str:
-    """A secret that names the account and does not open it."""
-    return f"AccountName={ACCOUNT};AccountKey=TUFSS0VS;BlobEndpoint={world.azurite.blob}"
+SECRETS = {
+    "a wrong key": "AccountKey=TUFSS0VS",
+    "a wrong key, changed after the check": "AccountKey=TUFSS0VS",
+    # It might open a container, for all that the account says.
+    "a made-up signature": "SharedAccessSignature=sv=2024-11-04&sig=TUFSS0VS",
+    "a good key": "",
+}
 
 
-@pytest.mark.parametrize("secret", ["a wrong key", "a wrong key, changed after the check", "a good key"])
+def only_named(world: World, secret: str) -> str:
+    """A secret that names the account, and does not open it unless it is good."""
+    how = SECRETS[secret]
+    return f"AccountName={ACCOUNT};{how};BlobEndpoint={world.azurite.blob}" if how else ""
+
+
+@pytest.mark.parametrize("secret", SECRETS)
 def test_nobody_hears_of_blobs_in_a_container_that_is_not_for_its_hub(world: World, secret: str) -> None:
     world.services.definitions.delete_mapping(world.hub, "Landing", "Visits")
     late = Late(world, world.container)  # it names the container first
     owner = world.put_mapping()
-    late.set_secret(only_named(world) if secret != "a good key" else "")
-    assert late.test()["account"] is (secret == "a good key")
+    if secret == "a good key":
+        world.services.definitions.test_connector(world.hub, "Landing")
+    late.set_secret(only_named(world, secret))
+    assert late.test()["account"] is not secret.startswith("a wrong key")
+    world.services.definitions.test_connector(world.hub, "Landing")
     if secret.endswith("changed after the check"):
         late.set_secret()
     for number in range(3):
@@ -135,7 +148,8 @@ def test_nobody_hears_of_blobs_in_a_container_of_the_app(world: World) -> None:
 def test_a_hub_hears_of_the_blobs_of_another_for_as_long_as_they_are_shared(world: World) -> None:
     late = Late(world, world.container)
     late.set_secret()
-    late.test()
+    world.services.definitions.put_hub(world.hub, Hub.from_request({"sharedContainers": [world.container]}))
+    assert late.test()[f"container {world.container}"], "it has listed it"
     heard = []
     for name, shared in (("before", []), ("meanwhile", [world.container]), ("after", [])):
         world.services.definitions.put_hub(world.hub, Hub.from_request({"sharedContainers": shared}))
@@ -192,6 +206,7 @@ class Archive:
         self.name = f"done{uuid.uuid4().hex}"
         world.storage.create_container(self.name)
         world.put_mapping(completeOperation=moving(f"{self.name}/csv"))
+        world.services.definitions.test_connector(world.hub, "Landing")
         self.late = Late(world, f"c{uuid.uuid4().hex}", completeOperation=moving(f"{self.name}/csv"))
         world.storage.create_container(self.late.mapping.document.container)
         self.late.set_secret()

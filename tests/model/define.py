@@ -41,6 +41,7 @@ def define(services: Services, inbox: str, vault_url: str) -> None:
     definitions.put_connector(NAME, "Landing", connector_from_request(landing))
     for name in MAPPINGS:
         put_mapping(services, inbox, name)
+    definitions.test_connector(NAME, "Landing")  # which lists the container, as the sweep of a new mapping does
 
 
 def put_mapping(services: Services, inbox: str, name: str, **properties: Any) -> None:

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from infra.local.azurite import Endpoints
+from shared.definitions.containers import OF_ANOTHER_HUB
 from shared.definitions.kinds import CONNECTOR
 from shared.definitions.store import Change, Conditions, Stored
 from shared.domain.connectors import Connector, ConnectorState, connector_from_request
@@ -30,6 +32,7 @@ def test_nothing_goes_where_another_hub_reads_without_its_leave(hub: HubUnderTes
     add_fabrikam(hub, customer, azurite)
     hub.outbound(PROFILE, sas=hub.partner.sas("l"))  # not let in, so nothing is claimed
     definitions.put_mapping("Fabrikam", "Files", "Spy", reading(container))
+    definitions.test_connector("Fabrikam", "Files")  # which lists it
     hub.ingest(customer, [{"Id": "A"}])
     hub.tick(at(0))
     assert hub.partner.paths() == []
@@ -45,6 +48,21 @@ def test_nothing_goes_where_another_hub_reads_without_its_leave(hub: HubUnderTes
     assert definitions.connector(hub.name, "Partner").document.state is ConnectorState.READY
 
 
+def test_nobody_moves_a_file_into_the_place_of_another_hubs_slot(hub: HubUnderTest, azurite: Endpoints) -> None:
+    definitions, container = hub.services.definitions, hub.partner.client.container_name
+    customer = hub.profile_type()
+    add_fabrikam(hub, customer, azurite)
+    hub.outbound(PROFILE)
+    hub.ingest(customer, [{"Id": "A"}])
+    operation = {"completionOperationType": "MoveFile", "destinationFolder": f"{container}/{FIRST.rpartition('/')[0]}"}
+    planted = reading(f"own{container}", completeOperation=operation)
+    with pytest.raises(ConflictError, match="exports to") as refused:
+        definitions.put_mapping("Fabrikam", "Files", "Planter", planted)
+    assert refused.value.code == OF_ANOTHER_HUB
+    hub.tick(at(0))
+    assert (contents(hub), hub.codes()) == ({FIRST: ["A"]}, ["Succeeded"])
+
+
 def add_fabrikam(hub: HubUnderTest, customer: ProfileType, azurite: Endpoints) -> None:
     """Another hub, whose connector `Files` may read all of the partners' account."""
     definitions, secret = hub.services.definitions, f"of-{hub.services.prefix}"
@@ -56,9 +74,10 @@ def add_fabrikam(hub: HubUnderTest, customer: ProfileType, azurite: Endpoints) -
     definitions.put_connector("Fabrikam", "Files", connector_from_request(body))
 
 
-def reading(container: str) -> Mapping:
+def reading(container: str, **more: Any) -> Mapping:
     properties = {
         "folderPath": container,
+        **more,
         "errorManagement": {"errorManagementType": "RejectAndContinue"},
         "structure": [{"propertyName": "Id", "columnName": "Id"}],
     }
@@ -103,6 +122,7 @@ def test_where_an_earlier_release_exports_to_nobody_reads_who_came_later(
     old = as_of_an_earlier_release(hub)
     add_fabrikam(hub, customer, azurite)
     reader, _ = definitions.put_mapping("Fabrikam", "Files", "Spy", reading(container))
+    definitions.test_connector("Fabrikam", "Files")
     use(hub, old)
     connector = definitions.connector(hub.name, "Partner")
     assert connector.document.state is ConnectorState.READY
@@ -123,6 +143,7 @@ def test_exports_of_an_earlier_release_give_way_to_who_reads_their_container_by_
     customer = hub.profile_type()
     add_fabrikam(hub, customer, azurite)
     definitions.put_mapping("Fabrikam", "Files", "Spy", reading(container))
+    definitions.test_connector("Fabrikam", "Files")  # which lists it
     definitions.put_hub("Fabrikam", Hub.from_request({"sharedContainers": [container]}))
     hub.set_clock(datetime.now(UTC) + timedelta(hours=1))
     hub.outbound(PROFILE)

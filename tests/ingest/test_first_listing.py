@@ -1,0 +1,99 @@
+"""A mapping's container is listed for the first time: what lands there meanwhile comes in, whoever tells of it."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from shared.definitions.store import Conditions
+from shared.domain.blob_version import BlobVersion
+from shared.domain.errors import ConflictError
+from shared.domain.mappings import Mapping
+from shared.ingest.match import take_event
+from shared.ingest.messages import take_message
+from shared.ingest.put_mapping import put_mapping
+from shared.ingest.sweep import carry_out_backfill, request_backfill, sweep_by_schedule
+from tests.fault_proxy import FaultProxy, Request
+from tests.ingest.conftest import MESSAGE, ROWS, World, mapping_body
+from tests.ingest.events import announced
+from tests.ingest.late import Late
+from tests.ingest.sweeping import listings, take_sent
+
+
+@pytest.fixture
+def container(world: World) -> str:
+    """A container that no mapping names yet."""
+    name = f"c{uuid.uuid4().hex}"
+    world.storage.create_container(name)
+    return name
+
+
+def upload(world: World, container: str) -> BlobVersion:
+    path = f"{uuid.uuid4().hex}.csv"
+    etag = str(world.storage.get_blob_client(container, path).upload_blob(ROWS.encode())["etag"]).strip('"')
+    return BlobVersion(container, path, etag, len(ROWS))
+
+
+def hears(world: World, container: str) -> int:
+    """How many runs come of the event of a new blob."""
+    return len(take_event(world.services, announced(world, upload(world, container))))
+
+
+def test_what_lands_beside_it_is_found_or_heard_of(world: World, source: FaultProxy, container: str) -> None:
+    definitions, heard = world.services.definitions, list[int]()
+    definitions.put_mapping(world.hub, "Landing", "Fresh", Mapping.from_request(mapping_body(container)))
+    backfill = request_backfill(world.services, definitions.mapping(world.hub, "Landing", "Fresh"))
+
+    def land(request: Request) -> None:
+        if "comp=list" in request.target:
+            heard.append(hears(world, container))
+
+    source.plan = land
+    carry_out_backfill(world.services, world.hub, "Landing", "Fresh", backfill.number)
+    source.plan = lambda _: None
+    assert heard == [0, 1], "the first is in the listing, since nothing was noted when it came"
+    assert len(world.states("Fresh")) == 2
+    assert hears(world, container) == 1
+    before = listings(source)
+    assert sweep_by_schedule(world.services, world.hub, "Landing", "Fresh") == 0
+    assert listings(source) == before + 1, "once it was tried it is only looked through"
+
+
+def test_who_puts_a_mapping_hears_of_its_container_at_once(world: World, queue: FaultProxy, container: str) -> None:
+    """And comes before whoever PUTs one a moment later, whichever sweep comes first."""
+    late = Late(world, f"c{uuid.uuid4().hex}")
+    late.set_secret()
+    late.test()
+    wanted = Mapping.from_request(mapping_body(container))
+    put_mapping(world.services, world.hub, "Landing", "Fresh", wanted, Conditions())
+    assert hears(world, container) == 1
+    assert len(take_sent(world, queue)) == 2, "the sweep of what was there before, and the run"
+    with pytest.raises(ConflictError, match=container):
+        put_mapping(world.services, late.hub, "Landing", "Fresh", wanted, Conditions())
+
+
+@pytest.mark.parametrize("place", ["folder", "destination"])
+def test_a_mapping_that_comes_to_name_another_container_is_swept_at_once(
+    world: World, queue: FaultProxy, container: str, place: str
+) -> None:
+    def replace(folder: str, **properties: Any) -> list[dict[str, Any]]:
+        wanted = Mapping.from_request(mapping_body(folder, **properties))
+        _, created = put_mapping(world.services, world.hub, "Landing", "Visits", wanted, Conditions())
+        assert not created
+        return take_sent(world, queue)
+
+    version = upload(world, container)
+    assert replace(f"{world.container}/deeper") == [], "the next tick comes to that"
+    if place == "folder":
+        (message,) = replace(container)
+    else:
+        operation = {"completionOperationType": "MoveFile", "destinationFolder": f"{container}/done"}
+        (message,) = replace(world.container, completeOperation=operation)
+    take_message(world.services, message, MESSAGE)
+    assert set(world.states()) == ({version.path} if place == "folder" else set())
+    late = Late(world, f"c{uuid.uuid4().hex}")
+    late.set_secret()
+    late.test()
+    spy = Mapping.from_request(mapping_body(container))
+    with pytest.raises(ConflictError, match=container):
+        world.services.definitions.put_mapping(late.hub, "Landing", "Spy", spy)
