@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from shared.ledger.slots import Slots
     from shared.ledger.sweeps import Sweeps
     from shared.ledger.upkeep_times import UpkeepTimes
+    from shared.seldom import Seldom
     from shared.storage.account_turns import AccountTurns
     from shared.storage.accounts import StorageAccount
     from shared.storage.blobs import BlobContainer
     from shared.storage.key_vault import Vaults
     from shared.storage.queues import Queue
     from shared.storage.tables import Table
+
+# A mapping whose container cannot be listed is not swept for each of a thousand events.
+_FIRST_LISTING_EVERY_S = 60.0
 
 
 class Services:
@@ -130,6 +134,13 @@ class Services:
         from shared.storage.account_turns import DESTINATION_BUSY, AccountTurns
 
         return AccountTurns(DESTINATION_BUSY)
+
+    @cached_property
+    def first_listings(self) -> "Seldom":
+        """Mappings whose first listing an event asks for, by hub, connector and name."""
+        from shared.seldom import Seldom
+
+        return Seldom(_FIRST_LISTING_EVERY_S, most=4096)
 
     @cached_property
     def lake(self) -> "Lake":

@@ -99,8 +99,8 @@ class Containers:
             logger.warning("container refused: hub %s container %s is of the hub %s", hub, container, other.hub)
             raise _of_another([_of_another_fault(container, target, use, other)])
 
-    def may_read(self, hub: str, account: str, container: str) -> bool:
-        """Whether a claim of the hub to read a container stands, as of now.
+    def may_read(self, hub: str, account: str, container: str) -> bool | None:
+        """Whether a claim of the hub to read a container stands, as of now; None where it has none and may get one.
 
         Of many questions within a look one reads the definitions.
 
@@ -112,7 +112,9 @@ class Containers:
         with self._store.one_look():
             claims = [self._claim(hub, place) for hub in self._store.kept(HUB, HUBS)]
         found = standing([claim for claim in claims if claim is not None])
-        return any(same_name(claim.hub, hub) and Use.READ in claim.since for claim in found)
+        if any(same_name(claim.hub, hub) and Use.READ in claim.since for claim in found):
+            return True
+        return None if in_the_way(found, hub, Use.READ) is None else False
 
     def check_not_own(self, account: str, container: str, target: str) -> None:
         """Raises RequestError (`ContainerNotAllowed`) for a container of the app itself."""

@@ -15,7 +15,7 @@ from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR, HUB, INTERACTION, KPI, MAPPING, PROFILE, kind_of_type
 from shared.definitions.lake_paths import retired_paths
 from shared.definitions.listings import Listings
-from shared.definitions.readers import listeners, readers
+from shared.definitions.readers import Listener, listeners, readers
 from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, Stored
 from shared.domain.connectors import Connector, ConnectorState
 from shared.domain.document import Document
@@ -342,11 +342,11 @@ class Definitions:
         """
         return readers(self._store, hub)
 
-    def listeners(self, account: str, container: str) -> list[tuple[str, Stored[Mapping]]]:
-        """The mappings of all hubs that are to hear of the blobs of a container, each with the name of its hub.
+    def listeners(self, account: str, container: str) -> list[Listener]:
+        """The mappings of all hubs that are to hear of the blobs of a container, or are to list it first.
 
-        The account has let their connectors in, and their hubs may read the container, as of now: nobody else shall
-        know what lies there. What cannot be read is left out, and logged.
+        The account has let their connectors in, and their hubs may read the container as of now, or nobody is in their
+        way: nobody else shall know what lies there. What cannot be read is left out, and logged.
         """
         with self.one_look():
             return list(listeners(self._store, self._containers, self.hub_names(), account, container))

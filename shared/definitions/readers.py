@@ -1,6 +1,7 @@
 """Which mappings read files: all of a hub, or those that are to hear of a blob."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from shared.definitions.claim_facts import ACCOUNT, is_let_in
 from shared.definitions.containers import Containers
@@ -27,9 +28,24 @@ def readers(store: DefinitionStore, hub: str) -> list[tuple[Stored[Connector], S
     return [(connector, mapping) for connector, mapping in named if connector is not None]
 
 
+@dataclass(frozen=True)
+class Listener:
+    """A mapping of a container that blobs came to.
+
+    Attributes:
+        hub: its name.
+        mapping: that reads the container.
+        may_hear: whether its hub may read there; it may once it has listed the container.
+    """
+
+    hub: str
+    mapping: Stored[Mapping]
+    may_hear: bool
+
+
 def listeners(
     store: DefinitionStore, containers: Containers, hubs: Iterable[str], account: str, container: str
-) -> Iterator[tuple[str, Stored[Mapping]]]:
+) -> Iterator[Listener]:
     """The mappings that are to hear of the blobs of a container; see `Definitions.listeners`.
 
     Whether a hub may read it is asked only where it names it, so a blob for nobody costs little.
@@ -38,8 +54,8 @@ def listeners(
         if name_key(account) not in _accounts(store, hub).values():
             continue  # so its mappings need not be read
         named = _listening(store, hub).get((name_key(account), container), [])
-        if named and containers.may_read(hub, account, container):
-            yield from ((hub, mapping) for mapping in named)
+        if named and (may_hear := containers.may_read(hub, account, container)) is not False:
+            yield from (Listener(hub, mapping, may_hear is True) for mapping in named)
 
 
 def _accounts(store: DefinitionStore, hub: str) -> dict[str, str]:

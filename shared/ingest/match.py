@@ -3,9 +3,13 @@
 import json
 import logging
 import uuid
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 
 from shared.app import Services
+from shared.clock import iso
+from shared.definitions.readers import Listener
 from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion
 from shared.domain.errors import InvalidRequestError, PreconditionError
@@ -18,6 +22,7 @@ from shared.storage.event_grid import is_committing, parse_blob_created
 
 logger = logging.getLogger(__name__)
 
+_FIRST_LISTINGS = 8
 _IDENTIFYING = ("id", "eventType", "type", "subject")
 
 
@@ -49,15 +54,37 @@ def take_event(services: Services, event: object) -> list[str]:
     # Where nobody says which account has the blob it is nobody's: whoever hears of it would learn what others have.
     listeners = services.definitions.listeners(created.account, version.container) if created.account else []
     matching = [
-        (hub, mapping)
-        for hub, mapping in listeners
+        listener
+        for listener in listeners
         # What comes during a pause is found by the sweep that ends it.
-        if not mapping.document.is_paused and mapping.document.matches(version.container, version.path)
+        if not listener.mapping.document.is_paused
+        and listener.mapping.document.matches(version.container, version.path)
     ]
-    queued = [queue_version(services, hub, mapping, version) for hub, mapping in matching]
+    queued = [queue_version(services, one.hub, one.mapping, version) for one in matching if one.may_hear]
+    _request_first_listings(services, [one for one in matching if not one.may_hear])
     if not queued:
         logger.info("event ignored: no mapping that may read the container, and is not paused, matches the blob")
     return queued
+
+
+def _request_first_listings(services: Services, listeners: Sequence[Listener]) -> None:
+    """Asks for the sweeps that list a container first and find the blob: it was made after the mappings, say.
+
+    Of one hub for a few at most, since it may have mappings by the thousand; a tick asks for the others.
+    """
+    asked: Counter[str] = Counter()
+    for listener in listeners:
+        document = listener.mapping.document
+        names = (listener.hub, document.connector_name, document.connector_mapping_name)
+        if asked[listener.hub] < _FIRST_LISTINGS and services.first_listings.is_due(names):
+            asked[listener.hub] += 1
+            request_sweep(services, *names)
+
+
+def request_sweep(services: Services, hub: str, connector: str, mapping: str) -> None:
+    """Asks for a sweep of one mapping by the schedule: one that comes to nothing is asked for again by the next."""
+    message = {"hub": hub, "connector": connector, "mapping": mapping, "sweep": True}
+    services.ingest_queue.send({**message, "requested": iso(services.clock.now())})
 
 
 def queue_version(

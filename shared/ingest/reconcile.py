@@ -14,8 +14,8 @@ from shared.domain.errors import FatalError, PreconditionError
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunKind
 from shared.hub_turns import TICK_S, for_each_hub
-from shared.ingest.match import queue_run
-from shared.ingest.sweep import Place, is_outdated, request_sweep, send_backfill_again, take_up_again
+from shared.ingest.match import queue_run, request_sweep
+from shared.ingest.sweep import Place, is_outdated, send_backfill_again, take_up_again
 from shared.ledger.stored_run import StoredRun
 from shared.ledger.sweeps import Known, Sweep
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.app import Services
-from shared.clock import iso
 from shared.deadline import pool_of_threads, seconds_left
 from shared.definitions.containers import OF_ANOTHER_HUB
 from shared.definitions.store import Stored
@@ -64,12 +63,6 @@ class Place:
         document = self.mapping.document
         names = {"connector": document.connector_name, "mapping": document.connector_mapping_name}
         return {"hub": self.hub, **names}
-
-
-def request_sweep(services: Services, hub: str, connector: str, mapping: str) -> None:
-    """Asks for a sweep of one mapping by the schedule: one that comes to nothing is asked for again by the next."""
-    message = {"hub": hub, "connector": connector, "mapping": mapping, "sweep": True}
-    services.ingest_queue.send({**message, "requested": iso(services.clock.now())})
 
 
 def request_backfill(services: Services, mapping: Stored[Mapping], *, wake: bool = False) -> Backfill:

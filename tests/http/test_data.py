@@ -16,7 +16,7 @@ from shared.domain.entity_types import EntityKind
 from shared.domain.run import RunState
 from shared.domain.slot import slot_of
 from shared.ingest.ingest_blob import ingest_blob
-from shared.ingest.sweep import sweep_by_schedule
+from shared.ingest.sweep import carry_out_backfill
 from shared.kpis.calculate import Calculation, calculate_kpi
 from tests.http import bodies
 from tests.http.conftest import Client
@@ -50,7 +50,10 @@ IDS = [
 
 
 def ingest(services: Services, hub: str, mapping: str) -> None:
-    assert sweep_by_schedule(services, hub, "Files", mapping) == 1
+    stored = services.definitions.mapping(hub, "Files", mapping)
+    backfill = services.sweeps.backfill(hub, stored.instance_id)
+    assert backfill is not None, "its PUT asks for one"
+    carry_out_backfill(services, hub, "Files", mapping, backfill.number)
     runs, _ = services.runs.page(hub, mapping=mapping)
     ingest_blob(services, hub, runs[0].run_id, "test")
     stored = services.runs.get(hub, runs[0].run_id)

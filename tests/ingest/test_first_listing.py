@@ -9,6 +9,7 @@ from shared.definitions.store import Conditions
 from shared.domain.blob_version import BlobVersion
 from shared.domain.errors import ConflictError
 from shared.domain.mappings import Mapping
+from shared.domain.run import RunState
 from shared.ingest.match import take_event
 from shared.ingest.messages import take_message
 from shared.ingest.put_mapping import put_mapping
@@ -16,8 +17,10 @@ from shared.ingest.sweep import carry_out_backfill, request_backfill, sweep_by_s
 from tests.fault_proxy import FaultProxy, Request
 from tests.ingest.conftest import MESSAGE, ROWS, World, mapping_body
 from tests.ingest.events import announced
+from tests.ingest.host import work_off
 from tests.ingest.late import Late
 from tests.ingest.sweeping import listings, take_sent
+from tests.sent_messages import sent_messages
 
 
 @pytest.fixture
@@ -70,6 +73,35 @@ def test_who_puts_a_mapping_hears_of_its_container_at_once(world: World, queue: 
     assert len(take_sent(world, queue)) == 2, "the sweep of what was there before, and the run"
     with pytest.raises(ConflictError, match=container):
         put_mapping(world.services, late.hub, "Landing", "Fresh", wanted, Conditions())
+
+
+def test_a_container_that_is_made_after_its_mapping_is_swept_at_its_first_event(world: World) -> None:
+    name = f"c{uuid.uuid4().hex}"
+    services = world.services
+    put_mapping(services, world.hub, "Landing", "Fresh", Mapping.from_request(mapping_body(name)), Conditions())
+    work_off(world.azurite, services, world.hub)
+    world.storage.create_container(name)
+    first = upload(world, name)
+    assert take_event(services, announced(world, first)) == []
+    upload(world, name)
+    assert take_event(services, announced(world, first)) == [], "a second event asks for nothing more"
+    work_off(world.azurite, services, world.hub)
+    assert [*world.states("Fresh").values()] == [RunState.SUCCEEDED] * 2
+    assert hears(world, name) == 1
+
+
+def test_who_is_kept_out_of_a_container_asks_for_no_sweep_of_it(
+    world: World, queue: FaultProxy, container: str
+) -> None:
+    late = Late(world, container)
+    put_mapping(
+        world.services, world.hub, "Landing", "Fresh", Mapping.from_request(mapping_body(container)), Conditions()
+    )
+    late.set_secret()
+    late.test()
+    take_sent(world, queue)
+    assert hears(world, container) == 1
+    assert {message["hub"] for _, message in sent_messages(queue)} == {world.hub}
 
 
 @pytest.mark.parametrize("place", ["folder", "destination"])

@@ -8,10 +8,11 @@ import pytest
 
 from shared.domain.run import RunState
 from shared.ingest import sweep
+from shared.ingest.match import request_sweep
 from shared.ingest.messages import take_message
 from shared.ingest.progress import BackfillState, progress
 from shared.ingest.reconcile import reconcile
-from shared.ingest.sweep import request_backfill, request_sweep
+from shared.ingest.sweep import request_backfill
 from tests.fault_proxy import Answer, FaultProxy
 from tests.ingest.conftest import MESSAGE, ROWS, World
 from tests.ingest.sweeping import BLOBS, Later, listings, next_sweep, one_round, take_sent

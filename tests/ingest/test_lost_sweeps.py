@@ -9,10 +9,11 @@ import pytest
 
 from shared.domain.errors import RefusedError
 from shared.ingest import sweep
+from shared.ingest.match import request_sweep
 from shared.ingest.messages import give_up, take_message
 from shared.ingest.progress import BackfillState, progress
 from shared.ingest.reconcile import reconcile
-from shared.ingest.sweep import request_backfill, request_sweep
+from shared.ingest.sweep import request_backfill
 from shared.ledger.sweeps import Backfill
 from tests.definitions.claims import damage
 from tests.fault_proxy import Answer, FaultProxy, Request
