@@ -219,11 +219,14 @@ def _has_length(data_type: "pa.DataType") -> bool:
 
 def _lengths(column: "pa.ChunkedArray | pa.Array") -> "np.ndarray[Any, Any] | None":
     """Bytes of each cell of a column of texts or of arrays; None of another one."""
+    return cell_sizes(column) if _has_length(column.type) else None
+
+
+def cell_sizes(column: "pa.ChunkedArray | pa.Array") -> "np.ndarray[Any, Any]":
+    """Bytes of each cell of a column of texts or of arrays."""
     import numpy as np
     import pyarrow as pa
 
-    if not _has_length(column.type):
-        return None
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     sizes = [_sizes_of_cells(chunk) for chunk in chunks if len(chunk)]
     return sizes[0] if len(sizes) == 1 else np.concatenate([np.zeros(0, np.int64), *sizes])
