@@ -66,7 +66,12 @@ class Settings(BaseSettings):
         21, ge=1, description="Exports whose slot is older than this many days are deleted."
     )
     max_field_bytes: int = Field(4 * 1024**2, ge=1024, description="A CSV cell over this many bytes rejects its row.")
-    max_row_bytes: int = Field(16 * 1024**2, ge=1024, description="A CSV row over this many bytes is rejected.")
+    max_row_bytes: int = Field(
+        16 * 1024**2,
+        ge=1024,
+        description="A CSV row over this many bytes is rejected, as text or in memory once it is typed, where each "
+        "value has 16 beside its text and each item of an array 64.",
+    )
     max_columns: int = Field(4096, ge=1, description="A CSV file with more columns fails its run.")
     max_blob_bytes: int = Field(
         10 * 1024**3, ge=1024, description="A blob of more bytes, packed or unpacked, fails its run."

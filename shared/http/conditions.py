@@ -1,17 +1,17 @@
 """ETags: what a request asks of them, and the answers that carry them."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Depends, Header
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from shared.definitions.store import Conditions
 from shared.domain.blob_version import bare_etag
 from shared.domain.errors import Fault, InvalidRequestError, PreconditionError
+from shared.http.json_answer import json_answer, json_pieces
 
 _IfMatch = Annotated[str | None, Header(description="ETag that the resource must have, or `*`")]
 
@@ -72,7 +72,7 @@ FromConditions = Annotated[Conditions, Depends(_writing)]
 
 def answer_written(body: Mapping[str, Any], etag: str, status: int = HTTPStatus.OK) -> Response:
     """Answers with a resource as it is now stored."""
-    return JSONResponse(body, status, {"ETag": f'"{etag}"'})
+    return json_answer(body, status, {"ETag": f'"{etag}"'})
 
 
 def _names(header: str, etag: str) -> bool:
@@ -80,5 +80,7 @@ def _names(header: str, etag: str) -> bool:
 
 
 def _hash_of(body: Mapping[str, Any]) -> str:
-    text = json.dumps(body, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    hashed = hashlib.sha256()
+    for piece in json_pieces(body, is_sorted=True):
+        hashed.update(piece)
+    return hashed.hexdigest()[:32]

@@ -7,8 +7,9 @@ from urllib.parse import unquote_plus
 from fastapi import Query
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from shared.http.json_answer import json_answer
 from shared.http.links import own_url
 
 DEFAULT_TOP = 30
@@ -36,7 +37,7 @@ def answer_page(request: Request, items: Sequence[Any], token: str | None = None
     body: dict[str, Any] = {"value": list(items)}
     if token is not None:
         body["nextLink"] = _next_link(request, token)
-    return JSONResponse(body)
+    return json_answer(body)
 
 
 def _next_link(request: Request, token: str) -> str:

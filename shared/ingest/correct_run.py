@@ -8,7 +8,6 @@ names the file of the rejects that are left, so counts and rejects change at one
 import logging
 import uuid
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.app import Services
@@ -38,7 +37,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from shared.domain.reject import Reject
+    from shared.ingest.csv_rows import Rows
+    from shared.ingest.type_rows import RowTyper
     from shared.lake.changes import Changes, UploadedPart
+    from shared.lake.parts import PartWriter
 
 logger = logging.getLogger(__name__)
 
@@ -182,6 +184,8 @@ def _stage(
     from shared.ingest.corrected_rows import read_corrected, replaced_lines
     from shared.ingest.open_rejects import fetch_rejects, open_lines, write_what_is_left
     from shared.ingest.type_rows import RowTyper
+    from shared.lake.parts import PartWriter
+    from shared.lake.schema import changes_schema
 
     stored, run, settings = attempt.stored, attempt.run, services.settings
     mapping = mapping_to_read_with(services, stored)
@@ -190,8 +194,6 @@ def _stage(
     with work_folder() as folder:
         before = fetch_rejects(services, stored, folder)
         lines = replaced_lines(corrected, open_lines(before))
-        tables: list[pa.Table] = []
-        refused: list[Reject] = []
         place = open_source(services, mapping, stored.version).place
         # As the run's other rows: the order of its blob version, and the lines of the file.
         with RowTyper(
@@ -204,42 +206,49 @@ def _stage(
             services.clock.now(),
             settings,
         ) as typer:
-            for batch in corrected.relined(lines):
-                typed = typer.type(batch)
-                tables.append(typed.table)
-                refused += typed.rejects
+            writer = PartWriter(changes_schema(entity_type), folder)
+            refused = _write(services, stored, entity_type, typer, corrected.relined(lines), writer)
         left = folder / "rejects.csv"
         still_open = write_what_is_left(before, left, set(lines.tolist()), refused)
         path = rejects_path(stored.hub, run.run_id, uuid.uuid4().hex[:12])
         services.run_files.upload_file(path, left)
-        uploaded = _upload(services, stored, entity_type, changes, tables, folder)
+        uploaded = changes.upload(writer.close(), run.run_id)
     ingested = corrected.rows - len(refused)
     return StagedCorrection(ingested=ingested, refused=len(refused), still_open=still_open, rejects=path), uploaded
 
 
-def _upload(
+def _write(
     services: Services,
     stored: StoredRun,
     entity_type: EntityType,
-    changes: "Changes",
-    tables: "list[pa.Table]",
-    folder: Path,
-) -> "list[UploadedPart]":
-    """Puts the rows into the table's folder."""
-    import pyarrow as pa
-
+    typer: "RowTyper",
+    rows: "Rows",
+    writer: "PartWriter",
+) -> "list[Reject]":
+    """Types the rows and writes the good ones; gives the others."""
     from shared.lake.equal_rows import number_after
-    from shared.lake.parts import PartWriter
-    from shared.lake.schema import LINE, changes_schema
+    from shared.lake.schema import KEY
 
-    rows, run = pa.concat_tables(tables).sort_by(LINE), stored.run
-    if not rows.num_rows:
-        return []
+    keys: pa.Array | None = None
     if not entity_type.key_fields:
-        rows = number_after(services.lake, changes.table, rows, run.run_id, run.rows_ingested)
-    writer = PartWriter(changes_schema(entity_type), folder)
-    writer.write(rows)
-    return changes.upload(writer.close(), run.run_id)
+        # A pass for the keys alone: they are numbered when all are known, and typed rows may be large.
+        derived = [key for part in typer.pieces(rows) for key in typer.type(part).table.column(KEY).to_pylist()]
+        if derived:
+            table = services.lake.changes(entity_type).table
+            keys = number_after(services.lake, table, derived, stored.run.run_id, stored.run.rows_ingested)
+    refused: list[Reject] = []
+    written = 0
+    for part in typer.pieces(rows):
+        typed = typer.type(part)
+        refused += typed.rejects
+        good = typed.table
+        if keys is not None:
+            good = good.set_column(
+                good.schema.get_field_index(KEY), good.schema.field(KEY), keys.slice(written, good.num_rows)
+            )
+        written += good.num_rows
+        writer.write(good)
+    return refused
 
 
 def _complete(services: Services, stored: StoredRun) -> str | None:

@@ -47,13 +47,10 @@ class Corrected:
         """How many rows there are."""
         return sum(len(batch.lines) for batch in self.batches)
 
-    def relined(self, lines: Lines) -> list[Rows]:
-        """The batches with the lines of the rejects that their rows replace."""
-        starts = np.cumsum([0, *(len(batch.lines) for batch in self.batches)])
-        return [
-            replace(batch, lines=lines[start : start + len(batch.lines)])
-            for batch, start in zip(self.batches, starts, strict=False)
-        ]
+    def relined(self, lines: Lines) -> Rows:
+        """All rows with the lines of the rejects that they replace, ascending."""
+        rows = replace(Rows.joined(self.batches), lines=lines)
+        return rows if np.all(lines[:-1] < lines[1:]) else rows.take(np.argsort(lines, kind="stable"))
 
 
 def read_corrected(

@@ -16,7 +16,7 @@ from shared.domain.errors import AccountingError
 from shared.domain.reject import RAW_LIMIT_BYTES
 from shared.ingest.bit_masks import Offsets
 from shared.ingest.decode import TextStream
-from shared.ingest.rejects import Rejects
+from shared.ingest.rejects import Rejects, no_rejects
 
 _BOM = "\ufeff".encode()
 
@@ -49,8 +49,56 @@ class Rows:
         return self._text.show(self.text(row), RAW_LIMIT_BYTES)
 
     def raws(self, rows: Offsets) -> pa.Array:
-        """The same of several rows, whose numbers ascend; large strings."""
-        return self._text.show_all(self._source, self._starts[rows], self._ends[rows], RAW_LIMIT_BYTES)
+        """The same of several rows; large strings."""
+        order = np.argsort(self._starts[rows], kind="stable")
+        starts, ends = self._starts[rows][order], self._ends[rows][order]
+        shown = self._text.show_all(self._source, starts, ends, RAW_LIMIT_BYTES)
+        return shown if np.all(order[:-1] < order[1:]) else shown.take(pa.array(np.argsort(order)))
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the rows in the file; their cells have no more."""
+        return int((self._ends - self._starts).sum())
+
+    def part(self, start: int, stop: int) -> "Rows":
+        """Rows `start` to `stop` - 1, and what was refused behind them; the first part also has what was before it."""
+        refused = self.rejects.lines
+        low = int(np.searchsorted(refused, self.lines[start])) if start else 0
+        high = int(np.searchsorted(refused, self.lines[stop])) if stop < self.lines.size else refused.size
+        return replace(
+            self,
+            cells=self.cells.slice(start, stop - start),
+            lines=self.lines[start:stop],
+            rejects=self.rejects[low:high],
+            _starts=self._starts[start:stop],
+            _ends=self._ends[start:stop],
+        )
+
+    def take(self, numbers: Offsets) -> "Rows":
+        """The rows of these numbers, without what was refused."""
+        return replace(
+            self,
+            cells=self.cells.take(pa.array(numbers)),
+            lines=self.lines[numbers],
+            rejects=no_rejects(),
+            _starts=self._starts[numbers],
+            _ends=self._ends[numbers],
+        )
+
+    @classmethod
+    def joined(cls, batches: Sequence["Rows"]) -> "Rows":
+        """The rows of some batches of a file, at least one, without what was refused."""
+        ends = np.cumsum([0, *(len(batch._source) for batch in batches)])
+        moved = list(zip(batches, ends.tolist(), strict=False))
+        return cls(
+            pa.concat_tables([batch.cells for batch in batches]),
+            np.concatenate([batch.lines for batch in batches]),
+            no_rejects(),
+            b"".join(batch._source for batch in batches),
+            np.concatenate([batch._starts + end for batch, end in moved]),
+            np.concatenate([batch._ends + end for batch, end in moved]),
+            batches[0]._text,
+        )
 
     def further_lines(self, rows: Offsets) -> Offsets:
         """How many line ends each of these rows has in its quotes; a CRLF is one."""

@@ -17,6 +17,7 @@ from shared.ingest.explain_row import LINE_END
 from shared.ingest.read_csv import CsvReader
 from shared.ingest.rejects import Reason, Rejects
 from shared.ingest.type_rows import RowTyper
+from shared.ingest.typed_sizes import PIECE_BYTES
 from shared.lake.schema import LINE
 
 # Each costs milliseconds; a file that has more of them is to be mended as a whole.
@@ -27,15 +28,19 @@ _BOM = "\ufeff".encode()
 class LinesApart:
     """Types the batches of one file, and takes rows apart that were refused for what quotes have glued.
 
+    From now on the reader gives out batches that are not too large to be typed at once.
+
     Attributes:
         more: rows and rejects that came out of rows taken apart, less those rows.
     """
 
     def __init__(self, reader: CsvReader, typer: RowTyper) -> None:
         self.more = 0
+        reader.pieces = typer.pieces
         self._reader = reader
         self._typer = typer
         self._left = _MOST_IN_A_FILE
+        self._room = PIECE_BYTES
 
     def type(self, rows: Rows) -> tuple[pa.Table, Rejects]:
         """The good rows of a batch, in the order of the file, and all that are refused in its part, by line."""
@@ -47,6 +52,7 @@ class LinesApart:
             return typed.table, Rejects.joined([rows.rejects, typed.rejects]).by_line()
         tables, rejects = [typed.table], [rows.rejects]
         whole = np.ones(further.size, np.bool_)
+        self._room = PIECE_BYTES
         for number in np.flatnonzero(further > 1).tolist():
             apart = self._take_apart(rows, int(typed.refused[number])) if self._left else None
             if apart is not None:
@@ -71,15 +77,21 @@ class LinesApart:
         line = int(rows.lines[row])
         first = self._read(text[: opening.start()], line - 1)
         others = self._read(text[opening.end() :], line)
+        if first is None or others is None:
+            return None
         if first.rows or len(first.rejects) != 1 or others.rows < max(1, len(others.rejects)):
             return None
         return _Apart(others.tables, Rejects.joined([first.rejects, others.rejects]))
 
-    def _read(self, text: bytes, lines_before: int) -> "_Apart":
+    def _read(self, text: bytes, lines_before: int) -> "_Apart | None":
+        """What lines are by themselves; None where that is more than a batch has room for."""
         tables, rejects = [], []
         for batch in self._reader.of_part(text):
             moved = batch.moved(lines_before)
             typed = self._typer.type(moved)
+            self._room -= typed.table.nbytes
+            if self._room < 0:
+                return None
             tables.append(typed.table)
             rejects.append(Rejects.joined([moved.rejects, typed.rejects]).by_line())
         return _Apart(tables, Rejects.joined(rejects))

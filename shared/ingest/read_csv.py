@@ -7,7 +7,7 @@ the careful reader takes over, and reads on for a stretch, because such rows com
 trimmed, truncated or guessed, and nothing is lost: the physical lines are counted twice.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -86,6 +86,7 @@ class CsvReader:
         text: the decoded file.
         rows: good rows given out so far.
         rejected: rows refused so far.
+        pieces: in which pieces a batch is given out; whole, where nobody says otherwise.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class CsvReader:
     ) -> None:
         self.text = text
         self.rows = self.rejected = 0
+        self.pieces: Callable[[Rows], Iterable[Rows]] = lambda rows: (rows,)
         self._dialect, self._limits = dialect, limits
         self._window = self._size = window_bytes
         # A row that is too long is to be seen as such, and the last line end may be half a CRLF.
@@ -176,9 +178,9 @@ class CsvReader:
             else:
                 self._read_window(len(header))
             if batch.rows + batch.rejects >= self._batch_rows or batch.weight >= self._batch_bytes:
-                yield self._give_out(header)
+                yield from self.pieces(self._give_out(header))
         if batch.rows or batch.rejects:
-            yield self._give_out(header)
+            yield from self.pieces(self._give_out(header))
         if not self.is_cut:
             self._cursor.check_lines()
 
@@ -187,7 +189,9 @@ class CsvReader:
         dialect = replace(self._dialect, encoding="utf-8", skip_rows=0)
         stream = TextStream([text], dialect.encoding, gzipped=False, limits=self._limits)
         batch = (self._batch_rows, self._batch_bytes)
-        return CsvReader(stream, dialect, self._limits, window_bytes=self._window, batch=batch, header=self._header)
+        part = CsvReader(stream, dialect, self._limits, window_bytes=self._window, batch=batch, header=self._header)
+        part.pieces = self.pieces
+        return part
 
     def may_be_row(self, line: bytes) -> bool:
         """Whether a line looks like a row of the file: without quotes, with as many cells as the header."""

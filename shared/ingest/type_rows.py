@@ -2,9 +2,11 @@
 
 Per batch the engine makes one pass: for each row the values, the key, and the number of the first refusal in the
 order of the file. Text that is kept as it stands never goes through the engine's hands twice: its column is taken over.
+A row that would be too large is refused before that.
 """
 
 import weakref
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +24,7 @@ from shared.ingest.csv_rows import Rows
 from shared.ingest.match_columns import ignored_columns, match_columns
 from shared.ingest.rejects import Reason, Rejects, no_rejects
 from shared.ingest.row_sql import RowSql
+from shared.ingest.typed_sizes import TypedSizes
 from shared.lake import schema
 from shared.lake.batches import batch_engine
 from shared.settings import Settings
@@ -71,6 +74,7 @@ class RowTyper:
         self.ignored_columns = ignored_columns(header, mapping)
         """Names of the columns that fill no field; `column 6` where there is no name."""
         self._schema = schema.changes_schema(entity_type)
+        self._sizes = TypedSizes(self._columns, mapping, entity_type, settings.max_row_bytes)
         self._sql = RowSql(self._columns, entity_type, mapping.mapping_properties.format, len(header), place)
         self._reasons = [Reason(column, refusal.code, refusal.message) for column, refusal in self._sql.refusals]
         set_fields = {column.field.field_name for column in self._columns}
@@ -94,8 +98,23 @@ class RowTyper:
     ) -> None:
         self._open.__exit__(kind, error, trace)
 
+    def pieces(self, rows: Rows) -> Iterator[Rows]:
+        """A batch in pieces that are not too large to be typed at once."""
+        return self._sizes.pieces(rows)
+
     def type(self, rows: Rows) -> Typed:
         """Types a batch; each of its rows is in the table or among the rejects."""
+        too_long = self._sizes.too_long(rows)
+        if not too_long.size:
+            return self._type(rows)
+        others = np.delete(np.arange(rows.lines.size), too_long)
+        typed = self._type(rows.take(others))
+        refused = np.concatenate((others[typed.refused], too_long))
+        order = np.argsort(refused)
+        rejects = Rejects.joined([typed.rejects, self._sizes.refused(rows, too_long)])
+        return Typed(typed.table, rejects.take(order), refused[order])
+
+    def _type(self, rows: Rows) -> Typed:
         count = rows.cells.num_rows
         if not count:
             return Typed(self._schema.empty_table(), no_rejects(), _NO_ROWS)

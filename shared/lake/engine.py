@@ -53,7 +53,9 @@ def in_our_words() -> Iterator[None]:
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         raise UnavailableError(
             "EngineOutOfRoom",
-            "the query engine ran out of memory or disk; raise ENGINE_MEMORY_MB or the size of the temporary disk",
+            "the query engine ran out of memory or disk; repeat the request when the app has less to do, or ask for "
+            "less at once; where rows have megabytes, bring them in anew with smaller cells or fewer fields; an "
+            "administrator can raise ENGINE_MEMORY_MB or the size of the temporary disk",
         ) from error
     except duckdb.Error as error:
         # The engine's own words may quote a value: they stay in the chained error and out of the message.

@@ -18,27 +18,25 @@ _KEY, _RUN = quoted(KEY), quoted(RUN)
 _NUMBER_MARK = "#"
 
 
-def number_after(lake: Lake, table: str, rows: "pa.Table", run_id: str, run_rows: int) -> "pa.Table":
-    """Rows with the numbers that they have as further rows of a run: `#2` where there is one of the same content.
+def number_after(lake: Lake, table: str, keys: Sequence[str], run_id: str, run_rows: int) -> "pa.Array":
+    """Keys with the numbers that they have as further rows of a run: `#2` where there is one of the same content.
 
     Args:
         lake: the container.
         table: path of the table of changes.
-        rows: typed rows with derived keys, ascending by line.
+        keys: derived ones of typed rows, ascending by line; at least one.
         run_id: of the run.
         run_rows: how many rows of it are in the table.
     """
     import pyarrow as pa
 
-    keys = rows.column(KEY).to_pylist()
     counted = Counter[str]()
     snapshot = open_snapshot(lake, table)
     for file in _files_of(snapshot, run_id, run_rows, keys) if snapshot else []:
         # One at a time: where upkeep has merged the run's files with others, many may have to be looked at.
         with workspace(lake.settings) as work:
             counted.update(_count(lake, work, table, file, run_id, keys))
-    numbered = pa.array([_numbered(key, counted) for key in keys], pa.string())
-    return rows.set_column(rows.schema.get_field_index(KEY), rows.schema.field(KEY), numbered)
+    return pa.array([_numbered(key, counted) for key in keys], pa.string())
 
 
 def _files_of(snapshot: Snapshot, run_id: str, run_rows: int, keys: Sequence[str]) -> list[DataFile]:

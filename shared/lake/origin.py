@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared.deadline import seconds_left
 from shared.domain.entity_types import EntityType
 from shared.lake.engine import workspace
 from shared.lake.linked import change_rows, link_files
@@ -40,7 +41,7 @@ def traced_instance(lake: Lake, entity_type: EntityType, key: str) -> Traced | N
     """The present instance of a key with the origins of its values; None where there is none.
 
     Raises:
-        FatalError: a table is damaged. UnavailableError: storage does not answer.
+        As `instance`.
     """
     looks = 0
     while True:
@@ -51,7 +52,7 @@ def traced_instance(lake: Lake, entity_type: EntityType, key: str) -> Traced | N
         latest = _last_changes(lake, changes, entity_type, key)
         now = open_snapshot(lake, changes_path(entity_type))
         looks += 1
-        if now is None or now.version == changes.version or looks == _LOOKS:
+        if now is None or now.version == changes.version or looks == _LOOKS or seconds_left() <= 0:
             break  # values and origins are of one state of the table, or it never rests
     shown = (field.field_name for field in entity_type.fields if values[field.field_name] is not None)
     return Traced(values, {name: latest[name.casefold()] for name in shown if name.casefold() in latest})

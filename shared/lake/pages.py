@@ -4,19 +4,18 @@ Ordinary rows are looked at in batches of keys. Where a row may be large, each s
 have a bounded size together, and the page ends before its rows become too many bytes.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from shared.domain.errors import ThrottledError
 from shared.lake.engine import Workspace
 from shared.lake.filters import Condition
-from shared.lake.row_sizes import NARROW_BYTES, VECTOR_ROWS, Slice, row_bytes, slices
+from shared.lake.large_turns import rows_with_items, too_slow, turn_at_large_rows
+from shared.lake.row_sizes import NARROW_BYTES, VECTOR_ROWS, Slice, slices
 from shared.lake.schema import KEY
 from shared.lake.sql import Bounds, between, first_row, quoted, quoted_list
-from shared.lake.widest import Widest
-from shared.turns import Turns
+from shared.lake.widest import Widest, sizes_of_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +27,7 @@ LOOKED_AT_BYTES = 512 * 1024**2
 """A page of large rows ends when so much was read, or made by the filter, whatever was found."""
 
 LOOKED_FOR_S = 10.0
-"""A page of ordinary rows ends when a filter has looked for so long, whatever was found."""
+"""A page ends when rows were looked for so long, whatever was found."""
 
 _KEY = quoted(KEY)
 # A page looks at so many keys at first, and at ever more while the condition holds for too few of them: what is pending
@@ -39,9 +38,6 @@ _KEYS_OF_LARGE_ROWS = 16
 _GROWTH = 8
 _MOST_KEYS = 262_144  # a statement cannot be interrupted
 _VECTOR_BYTES = VECTOR_ROWS * NARROW_BYTES
-# One at a time: what several read at once would add up. Whoever reads ordinary rows does not wait, and finds one of the
-# forty threads that answer requests: few may wait for their turn, and not for long.
-_LARGE_ROWS = Turns(most_of_one=8, most=16, within_s=60.0)
 
 _EVERY_ROW = Condition("true", [], 0)
 
@@ -82,16 +78,33 @@ def read_page(work: Workspace, source: Source, where: Condition | None, top: int
 
     Raises:
         ThrottledError: others are reading large rows; those of other hubs only as long as each of them takes one page.
+        UnavailableError: `LargeRowsTooSlow`, not one large row was read in time.
     """
     condition = where or _EVERY_ROW
     reading = _Reading(work, source, condition, top)
     if source.widest.is_narrow_with(condition.cells):
         return reading.ordinary_rows(after_key)
-    with _LARGE_ROWS.turn(source.hub) as has_turn:
-        if has_turn:
-            return reading.large_rows(after_key)
-    message = "others are reading large rows of this app; repeat the request, or ask for them one after the other"
-    raise ThrottledError("LargeRowsBusy", message)
+    with turn_at_large_rows(work, source.hub) as until:
+        return reading.large_rows(after_key, until)
+
+
+def read_keys(work: Workspace, source: Source, bounds: Bounds, keys: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The rows `(key, values...)` of those of some keys in bounds that have one; raises as `read_page`."""
+    import duckdb
+
+    names = quoted_list([KEY, *(column.name for column in source.columns)])
+    wanted = f"{_KEY} IN ({', '.join('?' * len(keys))})"
+
+    def query() -> str:
+        return f"SELECT {names} FROM ({source.rows(bounds)}) WHERE {wanted}"
+
+    if source.widest.is_narrow:
+        return work.connection.execute(query(), list(keys)).fetchall()
+    with turn_at_large_rows(work, source.hub) as until:
+        try:
+            return rows_with_items(work.connection.sql(query(), params=list(keys)).to_arrow_table(), until)
+        except duckdb.InterruptException:
+            raise too_slow() from None
 
 
 class _Reading:
@@ -104,35 +117,41 @@ class _Reading:
     def ordinary_rows(self, low: str | None) -> Found:
         rows: list[tuple[Any, ...]] = []
         keys = _KEYS_PER_ROW * self._top + _KEYS_AT_LEAST
-        began = time.monotonic()
+        began = monotonic()
         while len(rows) <= self._top:
             high = self._key_after(low, keys)
             rows += self._rows((low, high), self._top + 1 - len(rows))
             if high == self._source.high:
                 break
-            if len(rows) <= self._top and time.monotonic() - began > LOOKED_FOR_S:
+            if len(rows) <= self._top and monotonic() - began > LOOKED_FOR_S:
                 return Found(rows, high)
             low, keys = high, min(keys * _GROWTH, _MOST_KEYS)
         return Found(rows[: self._top], rows[self._top - 1][0] if len(rows) > self._top else None)
 
-    def large_rows(self, low: str | None) -> Found:
-        rows: list[tuple[Any, ...]] = []
-        size = looked_at = 0
-        for part in self._slices(low):
-            for *row, its_size in self._rows(part.bounds, self._top + 1 - len(rows), with_size=True):
-                if len(rows) == self._top or (rows and size + its_size > PAGE_BYTES):
-                    return Found(rows, rows[-1][0])
-                rows.append(tuple(row))
-                size += its_size
-            looked_at += part.size * (1 + self._condition.cells)
-            if looked_at > LOOKED_AT_BYTES and part.bounds[1] is not None:
-                return Found(rows, part.bounds[1])
-        return Found(rows, self._source.high)
+    def large_rows(self, low: str | None, until: float) -> Found:
+        import duckdb
+
+        found = _LargePage(self._top, until)
+        ends = monotonic() + LOOKED_FOR_S
+        looked_at, reached = 0, low
+        try:
+            for part in self._slices(low):
+                if not found.take(self._large_rows(part.bounds, self._top + 1 - len(found.rows))):
+                    return Found(found.rows, found.rows[-1][0])
+                reached = part.bounds[1]
+                looked_at += part.size * (1 + self._condition.cells)
+                if reached is not None and (looked_at > LOOKED_AT_BYTES or monotonic() > ends):
+                    return Found(found.rows, reached)
+        except duckdb.InterruptException:
+            if reached == low:
+                raise too_slow() from None
+            return Found(found.rows, reached)
+        return Found(found.rows, self._source.high)
 
     def _slices(self, low: str | None) -> Iterator[Slice]:
         """Ranges of keys above `low`; what the filter makes of the rows of one stays within bounds as well."""
         limit = _VECTOR_BYTES // (1 + self._condition.cells)
-        keys = _KEYS_OF_LARGE_ROWS
+        keys = max(1, min(_KEYS_OF_LARGE_ROWS, 2 * _VECTOR_BYTES // max(1, self._source.widest.row)))
         while True:
             high = self._key_after(low, keys)
             found = slices(self._connection, self._source.sizes, (low, high), limit)
@@ -142,16 +161,18 @@ class _Reading:
             size = max(1, sum(part.size for part in found))
             low, keys = high, max(1, min(keys * _GROWTH, keys * 2 * _VECTOR_BYTES // size))
 
-    def _rows(self, bounds: Bounds, limit: int, *, with_size: bool = False) -> list[tuple[Any, ...]]:
+    def _rows(self, bounds: Bounds, limit: int) -> list[tuple[Any, ...]]:
+        query = f"{self._query(bounds)} ORDER BY {_KEY} LIMIT {limit}"
+        return self._connection.execute(query, self._condition.values).fetchall()
+
+    def _large_rows(self, bounds: Bounds, limit: int) -> "pa.Table":
+        # Ordered here: the engine's own ordering holds 2,048 places for each column, many times over.
+        found = self._connection.sql(self._query(bounds), params=self._condition.values).to_arrow_table()
+        return found.sort_by(KEY).slice(0, limit)
+
+    def _query(self, bounds: Bounds) -> str:
         names = quoted_list([KEY, *(column.name for column in self._source.columns)])
-        size = f", {row_bytes(self._source.columns)} AS _size" if with_size else ""
-        return self._connection.execute(
-            f"""
-            SELECT {names}{size} FROM ({self._source.rows(bounds)}) WHERE {self._condition.sql}
-            ORDER BY {_KEY} LIMIT {limit}
-            """,
-            self._condition.values,
-        ).fetchall()
+        return f"SELECT {names} FROM ({self._source.rows(bounds)}) WHERE {self._condition.sql}"
 
     def _key_after(self, low: str | None, number: int) -> str | None:
         """The `number`-th key above `low`; where there are not so many, the end of the source."""
@@ -163,3 +184,25 @@ class _Reading:
             """,
         )
         return self._source.high if found is None else str(found[0])
+
+
+class _LargePage:
+    """A page of large rows that is being filled."""
+
+    def __init__(self, top: int, until: float) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+        self._top = top
+        self._until = until
+        self._size = 0
+
+    def take(self, found: "pa.Table") -> bool:
+        """Adds rows; False where one has no room any more."""
+        fitting = 0
+        for size in sizes_of_rows(found).tolist():
+            count = len(self.rows) + fitting
+            if count == self._top or (count and self._size + size > PAGE_BYTES):
+                break
+            fitting += 1
+            self._size += size
+        self.rows += rows_with_items(found.slice(0, fitting), self._until)
+        return bool(fitting == found.num_rows)

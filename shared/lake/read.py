@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,10 +15,11 @@ from shared.domain.kpis import Kpi
 from shared.lake.engine import workspace
 from shared.lake.filters import Condition
 from shared.lake.kpi_values import LastValues
-from shared.lake.pages import LOOKED_FOR_S, Found, Source, read_page
-from shared.lake.present import present
+from shared.lake.large_turns import Items
+from shared.lake.pages import LOOKED_FOR_S, Found, Source, read_keys, read_page
+from shared.lake.present import PresentInteractions, PresentProfiles, present
 from shared.lake.schema import CALCULATION_TIME, DELETED, KEY, REFRESH, TIMESTAMP, VALUE, field_columns
-from shared.lake.sql import Bounds, first_row, key_below, quoted, quoted_list
+from shared.lake.sql import Bounds, key_below, quoted
 from shared.lake.store import Lake, hub_of, kpi_path
 from shared.lake.tables import open_snapshot
 from shared.lake.widest import widest_in
@@ -82,27 +83,34 @@ def _range(
     # Each has a workspace of its own, so that no table is too large for the disk.
     with workspace(lake.settings) as work:
         tables = present(lake, work, entity_type, (after_key, None), _FILES_AT_ONCE_BYTES)
-        columns, high = field_columns(entity_type.fields), tables.bounds[1]
-        source = Source(hub_of(entity_type), tables.keys, tables.sizes, tables.widest, tables.rows, columns, high)
-        return read_page(work, source, where, top, after_key), high
+        source = _source(entity_type, tables)
+        return read_page(work, source, where, top, after_key), source.high
+
+
+def _source(entity_type: EntityType, tables: PresentProfiles | PresentInteractions) -> Source:
+    columns = field_columns(entity_type.fields)
+    hub, high = hub_of(entity_type), tables.bounds[1]
+    return Source(hub, tables.keys, tables.sizes, tables.widest, tables.rows, columns, high)
 
 
 def instance(lake: Lake, entity_type: EntityType, key: str) -> dict[str, Any] | None:
-    """The present instance of a key as JSON values; None where there is none."""
+    """The present instance of a key as JSON values; None where there is none.
+
+    Raises:
+        As `instances`, and UnavailableError `LargeRowsTooSlow`: the row is too large to be read in time.
+    """
     with workspace(lake.settings) as work:
-        relation = present(lake, work, entity_type, (key_below(key), key)).rows()
-        columns = _columns(entity_type)
-        row = first_row(work.connection, f"SELECT {columns} FROM ({relation}) WHERE {_KEY} = ?", [key])
-        return None if row is None else _as_json(entity_type, row)
+        tables = present(lake, work, entity_type, (key_below(key), key))
+        rows = read_keys(work, _source(entity_type, tables), tables.bounds, [key])
+    return _as_json(entity_type, rows[0]) if rows else None
 
 
 def present_keys(lake: Lake, entity_type: EntityType, keys: Sequence[str]) -> list[str]:
-    """Those of the keys that have a present instance."""
+    """Those of the keys that have a present instance; raises as `instance`."""
     with workspace(lake.settings) as work:
-        relation = present(lake, work, entity_type, (min(keys)[:-1] or None, max(keys))).rows()
-        marks = ", ".join("?" * len(keys))
-        found = work.connection.execute(f"SELECT {_KEY} FROM ({relation}) WHERE {_KEY} IN ({marks})", list(keys))
-        return [key for (key,) in found.fetchall()]
+        tables = present(lake, work, entity_type, (min(keys)[:-1] or None, max(keys)))
+        source = replace(_source(entity_type, tables), columns=[])
+        return [key for (key,) in read_keys(work, source, tables.bounds, keys)]
 
 
 def kpi_values(lake: Lake, kpi: Kpi, top: int = 30, after_key: str | None = None) -> Page:
@@ -130,10 +138,6 @@ def kpi_values(lake: Lake, kpi: Kpi, top: int = 30, after_key: str | None = None
     return Page(page, found.next_key)
 
 
-def _columns(entity_type: EntityType) -> str:
-    return quoted_list([KEY, *(field.field_name for field in entity_type.fields)])
-
-
 def _as_json(entity_type: EntityType, row: Sequence[Any]) -> dict[str, Any]:
     """The row `(key, fields...)` as JSON values: the id under the name that the 2017 API gives it, then the fields."""
     fields = {field.field_name: json_value(value) for field, value in zip(entity_type.fields, row[1:], strict=True)}
@@ -147,7 +151,7 @@ def json_value(value: Any) -> Any:
     `NaN`, `INF` and `-INF`, as OData writes them.
     """
     match value:
-        case list():
+        case list() | Items():
             return [json_value(item) for item in value]
         case datetime():
             return iso(value)

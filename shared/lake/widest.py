@@ -69,7 +69,7 @@ def widest_of(table: "pa.Table") -> Widest:
     longest = {name: _longest_cell(table[name]) for name in table.column_names}
     row = VALUE_BYTES * table.num_columns + sum(longest.values())
     if row > NARROW_BYTES:  # perhaps no row has several of the long ones
-        row = _widest_row(table)
+        row = int(sizes_of_rows(table).max(initial=0))
     return Widest(row, max((size for name, size in longest.items() if name not in SYSTEM_COLUMNS), default=0))
 
 
@@ -188,12 +188,13 @@ def _measured_group(opened: "pq.ParquetFile", index: int) -> Widest:
     return Widest(int(sizes.max(initial=0)), cell)
 
 
-def _widest_row(table: "pa.Table") -> int:
+def sizes_of_rows(table: "pa.Table") -> "np.ndarray[Any, Any]":
+    """Bytes of each row of a table."""
     sizes = _fixed(table.num_rows, table.num_columns)
     for column in table.columns:
         if (lengths := _lengths(column)) is not None:
             sizes += lengths
-    return int(sizes.max(initial=0))
+    return sizes
 
 
 def _longest_cell(column: "pa.ChunkedArray") -> int:
@@ -219,11 +220,14 @@ def _has_length(data_type: "pa.DataType") -> bool:
 
 def _lengths(column: "pa.ChunkedArray | pa.Array") -> "np.ndarray[Any, Any] | None":
     """Bytes of each cell of a column of texts or of arrays; None of another one."""
+    return cell_sizes(column) if _has_length(column.type) else None
+
+
+def cell_sizes(column: "pa.ChunkedArray | pa.Array") -> "np.ndarray[Any, Any]":
+    """Bytes of each cell of a column of texts or of arrays."""
     import numpy as np
     import pyarrow as pa
 
-    if not _has_length(column.type):
-        return None
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     sizes = [_sizes_of_cells(chunk) for chunk in chunks if len(chunk)]
     return sizes[0] if len(sizes) == 1 else np.concatenate([np.zeros(0, np.int64), *sizes])

@@ -132,8 +132,14 @@ def find_export(services: Services, request: SlotRequest, worker: str | None) ->
     return None
 
 
-def give_up_slot(services: Services, request: SlotRequest) -> None:
-    """Records that a slot was tried in vain, with the reason of the last attempt where there is one."""
+def give_up_slot(services: Services, request: SlotRequest, last: Exception | None = None) -> None:
+    """Records that a slot was tried in vain, with the reason of the last attempt where there is one.
+
+    Args:
+        services: of the process.
+        request: the slot.
+        last: what ended the last attempt, where it is known; a slot that was not planned has no record of it.
+    """
     export = find_export(services, request, worker=None)
     if export is None:
         return
@@ -141,18 +147,26 @@ def give_up_slot(services: Services, request: SlotRequest) -> None:
     head = services.slots.head(export.series)
     if plan is None and head is not None and request.slot <= head.last_slot:
         return  # published meanwhile, on another message
-    stored = services.runs.get(request.hub, plan.run_id) if plan else None
+    stored = services.runs.get(request.hub, plan.run_id if plan else export.run_id("", request.slot))
     reason = stored.run.error if stored else None
-    if reason is not None:
+    if reason is not None and (plan is not None or last is None):
         error = UnavailableError(reason.code, reason.message)
     elif plan is None:
-        error = UnavailableError("PlanningFailed", "the slot could not be planned; the log of run_export says why")
+        error = UnavailableError("PlanningFailed", f"the slot could not be planned: {_why(last)}")
     else:
         error = UnavailableError("WorkerLost", "the worker ended in the middle of every attempt; see the log")
     _record_failure(export, request.slot, error)
     # Whoever reads this in the record could write it there, so it was not our own account that did not answer.
     if error.code in _NO_ANSWER:
         _note_connection(export, error)
+
+
+def _why(error: Exception | None) -> str:
+    if error is None:
+        return "the worker ended in the middle of every attempt; see the log of its instance"
+    if isinstance(error, HubError):
+        return f"{error.code}: {error.message}"
+    return f"an unexpected {type(error).__name__} ended the last attempt; the log of run_export has it"
 
 
 def _put_off(export: Export, plan: Plan | None, error: DeferredError) -> DeferredError:

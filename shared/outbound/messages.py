@@ -11,7 +11,7 @@ from shared.domain.slot import slot_of
 from shared.kpis.calculate import Calculation, calculate_kpi, give_up_kpi
 from shared.outbound.due import hand_out_kpi_exports
 from shared.outbound.export_slot import SlotRequest, export_slot, give_up_slot
-from shared.storage.queues import following, is_used_up, worker_of
+from shared.storage.queues import ATTEMPTS, following, is_used_up, worker_of
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +53,11 @@ def take_message(services: Services, message: Any, message_id: str, deliveries: 
             logger.warning("a message of the queue export rests for %d s: %s", asked, error)
             return
         if not is_used_up(message, deliveries):
+            if deliveries >= ATTEMPTS:
+                give_up(services, message, error)  # the host gives the message to who does not know the reason
             raise
         logger.exception("the attempts of a message are used up")
-        give_up(services, message)
+        give_up(services, message, error)
 
 
 def _carry_out(services: Services, message: Any, request: SlotRequest | _KpiRequest, worker: str) -> None:
@@ -70,11 +72,17 @@ def _carry_out(services: Services, message: Any, request: SlotRequest | _KpiRequ
                 services.export_queue.send(message, delay_s=_LOOK_AGAIN_AFTER_S)
 
 
-def give_up(services: Services, message: Any) -> None:
-    """Records that a message was tried in vain; the next tick tries again."""
+def give_up(services: Services, message: Any, error: Exception | None = None) -> None:
+    """Records that a message was tried in vain; the next tick tries again.
+
+    Args:
+        services: of the process.
+        message: as it was sent.
+        error: of the last attempt, where it is known.
+    """
     request = _read(message)
     if isinstance(request, SlotRequest):
-        give_up_slot(services, request)
+        give_up_slot(services, request, error)
     elif request is not None:
         give_up_kpi(services, *request)
 

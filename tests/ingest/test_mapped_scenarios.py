@@ -35,16 +35,18 @@ def definitions(declared: dict[str, Any]) -> tuple[EntityType, Mapping]:
 
 
 def outcome(scenario: Path, folder: Path) -> dict[str, Any]:
-    entity_type, mapping = definitions(json.loads((scenario / "mapping.json").read_text(encoding="utf-8")))
+    declared = json.loads((scenario / "mapping.json").read_text(encoding="utf-8"))
+    entity_type, mapping = definitions(declared)
+    settings = Settings(**declared.get("settings", {}))
     rows: list[list[str | None]] = []
     rejects = []
     try:
         data = (scenario / "input.csv").read_bytes()
-        reader = read_rows([data] if data else [], mapping, Settings(), gzipped=False)
+        reader = read_rows([data] if data else [], mapping, settings, gzipped=False)
         header = header_of(reader)
         with (
             RejectFile(folder / "rejects.csv", mapping.mapping_properties.error_management) as written,
-            RowTyper(entity_type, mapping, header, "a.csv", RUN, 7, NOW, Settings()) as typer,
+            RowTyper(entity_type, mapping, header, "a.csv", RUN, 7, NOW, settings) as typer,
             typed_rows(iter(reader), LinesApart(reader, typer)) as typed,
         ):
             for table, refused in typed:

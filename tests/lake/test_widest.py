@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shared.domain.entity_types import EntityType
-from shared.lake import pages, widest
+from shared.lake import large_turns, widest
 from shared.lake.engine import workspace
 from shared.lake.filters import MOST_CELLS, condition
 from shared.lake.parts import PartWriter
@@ -121,6 +121,6 @@ def test_ordinary_rows_never_wait_in_line(
     changes = lake.changes(entity_type)
     changes.commit(changes.upload(parts, "run"), "blob", 1)
 
-    monkeypatch.setattr(pages, "_LARGE_ROWS", Turns(most_of_one=0, most=0, within_s=0))
+    monkeypatch.setattr(large_turns, "_LARGE_ROWS", Turns(most_of_one=0, most=0, within_s=0))
     page = instances(lake, entity_type, where and condition(where, entity_type), 1000)
     assert len(page.rows) == len(rows)

@@ -5,8 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from azure.storage.blob import BlobServiceClient
 
 from shared.domain.entity_types import ProfileType
+from shared.domain.errors import HubError
+from shared.domain.run import RunState
 from shared.domain.slot import slot_of
 from shared.outbound.due import hand_out_profile_exports
 from shared.outbound.export_slot import export_slot
@@ -137,3 +140,32 @@ def test_messages_that_are_not_understood_are_dropped(hub: HubUnderTest, caplog:
         take_message(hub.services, message, MESSAGE)
         give_up(hub.services, message)
     assert caplog.messages == ["a message of the queue export is not understood; it is dropped"] * 8
+
+
+def test_of_a_slot_that_is_not_planned_the_reason_is_told(hub: HubUnderTest) -> None:
+    customer, message = first_handed_out(hub)
+    storage = BlobServiceClient.from_connection_string(hub.services.settings.storage_connection_string or "")
+    lake = storage.get_container_client(f"{hub.services.prefix}-lake")
+    for name in list(lake.list_blob_names(name_starts_with=customer.lake_path)):
+        if str(name).endswith(".parquet"):
+            lake.upload_blob(str(name), b"x" * 99, overwrite=True)
+    for delivery in (1, 4):
+        with pytest.raises(HubError):
+            take_message(hub.services, message, MESSAGE, delivery)
+        assert hub.runs() == []
+    with pytest.raises(HubError) as last:
+        take_message(hub.services, message, MESSAGE, 5)
+    give_up(hub.services, message)  # as the host has it done
+    (run,) = hub.runs()
+    assert run.state is RunState.FAILED
+    assert run.error is not None
+    assert run.error.code == "PlanningFailed"
+    assert run.error.message == f"the slot could not be planned: {last.value.code}: {last.value.message}"
+
+
+def test_of_a_slot_that_no_attempt_has_told_about_the_log_does(hub: HubUnderTest) -> None:
+    _, message = first_handed_out(hub)
+    give_up(hub.services, message)
+    (run,) = hub.runs()
+    assert run.error is not None
+    assert (run.error.code, "see the log" in run.error.message) == ("PlanningFailed", True)
