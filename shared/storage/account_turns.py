@@ -16,9 +16,9 @@ Where the account answers, a piece of work hands its turn on between two request
 Many accounts may hang at once. A newcomer to one that has not answered just now is let in only while few turns, of its
 hub and of all, are without an answer, whichever accounts they are at. So the instance has room for other work:
 
-- One place is kept for accounts that were quick when they were asked last, or have never been asked: those that were
-  slow cannot keep the others of their hub out. The first turn of a hub is always to be had for them.
-- Who has begun is not held up, but counts. A turn ends by the time limits of its requests, in about four minutes.
+- One place is kept for accounts that were quick when they were asked last, or have not been asked lately: those that
+  were slow cannot keep the others of their hub out. The first turn of a hub is always to be had for them.
+- Who has begun is not held up, but counts for as long as it waits for an answer. A turn ends by the time limits of its requests, in about four minutes.
 """
 
 import threading
@@ -40,13 +40,17 @@ from shared.turns import Line, Place
 TURNS = 2
 # An account that has not answered for so long is slow enough to be kept apart.
 PATIENCE_S = 2.0
-# Turns without an answer, of one hub and of all, beside which there is none for an account that was slow before. For
+# Turns that wait for an answer, of one hub and of all, beside which there is none for an account that was slow before. For
 # others there is one more: `newBatchThreshold`, so the host goes on to take new messages.
 OF_HUB, OF_ALL = 2, 3
 # A newcomer waits for so long at an account that answers.
 _NEWCOMER_S = 10.0
 # By then a message that was put back has come again.
 _COMES_AGAIN_S = 70.0
+# An account that has not been asked since may be quick again; longer than a message that was put back stays away.
+_SLOW_FOR_S = 300.0
+# Whoever mends a connector may give it another account, which is learned only by looking.
+_KNOWN_FOR_S = 60.0
 SOURCE_BUSY, DESTINATION_BUSY = "SourceBusy", "DestinationBusy"
 _END: Final = object()
 
@@ -157,15 +161,16 @@ class _Account:
         return not self._was_slow and self._heard > monotonic() - self._patience_s
 
     def is_slow(self) -> bool:
-        """Whether it was slow when it was asked last, be it that somebody waits until now."""
-        return self._was_slow or (not self.answers() and self.unanswered(self._patience_s).total() > 0)
+        """Whether it was slow when it was asked last, not long ago, be it that somebody waits until now."""
+        was_slow = self._was_slow and self._heard > monotonic() - _SLOW_FOR_S
+        return was_slow or self.unanswered(self._patience_s).total() > 0
 
     def unanswered(self, for_s: float = 0.0) -> Counter[str]:
-        """How many turns of each hub have had no answer for so long; none while the account answers others."""
+        """How many turns of each hub have waited for an answer for so long; none while the account answers others."""
         if self.answers():
             return Counter()
         before = monotonic() - for_s
-        return Counter(turn.hub for turn, held in self._held.items() if held.heard <= before)
+        return Counter(turn.hub for turn, held in self._held.items() if held.under_way and held.heard <= before)
 
     def is_held(self, turn: Turn) -> bool:
         """Whether the piece of work has its turn now."""
@@ -246,20 +251,22 @@ class AccountTurns:
         self._newcomer_s = newcomer_s
         self._changed = threading.Condition()
         self._accounts: defaultdict[str, _Account] = defaultdict(lambda: _Account(turns, patience_s))
-        self._accounts_of: dict[tuple[str, str], str] = {}
+        self._accounts_of: dict[tuple[str, str], tuple[str, float]] = {}  # each with when it was learned
 
     def learn(self, hub: str, connector: str, account: str) -> None:
-        """Keeps in mind which account a connector reads."""
-        self._accounts_of[hub.casefold(), connector.casefold()] = account
+        """Keeps in mind for a while which account a connector reads."""
+        self._accounts_of[hub.casefold(), connector.casefold()] = account, monotonic()
 
     def check(self, hub: str, connector: str) -> None:
         """Looks, without asking anybody, whether there is any use in beginning.
 
+        Says nothing of a connector of which nobody has learned the account lately: whoever goes on learns it.
+
         Raises:
             DeferredError: the connector's account does not answer those who ask it already.
         """
-        name = self._accounts_of.get((hub.casefold(), connector.casefold()))
-        if name is not None:
+        name, learned = self._accounts_of.get((hub.casefold(), connector.casefold()), ("", -inf))
+        if learned > monotonic() - _KNOWN_FOR_S:
             with self._changed:
                 account = self._accounts[name]
                 is_in_vain = account.is_silent() and not account.has_turn_for(hub.casefold())

@@ -14,6 +14,7 @@ import pytest
 
 from shared.deadline import deadline, pool_of_threads
 from shared.domain.errors import DeferredError
+from shared.storage import account_turns
 from shared.storage.account_turns import OF_ALL, SOURCE_BUSY, TURNS, AccountTurns, Turn
 from shared.storage.queues import ATTEMPTS
 from tests.acceptance.hub import wait_for
@@ -92,6 +93,16 @@ def test_an_account_that_hangs_is_kept_apart_until_it_answers(turns: AccountTurn
         answered.set()
         wait_for(lambda: not is_kept_apart(turns), "the account's recovery", 10)
     assert is_served(turns)
+
+
+def test_a_connector_with_another_account_is_not_put_back_for_long(
+    turns: AccountTurns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody tells an instance that its owner has mended it, so the account is looked up again now and then."""
+    with hanging(turns):
+        wait_for(lambda: is_kept_apart(turns), "its silence", 10)
+        monkeypatch.setattr(account_turns, "_KNOWN_FOR_S", 0.0)
+        assert not is_kept_apart(turns)
 
 
 def test_fewer_that_hang_leave_a_turn(turns: AccountTurns) -> None:

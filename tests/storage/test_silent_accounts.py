@@ -10,7 +10,8 @@ from itertools import product
 import pytest
 
 from shared.domain.errors import DeferredError
-from shared.storage.account_turns import OF_ALL, OF_HUB, SOURCE_BUSY, TURNS, AccountTurns
+from shared.storage import account_turns
+from shared.storage.account_turns import OF_ALL, OF_HUB, SOURCE_BUSY, TURNS, AccountTurns, Turn
 from tests.acceptance.hub import wait_for
 from tests.storage.asked import Ask, Asked
 
@@ -57,6 +58,12 @@ def is_served(turns: AccountTurns, hub: str, account: str = WELL) -> bool:
         return True
 
 
+def keep_turn(turn: Turn) -> None:
+    """One that takes long, after which the work keeps its turn."""
+    with turn.request():
+        until_slow()
+
+
 def until_slow() -> None:
     threading.Event().wait(PATIENCE_S * 2)
 
@@ -98,6 +105,23 @@ def test_all_hubs_together_leave_room(turns: AccountTurns, ask_all: AskAll) -> N
     assert len(waiting) == OF_ALL
     until_slow()
     assert all(is_served(turns, hub) for hub in hubs)
+
+
+def test_work_that_asks_nothing_for_now_is_not_without_an_answer(turns: AccountTurns, ask_all: AskAll) -> None:
+    """As that which keeps its turn at a slow account while it queues what it has listed there."""
+    for number in range(OF_ALL):
+        keep_turn(turns.turn(f"https://kept{number}.example", f"Hub{number}"))
+    end(ask_all(OTHER, [WELL]))
+    assert is_served(turns, OTHER)
+
+
+def test_it_is_forgotten_after_a_while_that_an_account_was_slow(
+    turns: AccountTurns, ask_all: AskAll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = ask_all(HUB)
+    end(waiting)
+    monkeypatch.setattr(account_turns, "_SLOW_FOR_S", 0.0)
+    assert len(ask_all(HUB, [one.turn.account for one in waiting])) == OF_HUB + 1
 
 
 def test_an_account_that_answers_again_is_free_at_once(turns: AccountTurns, ask_all: AskAll) -> None:
