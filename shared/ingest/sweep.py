@@ -297,6 +297,9 @@ def _begun(services: Services, place: Place, backfill: Backfill | None) -> OpenS
     # By other definitions the listing has another beginning.
     if left is not None and is_needed and not is_outdated(left.sweep, place):
         return replace(left, is_left=False)
+    if left is not None and not backfill:
+        # Or the ticks would take it for under way when the new one has come to its end.
+        services.sweeps.forget_scheduled(hub, instance)
     began, seen = services.clock.now(), services.clock.machine_now()
     if last is None or backfill or is_outdated(last, place) or not _is_recent(last, began):
         number = backfill.number if backfill else ""

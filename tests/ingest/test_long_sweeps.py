@@ -165,6 +165,22 @@ def test_the_next_tick_goes_on_where_a_message_was_lost_or_failed(
     assert set(world.states()) == set(BLOBS)
 
 
+def test_nothing_is_left_of_a_sweep_by_definitions_that_were_changed(world: World, queue: FaultProxy) -> None:
+    """Else it would count as under way, and no tick would ask for another sweep for an hour."""
+    for path in BLOBS[:4]:
+        world.upload(path, ROWS)
+    services = world.services
+    request_sweep(services, world.hub, "Landing", "Visits")
+    one_round(world, next_sweep(world, queue))
+    message = next_sweep(world, queue)
+    world.put_mapping(structure=[{"propertyName": "Page", "columnName": "address"}])
+    take_message(services, message, MESSAGE)
+    assert set(world.states()) == set(BLOBS[:4])
+    queue.requests.clear()
+    reconcile(services)
+    assert next_sweep(world, queue)
+
+
 def test_a_tick_leaves_a_backfill_under_way_alone(world: World, queue: FaultProxy) -> None:
     for path in BLOBS[:4]:
         world.upload(path, ROWS)
