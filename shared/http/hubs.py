@@ -56,7 +56,10 @@ def put_hub(body: OptionalJsonObject, conditions: FromConditions, services: From
 @router.delete("/hubs/{hub}", status_code=204)
 def delete_hub(conditions: FromConditions, services: FromServices, hub: HubName) -> Response:
     """Deletes a hub that has no definitions any more."""
+    # Before the hub is gone, since another one of the name may be made at once, with sweeps of its own.
+    instances = services.sweeps.known(hub).keys()
     services.definitions.delete_hub(hub, conditions)
     # No tick comes by any more, which forgets those of mappings that are gone.
-    services.sweeps.forget_all(hub)
+    for instance in instances:
+        services.sweeps.forget(hub, instance)
     return Response(status_code=HTTPStatus.NO_CONTENT)

@@ -12,11 +12,18 @@ from azure.storage.queue import QueueClient
 from infra.local.azurite import Endpoints
 from shared.app import Services
 from shared.domain.blob_version import BlobVersion
+from shared.domain.places import TABLE_RUNS
+from shared.http.app import create_http_app
 from shared.ingest.match import new_run
 from shared.ingest.sweep import carry_out_backfill
+from shared.ledger.sweeps import Backfill, Known, Sweeps
+from shared.settings import Settings
+from shared.storage.tables import Table
+from tests.fault_proxy import Request, running_proxy
 from tests.http import bodies
 from tests.http.bodies import Body
 from tests.http.conftest import Client
+from tests.local_services import account_of
 
 
 @pytest.fixture
@@ -75,6 +82,27 @@ def test_what_is_known_of_sweeps_goes_with_the_hub(
     for path in (connector, f"{hub}/profiles/Contact", hub):
         assert client.delete(path).status_code == 204
     assert services.sweeps.known(name) == {}
+
+
+def test_what_is_known_of_sweeps_does_not_go_with_an_earlier_hub_of_the_name(
+    client: Client, settings: Settings, services: Services, azurite: Endpoints, hub: str
+) -> None:
+    """Which is deleted while another one is made: the new one's first sweeps are not to be lost."""
+    name, now = hub.removeprefix("/hubs/"), services.clock.now()
+    old, new = (Backfill(instance, "1", now) for instance in ("old", "new"))
+    services.sweeps.ask(name, old)
+
+    def make_anew(_: Request) -> None:
+        if client.get(hub).status_code == 404:
+            assert client.put(hub, {}).status_code == 201
+            services.sweeps.ask(name, new)
+
+    with running_proxy(azurite.table) as proxy:
+        behind = Services(settings)
+        behind.sweeps = Sweeps(Table(account_of(azurite, table=proxy.endpoint), TABLE_RUNS))
+        proxy.plan = make_anew
+        assert Client(create_http_app(behind)).delete(hub).status_code == 204
+    assert services.sweeps.known(name) == {"new": Known(backfill=new)}
 
 
 @pytest.mark.parametrize("action", ["run", "preview", "pause", "resume"])
