@@ -87,8 +87,8 @@ def send_backfill_again(services: Services, mapping: Stored[Mapping], backfill: 
     """
     hub, now = mapping.document.tenant_id, services.clock.machine_now()
 
-    def count(present: Backfill) -> Backfill | None:
-        return replace(present, noted=now, sent_again=present.sent_again + 1) if present.is_open else None
+    def count(present: Backfill) -> Backfill:
+        return replace(present, noted=now, sent_again=present.sent_again + 1)
 
     # Noted before it is sent, so that the next tick sends no other.
     if services.sweeps.change_backfill(hub, backfill.instance, backfill.number, count):

@@ -162,11 +162,6 @@ class Sweeps:
         for prefix in (_SWEEP, _OPEN, _BACKFILL):
             self._table.delete(name_key(hub), f"{prefix}{instance}")
 
-    def forget_all(self, hub: str) -> None:
-        """Deletes all that is recorded of a hub that has no mappings any more."""
-        for instance in self.known(hub):
-            self.forget(hub, instance)
-
     def scheduled(self, hub: str, instance: str) -> OpenSweep | None:
         """How far a sweep by the schedule has come that did not end yet, or None."""
         row = self._table.get(name_key(hub), f"{_OPEN}{instance}")
@@ -185,8 +180,8 @@ class Sweeps:
             self._table.upsert(_open_row(hub, _OPEN, sweep))
             return True
 
-        def go_on(backfill: Backfill) -> Backfill | None:
-            return replace(backfill, begun=sweep, noted=now) if backfill.is_open else None
+        def go_on(backfill: Backfill) -> Backfill:
+            return replace(backfill, begun=sweep, noted=now)
 
         return self.change_backfill(hub, sweep.sweep.instance, sweep.number, go_on)
 
@@ -203,26 +198,26 @@ class Sweeps:
         """Records a new backfill in the place of an earlier one."""
         self._table.upsert(_backfill_row(hub, backfill))
 
-    def change_backfill(
-        self, hub: str, instance: str, number: str, change: Callable[[Backfill], Backfill | None]
-    ) -> bool:
-        """Records how a backfill went on, unless a newer one has taken its place.
+    def change_backfill(self, hub: str, instance: str, number: str, change: Callable[[Backfill], Backfill]) -> bool:
+        """Records how a backfill went on, unless it is over, or a newer one has taken its place.
+
+        Two messages may work at one backfill: what the first makes of it stays.
 
         Args:
             hub: of the mapping.
             instance: of the mapping.
             number: of the backfill.
-            change: makes the new record of the present one; None leaves it as it is.
+            change: makes the new record of the present one.
 
         Returns:
             Whether it was recorded.
         """
         while True:
             row = self._table.get(name_key(hub), f"{_BACKFILL}{instance}")
-            if row is None or row["number"] != number or (changed := change(_backfill(row))) is None:
+            if row is None or row["number"] != number or not (present := _backfill(row)).is_open:
                 return False
             try:
-                self._table.replace(_backfill_row(hub, changed), row[ETAG])
+                self._table.replace(_backfill_row(hub, change(present)), row[ETAG])
             except (ConflictError, PreconditionError):
                 continue  # asked for anew, or ended twice: look again
             return True

@@ -144,6 +144,14 @@ def test_after_a_backfill_that_was_given_up_the_schedule_goes_on(world: World, q
     assert world.services.sweeps.get(world.hub, world.mapping.instance_id) is not None
 
 
+def test_a_backfill_that_has_ended_is_not_given_up_with_its_second_message(world: World, queue: FaultProxy) -> None:
+    request_backfill(world.services, world.mapping)
+    message = next_sweep(world, queue)
+    take_message(world.services, message, MESSAGE)
+    give_up(world.services, message)
+    assert progress(world.services, world.hub, world.mapping).state is BackfillState.DONE
+
+
 def test_a_message_of_the_schedule_that_comes_late_finds_its_sweep_done(
     world: World, queue: FaultProxy, source: FaultProxy, caplog: pytest.LogCaptureFixture
 ) -> None:

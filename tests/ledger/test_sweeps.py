@@ -44,8 +44,8 @@ def test_an_older_backfill_does_not_end_a_newer_one(sweeps: Sweeps) -> None:
     assert failed is not None
     assert failed.error is not None
     assert (failed.ended, failed.error.code) == (NOON, "ContainerNotFound")
-    sweeps.change_backfill("Contoso", "m1", "second", lambda backfill: backfill.found_all(3, NOON))
-    assert sweeps.backfill("Contoso", "m1") == Backfill("m1", "second", NOON, ended=NOON, found=3)
+    assert not sweeps.change_backfill("Contoso", "m1", "second", lambda backfill: backfill.found_all(3, NOON))
+    assert sweeps.backfill("Contoso", "m1") == failed, "it is over"
 
 
 def test_how_far_a_sweep_by_the_schedule_has_come(sweeps: Sweeps) -> None:
@@ -104,7 +104,7 @@ def test_what_is_known_of_a_mapping_is_forgotten_with_it(sweeps: Sweeps) -> None
     assert sweeps.known("contoso") == known
     sweeps.forget("Contoso", "m1")
     assert sweeps.known("Contoso") == {"m2": known["m2"]}
-    sweeps.forget_all("Contoso")
+    sweeps.forget("Contoso", "m2")
     assert sweeps.known("Contoso") == {}
     assert sweeps.known("Fabrikam") == known
 
