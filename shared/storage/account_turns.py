@@ -18,7 +18,8 @@ hub and of all, are without an answer, whichever accounts they are at. So the in
 
 - One place is kept for accounts that were quick when they were asked last, or have not been asked lately: those that
   were slow cannot keep the others of their hub out. The first turn of a hub is always to be had for them.
-- Who has begun is not held up, but counts for as long as it waits for an answer. A turn ends by the time limits of its requests, in about four minutes.
+- Who has begun is not held up, but counts while it waits for an answer. A turn ends by the time limits of its requests,
+  in about four minutes.
 """
 
 import threading
@@ -40,8 +41,8 @@ from shared.turns import Line, Place
 TURNS = 2
 # An account that has not answered for so long is slow enough to be kept apart.
 PATIENCE_S = 2.0
-# Turns that wait for an answer, of one hub and of all, beside which there is none for an account that was slow before. For
-# others there is one more: `newBatchThreshold`, so the host goes on to take new messages.
+# Turns that wait for an answer, of one hub and of all, beside which there is none for an account that was slow before.
+# For others there is one more: `newBatchThreshold`, so the host goes on to take new messages.
 OF_HUB, OF_ALL = 2, 3
 # A newcomer waits for so long at an account that answers.
 _NEWCOMER_S = 10.0
