@@ -105,6 +105,16 @@ def test_who_is_kept_out_of_a_container_asks_for_no_sweep_of_it(
     assert {message["hub"] for _, message in sent_messages(queue)} == {world.hub}
 
 
+def test_a_destination_that_is_never_listed_is_swept_for_once(world: World, queue: FaultProxy) -> None:
+    operation = {"completionOperationType": "MoveFile", "destinationFolder": f"c{uuid.uuid4().hex}/done"}
+    wanted = Mapping.from_request(mapping_body(world.container, completeOperation=operation))
+    sent = []
+    for _ in range(3):
+        put_mapping(world.services, world.hub, "Landing", "Visits", wanted, Conditions())
+        sent.append(len(take_sent(world, queue)))
+    assert sent == [1, 0, 0]
+
+
 @pytest.mark.parametrize("place", ["folder", "destination"])
 def test_a_mapping_that_comes_to_name_another_container_is_swept_at_once(
     world: World, queue: FaultProxy, container: str, place: str
