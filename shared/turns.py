@@ -6,7 +6,7 @@ An owner who always has somebody in line waits for every other one between two t
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from time import monotonic
 from types import MappingProxyType
@@ -97,13 +97,28 @@ class Turns:
         with self._changed:
             has_turn = self._enter(place) and self._wait(place)
         put_off(monotonic() - came)
-        try:
+        with self._kept(place) if has_turn else nullcontext():
             yield has_turn
-        finally:
+
+    @contextmanager
+    def turn_now(self, owner: str) -> Iterator[bool]:
+        """As `turn`, without a wait: gives False where no turn is free."""
+        place = _Place(owner)
+        with self._changed:
+            has_turn = self._is_free(owner)
             if has_turn:
-                with self._changed:
-                    self._having.remove(place)
-                    self._changed.notify_all()
+                self._having.append(place)
+        with self._kept(place) if has_turn else nullcontext():
+            yield has_turn
+
+    @contextmanager
+    def _kept(self, place: _Place) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._having.remove(place)
+                self._changed.notify_all()
 
     def _enter(self, place: _Place) -> bool:
         waiting = self._line.places
@@ -134,6 +149,8 @@ class Turns:
 
     def _is_next(self, place: _Place) -> bool:
         having = Counter(other.owner for other in self._having)
-        if having.total() >= self._at_once or having[place.owner] >= self._at_once_of_one:
-            return False
-        return self._line.next(having) is place
+        return self._is_free(place.owner) and self._line.next(having) is place
+
+    def _is_free(self, owner: str) -> bool:
+        having = Counter(other.owner for other in self._having)
+        return having.total() < self._at_once and having[owner] < self._at_once_of_one

@@ -21,6 +21,16 @@ LINES = {
 }
 
 
+def test_who_does_not_wait_gets_what_is_free() -> None:
+    turns = Turns(most_of_one=1, most=2, within_s=60, at_once_of_one=1, at_once=2)
+    with turns.turn("a") as waited, turns.turn_now("a") as second, turns.turn_now("b") as other:
+        assert (waited, second, other) == (True, False, True)
+        with turns.turn_now("c") as third:
+            assert not third
+    with turns.turn_now("a") as again:
+        assert again
+
+
 @pytest.mark.parametrize(("coming", "expected"), LINES.values(), ids=LINES)
 def test_owners_take_turns(coming: str, expected: str) -> None:
     turns = Turns(most_of_one=4, most=6, within_s=60)

@@ -17,10 +17,11 @@ from shared.domain.connectors import Connector, ConnectorState, OutboundConnecto
 from shared.domain.mappings import Mapping
 from shared.domain.names import name_key, same_name
 
-# Of a connector: the account that its secret names, while it is known; and the account that its mappings claim
-# containers of, since when, which stays until another one lets it in; empty while none ever has. It hears of blobs
-# where both are the same.
+# Of a connector: the account that its secret names, and its address, while it is known; and the account that its
+# mappings claim containers of, since when, which stays until another one lets it in; empty while none ever has. It
+# hears of blobs where both are the same.
 ACCOUNT = "account"
+BLOB_ENDPOINT = "blob_endpoint"
 CLAIMED_ACCOUNT = "claimed_account"
 CLAIMED_SINCE = "claimed_since"
 # That this release found the claimed account, so that mappings of an earlier one count as listed in it no more.

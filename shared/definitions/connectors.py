@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from shared.clock import Clock
 from shared.connectors import azure_blob, outbound
 from shared.connectors.check import Check, failures
-from shared.definitions.claim_facts import ACCOUNT, facts_of_claim
+from shared.definitions.claim_facts import ACCOUNT, BLOB_ENDPOINT, facts_of_claim
 from shared.definitions.containers import Containers
 from shared.definitions.destinations import OUTPUT_SAS, SAS_TARGET, Destinations, note
 from shared.definitions.entity_list import check_entity_list
@@ -63,7 +63,6 @@ from shared.storage.key_vault import Vaults
 
 logger = logging.getLogger(__name__)
 
-_BLOB_ENDPOINT = "blob_endpoint"
 _NOT_RUN = "this release keeps {} connectors, but does not run them yet"
 # A transaction takes 100 operations.
 _MAPPINGS_AT_ONCE = 90
@@ -292,10 +291,9 @@ class Connectors:
                 )
                 if account is None:
                     return _Found(checks, stored.internal)
-                known = {ACCOUNT: account.name, _BLOB_ENDPOINT: account.blob_endpoint}
                 is_let_in = any(found.name == "account" and found.ok for found in checks)
-                claim = self._containers.facts_of_account(stored, account.name, is_let_in=is_let_in)
-                return _Found(checks, {**stored.internal, **known, **claim}, account=account)
+                facts = self._containers.facts_of_account(stored, account, is_let_in=is_let_in)
+                return _Found(checks, {**stored.internal, **facts}, account=account)
             case OutboundConnector() as document:
                 exports_to = "" if document.state is ConnectorState.CREATING else None
                 try:
@@ -362,7 +360,7 @@ def _facts_to_keep(old: Stored[Connector] | None, new: Connector) -> Mapping[str
     ):
         return old.internal
     # What its mappings claim stays theirs: the new URL may lead to the same account.
-    kept = {name: value for name, value in old.internal.items() if name not in {ACCOUNT, _BLOB_ENDPOINT}}
+    kept = {name: value for name, value in old.internal.items() if name not in {ACCOUNT, BLOB_ENDPOINT}}
     return {**kept, **facts_of_claim(old)}
 
 

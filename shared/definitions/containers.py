@@ -20,6 +20,7 @@ from functools import cached_property
 from shared.clock import Clock
 from shared.definitions.claim_facts import (
     ACCOUNT,
+    BLOB_ENDPOINT,
     CLAIMED_ACCOUNT,
     CLAIMED_SINCE,
     CLAIMS_BY_LISTING,
@@ -151,18 +152,21 @@ class Containers:
         claims = standing(self._read().get((name_key(account.name), container), []))
         return all(same_name(claim.hub, hub) for claim in claims)
 
-    def facts_of_account(self, connector: Stored[Connector], account: str, *, is_let_in: bool) -> dict[str, str]:
+    def facts_of_account(
+        self, connector: Stored[Connector], account: StorageAccount, *, is_let_in: bool
+    ) -> dict[str, str]:
         """The internal facts of a connector whose account was found: it claims that account since now, or as before.
 
         Where the account does not let it in, what it claimed before stays: a secret can name any account.
         """
         earlier = facts_of_claim(connector)
-        if same_name(earlier.get(CLAIMED_ACCOUNT, ""), account):
-            return earlier
+        known = {ACCOUNT: account.name, BLOB_ENDPOINT: account.blob_endpoint}
+        if same_name(earlier.get(CLAIMED_ACCOUNT, ""), account.name):
+            return known | earlier
         if not is_let_in:
-            return earlier or {CLAIMED_ACCOUNT: ""}
-        since = self.moment(account).isoformat()
-        return {CLAIMED_ACCOUNT: account, CLAIMED_SINCE: since, CLAIMS_BY_LISTING: "yes"}
+            return known | (earlier or {CLAIMED_ACCOUNT: ""})
+        since = self.moment(account.name).isoformat()
+        return known | {CLAIMED_ACCOUNT: account.name, CLAIMED_SINCE: since, CLAIMS_BY_LISTING: "yes"}
 
     def export_claim(self, connector: Stored[Connector], account: str, container: str) -> str:
         """The fact `EXPORTS_TO` of a connector whose container lets it in: claimed since now, or as before."""

@@ -298,7 +298,8 @@ class Definitions:
         """Lists one blob of each container of a mapping that its connector has not listed yet, and notes that it could.
 
         Its hub claims the container, and hears of its blobs, from then on: whoever lists all of it afterwards finds
-        what came before.
+        what came before. A connector whose check was not let in by the account claims it from then on, and is `Ready`;
+        it has a new ETag then.
 
         Args:
             connector: of the mapping.

@@ -5,18 +5,27 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, suppress
 
 from shared.deadline import seconds_left
-from shared.definitions.claim_facts import USES, Named, unlisted, with_listed
+from shared.definitions.claim_facts import USES, Named, is_let_in, named, unlisted, with_listed
 from shared.definitions.containers import Containers
+from shared.definitions.destinations import note
 from shared.definitions.kinds import MAPPING
 from shared.definitions.mapping_rules import FOLDER
+from shared.definitions.rows import size_of
 from shared.definitions.store import Change, DefinitionStore, Stored
-from shared.domain.connectors import Connector
+from shared.domain.connectors import Connector, ConnectorState
 from shared.domain.errors import HubError
 from shared.domain.mappings import Mapping, split_folder
 from shared.domain.names import name_key
 from shared.storage.accounts import StorageAccount
 from shared.storage.blobs import BlobContainer
 from shared.storage.tables import ETAG
+
+# A transaction takes 100 operations and 4 MiB, in which a character of a row may be six.
+_MAPPINGS_AT_ONCE = 90
+_BYTES_AT_ONCE = 600_000
+
+# A mapping, and what was listed for it.
+type _Found = tuple[Stored[Mapping], Sequence[Named]]
 
 
 class Listings:
@@ -34,9 +43,8 @@ class Listings:
         asking: Callable[[], AbstractContextManager[None]],
     ) -> None:
         """Lists what was not listed yet of a mapping's containers, and notes it; see `Definitions.list_first`."""
-        hub, wanted = mapping.document.tenant_id, unlisted(connector, mapping, account.name)
-        if not wanted:
-            return
+        hub, is_known = mapping.document.tenant_id, is_let_in(connector, account.name)
+        wanted = unlisted(connector, mapping, account.name) if is_known else named(mapping.document)
         listed: list[Named] = []
         for container, target in wanted:
             try:
@@ -47,8 +55,12 @@ class Listings:
                     raise
             else:
                 listed.append((container, target))
-        if listed:
-            self._note(hub, mapping, account, listed)
+        if not is_known:
+            connector = self._let_in(hub, connector, account)
+        # None where the connector was changed meanwhile, to be found anew by the next sweep.
+        found = [one for one in unlisted(connector, mapping, account.name) if one in listed]
+        if found:
+            self._note(hub, account, [(mapping, found)])
             # Whoever has listed them meanwhile came first.
             self._containers.check_mapping(hub, account.name, mapping.document)
 
@@ -80,30 +92,54 @@ class Listings:
                     tried[container] = True
             return tried[container]
 
+        found: list[_Found] = []
         for mapping in mappings:
             if seconds_left() <= 0:
-                return  # the sweeps go on with it
+                break  # the sweeps go on with it
             wanted = unlisted(connector, mapping, account.name)
-            if found := [(name, target) for name, target in wanted if is_listed(name, target, mapping.document)]:
-                self._note(hub, mapping, account, found)
+            if names := [(name, target) for name, target in wanted if is_listed(name, target, mapping.document)]:
+                found.append((mapping, names))
+        # The check itself is done and noted; what cannot be noted now is listed by the sweeps again.
+        with suppress(HubError):
+            while found:
+                found = found[self._note(hub, account, found) :]
 
-    def _note(self, hub: str, mapping: Stored[Mapping], account: StorageAccount, listed: Sequence[Named]) -> None:
-        """Notes what was listed, unless the mapping was changed meanwhile; its ETag stays, for it says the same."""
-        document = mapping.document
-        names = (document.connector_name, document.connector_mapping_name)
-        key = "|".join((MAPPING.prefix, *(name_key(name) for name in names)))
+    def _let_in(self, hub: str, connector: Stored[Connector], account: StorageAccount) -> Stored[Connector]:
+        """Notes that an account has let a connector in whose check did not come to that; returns it as it is then."""
+        facts = self._containers.facts_of_account(connector, account, is_let_in=True)
+        is_better = connector.document.state in {ConnectorState.CREATING, ConnectorState.FAILED}
+        verdict = (ConnectorState.READY, None) if is_better else None
+        return note(self._store, hub, connector, verdict, {**connector.internal, **facts})
 
-        def make(change: Change) -> None:
-            row = self._store.noted(hub, key)
-            if row is None or row["revision"] != mapping.etag:
-                return
-            earlier = json.loads(row["internal"])
-            facts = with_listed(earlier, account.name, listed, self._containers.moment(account.name))
-            if facts != earlier:
-                etag = row.pop(ETAG)
-                change.note(key, {**row, "internal": json.dumps(facts)}, etag)
+    def _note(self, hub: str, account: StorageAccount, found: Sequence[_Found]) -> int:
+        """Notes what was listed for mappings, as many of them as one change takes; returns how many it came to.
 
-        self._store.change(hub, make)
+        One that was changed meanwhile is left out. Their ETags stay, for they say the same.
+        """
+
+        def make(change: Change) -> int:
+            size, moment = 0, self._containers.moment(account.name)
+            for number, (mapping, listed) in enumerate(found[:_MAPPINGS_AT_ONCE]):
+                key = _key(mapping.document)
+                row = self._store.noted(hub, key)
+                if row is None or row["revision"] != mapping.etag:
+                    continue
+                size += size_of(row)
+                if number and size > _BYTES_AT_ONCE:
+                    return number
+                earlier = json.loads(row["internal"])
+                facts = with_listed(earlier, account.name, listed, moment)
+                if facts != earlier:
+                    etag = row.pop(ETAG)
+                    change.note(key, {**row, "internal": json.dumps(facts)}, etag)
+            return min(len(found), _MAPPINGS_AT_ONCE)
+
+        return self._store.change(hub, make)
+
+
+def _key(mapping: Mapping) -> str:
+    names = (mapping.connector_name, mapping.connector_mapping_name)
+    return "|".join((MAPPING.prefix, *(name_key(name) for name in names)))
 
 
 def _list(account: StorageAccount, container: str, mapping: Mapping, target: str) -> None:

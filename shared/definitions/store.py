@@ -165,8 +165,13 @@ class Change:
         return stored
 
     def note(self, key: str, facts: Row, etag: str | None = None) -> None:
-        """Writes a row that is no document, over what is there, or over the one with this ETag only."""
+        """Writes a row by its columns, over what is there, or over the one with this ETag only.
+
+        It is no document, or a document's of which internal facts alone are new: that keeps its revision.
+        """
         row = {"PartitionKey": self._partition, "RowKey": key, **facts}
+        if size := size_of(row):
+            self.sizes[key] = size
         self.operations.append(Replace(row, etag) if etag else Upsert(row))
 
     def drop_note(self, key: str, etag: str) -> None:
@@ -289,8 +294,11 @@ class DefinitionStore:
             yield row
 
     def noted(self, hub: str, key: str) -> Row | None:
-        """A row that is no document, or None."""
-        return self._table.get(name_key(hub), key)
+        """A row by its key, that of a document too, or None."""
+        partition = name_key(hub)
+        row = self._table.get(partition, key)
+        self._room.saw(partition, key, row)
+        return row
 
     def all_noted(self, prefix: str) -> Iterator[Row]:
         """Such rows of all hubs, also of those that are gone, whose key starts with `prefix`."""

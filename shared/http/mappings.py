@@ -18,7 +18,7 @@ from shared.http.conditions import FromConditions, FromReading, answer_written
 from shared.http.links import Queued, link_to_runs, own_url
 from shared.http.openapi import json_body
 from shared.http.order import OrderBy, answer_sorted
-from shared.http.outside_calls import calling_outside
+from shared.http.outside_calls import calling_outside, calling_outside_if_free
 from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top
 from shared.http.routing import DefinedName, FromServices, HubName, new_router
 from shared.ingest.progress import Progress
@@ -139,7 +139,9 @@ def put_mapping(
     from shared.ingest.put_mapping import put_mapping as put_and_sweep
 
     mapping = Mapping.from_request(body)
-    stored, created = put_and_sweep(services, hub, connector, name, mapping, conditions)
+    stored, created = put_and_sweep(
+        services, hub, connector, name, mapping, conditions, lambda: calling_outside_if_free(hub)
+    )
     status = HTTPStatus.CREATED if created else HTTPStatus.OK
     return answer_written(_shown(services, hub, stored), stored.etag, status)
 

@@ -4,7 +4,7 @@ Requests are served in forty threads, and each of these may wait for ten seconds
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from shared.domain.errors import ThrottledError
 from shared.domain.names import name_key
@@ -12,6 +12,11 @@ from shared.turns import Turns
 
 _OF_ONE_HUB, _OF_ALL = 8, 24
 _CALLS = Turns(most_of_one=12, most=32, within_s=3.0, at_once_of_one=_OF_ONE_HUB, at_once=_OF_ALL)
+
+
+def calling_outside_if_free(hub: str) -> AbstractContextManager[bool]:
+    """Holds a turn of the hub where one is free, for what can be done later as well; gives whether it does."""
+    return _CALLS.turn_now(name_key(hub))
 
 
 @contextmanager

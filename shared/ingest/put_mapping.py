@@ -1,14 +1,15 @@
 """A mapping is created: the blobs that are there already are to be ingested as well."""
 
 import logging
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from shared.app import Services
 from shared.deadline import deadline
-from shared.definitions.claim_facts import is_listed
+from shared.definitions.claim_facts import Named, is_listed, named
 from shared.definitions.store import Conditions, Stored
 from shared.domain.connectors import ConnectorState
-from shared.domain.errors import HubError, TransientError
+from shared.domain.errors import HubError, NotFoundError, TransientError
 from shared.domain.mappings import Mapping
 from shared.ingest.sweep import request_backfill
 
@@ -17,24 +18,56 @@ logger = logging.getLogger(__name__)
 _LIST_WITHIN_S = 3.0
 
 
+def _may_always() -> AbstractContextManager[bool]:
+    return nullcontext(True)
+
+
 def put_mapping(
-    services: Services, hub: str, connector: str, name: str, mapping: Mapping, conditions: Conditions
+    services: Services,
+    hub: str,
+    connector: str,
+    name: str,
+    mapping: Mapping,
+    conditions: Conditions,
+    may_list: Callable[[], AbstractContextManager[bool]] = _may_always,
 ) -> tuple[Stored[Mapping], bool]:
     """Creates or replaces a mapping as `Definitions.put_mapping` does; a new one is swept at once.
 
-    So is one that names another container, which is its hub's, with the events of its blobs, once it was listed: here
-    where that can be done within seconds, so that hubs come in the order of their requests, else by the sweep.
+    So is one that comes to name another container, which is its hub's, with the events of its blobs, once it was
+    listed: here where that can be done within seconds, so that hubs come in the order of their requests, else by the
+    sweep.
+
+    Args:
+        services: of the process.
+        hub: of the mapping.
+        connector: of the mapping.
+        name: of the mapping.
+        mapping: as it is to be.
+        conditions: for the present one.
+        may_list: held for as long as vault and account are asked; where it gives False they are not.
     """
+    known = _named(services, hub, connector, name)
     stored, created = services.definitions.put_mapping(hub, connector, name, mapping, conditions)
-    if is_to_be_listed := not is_listed(stored):
-        _list(services, stored)
-    if created or (is_to_be_listed and not stored.document.is_paused):
+    if not is_listed(stored):
+        with may_list() as may:
+            if may:
+                _list(services, stored)
+    # Whether it was listed does not tell: a container that may only be written to never is.
+    if created or (not stored.document.is_paused and not known.issuperset(named(stored.document))):
         try:
             request_backfill(services, stored)
         except TransientError as error:
             # The mapping is stored, and `reconcile_blobs` sweeps it at its next tick.
             logger.warning("sweep of a new mapping is left to the reconciler: %s", error)
     return stored, created
+
+
+def _named(services: Services, hub: str, connector: str, name: str) -> set[Named]:
+    """The containers that a mapping names; none where there is no such mapping."""
+    try:
+        return set(named(services.definitions.mapping(hub, connector, name).document))
+    except NotFoundError:
+        return set()  # and what else is to be said of it the PUT says
 
 
 def _list(services: Services, mapping: Stored[Mapping]) -> None:

@@ -353,14 +353,16 @@ def _pages(services: Services, place: Place, marker: str) -> Iterator[tuple[Sequ
     container = BlobContainer(account, document.container)
     is_first = True
     try:
+        # Its refusal is none of the marker.
         services.definitions.list_first(place.connector, place.mapping, account, turn.request)
-        for page in turn.each(container.pages(document.prefix, marker, _PAGE)):
-            is_first = False
-            yield page
-    except RefusedError:
-        if not marker or not is_first:
-            raise
-        yield from turn.each(container.pages(document.prefix, "", _PAGE))
+        try:
+            for page in turn.each(container.pages(document.prefix, marker, _PAGE)):
+                is_first = False
+                yield page
+        except RefusedError:
+            if not marker or not is_first:
+                raise
+            yield from turn.each(container.pages(document.prefix, "", _PAGE))
     finally:
         turn.close()
 

@@ -69,7 +69,7 @@ def damage(definitions: Definitions, hub: str, key: str) -> None:
 
 def listening(definitions: Definitions, container: str) -> list[str]:
     """The hubs that hear of the blobs of a container."""
-    return [hub for hub, _ in definitions.listeners("devstoreaccount1", container)]
+    return [one.hub for one in definitions.listeners("devstoreaccount1", container) if one.may_hear]
 
 
 def stored_earlier(definitions: Definitions, hub: str, created: str, account: str = "") -> None:

@@ -7,15 +7,19 @@ import pytest
 
 from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
+from shared.clock import Clock
 from shared.definitions.definitions import Definitions
-from shared.definitions.store import Conditions
+from shared.definitions.kinds import CONNECTOR
+from shared.definitions.store import Change, Conditions
 from shared.domain.connectors import ConnectorState
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
 from shared.storage.blobs import BlobContainer
 from shared.storage.key_vault import Vaults
+from shared.storage.tables import Table
 from tests.definitions.claims import OF_ANOTHER, again, listening, put, reads, refusal, stored_earlier, use
 from tests.definitions.samples import files
+from tests.fault_proxy import Answer, running_proxy
 from tests.local_services import account_of
 
 
@@ -149,3 +153,60 @@ def test_a_mapping_of_an_earlier_release_has_listed_nothing_in_an_account_that_i
     assert hubs.connector("Alpha", "Files").internal["claimed_account"] == "devstoreaccount1"
     put(hubs, "Zeta", "Files", "Customers", reads(free))
     assert (use(again(hubs), "Zeta"), listening(hubs, free)) == (None, ["Zeta"])
+
+
+@pytest.mark.parametrize("claimed", ["", "otheraccount"], ids=["none before", "another before"])
+def test_an_account_that_lets_a_sweep_in_is_claimed_from_then_on(
+    hubs: Definitions, account: StorageAccount, azurite: Endpoints, free: str, claimed: str
+) -> None:
+    """As where the secret was made, or rotated, after the connector was checked."""
+    BlobContainer(account, free).ensure()
+    hubs.put_mapping("Alpha", "Files", "Customers", reads(free))
+    old = hubs.connector("Alpha", "Files")
+    facts = {**old.internal, "account": claimed or "refused", "claimed_account": claimed}
+
+    def make(change: Change) -> None:
+        document = old.document.model_copy(update={"state": ConnectorState.FAILED, "state_detail": "refused"})
+        change.put(CONNECTOR, ("Files",), document, old.instance_id, facts)
+
+    hubs._store.change("Alpha", make)
+    connector, stored = hubs.connector("Alpha", "Files"), hubs.mapping("Alpha", "Files", "Customers")
+    missing, _ = hubs.put_mapping("Alpha", "Files", "Missing", reads(f"not-{free}"))
+    assert refusal(lambda: hubs.list_first(connector, missing, account, nullcontext)) == "ContainerNotFound"
+    assert hubs.connector("Alpha", "Files") == connector, "nothing has let it in yet"
+    hubs.list_first(connector, stored, account, nullcontext)
+    assert listening(hubs, free) == ["Alpha"]
+    now = hubs.connector("Alpha", "Files")
+    assert (now.document.state, now.document.state_detail) == (ConnectorState.READY, None)
+    assert (now.internal["account"], now.internal["blob_endpoint"]) == (account.name, azurite.blob)
+    put(hubs, "Alpha", "Files", "Others", reads(f"more-{free}"))
+    hubs.list_first(connector, hubs.mapping("Alpha", "Files", "Others"), account, nullcontext)
+    assert listening(hubs, f"more-{free}") == ["Alpha"], "a sweep that began before goes on"
+    assert refusal(lambda: hubs.put_mapping("Zeta", "Files", "Spy", reads(free))) == OF_ANOTHER
+
+
+def test_a_connector_with_many_mappings_notes_together_what_it_listed(
+    hubs: Definitions, account: StorageAccount, free: str
+) -> None:
+    for number in range(4):
+        hubs.put_mapping("Alpha", "Files", f"M{number}", reads(f"{free}{number}"))
+        BlobContainer(account, f"{free}{number}").ensure()
+    before = hubs._store.commits
+    hubs.test_connector("Alpha", "Files")
+    assert hubs._store.commits == before + 1
+    assert [listening(hubs, f"{free}{number}") for number in range(4)] == [["Alpha"]] * 4
+
+
+def test_a_check_that_is_done_does_not_fail_for_a_listing_that_cannot_be_noted(
+    hubs: Definitions, account: StorageAccount, azurite: Endpoints, settings: Settings, free: str
+) -> None:
+    hubs.put_mapping("Alpha", "Files", "Customers", reads(free))
+    BlobContainer(account, free).ensure()
+    with running_proxy(azurite.table) as proxy:
+        table = Table(account_of(azurite, table=proxy.endpoint), hubs._store._table.name)
+        behind = Definitions(table, Vaults(settings), Clock(settings), settings)
+        proxy.plan = lambda request: Answer(403, "AuthorizationFailure") if "$batch" in request.target else None
+        assert {check.ok for check in behind.test_connector("Alpha", "Files")} == {True}
+    assert listening(hubs, free) == []
+    hubs.test_connector("Alpha", "Files")
+    assert listening(hubs, free) == ["Alpha"]

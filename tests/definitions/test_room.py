@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
 
@@ -11,6 +12,7 @@ from shared.definitions.room import MOST_BYTES
 from shared.domain.connectors import ConnectorState
 from shared.domain.errors import ConflictError
 from shared.domain.mappings import Mapping
+from shared.storage.blobs import BlobContainer
 from shared.storage.tables import Row, Table
 from tests.definitions.claims import refusal
 from tests.definitions.samples import crm, files, kpi, mapping, outbound, profile
@@ -73,6 +75,18 @@ def test_the_sum_is_that_of_what_is_there(
         definitions.put_mapping(hub, "CAzureBlob", f"M{length}", long(length))
         definitions.pause_mapping(hub, "CAzureBlob", f"M{length}", paused=True)
         check()
+    account = definitions.source_account(definitions.connector(hub, "CAzureBlob"))
+    BlobContainer(account, "inbox").ensure()
+    for name in ("Mapping", "M3"):
+        before = taken(table, hub)
+        connector, stored = definitions.connector(hub, "CAzureBlob"), definitions.mapping(hub, "CAzureBlob", name)
+        definitions.list_first(connector, stored, account, nullcontext)
+        assert taken(table, hub) > before
+        check()
+    definitions.put_mapping(hub, "CAzureBlob", "Mapping", long(10))
+    check()
+    definitions.delete_mapping(hub, "CAzureBlob", "M3")
+    check()
     definitions.delete_mapping(hub, "CAzureBlob", "M5")
     definitions.delete_connector(hub, "COutbound")
     check()

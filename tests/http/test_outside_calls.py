@@ -100,6 +100,19 @@ def test_a_hub_whose_accounts_hang_leaves_threads_for_the_others(
     assert all(found.headers["retry-after"] for found in refused)
 
 
+def test_mappings_are_put_without_a_turn_and_listed_by_their_sweeps(
+    client: Client, hanging: Hub, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, body = f"{hanging.path}/connectors/Files/mappings", bodies.mapping(container.container_name)
+    hanging.proxy.requests.clear()
+    with monkeypatch.context() as changed:
+        changed.setattr(outside_calls, "_CALLS", Turns(most_of_one=12, most=32, within_s=60, at_once=0))
+        assert [client.put(f"{path}/M{number}", body).status_code for number in range(2)] == [201, 201]
+    assert hanging.proxy.requests == []
+    assert client.put(f"{path}/M1", body).status_code == 200
+    assert len(hanging.proxy.requests) == 1, "with a turn it is listed at once"
+
+
 def test_without_a_turn_nothing_is_done(
     client: Client, hanging: Hub, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from shared.definitions.store import Conditions
 from shared.domain.blob_version import BlobVersion
+from shared.domain.connectors import ConnectorState
 from shared.domain.errors import ConflictError
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunState
@@ -104,6 +105,16 @@ def test_who_is_kept_out_of_a_container_asks_for_no_sweep_of_it(
     assert {message["hub"] for _, message in sent_messages(queue)} == {world.hub}
 
 
+def test_a_destination_that_is_never_listed_is_swept_for_once(world: World, queue: FaultProxy) -> None:
+    operation = {"completionOperationType": "MoveFile", "destinationFolder": f"c{uuid.uuid4().hex}/done"}
+    wanted = Mapping.from_request(mapping_body(world.container, completeOperation=operation))
+    sent = []
+    for _ in range(3):
+        put_mapping(world.services, world.hub, "Landing", "Visits", wanted, Conditions())
+        sent.append(len(take_sent(world, queue)))
+    assert sent == [1, 0, 0]
+
+
 @pytest.mark.parametrize("place", ["folder", "destination"])
 def test_a_mapping_that_comes_to_name_another_container_is_swept_at_once(
     world: World, queue: FaultProxy, container: str, place: str
@@ -129,3 +140,22 @@ def test_a_mapping_that_comes_to_name_another_container_is_swept_at_once(
     spy = Mapping.from_request(mapping_body(container))
     with pytest.raises(ConflictError, match=container):
         world.services.definitions.put_mapping(late.hub, "Landing", "Spy", spy)
+
+
+def test_a_connector_whose_check_failed_hears_of_events_once_a_sweep_was_let_in(world: World, container: str) -> None:
+    late, services = Late(world, container), world.services
+    before = services.definitions.connector(late.hub, "Landing")
+    assert before.document.state is ConnectorState.FAILED
+    late.set_secret()
+    version = upload(world, container)
+    assert take_event(services, announced(world, version)) == []
+    assert late.sweep() is None
+    assert late.blobs() == {version.path}
+    assert hears(world, container) == 1
+    now = services.definitions.connector(late.hub, "Landing")
+    assert (now.document.state, now.document.state_detail) == (ConnectorState.READY, None)
+    assert now.etag != before.etag, "so the next tick sweeps completely"
+    assert late.sweep() is None
+    assert services.definitions.connector(late.hub, "Landing") == now
+    with pytest.raises(ConflictError, match=container):
+        world.put_mapping("Spy", folderPath=container)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.definitions.store import Change
 from shared.domain.run import RunState
 from shared.ingest import sweep
 from shared.ingest.match import request_sweep
@@ -13,6 +14,7 @@ from shared.ingest.messages import take_message
 from shared.ingest.progress import BackfillState, progress
 from shared.ingest.reconcile import reconcile
 from shared.ingest.sweep import request_backfill
+from shared.storage.tables import ETAG
 from tests.fault_proxy import Answer, FaultProxy
 from tests.ingest.conftest import MESSAGE, ROWS, World
 from tests.ingest.sweeping import BLOBS, Later, listings, next_sweep, one_round, take_sent
@@ -33,6 +35,18 @@ def run_of(world: World, path: str, state: RunState) -> str:
 def fail(world: World, run_id: str, state: RunState = RunState.FAILED) -> None:
     stored = world.stored(run_id)
     world.services.runs.save(stored.with_run(state=state, finished_at=world.services.clock.now()))
+
+
+def forget_listings(world: World) -> None:
+    """Makes the mapping one whose container was not listed yet, without a change of its ETag."""
+    store, key = world.services.definitions._store, "mapping|landing|visits"
+
+    def make(change: Change) -> None:
+        row = store.noted(world.hub, key)
+        assert row is not None
+        change.note(key, {**row, "internal": '{"listed": "{}"}'}, row.pop(ETAG))
+
+    store.change(world.hub, make)
 
 
 def test_every_blob_is_looked_at_once(world: World, queue: FaultProxy, source: FaultProxy) -> None:
@@ -96,6 +110,22 @@ def test_a_marker_that_is_refused_begins_the_listing_anew(world: World, queue: F
     found = world.services.sweeps.backfill(world.hub, backfill.instance)
     assert found is not None
     assert (found.found, found.error) == (4, None)
+
+
+def test_a_container_that_cannot_be_listed_first_is_not_looked_through(
+    world: World, queue: FaultProxy, source: FaultProxy
+) -> None:
+    for path in BLOBS[:4]:
+        world.upload(path, ROWS)
+    backfill = request_backfill(world.services, world.mapping)
+    one_round(world, next_sweep(world, queue))
+    forget_listings(world)
+    source.plan = lambda request: Answer(403, "AuthorizationFailure") if "maxresults=1" in request.target else None
+    take_message(world.services, next_sweep(world, queue), MESSAGE)
+    found = world.services.sweeps.backfill(world.hub, backfill.instance)
+    assert found is not None
+    assert (found.error and found.error.code) == "AccessDenied"
+    assert len(world.states()) == 2
 
 
 def test_a_newer_backfill_takes_the_place_of_one_under_way(world: World, queue: FaultProxy) -> None:
