@@ -101,7 +101,7 @@ def test_a_row_that_alone_is_too_large_is_shown_in_part(previews: Previews) -> N
     mapping["mappingProperties"]["structure"] += [{"propertyName": name, "columnName": "note"} for name in names]
     path = f"{previews.hub}/connectors/Files/mappings/Contacts"
     assert previews.client.put(path, mapping).status_code == 200
-    previews.upload(b"id,name,note\n" + b"1,a,%s\n" % (b"\x01;" * (1 << 18)) * 2)
+    previews.upload(b"id,name,note\n" + b"1,a,%s\n" % (b"\x01;" * (1 << 15)) * 2)
     found = previews.found()
     assert found["isCut"]
     (row,) = found["rows"]
@@ -135,7 +135,7 @@ def test_of_many_who_ask_at_once_some_are_told_to_come_again(previews: Previews)
     previews.upload(b"id,name\n" + b"1,%s\n" % (b"\x01" * 200_000) * 50)
     with ThreadPoolExecutor(16) as pool:
         outcomes = list(pool.map(lambda _: previews.outcome(1000), range(16)))
-    assert {"", "429 PreviewsBusy"} <= set(outcomes) <= {"", "429 PreviewsBusy", "429 OutsideCallsBusy"}
+    assert {""} < set(outcomes) <= {"", "429 PreviewsBusy", "429 OutsideCallsBusy"}
     assert outcomes.count("") >= 6
     assert previews.outcome() == ""
 
