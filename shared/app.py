@@ -137,7 +137,7 @@ class Services:
 
     @cached_property
     def first_listings(self) -> "Seldom":
-        """Mappings whose first listing an event asks for, by hub, connector and name."""
+        """Mappings whose first listing an event asks for, by instance and container."""
         from shared.seldom import Seldom
 
         return Seldom(_FIRST_LISTING_EVERY_S, most=4096)

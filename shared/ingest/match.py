@@ -22,7 +22,7 @@ from shared.storage.event_grid import is_committing, parse_blob_created
 
 logger = logging.getLogger(__name__)
 
-_FIRST_LISTINGS = 8
+_FIRST_LISTINGS = 64
 _IDENTIFYING = ("id", "eventType", "type", "subject")
 
 
@@ -70,15 +70,15 @@ def take_event(services: Services, event: object) -> list[str]:
 def _request_first_listings(services: Services, listeners: Sequence[Listener]) -> None:
     """Asks for the sweeps that list a container first and find the blob: it was made after the mappings, say.
 
-    Of one hub for a few at most, since it may have mappings by the thousand; a tick asks for the others.
+    Of one hub for some at most, since it may have mappings by the thousand; a tick asks for the others.
     """
     asked: Counter[str] = Counter()
     for listener in listeners:
         document = listener.mapping.document
-        names = (listener.hub, document.connector_name, document.connector_mapping_name)
-        if asked[listener.hub] < _FIRST_LISTINGS and services.first_listings.is_due(names):
+        named = (listener.mapping.instance_id, document.container)
+        if asked[listener.hub] < _FIRST_LISTINGS and services.first_listings.is_due(named):
             asked[listener.hub] += 1
-            request_sweep(services, *names)
+            request_sweep(services, listener.hub, document.connector_name, document.connector_mapping_name)
 
 
 def request_sweep(services: Services, hub: str, connector: str, mapping: str) -> None:

@@ -6,6 +6,7 @@ from contextlib import closing
 from datetime import timedelta
 
 from shared.domain.errors import PreconditionError, RefusedError
+from shared.domain.run import is_run_id
 from shared.domain.slot import data_path, entity_folder
 from shared.failpoints import FailPoint, failpoint
 from shared.lake.engine import Workspace
@@ -142,6 +143,11 @@ def _check_taken(export: Export, path: str, blob: BlobEntry) -> None:
     other = run_of_blob(export.services, export.hub, blob)
     if other is None:
         message = f"{path} is there already and was not written by this app; delete it or move it away"
+        if is_run_id(blob.metadata.get("runid", "")):
+            message = (
+                f"{path} is there already, by an export of another hub or installation, or as a copy of one; give each "
+                "hub a container of its own, or move the copy away"
+            )
         raise RefusedError("DestinationBlobExists", message)
     name = other.run.connector or ""
     if export.writer.is_neighbour(name):

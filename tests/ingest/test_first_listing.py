@@ -91,6 +91,18 @@ def test_a_container_that_is_made_after_its_mapping_is_swept_at_its_first_event(
     assert hears(world, name) == 1
 
 
+def test_a_second_container_that_is_made_later_is_swept_as_soon_as_the_first(world: World) -> None:
+    for name in (f"c{uuid.uuid4().hex}", f"c{uuid.uuid4().hex}"):
+        wanted = Mapping.from_request(mapping_body(name))
+        put_mapping(world.services, world.hub, "Landing", "Fresh", wanted, Conditions())
+        work_off(world.azurite, world.services, world.hub)
+        world.storage.create_container(name)
+        version = upload(world, name)
+        assert take_event(world.services, announced(world, version)) == []
+        work_off(world.azurite, world.services, world.hub)
+        assert world.states("Fresh")[version.path] is RunState.SUCCEEDED
+
+
 def test_who_is_kept_out_of_a_container_asks_for_no_sweep_of_it(
     world: World, queue: FaultProxy, container: str
 ) -> None:

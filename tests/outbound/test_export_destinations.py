@@ -84,15 +84,19 @@ def test_the_state_of_the_connector_says_how_its_destination_fares(hub: HubUnder
     assert state() == ("Ready", False)
 
 
-def test_a_foreign_blob_in_the_way_is_left_alone(hub: HubUnderTest) -> None:
+@pytest.mark.parametrize(
+    ("run_id", "said"), [("forged", "not written by this app"), ("0123456789abcdef" * 2, "export of another hub")]
+)
+def test_a_foreign_blob_in_the_way_is_left_alone(hub: HubUnderTest, run_id: str, said: str) -> None:
     customer = hub.profile_type()
     hub.outbound(PROFILE)
-    hub.partner.client.upload_blob(FIRST, b"theirs", metadata={"runid": "forged"})
+    hub.partner.client.upload_blob(FIRST, b"theirs", metadata={"runid": run_id})
     hub.ingest(customer, [{"Id": "A"}])
     hub.tick(at(0))
     hub.tick(at(1))
     assert hub.partner.blobs("Profile/") == {FIRST: b"theirs"}
     assert hub.codes() == ["Failed DestinationBlobExists"]
+    assert said in str(hub.services.runs.page(hub.name)[0][0].error)
     hub.partner.client.delete_blob(FIRST)
     hub.tick(at(2))
     assert contents(hub) == {FIRST: ["A"]}
