@@ -1,7 +1,7 @@
 """A destination that takes connections and never answers holds up its own exports, and nobody else's."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 from infra.local.azurite import Endpoints
 from infra.local.functions_host.host_json import read_host_options
 from infra.local.settings import REPOSITORY
+from shared.app import Services
 from shared.domain.errors import UnavailableError
 from shared.domain.hubs import Hub
 from shared.domain.run import RunState
@@ -51,6 +52,13 @@ def handed_out(hub: HubUnderTest, sas: str, *names: str) -> list[dict[str, Any]]
     return hub.messages()
 
 
+def at_once(slots: ThreadPoolExecutor, services: Services, messages: Sequence[Any]) -> list[Future[None]]:
+    """The work at each of the messages, in their order."""
+    return [
+        slots.submit(take_message, services, message, f"message-{number}") for number, message in enumerate(messages)
+    ]
+
+
 def test_a_destination_that_hangs_holds_up_nobody_else(hub: HubUnderTest, second: Partner, azurite: Endpoints) -> None:
     services = hub.services
     with (
@@ -68,10 +76,7 @@ def test_a_destination_that_hangs_holds_up_nobody_else(hub: HubUnderTest, second
         proxy.plan = lambda _: Hang()
         try:
             # There are as many slots as exports that hang, and the neighbour's comes last.
-            work = [
-                slots.submit(take_message, services, message, f"message-{number}")
-                for number, message in enumerate(messages)
-            ]
+            work = at_once(slots, services, messages)
             work[-1].result(30)
             assert contents(other) == {FIRST: ["B"]}
             wait_for(lambda: sum(one.done() for one in work) == len(work) - TURNS, "those that go back", 30)
@@ -112,10 +117,7 @@ def test_many_destinations_of_one_hub_that_hang_hold_up_no_other_hub(
             proxy.plan = lambda _: Hang()
         try:
             # As many at once as the host goes on with when there is nothing else; the neighbour's comes last.
-            work = [
-                slots.submit(take_message, services, message, f"message-{number}")
-                for number, message in enumerate(messages)
-            ]
+            work = at_once(slots, services, messages)
             work[-1].result(30)
             assert contents(other) == {FIRST: ["B"]}
             wait_for(lambda: sum(one.done() for one in work) == len(work) - OF_HUB - 1, "those that go back", 30)
