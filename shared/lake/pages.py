@@ -150,7 +150,7 @@ class _Reading:
 
     def _slices(self, low: str | None) -> Iterator[Slice]:
         """Ranges of keys above `low`; what the filter makes of the rows of one stays within bounds as well."""
-        limit = _VECTOR_BYTES // (1 + self._condition.cells)
+        limit = PAGE_BYTES // (1 + self._condition.cells)
         keys = max(1, min(_KEYS_OF_LARGE_ROWS, 2 * _VECTOR_BYTES // max(1, self._source.widest.row)))
         while True:
             high = self._key_after(low, keys)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.lake.schema import INGESTED_AT, KEY, ORDER, PROCESSING_TIME, REFRESH, RUN, SET
 from shared.lake.sql import LAST_CHARACTER
-from shared.lake.widest import Widest, widest, widest_of
+from shared.lake.widest import WidestOfTables
 
 if TYPE_CHECKING:
     import duckdb
@@ -133,7 +133,7 @@ class _OpenPart:
         self._waiting: list[pa.Table] = []
         self._rows = 0
         self._bounds: dict[str, tuple[Any, Any]] = {}
-        self._widest = Widest()
+        self._widest = WidestOfTables()
 
     @property
     def size(self) -> int:
@@ -154,7 +154,7 @@ class _OpenPart:
     def close(self) -> Part:
         if self._waiting:
             self._write_row_groups()
-        self._writer.add_key_value_metadata(self._widest.metadata)
+        self._writer.add_key_value_metadata(self._widest.result().metadata)
         self._writer.close()
         low, high = self._bounds[KEY]
         return Part(
@@ -178,9 +178,9 @@ class _OpenPart:
         import pyarrow as pa
 
         table = pa.concat_tables(self._waiting)
-        # Not of each small table: a look at a column costs about as much for few rows as for many.
-        self._widest = widest([self._widest, widest_of(table)])
-        fitting = max(1, self._layout.group_bytes * table.num_rows // max(1, table.nbytes))
+        size = table.nbytes
+        self._widest.add(table, size)
+        fitting = max(1, self._layout.group_bytes * table.num_rows // max(1, size))
         self._writer.write_table(table, row_group_size=min(fitting, self._layout.group_rows))
         self._waiting = []
 
