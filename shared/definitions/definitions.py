@@ -20,7 +20,7 @@ from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, St
 from shared.domain.connectors import Connector, ConnectorState
 from shared.domain.document import Document
 from shared.domain.entity_types import EntityKind, EntityType
-from shared.domain.errors import FatalError, GoneError, NotFoundError, RefusedError, TransientError
+from shared.domain.errors import FatalError, GoneError, HubError, NotFoundError, RefusedError, TransientError
 from shared.domain.hubs import Hub
 from shared.domain.kpis import Kpi
 from shared.domain.mappings import Mapping
@@ -294,7 +294,7 @@ class Definitions:
         mapping: Stored[Mapping],
         account: StorageAccount,
         asking: Callable[[], AbstractContextManager[None]],
-    ) -> None:
+    ) -> HubError | None:
         """Lists one blob of each container of a mapping that its connector has not listed yet, and notes that it could.
 
         Its hub claims the container, and hears of its blobs, from then on: whoever lists all of it afterwards finds
@@ -307,11 +307,14 @@ class Definitions:
             account: that the connector reads.
             asking: entered for as long as the account is asked.
 
+        Returns:
+            Why the container that files are moved to cannot be listed; None where it can, or was before.
+
         Raises:
             ConflictError: another hub has listed it at the same moment, and came first (`ContainerOfAnotherHub`).
             HubError: the folder's container cannot be listed.
         """
-        self._listings.list_first(connector, mapping, account, asking)
+        return self._listings.list_first(connector, mapping, account, asking)
 
     def is_alone(self, hub: str, account: StorageAccount, container: str) -> bool:
         """Whether no other hub reads a container of the account, moves files or exports to it by right, as of now."""

@@ -41,18 +41,20 @@ class Listings:
         mapping: Stored[Mapping],
         account: StorageAccount,
         asking: Callable[[], AbstractContextManager[None]],
-    ) -> None:
+    ) -> HubError | None:
         """Lists what was not listed yet of a mapping's containers, and notes it; see `Definitions.list_first`."""
         hub, is_known = mapping.document.tenant_id, is_let_in(connector, account.name)
         wanted = unlisted(connector, mapping, account.name) if is_known else named(mapping.document)
         listed: list[Named] = []
+        refusal: HubError | None = None
         for container, target in wanted:
             try:
                 with asking():
                     _list(account, container, mapping.document, target)
-            except HubError:
+            except HubError as error:
                 if target == FOLDER:
                     raise
+                refusal = error
             else:
                 listed.append((container, target))
         if not is_known:
@@ -63,6 +65,7 @@ class Listings:
             self._note(hub, account, [(mapping, found)])
             # Whoever has listed them meanwhile came first.
             self._containers.check_mapping(hub, account.name, mapping.document)
+        return refusal
 
     def note_checked(
         self,

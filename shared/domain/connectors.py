@@ -19,6 +19,7 @@ from pydantic.alias_generators import to_camel
 from shared.domain.document import AnyCaseEnum, Document, invalid_request
 from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.names import NAME_PATTERN
+from shared.domain.refusals import any_of, none_of
 from shared.redact import carries_secret, folded
 
 MASK = "***"
@@ -240,14 +241,16 @@ class OutboundConnector(_Connector):
 def _tag(value: Any) -> str | None:
     if not isinstance(value, dict):
         return getattr(value, "connector_type", None)
-    named = next(
-        (item for key, item in value.items() if str(key).casefold() in {"connectortype", "connector_type"}),
-        None,
-    )
+    named = _named_type(value)
     try:
-        return ConnectorType(str(named)).value
+        return ConnectorType(named).value if isinstance(named, str) else None
     except ValueError:
         return None
+
+
+def _named_type(body: dict[Any, Any]) -> Any:
+    names = {"connectortype", "connector_type"}
+    return next((item for key, item in body.items() if str(key).casefold() in names), None)
 
 
 Connector = Annotated[
@@ -260,7 +263,7 @@ Connector = Annotated[
     Discriminator(
         _tag,
         custom_error_type=UNKNOWN_TYPE,
-        custom_error_message="connectorType must be None, CRM, AzureBlob, SocialEngagement, ExchangeOnline or Outbound",
+        custom_error_message="of no known type",
     ),
 ]
 _ADAPTER: TypeAdapter[Connector] = TypeAdapter(Connector)
@@ -273,13 +276,20 @@ def connector_from_request(body: object) -> Connector:
         return _ADAPTER.validate_python(body, context="request", by_alias=True, by_name=False)
     except ValidationError as error:
         # Of an unknown type there is no other error; to list thousands takes its time.
-        if error.error_count() == 1 and (first := error.errors()[0])["type"] == UNKNOWN_TYPE:
-            raise _of_unknown_type(body, Fault("UnknownValue", "connectorType", first["msg"])) from None
+        if error.error_count() == 1 and error.errors()[0]["type"] == UNKNOWN_TYPE:
+            raise _of_unknown_type(body) from None
         raise invalid_request(error, skip=_TAGS) from None
 
 
-def _of_unknown_type(body: object, fault: Fault) -> InvalidRequestError:
+def _of_unknown_type(body: object) -> InvalidRequestError:
     """The error of a connector whose type is unknown, with what else is wrong with it whatever its type were."""
+    named = _named_type(body) if isinstance(body, dict) else None
+    kinds = [kind.value for kind in ConnectorType]
+    if named is None:
+        message = f"this property is required: use one of {any_of(kinds)}"
+        fault = Fault("MissingProperty", "connectorType", message)
+    else:
+        fault = Fault("UnknownValue", "connectorType", none_of(named, kinds))
     if isinstance(body, dict):
         typed = {key: value for key, value in body.items() if str(key).casefold() != "connectortype"}
         try:

@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from shared.domain.errors import FAULTS_LIMIT, Fault, InvalidRequestError
+from shared.domain.refusals import refusal
 
 
 class AnyCaseEnum(StrEnum):
@@ -96,27 +97,45 @@ def invalid_request(
         skip: path elements that are no property (union tags).
         before: faults that were found earlier.
     """
-    items = error.errors(include_url=False, include_input=False)
+    items = _each_once(error.errors(include_url=False))
     first = items[:FAULTS_LIMIT]
     found = [fault for item in first for fault in _faults(item, skip)]
     return InvalidRequestError([*before, *found], more=len(items) - len(first))
 
 
+# What pydantic calls the two kinds of a `str | dict[str, str]`, in the place of an error.
+_TEXT, _TEXTS = "str", "dict[str,str]"
+_TEXT_OR_TEXTS = "text_or_texts"
+
+
+def _each_once(items: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """The errors of pydantic without those for the other kind, where a value may be a text or texts by language."""
+    places = [item["loc"] for item in items]
+    either = {place[: place.index(_TEXTS)] for place in places if _TEXTS in place}
+    found = list[ErrorDetails]()
+    for item in items:
+        place = item["loc"]
+        if place[-1:] == (_TEXT,) and place[:-1] in either:
+            continue
+        if place[-1:] == (_TEXTS,) and item["type"] == "dict_type":
+            item["type"] = _TEXT_OR_TEXTS
+        item["loc"] = tuple(part for part in place if part != _TEXTS)
+        found.append(item)
+    return found
+
+
 def _faults(item: ErrorDetails, skip: frozenset[str]) -> list[Fault]:
-    """What one error of pydantic says. The messages never repeat the input: it may hold a secret."""
+    """What one error of pydantic says."""
     target = ""
     for part in item["loc"]:
         if isinstance(part, int):
             target += f"[{part}]"
-        elif part not in skip:
+        elif part not in skip and part != "[key]":
             target += f".{part}" if target else str(part)
-    cause = item.get("ctx", {}).get("error")
+    rule = item.get("ctx", {})
+    cause = rule.get("error")
     if isinstance(cause, InconsistentError):
         prefix = f"{target}." if target else ""
         return [Fault("InvalidValue", f"{prefix}{name}", message) for name, message in cause.found]
-    message = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        message = "this property is not known; remove it or correct its name"
-    elif item["type"] == "missing":
-        message = "this property is required"
+    message = refusal(item["type"], item["input"], rule)
     return [Fault(_CODES.get(item["type"], "InvalidValue"), target, message)]

@@ -210,6 +210,11 @@ class Mapping(Document):
         return split_folder(operation.destination_folder or "")[0]
 
     @property
+    def completion(self) -> CompletionOperationType:
+        """What is to become of a file once its rows are in."""
+        return self.mapping_properties.complete_operation.completion_operation_type
+
+    @property
     def is_paused(self) -> bool:
         """Whether nothing is to be ingested for the time being."""
         return self.state is MappingState.STOPPED

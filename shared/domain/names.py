@@ -10,6 +10,11 @@ from shared.domain.shown import shown
 
 HUB_PATTERN = r"^[a-zA-Z][a-zA-Z0-9]{1,63}$"
 NAME_PATTERN = r"^[a-zA-Z][a-zA-Z0-9_]{1,127}$"
+# The same in words.
+RULES = {
+    HUB_PATTERN: "2 to 64 letters and digits, starting with a letter",
+    NAME_PATTERN: "2 to 128 letters, digits and underscores, starting with a letter",
+}
 
 # https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
 CONTAINER_PATTERN = r"[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]"
@@ -35,15 +40,16 @@ def name_key(name: str) -> str:
 
 def check_hub_name(name: str) -> str:
     """Returns `name`, or raises InvalidRequestError."""
-    return _check(name, HUB_PATTERN, "hub", "2 to 64 letters and digits, starting with a letter")
+    return _check(name, HUB_PATTERN, "hub")
 
 
 def check_name(name: str, target: str) -> str:
     """Returns `name`, or raises InvalidRequestError for `target` (the kind of thing that is named)."""
-    return _check(name, NAME_PATTERN, target, "2 to 128 letters, digits and underscores, starting with a letter")
+    return _check(name, NAME_PATTERN, target)
 
 
-def _check(name: str, pattern: str, target: str, rule: str) -> str:
+def _check(name: str, pattern: str, target: str) -> str:
     if not re.fullmatch(pattern.strip("^$"), name):
-        raise InvalidRequestError([Fault("InvalidName", target, f"the name {shown(name)} is not allowed: use {rule}")])
+        message = f"the name {shown(name)} is not allowed: use {RULES[pattern]}"
+        raise InvalidRequestError([Fault("InvalidName", target, message)])
     return name

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from shared.domain.errors import Fault, HubError, InvalidRequestError, RangeError, TransientError, http_status
 from shared.domain.names import check_hub_name, check_name
+from shared.domain.refusals import refusal
 from shared.redact import without_secrets
 
 logger = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ def _fault(item: dict[str, Any]) -> Fault:
             check_hub_name(item["input"]) if target == "hub" else check_name(item["input"], target)
         except InvalidRequestError as error:
             return error.details[0]
-    return Fault("InvalidValue", target, item["msg"].removeprefix("Value error, "))
+    return Fault("InvalidValue", target, refusal(item["type"], item["input"], item.get("ctx", {})))
 
 
 def _allowed_methods(request: Request) -> list[str]:

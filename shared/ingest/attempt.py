@@ -256,7 +256,9 @@ def end(services: Services, stored: StoredRun, outcome: Outcome, duration_ms: in
         details=outcome.details,
     )
     try:
-        saved = services.runs.save(replace(ended.released(), is_retryable=retryable, rejects=outcome.rejects))
+        saved = services.runs.save(
+            replace(ended.released(), is_retryable=retryable, rejects=outcome.rejects, owes=outcome.owes)
+        )
     except PreconditionError as error:
         raise claim_lost(stored.run) from error
     log_finished(stored.hub, saved.run)

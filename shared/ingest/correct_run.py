@@ -27,7 +27,8 @@ from shared.domain.places import correction_path, rejects_path
 from shared.domain.run import RunError, RunState
 from shared.failpoints import FailPoint, failpoint
 from shared.ingest.attempt import Attempt, claim_lost, last_reason
-from shared.ingest.correction_target import find_mapping, mapping_to_read_with, type_of
+from shared.ingest.correction_target import find_mapping, mapping_to_read_with, not_completed, type_of
+from shared.ingest.outcome import COMPLETE_OPERATION, Uncompleted
 from shared.ingest.source import complete, open_source
 from shared.ledger.stored_run import StoredRun
 from shared.telemetry import log_finished
@@ -81,7 +82,8 @@ def give_up_correction(services: Services, stored: StoredRun) -> None:
     if done is None:
         end_in_vain(services, stored, reason)
     else:
-        _end(services, stored, done, None if done.still_open else reason.message, 0)
+        failure = None if done.still_open else not_completed(services, stored, reason.message)
+        _end(services, stored, done, failure, 0)
 
 
 def end_in_vain(services: Services, stored: StoredRun, reason: RunError) -> None:
@@ -100,12 +102,14 @@ def end_in_vain(services: Services, stored: StoredRun, reason: RunError) -> None
     log_finished(stored.hub, saved.run)
 
 
-def _end(services: Services, stored: StoredRun, done: StagedCorrection, note: str | None, duration_ms: int) -> None:
+def _end(
+    services: Services, stored: StoredRun, done: StagedCorrection, failure: Uncompleted | None, duration_ms: int
+) -> None:
     run = stored.run
     repair = {**_facts(services, stored), "ingested": done.ingested, "rejected": done.refused}
     details = _with_repair(stored, repair)
-    if note is not None:
-        details["completeOperation"] = note
+    if failure is not None:
+        details[COMPLETE_OPERATION] = failure.message
     ingested = run.rows_ingested + done.ingested
     ended = stored.with_run(
         state=RunState.PARTIALLY_SUCCEEDED if done.still_open else RunState.SUCCEEDED,
@@ -118,13 +122,14 @@ def _end(services: Services, stored: StoredRun, done: StagedCorrection, note: st
         details=details,
     )
     try:
-        saved = services.runs.save(replace(ended.released(), correction=None, rejects=done.rejects))
+        owes = failure.owes if failure else None
+        saved = services.runs.save(replace(ended.released(), correction=None, rejects=done.rejects, owes=owes))
     except PreconditionError as error:
         raise claim_lost(stored.run) from error
     log_finished(stored.hub, saved.run)
 
 
-def _correct(services: Services, attempt: Attempt) -> tuple[StagedCorrection, str | None]:
+def _correct(services: Services, attempt: Attempt) -> tuple[StagedCorrection, Uncompleted | None]:
     """Brings the rows in, and says what they brought and why the complete operation failed, if it did."""
     try:
         return _bring_in(services, attempt)
@@ -133,10 +138,10 @@ def _correct(services: Services, attempt: Attempt) -> tuple[StagedCorrection, st
         done = _close(services, attempt.stored) if attempt.has_rivals else None
         if done is None:
             raise
-        return done, None if done.still_open else error.message
+        return done, None if done.still_open else not_completed(services, attempt.stored, error.message)
 
 
-def _bring_in(services: Services, attempt: Attempt) -> tuple[StagedCorrection, str | None]:
+def _bring_in(services: Services, attempt: Attempt) -> tuple[StagedCorrection, Uncompleted | None]:
     filled = type_of(services, attempt.stored)
     try:
         with services.definitions.while_there(attempt.hub, filled):
@@ -251,7 +256,7 @@ def _write(
     return refused
 
 
-def _complete(services: Services, stored: StoredRun) -> str | None:
+def _complete(services: Services, stored: StoredRun) -> Uncompleted | None:
     """The mapping's `completeOperation`, now that every row of the file is in."""
     mapping = find_mapping(services, stored)
     return None if mapping is None else complete(services, mapping, stored.version)

@@ -4,9 +4,10 @@ from shared.app import Services
 from shared.definitions.store import Stored
 from shared.domain.entity_types import EntityKind, EntityType
 from shared.domain.errors import ConflictError, NotFoundError
-from shared.domain.mappings import Mapping
+from shared.domain.mappings import CompletionOperationType, Mapping
 from shared.domain.names import same_name
 from shared.domain.run import RunKind, RunState
+from shared.ingest.outcome import Uncompleted
 from shared.ledger.stored_run import StoredRun
 
 
@@ -34,6 +35,12 @@ def find_mapping(services: Services, stored: StoredRun) -> Stored[Mapping] | Non
     except NotFoundError:
         return None
     return mapping if mapping.instance_id == stored.mapping_instance else None
+
+
+def not_completed(services: Services, stored: StoredRun, message: str) -> Uncompleted:
+    """That the file of a run whose rows are in stays as it is, as far as its mapping asks for anything else."""
+    mapping = find_mapping(services, stored)
+    return Uncompleted(message, mapping.document.completion if mapping else CompletionOperationType.DO_NOTHING)
 
 
 def mapping_to_read_with(services: Services, stored: StoredRun) -> Stored[Mapping]:

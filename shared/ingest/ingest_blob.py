@@ -31,7 +31,7 @@ from shared.domain.run import RunState, run_ledger_key
 from shared.failpoints import FailPoint, failpoint
 from shared.ingest.attempt import Attempt, end, last_reason, take
 from shared.ingest.correct_run import correct_run
-from shared.ingest.correction_target import find_mapping
+from shared.ingest.correction_target import find_mapping, not_completed
 from shared.ingest.outcome import Outcome, notes_of
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.source import Source, complete, open_source
@@ -89,7 +89,8 @@ def give_up_run(services: Services, stored: StoredRun) -> None:
     if attempt is None:
         end(services, stored, Outcome.of_reason(reason), 0, retryable=reason.code not in _OUR_FAULTS)
     else:
-        end(services, stored, Outcome.of_staged(stored.run, attempt).with_note("completeOperation", reason.message), 0)
+        failure = not_completed(services, stored, reason.message)
+        end(services, stored, Outcome.of_staged(stored.run, attempt).but(failure), 0)
 
 
 def _close(services: Services, stored: StoredRun) -> int | None:
@@ -161,7 +162,7 @@ def _bring_in(services: Services, attempt: Attempt) -> Outcome:
             outcome = attempt.staged(brought_by)
             if mapping is None or outcome.state is not RunState.SUCCEEDED:
                 return outcome
-            return outcome.with_note("completeOperation", complete(services, mapping, attempt.stored.version))
+            return outcome.but(complete(services, mapping, attempt.stored.version))
         if mapping is None:
             raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
         source = open_source(services, mapping, attempt.stored.version)
@@ -174,9 +175,9 @@ def _bring_in(services: Services, attempt: Attempt) -> Outcome:
         # A file with rejects stays where it is: whoever corrects it needs it.
         if outcome.state is not RunState.SUCCEEDED:
             return outcome
-        note = source.complete(mapping.document)
+        failure = source.complete(mapping.document)
         failpoint(FailPoint.BLOB_COMPLETED)
-        return outcome.with_note("completeOperation", note)
+        return outcome.but(failure)
 
 
 def _stage_and_commit(

@@ -4,15 +4,30 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from shared.domain.errors import FatalError, HubError, SkippedError, SupersededError
+from shared.domain.mappings import CompletionOperationType
 from shared.domain.run import Run, RunError, RunState
 
 STAGED = "staged"
+COMPLETE_OPERATION = "completeOperation"
 
 
 def notes_of(run: Run) -> dict[str, Any]:
     """What attempts at a run noted before their commits, by the number of the attempt."""
     notes = run.details.get(STAGED)
     return notes if isinstance(notes, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Uncompleted:
+    """Why a `completeOperation` was not carried out, the rows of the file being in; `operation` says what is left."""
+
+    message: str
+    operation: CompletionOperationType
+
+    @property
+    def owes(self) -> str | None:
+        """What the run owes its file."""
+        return None if self.operation is CompletionOperationType.DO_NOTHING else self.operation.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +40,7 @@ class Outcome:
         bytes_read: bytes downloaded.
         details: further facts for the run's record.
         rejects: path of the file of the rows refused; None where there are none.
+        owes: what is still to be done with the file.
     """
 
     state: RunState
@@ -34,6 +50,7 @@ class Outcome:
     error: RunError | None = None
     details: dict[str, Any] = field(default_factory=dict)
     rejects: str | None = None
+    owes: str | None = None
 
     @classmethod
     def of_rows(cls, ingested: int, rejected: int, bytes_read: int, details: dict[str, Any]) -> Self:
@@ -80,6 +97,9 @@ class Outcome:
             "rejects": self.rejects,
         }
 
-    def with_note(self, name: str, note: str | None) -> Self:
-        """The outcome with one more fact, where there is one."""
-        return self if note is None else replace(self, details={**self.details, name: note})
+    def but(self, failure: Uncompleted | None) -> Self:
+        """The outcome with why the file stayed where it is, where it did; a file with rejects stays in any case."""
+        if failure is None:
+            return self
+        owes = failure.owes if self.state is RunState.SUCCEEDED else None
+        return replace(self, details={**self.details, COMPLETE_OPERATION: failure.message}, owes=owes)

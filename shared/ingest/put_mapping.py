@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from shared.app import Services
 from shared.deadline import deadline
 from shared.definitions.claim_facts import Named, is_listed, named
+from shared.definitions.mapping_rules import DESTINATION, FOLDER
 from shared.definitions.store import Conditions, Stored
 from shared.domain.connectors import ConnectorState
 from shared.domain.errors import HubError, NotFoundError, TransientError
@@ -37,6 +39,9 @@ def put_mapping(
     listed: here where that can be done within seconds, so that hubs come in the order of their requests, else by the
     sweep.
 
+    Where the account says that a container does not exist, the mapping is stored all the same, since it may be made
+    later, and `state_detail` says so; it is in no record.
+
     Args:
         services: of the process.
         hub: of the mapping.
@@ -48,10 +53,11 @@ def put_mapping(
     """
     known = _named(services, hub, connector, name)
     stored, created = services.definitions.put_mapping(hub, connector, name, mapping, conditions)
+    missing: str | None = None
     if not is_listed(stored):
         with may_list() as may:
             if may:
-                _list(services, stored)
+                missing = _list(services, stored)
     # Whether it was listed does not tell: a container that may only be written to never is.
     if created or (not stored.document.is_paused and not known.issuperset(named(stored.document))):
         try:
@@ -59,7 +65,8 @@ def put_mapping(
         except TransientError as error:
             # The mapping is stored, and `reconcile_blobs` sweeps it at its next tick.
             logger.warning("sweep of a new mapping is left to the reconciler: %s", error)
-    return stored, created
+    shown = stored.document.model_copy(update={"state_detail": missing})
+    return replace(stored, document=shown), created
 
 
 def _named(services: Services, hub: str, connector: str, name: str) -> set[Named]:
@@ -70,15 +77,22 @@ def _named(services: Services, hub: str, connector: str, name: str) -> set[Named
         return set()  # and what else is to be said of it the PUT says
 
 
-def _list(services: Services, mapping: Stored[Mapping]) -> None:
+def _list(services: Services, mapping: Stored[Mapping]) -> str | None:
+    """Lists the containers of a mapping, as far as there is time; says which of them does not exist."""
     hub, name = mapping.document.tenant_id, mapping.document.connector_name
     try:
         with deadline(_LIST_WITHIN_S):
             connector = services.definitions.connector(hub, name)
             if connector.document.state is not ConnectorState.READY:
-                return
+                return None
             services.source_turns.check(hub, name)
             account = services.definitions.account_of_mapping(connector, mapping).hurried()
-            services.definitions.list_first(connector, mapping, account, nullcontext)
+            refusal = services.definitions.list_first(connector, mapping, account, nullcontext)
+            return _missing(refusal, DESTINATION) if refusal else None
     except HubError as error:
         logger.info("listing is left to the sweep: hub %s connector %s: %s", hub, name, error)
+        return _missing(error, FOLDER)
+
+
+def _missing(refusal: HubError, target: str) -> str | None:
+    return f"{target}: {refusal.message}" if refusal.code == "ContainerNotFound" else None

@@ -22,6 +22,7 @@ from shared.domain.errors import (
     recovery,
 )
 from shared.domain.mappings import CompletionOperationType, Mapping, split_folder
+from shared.ingest.outcome import Uncompleted
 from shared.ingest.reading_time import too_large
 from shared.storage.account_turns import SOURCE_BUSY, AccountTurns, Turn
 from shared.storage.blobs import BlobContainer, BlobEntry, OpenBlob
@@ -140,7 +141,7 @@ class Source:
             self.bytes_read += len(chunk)
             yield chunk
 
-    def complete(self, mapping: Mapping) -> str | None:
+    def complete(self, mapping: Mapping) -> Uncompleted | None:
         """Carries out the mapping's `completeOperation`; safe to repeat.
 
         Returns:
@@ -162,7 +163,7 @@ class Source:
             raise
         except HubError as error:
             logger.warning("complete operation failed: run for mapping %s: %s", mapping.connector_mapping_name, error)
-            return error.message
+            return Uncompleted(error.message, operation.completion_operation_type)
         return None
 
     def _move(self, mapping: Mapping, folder: str) -> None:
@@ -178,7 +179,7 @@ class Source:
         self._container.delete(self.version.path, self.version.etag)
 
 
-def complete(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> str | None:
+def complete(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> Uncompleted | None:
     """Carries out the mapping's `completeOperation`, its rows being in; why it could not be done, or None.
 
     Raises:
@@ -190,7 +191,7 @@ def complete(services: Services, mapping: Stored[Mapping], version: BlobVersion)
     except HubError as error:
         if recovery(error) is Recovery.RETRY or isinstance(error, DeferredError):
             raise
-        return error.message
+        return Uncompleted(error.message, mapping.document.completion)
 
 
 def open_source(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> Source:

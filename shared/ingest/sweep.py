@@ -25,7 +25,9 @@ from shared.domain.errors import (
 )
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunError, RunState
+from shared.ingest.complete_later import is_owed, request_completion
 from shared.ingest.match import new_run, queue_run, queue_version, send_run
+from shared.ledger.stored_run import Standing
 from shared.ledger.sweeps import Backfill, OpenSweep, Sweep
 from shared.storage.blobs import BlobContainer, BlobEntry
 from shared.telemetry import failing_alone
@@ -47,6 +49,8 @@ _PAGE_TAKES_S = 300.0
 # Of a sweep that takes longer it is noted how far it has come, for the next message, and so that no tick asks for it.
 _NOTE_EVERY = timedelta(minutes=1)
 _UNFINISHED = "SweepUnfinished"
+# What could not be moved or deleted is tried at each tick while it is new, so of many at once only the first.
+_COMPLETED_BY_A_TICK = 100
 
 
 @dataclass(frozen=True)
@@ -309,28 +313,30 @@ def _begun(services: Services, place: Place, backfill: Backfill | None) -> OpenS
 
 
 def _queue_of(services: Services, place: Place, sweep: OpenSweep) -> Callable[[BlobEntry], bool]:
-    """What queues a blob where it has no run, or one to take up again, and says whether it did."""
+    """What queues a blob without a run, or with one to take up again, and says whether; what a run owes it asks for."""
     hub, mapping, seen = place.hub, place.mapping, services.clock.machine_now()
-    known: dict[str, RunState] | None = None
+    known: dict[str, Standing] | None = None
+    completions = iter(range(_COMPLETED_BY_A_TICK))
     if sweep.since is None:
         known = services.runs.states_of_mapping(hub, place.names["connector"], place.names["mapping"])
 
-    def state_of(run_id: str) -> RunState | None:
+    def standing_of(run_id: str) -> Standing | None:
         if known is not None:
             return known.get(run_id)
-        stored = services.runs.get(hub, run_id)
-        return stored.run.state if stored else None
+        return stored.standing if (stored := services.runs.get(hub, run_id)) else None
 
     def queue(entry: BlobEntry) -> bool:
         version = BlobVersion(mapping.document.container, entry.path, entry.etag, entry.size)
         run_id = new_run(services, hub, mapping, version).run.run_id
-        state = state_of(run_id)
-        if state is None:
+        standing = standing_of(run_id)
+        if standing is None:
             is_fresh = entry.last_modified > seen - _FRESH
             queue_version(services, hub, mapping, version, _EVENTS_TAKE_S if is_fresh else 0)
             return True
+        if is_owed(standing.owes, mapping.document) and (known is not None or next(completions, None) is not None):
+            request_completion(services, hub, place.names["connector"], run_id)
         # One that failed since has been taken up already.
-        is_to_be_taken = bool(sweep.number) and state is RunState.FAILED
+        is_to_be_taken = bool(sweep.number) and standing.state is RunState.FAILED
         return is_to_be_taken and take_up_again(services, hub, run_id, sweep.sweep.began)
 
     return queue

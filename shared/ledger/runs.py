@@ -19,7 +19,7 @@ from shared.domain.errors import CommitConflictError, ConflictError, FatalError,
 from shared.domain.names import name_key
 from shared.domain.run import Run, RunKind, RunState
 from shared.ledger.run_document import read_run, write_run
-from shared.ledger.stored_run import StoredRun
+from shared.ledger.stored_run import Standing, StoredRun
 from shared.storage.tables import (
     ETAG,
     Delete,
@@ -218,13 +218,13 @@ class Runs:
         rows, following = self._table.page(where, values, top, continuation)
         return [read_run(row["run"]) for row in rows], following
 
-    def states_of_mapping(self, hub: str, connector: str, mapping: str) -> dict[str, RunState]:
-        """The state of every run of a mapping, by run id."""
+    def states_of_mapping(self, hub: str, connector: str, mapping: str) -> dict[str, Standing]:
+        """Where every run of a mapping stands, by run id."""
         where, values = _rows_of(hub, _RUN)
         where += " and connector eq @connector and mapping eq @mapping"
         values |= {"connector": name_key(connector), "mapping": name_key(mapping)}
-        rows = self._table.query(where, values, ["runId", "state"])
-        return {row["runId"]: RunState(row["state"]) for row in rows}
+        rows = self._table.query(where, values, ["runId", "state", "owes"])
+        return {row["runId"]: Standing(RunState(row["state"]), row.get("owes")) for row in rows}
 
     def newest_of_mapping(self, hub: str, connector: str, mapping: str) -> Run | None:
         """The run of a mapping that was queued last, or None."""
@@ -332,6 +332,7 @@ def _row(stored: StoredRun) -> tuple[Row, str]:
         "rejects": stored.rejects,
         "destination": stored.destination,
         "lakePath": stored.lake_path,
+        "owes": stored.owes,
         "writeId": write_id,
         "run": write_run(run),
     }
@@ -359,6 +360,7 @@ def _stored(hub: str, row: Row) -> StoredRun:
         rejects=row.get("rejects"),
         destination=row.get("destination"),
         lake_path=row.get("lakePath"),
+        owes=row.get("owes"),
     )
 
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from shared.domain.blob_version import BlobVersion
 from shared.domain.correction import Correction
@@ -19,6 +19,13 @@ _LONGEST_PAUSE_AFTER = 8
 RESTED = "restedSeconds"
 RUN_RESTS = "RunRests"
 _BEHIND_IT = frozenset({RunState.SUCCEEDED, RunState.PARTIALLY_SUCCEEDED, RunState.SKIPPED})
+
+
+class Standing(NamedTuple):
+    """Where a run stands: its state, and what it owes its file (`StoredRun.owes`)."""
+
+    state: RunState
+    owes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,8 @@ class StoredRun:
             an earlier release did not record it.
         lake_path: of the type whose rows an Ingest run has staged, which no other type ever had; None before that, and
             of earlier releases.
+        owes: what its mapping asked to be done with the file and could not be (`completionOperationType`), the rows
+            being in; None where nothing is left to do.
     """
 
     hub: str
@@ -63,6 +72,12 @@ class StoredRun:
     rejects: str | None = None
     destination: str | None = None
     lake_path: str | None = None
+    owes: str | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """Where the run stands."""
+        return Standing(self.run.state, self.owes)
 
     @property
     def retry_at(self) -> datetime | None:

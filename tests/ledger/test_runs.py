@@ -191,7 +191,10 @@ def test_the_states_of_a_mapping(runs: Runs) -> None:
     runs.save(created(runs, run("b")).with_run(state=RunState.FAILED))
     created(runs, run("c", mapping="Orders"))
     created(runs, run("d", connector="Other"))
-    assert runs.states_of_mapping("contoso", "files", "CUSTOMERS") == {"a": RunState.QUEUED, "b": RunState.FAILED}
+    assert runs.states_of_mapping("contoso", "files", "CUSTOMERS") == {
+        "a": (RunState.QUEUED, None),
+        "b": (RunState.FAILED, None),
+    }
     assert runs.states_of_mapping("Contoso", "Files", "none") == {}
 
 

@@ -1,0 +1,59 @@
+"""A file that could not be moved or deleted when its rows had come in is so later, when a sweep finds it again."""
+
+import logging
+from contextlib import suppress
+from dataclasses import replace
+
+from shared.app import Services
+from shared.domain.errors import PreconditionError
+from shared.domain.mappings import Mapping
+from shared.ingest.correction_target import find_mapping
+from shared.ingest.outcome import COMPLETE_OPERATION
+from shared.ingest.source import complete
+from shared.ledger.stored_run import StoredRun
+
+logger = logging.getLogger(__name__)
+
+
+def is_owed(owes: str | None, mapping: Mapping) -> bool:
+    """Whether a mapping asks for what a run owes its file.
+
+    Nothing else is done to a file: what a mapping has come to ask for since is for those that come in from then on.
+    """
+    return owes is not None and owes == mapping.completion.value
+
+
+def request_completion(services: Services, hub: str, connector: str, run_id: str) -> None:
+    """Sends the message that has the file of a run moved or deleted."""
+    services.ingest_queue.send({"hub": hub, "connector": connector, "runId": run_id, "complete": True})
+
+
+def complete_later(services: Services, hub: str, run_id: str) -> None:
+    """Carries out what a run owes its file, and notes it, or why it failed again; safe to repeat.
+
+    Only the version whose rows came in is moved or deleted, and only while the mapping still asks for it.
+
+    Raises:
+        TransientError, FatalError: it may work the next time. DeferredError: the source is busy.
+    """
+    stored = services.runs.get(hub, run_id)
+    if stored is None or stored.owes is None:
+        return
+    mapping = find_mapping(services, stored)
+    if mapping is None or not _asks_for_it(mapping.document, stored):
+        return
+    failure = complete(services, mapping, stored.version)
+    details = {name: fact for name, fact in stored.run.details.items() if name != COMPLETE_OPERATION}
+    if failure is None:
+        logger.info("the file of run %s was moved or deleted after all", run_id)
+        stored = replace(stored, owes=None)
+    else:
+        details[COMPLETE_OPERATION] = failure.message
+    with suppress(PreconditionError):  # a second message has done the same
+        services.runs.save(stored.with_run(details=details))
+
+
+def _asks_for_it(mapping: Mapping, stored: StoredRun) -> bool:
+    version = stored.version
+    is_there = not mapping.is_paused and mapping.matches(version.container, version.path)
+    return is_there and is_owed(stored.owes, mapping)
