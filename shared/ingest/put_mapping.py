@@ -8,7 +8,7 @@ from dataclasses import replace
 from shared.app import Services
 from shared.deadline import deadline
 from shared.definitions.claim_facts import Named, is_listed, named
-from shared.definitions.mapping_rules import DESTINATION, FOLDER
+from shared.definitions.mapping_rules import DESTINATION
 from shared.definitions.store import Conditions, Stored
 from shared.domain.connectors import ConnectorState
 from shared.domain.errors import HubError, NotFoundError, TransientError
@@ -39,8 +39,8 @@ def put_mapping(
     listed: here where that can be done within seconds, so that hubs come in the order of their requests, else by the
     sweep.
 
-    Where the account says that a container does not exist, the mapping is stored all the same, since it may be made
-    later, and `state_detail` says so; it is in no record.
+    Where the account says that there is no container to move files to, the mapping is stored all the same, since it may
+    be made later, and `state_detail` says so; it is in no record.
 
     Args:
         services: of the process.
@@ -78,7 +78,7 @@ def _named(services: Services, hub: str, connector: str, name: str) -> set[Named
 
 
 def _list(services: Services, mapping: Stored[Mapping]) -> str | None:
-    """Lists the containers of a mapping, as far as there is time; says which of them does not exist."""
+    """Lists the containers of a mapping, as far as there is time; says so where there is none to move files to."""
     hub, name = mapping.document.tenant_id, mapping.document.connector_name
     try:
         with deadline(_LIST_WITHIN_S):
@@ -88,11 +88,9 @@ def _list(services: Services, mapping: Stored[Mapping]) -> str | None:
             services.source_turns.check(hub, name)
             account = services.definitions.account_of_mapping(connector, mapping).hurried()
             refusal = services.definitions.list_first(connector, mapping, account, nullcontext)
-            return _missing(refusal, DESTINATION) if refusal else None
+            if refusal and refusal.code == "ContainerNotFound":
+                return f"{DESTINATION}: {refusal.message}"
     except HubError as error:
+        # Of a container to read that does not exist the mapping's progress tells.
         logger.info("listing is left to the sweep: hub %s connector %s: %s", hub, name, error)
-        return _missing(error, FOLDER)
-
-
-def _missing(refusal: HubError, target: str) -> str | None:
-    return f"{target}: {refusal.message}" if refusal.code == "ContainerNotFound" else None
+    return None

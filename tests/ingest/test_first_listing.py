@@ -173,21 +173,18 @@ def test_a_connector_whose_check_failed_hears_of_events_once_a_sweep_was_let_in(
         world.put_mapping("Spy", folderPath=container)
 
 
-@pytest.mark.parametrize("place", ["folder", "destination"])
-def test_the_put_of_a_mapping_says_which_container_is_missing(world: World, place: str) -> None:
+def test_the_put_of_a_mapping_says_that_the_container_of_its_destination_is_missing(world: World) -> None:
     missing = f"c{uuid.uuid4().hex}"
-    folder, to = (missing, world.container) if place == "folder" else (world.container, missing)
-
-    operation = {"completionOperationType": "MoveFile", "destinationFolder": f"{to}/done"}
+    operation = {"completionOperationType": "MoveFile", "destinationFolder": f"{missing}/done"}
 
     def put() -> str | None:
-        wanted = Mapping.from_request(mapping_body(folder, completeOperation=operation))
+        wanted = Mapping.from_request(mapping_body(world.container, completeOperation=operation))
         stored, _ = put_mapping(world.services, world.hub, "Landing", "Fresh", wanted, Conditions())
         return stored.document.state_detail
 
     detail = put() or ""
     assert missing in detail
+    assert "destinationFolder" in detail
     assert "does not exist" in detail
-    assert ("destinationFolder" if place == "destination" else "folderPath") in detail
     world.storage.create_container(missing)
     assert put() is None
