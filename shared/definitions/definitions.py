@@ -56,7 +56,7 @@ class Definitions:
         self._clock = clock
         self._settings = settings
         self._containers = Containers(self._store, clock, settings)
-        self._listings = Listings(self._store, self._containers)
+        self._listings = Listings(self._store, self._containers, vaults, settings)
         self._connectors = Connectors(self._store, vaults, self._containers, self._listings, clock, settings)
 
     def one_look(self) -> AbstractContextManager[None]:
