@@ -1,7 +1,7 @@
 """Outbound connectors: is the signature good for what exports do, and does the container take a blob?"""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
@@ -40,19 +40,26 @@ def check(sas_uri: SecretStr, settings: Settings) -> list[Check]:
 
 
 def check_metadata(
-    sas_uri: SecretStr, settings: Settings, writer: Writer, listed: Sequence[ExportedEntity], *, take_over: bool
+    sas_uri: SecretStr,
+    settings: Settings,
+    writer: Writer,
+    listed: Sequence[ExportedEntity],
+    rival: Callable[[ExportedEntity], str | None],
+    *,
+    take_over: bool,
 ) -> list[Check]:
-    """Looks for each `metadata.json` that somebody else wrote, in a container that `check` found well.
+    """Looks for each `metadata.json` that somebody else wrote, or is to, in a container that `check` found well.
 
     Args:
         sas_uri: `outputBlobSASUri`.
         settings: of the process.
         writer: the connector.
         listed: what it exports.
+        rival: says who else is to write one, and came first.
         take_over: whether such a `metadata.json` becomes the connector's own, for the next export to replace.
 
     Returns:
-        One for each that is, or was, somebody else's, and one more where there was no time to look for all.
+        One for each that is, was or is to be somebody else's, and one more where there was no time to look for all.
     """
     destination = DestinationContainer(sas_uri, settings, is_hurried=True)
 
@@ -63,7 +70,10 @@ def check_metadata(
         path = metadata_path(entity.entity_type.value, entity.entity_name)
         found = destination.find(path)
         owner = writer.owner_of(found.metadata) if found else Owner.OURS
-        if found is None or owner is Owner.OURS:
+        if found is None:
+            message = rival(entity)
+            return Check(name(entity), False, message) if message else None
+        if owner is Owner.OURS:
             return None
         if take_over:
             destination.set_metadata(path, writer.takes_over(found.metadata), found.etag)

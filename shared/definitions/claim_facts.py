@@ -28,6 +28,8 @@ CLAIMED_SINCE = "claimed_since"
 CLAIMS_BY_LISTING = "claims_by_listing"
 # Of an Outbound connector: account and container that it exports to, and since when; empty while none ever let it in.
 EXPORTS_TO = "exports_to"
+# And what of others lies in the way of its entities, by the folders that these are exported to.
+BLOCKED = "blocked"
 # Of a mapping: account and container that were listed for it, and since when, by the property that names the container.
 _LISTED = "listed"
 # Of a mapping: the containers that it names, and since when, likewise; an earlier release did not note that.
@@ -62,9 +64,8 @@ def named(mapping: Mapping) -> list[Named]:
 
 def claims_of(connector: Kept[Connector], mappings: Sequence[Kept[Mapping]]) -> Iterator[tuple[Place, Use, datetime]]:
     """What a connector and its mappings claim, for what, and since when."""
-    if exports_to := connector.internal.get(EXPORTS_TO):
-        account, container, exported = json.loads(exports_to)
-        yield (account, container), Use.EXPORT, datetime.fromisoformat(exported)
+    if exports := exports_from(connector.internal):
+        yield exports[:2], Use.EXPORT, exports[2]
     claim = _claim_in(connector.internal, connector.stored.document if connector.stored else None)
     if CLAIMED_ACCOUNT not in claim:
         return
@@ -74,6 +75,14 @@ def claims_of(connector: Kept[Connector], mappings: Sequence[Kept[Mapping]]) -> 
         for target, one in _listed(connector.internal, claim, mapping.internal, document).items():
             if one.account == account:
                 yield (account, one.container), USES[target], max(since, datetime.fromisoformat(one.since))
+
+
+def exports_from(facts: Facts[str, str]) -> tuple[str, str, datetime] | None:
+    """Account and container that a connector exports to, and since when; None where none ever let it in."""
+    if not (exports_to := facts.get(EXPORTS_TO)):
+        return None
+    account, container, since = json.loads(exports_to)
+    return account, container, datetime.fromisoformat(since)
 
 
 def unlisted(connector: Stored[Connector], mapping: Stored[Mapping], account: str) -> list[Named]:

@@ -16,13 +16,14 @@ from pydantic import SecretStr
 from shared.clock import Clock
 from shared.connectors import azure_blob, outbound
 from shared.connectors.check import Check, failures
-from shared.definitions.claim_facts import ACCOUNT, BLOB_ENDPOINT, facts_of_claim
+from shared.definitions.claim_facts import ACCOUNT, BLOB_ENDPOINT, BLOCKED, facts_of_claim
 from shared.definitions.containers import Containers
-from shared.definitions.destinations import OUTPUT_SAS, SAS_TARGET, Destinations, note
+from shared.definitions.destinations import OUTPUT_SAS, SAS_TARGET, Destinations, note, without_blocked
 from shared.definitions.entity_list import check_entity_list
 from shared.definitions.hubs import open_hub
 from shared.definitions.kinds import CONNECTOR, CONNECTOR_ALONE, CONNECTOR_AS_STORED, HUB, MAPPING
 from shared.definitions.listings import Listings
+from shared.definitions.rivals import Rivals
 from shared.definitions.rows import check_size
 from shared.definitions.secrets import (
     PROPERTIES,
@@ -106,6 +107,7 @@ class Connectors:
         self._containers = containers
         self._listings = listings
         self._secrets = Secrets(vaults, settings)
+        self._rivals = Rivals(store, containers)
         self.destinations = Destinations(store, self._secrets, containers, settings)
         self._unused = UnusedSecrets(store, self._secrets, clock)
         self._clock = clock
@@ -140,6 +142,7 @@ class Connectors:
             instance_id = old.instance_id if old else _new_instance(stored_hub, name, change.connectors)
             document = connector_from_json({**body, PROPERTIES: {**given.masked, **listed}})
             document = document.model_copy(update=self._stamps(hub_name, name, old, change, document))
+            self._rivals.check_new(hub, document, destination, old)
             facts = _facts_to_keep(old, document)
             secrets = {**given.secrets, **in_plain}
             names = new.names_for(hub_name, instance_id, secrets)
@@ -303,10 +306,11 @@ class Connectors:
                 checks = outbound.check(sas, self._settings)
                 if failures(checks) is None:
                     listed = document.connector_properties.entity_list
-                    writer = self.writer(hub, stored)
-                    checks += outbound.check_metadata(sas, self._settings, writer, listed, take_over=take_over)
-                    exports_to = self._containers.export_claim(stored, *self.destinations.place_of(sas))
-                return _Found(checks, stored.internal, exports_to)
+                    writer, place = self.writer(hub, stored), self.destinations.place_of(sas)
+                    rival = self._rivals.first(hub, stored, place)
+                    checks += outbound.check_metadata(sas, self._settings, writer, listed, rival, take_over=take_over)
+                    exports_to = self._containers.export_claim(stored, *place)
+                return _Found(checks, without_blocked(stored.internal), exports_to)
             case _:
                 return None
 
@@ -360,7 +364,7 @@ def _facts_to_keep(old: Stored[Connector] | None, new: Connector) -> Mapping[str
     ):
         return old.internal
     # What its mappings claim stays theirs: the new URL may lead to the same account.
-    kept = {name: value for name, value in old.internal.items() if name not in {ACCOUNT, BLOB_ENDPOINT}}
+    kept = {name: value for name, value in old.internal.items() if name not in {ACCOUNT, BLOB_ENDPOINT, BLOCKED}}
     return {**kept, **facts_of_claim(old)}
 
 

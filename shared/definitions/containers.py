@@ -152,6 +152,11 @@ class Containers:
         claims = standing(self._read().get((name_key(account.name), container), []))
         return all(same_name(claim.hub, hub) for claim in claims)
 
+    def exporters(self, account: str, container: str) -> list[str]:
+        """The hubs that export to a container, as of now."""
+        claims = self._read().get((name_key(account), container), [])
+        return [claim.hub for claim in claims if Use.EXPORT in claim.since]
+
     def is_claimed(self, account: str, container: str) -> bool:
         """Whether anybody claims a container, as of now, be it in vain."""
         return (name_key(account), container) in self._read()

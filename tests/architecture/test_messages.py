@@ -26,6 +26,7 @@ CHECKED = {
         "old.connector_name",
         "old.document.kpi_name",
         "old.document.type_name",
+        "other.connector",
         "value",
     },
     "shared/domain/": {"entity_type.type_name", "self.field_name"},

@@ -40,6 +40,10 @@ def container(azurite: Endpoints) -> BlobContainer:
     return container
 
 
+def nobody(_: ExportedEntity) -> None:
+    """Nobody else is to export an entity there."""
+
+
 def outcome(checks: list[Check]) -> dict[str, bool]:
     return {check.name: check.ok for check in checks}
 
@@ -189,9 +193,14 @@ def test_metadata_of_others_is_named_and_taken_over_when_asked(
     sas = SecretStr(container_sas(azurite, container.name, "cwl"))
 
     def found(*, take_over: bool = False) -> list[Check]:
-        return outbound.check_metadata(sas, settings, WRITER, LISTED, take_over=take_over)
+        return outbound.check_metadata(sas, settings, WRITER, LISTED, nobody, take_over=take_over)
 
     assert found() == found(take_over=True) == []
+    rivals = {ExportedEntityType.PROFILE: "the connector 'A' exports it"}
+    checks = outbound.check_metadata(
+        sas, settings, WRITER, LISTED, lambda entity: rivals.get(entity.entity_type), take_over=True
+    )
+    assert checks == [Check("metadata Profile/Customer", False, "the connector 'A' exports it")]
     container.upload_bytes(
         "Metadata/Profile/Customer/metadata.json", b"a", {"hubid": WRITER.hub_id, "connector": "second"}
     )
@@ -216,7 +225,7 @@ def test_a_destination_that_falls_silent_is_not_asked_for_each_entity(
     with running_proxy(azurite.blob) as proxy:
         proxy.plan = lambda _: Answer(503, "ServerBusy")
         sas = SecretStr(container_sas(azurite, container.name).replace(azurite.blob, proxy.endpoint))
-        [check] = outbound.check_metadata(sas, settings, WRITER, LISTED, take_over=True)
+        [check] = outbound.check_metadata(sas, settings, WRITER, LISTED, nobody, take_over=True)
     assert (check.name, check.ok) == ("metadata Profile/Customer", False)
 
 
@@ -345,7 +354,7 @@ def test_metadata_that_there_was_no_time_to_look_for_is_no_success(
 ) -> None:
     sas = SecretStr(container_sas(azurite, container.name))
     with deadline(0):
-        [check] = outbound.check_metadata(sas, settings, WRITER, LISTED, take_over=True)
+        [check] = outbound.check_metadata(sas, settings, WRITER, LISTED, nobody, take_over=True)
     assert not check.ok
     assert "0 of the 2 listed entities" in check.message
 

@@ -72,6 +72,8 @@ def exercise(
     hub = "Contoso"
     definitions.put_hub(hub, Hub())
     definitions.put_entity_type(hub, "Customer", profile())
+    definitions.put_entity_type(hub, "Lead", profile(set_name="Leads"))
+    leads = [{"entityType": "Profile", "entityName": "Lead"}]
     BlobContainer(account_of(endpoints), "partner").ensure()
     good = container_sas(endpoints, "partner")
     forged = f"{good.partition('sig=')[0]}sig={MARKERS['sas']}"
@@ -87,7 +89,7 @@ def exercise(
     said.hears(lambda: definitions.put_connector(hub, "Partner", outbound(good)))
     said.hears(lambda: definitions.test_connector(hub, "Partner"))
     said.hears(lambda: definitions.outbound_sas(definitions.connector(hub, "Partner")))
-    said.hears(lambda: definitions.put_connector(hub, "Forged", outbound(forged)))
+    said.hears(lambda: definitions.put_connector(hub, "Forged", outbound(forged, leads)))
     said.hears(lambda: definitions.test_connector(hub, "Forged"))
 
     key = f"AccountName={ACCOUNT};AccountKey={SOURCE_KEY};BlobEndpoint={endpoints.blob}"

@@ -196,7 +196,9 @@ def test_where_a_hub_exports_no_other_moves_files_without_its_leave(
     put(hubs, "Zeta", "Files", "Customers", reads("own", partner))
     assert use(again(hubs), "Zeta") is None
     hubs.delete_mapping("Zeta", "Files", "Customers")
-    second, _ = hubs.put_connector("Alpha", "Partner", outbound(container_sas(azurite, partner)))
+    hubs.put_entity_type("Alpha", "Lead", profile(set_name="Leads"))
+    leads = [{"entityType": "Profile", "entityName": "Lead"}]
+    second, _ = hubs.put_connector("Alpha", "Partner", outbound(container_sas(azurite, partner), leads))
     assert second.document.state is ConnectorState.READY
 
     share(hubs, "Zeta", partner)

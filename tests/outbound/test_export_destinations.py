@@ -18,6 +18,7 @@ from shared.storage.tables import Table
 from tests.fault_proxy import Answer, LoseAnswer, Request, listening_socket, running_proxy
 from tests.local_services import account_of
 from tests.outbound.conftest import PROFILE, HubUnderTest
+from tests.outbound.slipped import slip_in
 from tests.outbound.slots import FIRST, at, contents, path_of, rows_in
 from tests.sent_messages import sent_messages
 
@@ -106,7 +107,7 @@ def test_a_foreign_blob_in_the_way_is_left_alone(hub: HubUnderTest, run_id: str,
 def test_two_connectors_on_one_container_are_told_apart(hub: HubUnderTest) -> None:
     customer = hub.profile_type()
     hub.outbound(PROFILE)
-    hub.outbound(PROFILE, name="Second")
+    slip_in(hub, PROFILE)
     hub.ingest(customer, [{"Id": "A"}])
     hub.tick(at(0))
     published = hub.partner.blobs("Profile/")

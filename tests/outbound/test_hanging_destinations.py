@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from azure.storage.blob import ContainerClient
 
 from infra.local.azurite import Endpoints
 from infra.local.functions_host.host_json import read_host_options
@@ -105,7 +106,12 @@ def test_many_destinations_of_one_hub_that_hang_hold_up_no_other_hub(
         proxies = [running.enter_context(running_proxy(azurite.blob)) for _ in range(6)]
         hub.ingest(hub.profile_type(), [{"Id": "A"}])
         for number, proxy in enumerate(proxies):
-            sas = hub.partner.sas().replace(azurite.blob, proxy.endpoint)
+            own = ContainerClient.from_connection_string(
+                azurite.connection_string, f"{services.prefix}-partner{number}"
+            )
+            with own:
+                own.create_container()
+                sas = Partner(own).sas().replace(azurite.blob, proxy.endpoint)
             hub.outbound(PROFILE, name=f"Partner{number}", sas=sas)
         services.destination_turns = AccountTurns(DESTINATION_BUSY, patience_s=PATIENCE_S)
         hub.set_clock(at(0))

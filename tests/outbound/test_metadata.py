@@ -12,6 +12,7 @@ from shared.connectors.check import Check
 from shared.domain.connectors import ConnectorState
 from tests.fault_proxy import LoseAnswer, Request, running_proxy
 from tests.outbound.conftest import CUSTOMER, PROFILE, HubUnderTest, Partner
+from tests.outbound.slipped import slip_in
 from tests.outbound.slots import FIRST, at, contents, path_of
 
 PATH = "Metadata/Profile/Customer/metadata.json"
@@ -234,7 +235,8 @@ def test_of_two_connectors_on_one_container_the_first_keeps_its_metadata(hub: Hu
     hub.ingest(customer, [{"Id": "A"}])
     hub.tick(at(0))
     first = etag(hub.partner)
-    hub.outbound(NARROW, name="Second")
+    slip_in(hub, NARROW)
+    assert not tried(hub, name="Second")["metadata Profile/Customer"].ok
     assert state_of(hub, "Second")[0] == "Failed"
     hub.tick(at(1))
     assert etag(hub.partner) == first
