@@ -28,9 +28,13 @@ CLAIMED_SINCE = "claimed_since"
 CLAIMS_BY_LISTING = "claims_by_listing"
 # Of an Outbound connector: account and container that it exports to, and since when; empty while none ever let it in.
 EXPORTS_TO = "exports_to"
+# And what of others lies in the way of its entities, by the folders that these are exported to.
+BLOCKED = "blocked"
 # Of a mapping: account and container that were listed for it, and since when, by the property that names the container.
 _LISTED = "listed"
-# And as an earlier release noted it: its containers and since when it names them.
+# Of a mapping: the containers that it names, and since when, likewise; an earlier release did not note that.
+_NAMED = "named"
+# And as another one noted what was listed: its containers and since when it names them.
 _CONTAINERS = "containers"
 
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -60,9 +64,8 @@ def named(mapping: Mapping) -> list[Named]:
 
 def claims_of(connector: Kept[Connector], mappings: Sequence[Kept[Mapping]]) -> Iterator[tuple[Place, Use, datetime]]:
     """What a connector and its mappings claim, for what, and since when."""
-    if exports_to := connector.internal.get(EXPORTS_TO):
-        account, container, exported = json.loads(exports_to)
-        yield (account, container), Use.EXPORT, datetime.fromisoformat(exported)
+    if exports := exports_from(connector.internal):
+        yield exports[:2], Use.EXPORT, exports[2]
     claim = _claim_in(connector.internal, connector.stored.document if connector.stored else None)
     if CLAIMED_ACCOUNT not in claim:
         return
@@ -72,6 +75,14 @@ def claims_of(connector: Kept[Connector], mappings: Sequence[Kept[Mapping]]) -> 
         for target, one in _listed(connector.internal, claim, mapping.internal, document).items():
             if one.account == account:
                 yield (account, one.container), USES[target], max(since, datetime.fromisoformat(one.since))
+
+
+def exports_from(facts: Facts[str, str]) -> tuple[str, str, datetime] | None:
+    """Account and container that a connector exports to, and since when; None where none ever let it in."""
+    if not (exports_to := facts.get(EXPORTS_TO)):
+        return None
+    account, container, since = json.loads(exports_to)
+    return account, container, datetime.fromisoformat(since)
 
 
 def unlisted(connector: Stored[Connector], mapping: Stored[Mapping], account: str) -> list[Named]:
@@ -92,13 +103,31 @@ def is_listed(mapping: Stored[Mapping]) -> bool:
     return {target for _, target in named(mapping.document)} <= _noted(mapping.internal).keys()
 
 
-def facts_of_mapping(connector: Stored[Connector], mapping: Mapping, old: Stored[Mapping] | None) -> dict[str, str]:
-    """The internal facts of a mapping: what was listed for it before, as far as it still names that."""
+def named_since(connector: Stored[Connector], mapping: Stored[Mapping], one: Named) -> datetime:
+    """Since when a mapping names a container of the account that its connector claims; that came no earlier."""
+    claimed = facts_of_claim(connector)[CLAIMED_SINCE]
+    return max(datetime.fromisoformat(claimed), datetime.fromisoformat(_naming(mapping)[one[1]][1]))
+
+
+def facts_of_mapping(
+    connector: Stored[Connector], mapping: Mapping, old: Stored[Mapping] | None, moment: datetime
+) -> dict[str, str]:
+    """The internal facts of a mapping: since when it names what it does, and what of that was listed for it before.
+
+    Args:
+        connector: of the mapping.
+        mapping: as it is to be.
+        old: as it was.
+        moment: now.
+    """
     known: dict[str, _Listed] = {}
     if old is not None:
         known = _listed(connector.internal, facts_of_claim(connector), old.internal, old.document)
-    still = named(mapping)
-    return {_LISTED: json.dumps({target: one for target, one in known.items() if (one.container, target) in still})}
+    still, before = named(mapping), _naming(old) if old is not None else {}
+    naming = {target: (container, moment.isoformat()) for container, target in still}
+    naming |= {target: one for target, one in before.items() if (one[0], target) in still}
+    listed = {target: one for target, one in known.items() if (one.container, target) in still}
+    return {_LISTED: json.dumps(listed), _NAMED: json.dumps(naming)}
 
 
 def with_listed(facts: Facts[str, str], account: str, listed: Sequence[Named], moment: datetime) -> dict[str, str]:
@@ -194,6 +223,15 @@ def _listed(
         created = (mapping.created or EVER).isoformat()
         known = {target: (container, created) for container, target in named(mapping)}
     return {target: _Listed(account, *one) for target, one in known.items()}
+
+
+def _naming(mapping: Stored[Mapping]) -> dict[str, tuple[str, str]]:
+    """The containers that a mapping names, and since when, by the property that does."""
+    if _NAMED in mapping.internal:
+        known: dict[str, tuple[str, str]] = json.loads(mapping.internal[_NAMED])
+        return known
+    created = (mapping.document.created or EVER).isoformat()
+    return {target: (container, created) for container, target in named(mapping.document)}
 
 
 def _noted(facts: Facts[str, str]) -> dict[str, _Listed]:

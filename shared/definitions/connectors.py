@@ -16,9 +16,9 @@ from pydantic import SecretStr
 from shared.clock import Clock
 from shared.connectors import azure_blob, outbound
 from shared.connectors.check import Check, failures
-from shared.definitions.claim_facts import ACCOUNT, BLOB_ENDPOINT, facts_of_claim
+from shared.definitions.claim_facts import ACCOUNT, BLOB_ENDPOINT, BLOCKED, facts_of_claim
 from shared.definitions.containers import Containers
-from shared.definitions.destinations import OUTPUT_SAS, SAS_TARGET, Destinations, note
+from shared.definitions.destinations import OUTPUT_SAS, SAS_TARGET, Destinations, note, without_blocked
 from shared.definitions.entity_list import check_entity_list
 from shared.definitions.hubs import open_hub
 from shared.definitions.kinds import CONNECTOR, CONNECTOR_ALONE, CONNECTOR_AS_STORED, HUB, MAPPING
@@ -303,10 +303,10 @@ class Connectors:
                 checks = outbound.check(sas, self._settings)
                 if failures(checks) is None:
                     listed = document.connector_properties.entity_list
-                    writer = self.writer(hub, stored)
+                    writer, place = self.writer(hub, stored), self.destinations.place_of(sas)
                     checks += outbound.check_metadata(sas, self._settings, writer, listed, take_over=take_over)
-                    exports_to = self._containers.export_claim(stored, *self.destinations.place_of(sas))
-                return _Found(checks, stored.internal, exports_to)
+                    exports_to = self._containers.export_claim(stored, *place)
+                return _Found(checks, without_blocked(stored.internal), exports_to)
             case _:
                 return None
 
@@ -360,7 +360,7 @@ def _facts_to_keep(old: Stored[Connector] | None, new: Connector) -> Mapping[str
     ):
         return old.internal
     # What its mappings claim stays theirs: the new URL may lead to the same account.
-    kept = {name: value for name, value in old.internal.items() if name not in {ACCOUNT, BLOB_ENDPOINT}}
+    kept = {name: value for name, value in old.internal.items() if name not in {ACCOUNT, BLOB_ENDPOINT, BLOCKED}}
     return {**kept, **facts_of_claim(old)}
 
 

@@ -152,6 +152,10 @@ class Containers:
         claims = standing(self._read().get((name_key(account.name), container), []))
         return all(same_name(claim.hub, hub) for claim in claims)
 
+    def is_claimed(self, account: str, container: str) -> bool:
+        """Whether anybody claims a container, as of now, be it in vain."""
+        return (name_key(account), container) in self._read()
+
     def facts_of_account(
         self, connector: Stored[Connector], account: StorageAccount, *, is_let_in: bool
     ) -> dict[str, str]:

@@ -56,7 +56,7 @@ class Definitions:
         self._clock = clock
         self._settings = settings
         self._containers = Containers(self._store, clock, settings)
-        self._listings = Listings(self._store, self._containers)
+        self._listings = Listings(self._store, self._containers, vaults, settings)
         self._connectors = Connectors(self._store, vaults, self._containers, self._listings, clock, settings)
 
     def one_look(self) -> AbstractContextManager[None]:
@@ -244,19 +244,19 @@ class Definitions:
         return self._connectors.destinations.sas(connector)
 
     def claim_destination(
-        self, hub: str, connector: Stored[Connector], sas: ContainerSas, *, is_well: bool = False
+        self, hub: str, connector: Stored[Connector], sas: ContainerSas, exported: str | None = None
     ) -> None:
         """Notes where an Outbound connector exports to, once its container has let it in; no other hub may read that.
 
-        Nothing happens where that was noted before, or where the connector was changed meanwhile.
-
-        Args:
-            hub: of the connector.
-            connector: that exports.
-            sas: of the container that let it in.
-            is_well: whether the connector is `Ready`, if it was `Failed`, or its check never came to its end.
+        Once an entity has come out, `exported` being its folder, a connector that was `Failed`, or whose check never
+        came to its end, is `Ready`, unless something lies in the way of another of its entities. Nothing happens where
+        all that was noted before, or where the connector was changed meanwhile.
         """
-        self._connectors.destinations.claim(hub, connector, sas, is_well=is_well)
+        self._connectors.destinations.claim(hub, connector, sas, exported)
+
+    def block_export(self, hub: str, connector: Stored[Connector], folder: str, message: str) -> None:
+        """Notes that an entity has somebody else's blob in its way: `Failed`, until it comes out, or a PUT or test."""
+        self._connectors.destinations.block(hub, connector, folder, message)
 
     def source_account(self, connector: Stored[Connector]) -> StorageAccount:
         """The account that an AzureBlob connector reads.

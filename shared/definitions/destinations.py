@@ -1,18 +1,19 @@
 """Where Outbound connectors export to: their signatures, and whose the containers are."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
 from pydantic import SecretStr
 
-from shared.definitions.claim_facts import EXPORTS_TO, is_same_but_for_claim, may_claim_its_past, with_claim
+from shared.definitions.claim_facts import BLOCKED, EXPORTS_TO, is_same_but_for_claim, may_claim_its_past, with_claim
 from shared.definitions.claims import Use
 from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR_AS_STORED
 from shared.definitions.secrets import Secrets
 from shared.definitions.store import Change, Conditions, DefinitionStore, Stored
 from shared.domain.connectors import Connector, ConnectorState
-from shared.domain.errors import RefusedError, RequestError
+from shared.domain.errors import RefusedError, RequestError, told
 from shared.settings import Settings
 from shared.storage.sas import ContainerSas, read_container_sas
 
@@ -43,9 +44,14 @@ class Destinations:
         self._containers.check_use(document.tenant_id, *place, SAS_TARGET, Use.EXPORT)
         return sas
 
-    def claim(self, hub: str, stored: Stored[Connector], sas: ContainerSas, *, is_well: bool) -> None:
+    def claim(self, hub: str, stored: Stored[Connector], sas: ContainerSas, exported: str | None) -> None:
         """Notes where a connector exports to, and that it is well; see `Definitions.claim_destination`."""
-        self._claim(hub, stored, sas.account, sas.container, is_well=is_well)
+        self._claim(hub, stored, sas.account, sas.container, exported)
+
+    def block(self, hub: str, stored: Stored[Connector], folder: str, message: str) -> None:
+        """Notes what lies in the way of one entity; see `Definitions.block_export`."""
+        blocked = {**_blocked(stored.internal), folder: message}
+        note(self._store, hub, stored, _verdict(blocked), _with_blocked(stored.internal, blocked))
 
     def claim_past(self, hub: str, name: str, conditions: Conditions) -> Conditions:
         """Notes where a connector of an earlier release exports to, before it is replaced.
@@ -72,14 +78,18 @@ class Destinations:
         return sas.account, sas.container
 
     def _claim(
-        self, hub: str, stored: Stored[Connector], account: str, container: str, *, is_well: bool = False
+        self, hub: str, stored: Stored[Connector], account: str, container: str, exported: str | None = None
     ) -> Stored[Connector]:
-        is_better = is_well and stored.document.state in {ConnectorState.CREATING, ConnectorState.FAILED}
+        verdict, internal = None, stored.internal
+        if exported is not None and stored.document.state in {ConnectorState.CREATING, ConnectorState.FAILED}:
+            blocked = {folder: message for folder, message in _blocked(internal).items() if folder != exported}
+            verdict, internal = _verdict(blocked), _with_blocked(internal, blocked)
+        if verdict == (stored.document.state, stored.document.state_detail) and internal == stored.internal:
+            verdict = None
         exports_to = self._containers.export_claim(stored, account, container)
-        if not is_better and exports_to == stored.internal.get(EXPORTS_TO):
+        if verdict is None and exports_to == stored.internal.get(EXPORTS_TO):
             return stored
-        verdict = (ConnectorState.READY, None) if is_better else None
-        return note(self._store, hub, stored, verdict, stored.internal, exports_to)
+        return note(self._store, hub, stored, verdict, internal, exports_to)
 
 
 def note(
@@ -120,6 +130,25 @@ def note(
         return change.put(CONNECTOR_AS_STORED, (name,), document, present.instance_id, facts)
 
     return store.change(hub, make)
+
+
+def without_blocked(facts: Mapping[str, str]) -> dict[str, str]:
+    """Internal facts of a connector without what lay in the way of its entities when they were exported last."""
+    return {name: fact for name, fact in facts.items() if name != BLOCKED}
+
+
+def _blocked(facts: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = json.loads(facts.get(BLOCKED, "{}"))
+    return found
+
+
+def _with_blocked(facts: Mapping[str, str], blocked: Mapping[str, str]) -> dict[str, str]:
+    return without_blocked(facts) | ({BLOCKED: json.dumps(blocked)} if blocked else {})
+
+
+def _verdict(blocked: Mapping[str, str]) -> Verdict:
+    """How a connector is by what lies in the way of its entities."""
+    return (ConnectorState.FAILED, told([*blocked.values()])) if blocked else (ConnectorState.READY, None)
 
 
 def _in_state_of(earlier: Stored[Connector], present: Stored[Connector]) -> Stored[Connector]:

@@ -1,6 +1,10 @@
-"""A container is claimed once it was listed: to name one that another works in, or is to, keeps nobody out."""
+"""A container is claimed once it was listed: to name one that another works in, or is to, keeps nobody out.
+
+One that nobody has listed yet is listed for all that name it, in that order (`namers.py`).
+"""
 
 import json
+import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, suppress
 
@@ -10,15 +14,19 @@ from shared.definitions.containers import Containers
 from shared.definitions.destinations import note
 from shared.definitions.kinds import MAPPING
 from shared.definitions.mapping_rules import FOLDER
+from shared.definitions.namers import NamersOfContainers, Naming, list_one
 from shared.definitions.rows import size_of
 from shared.definitions.store import Change, DefinitionStore, Stored
 from shared.domain.connectors import Connector, ConnectorState
 from shared.domain.errors import HubError
-from shared.domain.mappings import Mapping, split_folder
+from shared.domain.mappings import Mapping
 from shared.domain.names import name_key
+from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
-from shared.storage.blobs import BlobContainer
+from shared.storage.key_vault import Vaults
 from shared.storage.tables import ETAG
+
+logger = logging.getLogger(__name__)
 
 # A transaction takes 100 operations and 4 MiB, in which a character of a row may be six.
 _MAPPINGS_AT_ONCE = 90
@@ -31,9 +39,10 @@ type _Found = tuple[Stored[Mapping], Sequence[Named]]
 class Listings:
     """What connectors have listed of the containers of their mappings."""
 
-    def __init__(self, store: DefinitionStore, containers: Containers) -> None:
+    def __init__(self, store: DefinitionStore, containers: Containers, vaults: Vaults, settings: Settings) -> None:
         self._store = store
         self._containers = containers
+        self._namers = NamersOfContainers(store, containers, vaults, settings)
 
     def list_first(
         self,
@@ -50,7 +59,7 @@ class Listings:
         for container, target in wanted:
             try:
                 with asking():
-                    _list(account, container, mapping.document, target)
+                    list_one(account, mapping.document, (container, target))
             except HubError as error:
                 if target == FOLDER:
                     raise
@@ -62,8 +71,8 @@ class Listings:
         # None where the connector was changed meanwhile, to be found anew by the next sweep.
         found = [one for one in unlisted(connector, mapping, account.name) if one in listed]
         if found:
-            self._note(hub, account, [(mapping, found)])
-            # Whoever has listed them meanwhile came first.
+            self._note_for_all(hub, account, [(mapping, found)])
+            # Whoever has named them first, or listed them meanwhile, came first.
             self._containers.check_mapping(hub, account.name, mapping.document)
         return refusal
 
@@ -91,7 +100,7 @@ class Listings:
                 tried[container] = False
                 with suppress(HubError):
                     self._containers.check_use(hub, account.name, container, use=USES[target])
-                    _list(account.hurried(), container, mapping, target)
+                    list_one(account.hurried(), mapping, (container, target))
                     tried[container] = True
             return tried[container]
 
@@ -104,8 +113,25 @@ class Listings:
                 found.append((mapping, names))
         # The check itself is done and noted; what cannot be noted now is listed by the sweeps again.
         with suppress(HubError):
-            while found:
-                found = found[self._note(hub, account, found) :]
+            self._note_for_all(hub, account, found)
+
+    def _note_for_all(self, hub: str, account: StorageAccount, found: Sequence[_Found]) -> None:
+        """Notes what was listed for mappings of a hub, and for the others that name it, who named it first first."""
+        containers = {container for _, names in found for container, _ in names}
+        others = self._namers.list_for_others(hub, account.name, containers)
+        self._note_for_others(account, others.before)
+        kept = ((mapping, [one for one in names if one[0] not in others.left]) for mapping, names in found)
+        found = [(mapping, names) for mapping, names in kept if names]
+        while found:
+            found = found[self._note(hub, account, found) :]
+        self._note_for_others(account, others.after)
+
+    def _note_for_others(self, account: StorageAccount, namings: Sequence[Naming]) -> None:
+        for one in namings:
+            try:
+                self._note(one.hub, account, [(one.mapping, [one.named])])
+            except HubError as error:  # nobody else shall go without for that
+                logger.warning("a listing for another hub was not noted: hub %s: %s", one.hub, error)
 
     def _let_in(self, hub: str, connector: Stored[Connector], account: StorageAccount) -> Stored[Connector]:
         """Notes that an account has let a connector in whose check did not come to that; returns it as it is then."""
@@ -143,10 +169,3 @@ class Listings:
 def _key(mapping: Mapping) -> str:
     names = (mapping.connector_name, mapping.connector_mapping_name)
     return "|".join((MAPPING.prefix, *(name_key(name) for name in names)))
-
-
-def _list(account: StorageAccount, container: str, mapping: Mapping, target: str) -> None:
-    """Asks for one blob where a mapping reads, or moves files to."""
-    folder = mapping.mapping_properties.complete_operation.destination_folder or ""
-    prefix = mapping.prefix if target == FOLDER else split_folder(folder)[1]
-    next(BlobContainer(account, container).pages(prefix, "", 1), None)

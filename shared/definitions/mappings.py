@@ -42,7 +42,7 @@ def put_mapping(
             raise InvalidRequestError(faults)
         with store.one_look():
             containers.check_new(connector, hub, mapping)
-        internal = facts_of_mapping(connector, mapping, old)
+        internal = facts_of_mapping(connector, mapping, old, clock.machine_now())
         now = clock.now()
         document = _in_spelling_of(entity_type, mapping).model_copy(
             update={

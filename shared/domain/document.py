@@ -106,6 +106,8 @@ def invalid_request(
 # What pydantic calls the two kinds of a `str | dict[str, str]`, in the place of an error.
 _TEXT, _TEXTS = "str", "dict[str,str]"
 _TEXT_OR_TEXTS = "text_or_texts"
+# Whatever stands below it, a secret may have been put there by mistake.
+_OF_CONNECTORS = "connectorProperties"
 
 
 def _each_once(items: Sequence[ErrorDetails]) -> list[ErrorDetails]:
@@ -137,5 +139,5 @@ def _faults(item: ErrorDetails, skip: frozenset[str]) -> list[Fault]:
     if isinstance(cause, InconsistentError):
         prefix = f"{target}." if target else ""
         return [Fault("InvalidValue", f"{prefix}{name}", message) for name, message in cause.found]
-    message = refusal(item["type"], item["input"], rule)
+    message = refusal(item["type"], item["input"], rule, is_secret=_OF_CONNECTORS in item["loc"])
     return [Fault(_CODES.get(item["type"], "InvalidValue"), target, message)]

@@ -6,48 +6,64 @@ shown where it is a single value, unless it carries a secret; of a list or an ob
 
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.domain.names import RULES
 from shared.domain.shown import shown
 from shared.redact import carries_secret
 
 _COMPARED_CHARACTERS = 64
+_HIDDEN = "what stands there"
 _KINDS = {dict: "an object", list: "a list", type(None): "null"}
 
-# Makes a message of the value that was given and of what pydantic knows of the rule.
-type _Telling = Callable[[Any, Mapping[str, Any]], str]
+
+class _Given(NamedTuple):
+    """What stands where it is refused, and how a message calls it."""
+
+    value: Any
+    shown: str
 
 
-def refusal(kind: str, given: Any, rule: Mapping[str, Any]) -> str:
+# Makes a message of what was given and of what pydantic knows of the rule.
+type _Telling = Callable[[_Given, Mapping[str, Any]], str]
+
+
+def refusal(kind: str, given: Any, rule: Mapping[str, Any], *, is_secret: bool = False) -> str:
     """The message for one error of pydantic.
 
     Args:
         kind: its `type`.
         given: its `input`.
         rule: its `ctx`.
+        is_secret: whether the value is never shown, since a secret may stand there by mistake.
     """
     tell = _TELLINGS.get(kind)
-    return tell(given, rule) if tell else "this value is not allowed here; see /openapi.json for what is"
+    if tell is None:
+        return "this value is not allowed here; see /openapi.json for what is"
+    return tell(_Given(given, _HIDDEN if is_secret else _shown(given)), rule)
 
 
 def none_of(given: Any, allowed: Sequence[str]) -> str:
     """The message for a value that is none of those allowed; it proposes the nearest where there is a near one."""
+    return _none_of(_Given(given, _shown(given)), allowed)
+
+
+def _none_of(given: _Given, allowed: Sequence[str]) -> str:
     by_name = {name.casefold(): name for value in allowed for name in (value, value.rpartition(".")[2])}
     by_name = {name: next(value for value in allowed if value.endswith(found)) for name, found in by_name.items()}
-    text = given.casefold()[:_COMPARED_CHARACTERS] if isinstance(given, str) else ""
+    text = given.value.casefold()[:_COMPARED_CHARACTERS] if isinstance(given.value, str) else ""
     near = get_close_matches(text, by_name, n=1)
     proposed = f"; did you mean {shown(by_name[near[0]])}?" if near else ""
-    return f"{_given(given)} is not known here; use one of {any_of(allowed)}{proposed}"
+    return f"{given.shown} is not known here; use one of {any_of(allowed)}{proposed}"
 
 
-def _given(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, dict | list) or value is None:
         return _KINDS[type(value)]
     if isinstance(value, bool):
         return "true" if value else "false"
     if carries_secret(str(value)):
-        return "what stands there"
+        return _HIDDEN
     return shown(value) if isinstance(value, str) else shown(value).strip("'")
 
 
@@ -58,47 +74,47 @@ def any_of(allowed: Sequence[str]) -> str:
 
 
 def _must_be(what: str) -> _Telling:
-    return lambda given, _: f"must be {what}, not {_given(given)}"
+    return lambda given, _: f"must be {what}, not {given.shown}"
 
 
-def _at_least(given: Any, rule: Mapping[str, Any]) -> str:
-    return f"must be at least {rule['ge']}, not {_given(given)}"
+def _at_least(given: _Given, rule: Mapping[str, Any]) -> str:
+    return f"must be at least {rule['ge']}, not {given.shown}"
 
 
-def _at_most(given: Any, rule: Mapping[str, Any]) -> str:
-    return f"must be at most {rule['le']}, not {_given(given)}"
+def _at_most(given: _Given, rule: Mapping[str, Any]) -> str:
+    return f"must be at most {rule['le']}, not {given.shown}"
 
 
-def _too_short(_: Any, rule: Mapping[str, Any]) -> str:
+def _too_short(_: _Given, rule: Mapping[str, Any]) -> str:
     return f"must not be empty; give it {_many(rule['min_length'], 'character')} at least"
 
 
-def _too_long(given: Any, rule: Mapping[str, Any]) -> str:
-    return f"has {len(given)} characters; {_many(rule['max_length'], 'character')} at most may stand here"
+def _too_long(given: _Given, rule: Mapping[str, Any]) -> str:
+    return f"has {len(given.value)} characters; {_many(rule['max_length'], 'character')} at most may stand here"
 
 
-def _too_few(given: Any, rule: Mapping[str, Any]) -> str:
-    return f"has {_many(len(given), 'item')}; give it {_many(rule['min_length'], 'item')} at least"
+def _too_few(given: _Given, rule: Mapping[str, Any]) -> str:
+    return f"has {_many(len(given.value), 'item')}; give it {_many(rule['min_length'], 'item')} at least"
 
 
-def _too_many(given: Any, rule: Mapping[str, Any]) -> str:
-    return f"has {_many(len(given), 'item')}; {rule['max_length']} at most may stand here"
+def _too_many(given: _Given, rule: Mapping[str, Any]) -> str:
+    return f"has {_many(len(given.value), 'item')}; {rule['max_length']} at most may stand here"
 
 
-def _pattern(given: Any, rule: Mapping[str, Any]) -> str:
-    return f"the name {_given(given)} is not allowed: use {RULES[rule['pattern']]}"
+def _pattern(given: _Given, rule: Mapping[str, Any]) -> str:
+    return f"the name {given.shown} is not allowed: use {RULES[rule['pattern']]}"
 
 
-def _enum(given: Any, rule: Mapping[str, Any]) -> str:
+def _enum(given: _Given, rule: Mapping[str, Any]) -> str:
     # It is the values themselves between quotes, with commas and an "or"; none of ours has a blank.
-    return none_of(given, [value.strip("'") for value in rule["expected"].replace(" or ", ", ").split(", ")])
+    return _none_of(given, [value.strip("'") for value in rule["expected"].replace(" or ", ", ").split(", ")])
 
 
 def _many(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _own(_: Any, rule: Mapping[str, Any]) -> str:
+def _own(_: _Given, rule: Mapping[str, Any]) -> str:
     return str(rule["error"])
 
 

@@ -23,14 +23,19 @@ def entity_folder(entity_type: str) -> str:
     return "KPI" if entity_type.casefold() == "kpi" else "Profile"
 
 
+def export_folder(entity_type: str, entity_name: str) -> str:
+    """The folder of all `data.csv` of an entity: `Profile/NAME`, which its spelling tells from others."""
+    return f"{entity_folder(entity_type)}/{entity_name}"
+
+
 def data_path(entity_type: str, entity_name: str, slot: datetime) -> str:
     """Path of a slot's `data.csv` in the destination's container."""
-    return f"{entity_folder(entity_type)}/{entity_name}/{slot:year=%Y/month=%m/day=%d/hour=%H/min=%M}/data.csv"
+    return f"{export_folder(entity_type, entity_name)}/{slot:year=%Y/month=%m/day=%d/hour=%H/min=%M}/data.csv"
 
 
 def metadata_path(entity_type: str, entity_name: str) -> str:
     """Path of an entity's `metadata.json` in the destination's container."""
-    return f"Metadata/{entity_folder(entity_type)}/{entity_name}/metadata.json"
+    return f"Metadata/{export_folder(entity_type, entity_name)}/metadata.json"
 
 
 def slot_of_path(path: str) -> datetime | None:

@@ -31,7 +31,7 @@ from shared.failpoints import FailPoint, failpoint
 from shared.ledger.slots import Plan
 from shared.outbound.entity import find_entity, listed_entities
 from shared.outbound.plan import Export, plan_slot
-from shared.outbound.publish import BLOB_FAULTS, publish_slot
+from shared.outbound.publish import BLOB_FAULTS, IN_THE_WAY, publish_slot
 from shared.outbound.slot_run import fail_run, note_attempt, note_wait, skip_run
 
 logger = logging.getLogger(__name__)
@@ -107,8 +107,7 @@ def _export(export: Export, request: SlotRequest) -> None:
             _give_back(export, plan, error)
             raise
         _record_failure(export, request.slot, error)
-        if error.code in _REFUSED_PLACES or (isinstance(error, RefusedError) and error.code not in BLOB_FAULTS):
-            _note_connection(export, error)
+        _note_refusal(export, error)
     except Exception as error:
         logger.exception("export of a slot failed unexpectedly")
         message = f"an unexpected {type(error).__name__} ended the attempt; the log of run_export has it"
@@ -186,13 +185,21 @@ def _give_back(export: Export, plan: Plan | None, error: HubError) -> None:
         noted.raise_if_resting(error, export.services.clock.machine_now())
 
 
+def _note_refusal(export: Export, error: HubError) -> None:
+    """Lets the connector's state say that its destination refuses us, or what somebody else has put there."""
+    if error.code in IN_THE_WAY:
+        export.services.definitions.block_export(export.hub, export.connector, export.folder, error.message)
+    elif error.code in _REFUSED_PLACES or (isinstance(error, RefusedError) and error.code not in BLOB_FAULTS):
+        _note_connection(export, error)
+
+
 def _note_connection(export: Export, error: HubError | None) -> None:
     """Lets the connector's state say how its destination fares; it is written only where that changes."""
     connector = export.connector
     if error is not None:
         export.services.definitions.set_connector_state(export.hub, connector, ConnectorState.FAILED, error.message)
     else:
-        export.services.definitions.claim_destination(export.hub, connector, export.destination.sas, is_well=True)
+        export.services.definitions.claim_destination(export.hub, connector, export.destination.sas, export.folder)
 
 
 def _record_failure(export: Export, slot: datetime, error: HubError) -> None:

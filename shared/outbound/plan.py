@@ -10,6 +10,7 @@ from shared.domain.connectors import Connector, ExportedEntity
 from shared.domain.errors import CommitConflictError, FatalError
 from shared.domain.run import export_run_id
 from shared.domain.schema_mark import Writer
+from shared.domain.slot import export_folder
 from shared.ledger.slots import Head, Plan, Series, new_life
 from shared.outbound.entity import Entity, Newest, series_of
 from shared.storage.destination import DestinationContainer
@@ -39,6 +40,11 @@ class Export:
     def series(self) -> Series:
         """The slots of this export."""
         return series_of(self.hub, self.connector, self.entity)
+
+    @property
+    def folder(self) -> str:
+        """Where the entity's slots go in the destination."""
+        return export_folder(self.entity.kind.value, self.entity.name)
 
     @cached_property
     def destination(self) -> DestinationContainer:

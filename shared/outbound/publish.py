@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from shared.domain.errors import PreconditionError, RefusedError
 from shared.domain.run import is_run_id
-from shared.domain.slot import data_path, entity_folder
+from shared.domain.slot import data_path
 from shared.failpoints import FailPoint, failpoint
 from shared.lake.engine import Workspace
 from shared.ledger.slots import Plan, Published
@@ -21,9 +21,9 @@ from shared.storage.blobs import BlobEntry
 
 logger = logging.getLogger(__name__)
 
-BLOB_FAULTS = frozenset(
-    {"DestinationBlobExists", "DestinationBlobGone", "DestinationBlobChanged", "DestinationMetadataExists"}
-)
+IN_THE_WAY = frozenset({"DestinationBlobExists", "DestinationMetadataExists"})
+"""Codes of blobs of somebody else, at which every slot of an entity waits; the others of the connector come out."""
+BLOB_FAULTS = IN_THE_WAY | {"DestinationBlobGone", "DestinationBlobChanged"}
 """Codes of faults of one blob; the connection to the destination is well."""
 
 
@@ -74,8 +74,7 @@ def _has_published(export: Export, plan: Plan) -> bool:
     """Whether slots of this entity went to the destination before, be it from an earlier connector of the name."""
     if not plan.is_first:
         return True
-    folder = f"{entity_folder(export.entity.kind.value)}/{export.entity.name}/"
-    return any(_is_of_export(export, blob) for blob in export.destination.list(folder))
+    return any(_is_of_export(export, blob) for blob in export.destination.list(f"{export.folder}/"))
 
 
 def _is_of_export(export: Export, blob: BlobEntry) -> bool:

@@ -103,6 +103,28 @@ def test_a_second_container_that_is_made_later_is_swept_as_soon_as_the_first(wor
         assert world.states("Fresh")[version.path] is RunState.SUCCEEDED
 
 
+@pytest.mark.parametrize("how", ["sweep", "PUT"])
+def test_who_named_a_container_before_it_was_there_is_its_owner_though_another_lists_it_first(
+    world: World, how: str
+) -> None:
+    services, name = world.services, f"c{uuid.uuid4().hex}"
+    host = Late(world, name)
+    host.set_secret()
+    host.test()
+    wanted = Mapping.from_request(mapping_body(name))
+    if how == "sweep":
+        put_mapping(services, world.hub, "Landing", "Fresh", wanted, Conditions())
+    world.storage.create_container(name)
+    before = upload(world, name)
+    if how == "PUT":
+        put_mapping(services, world.hub, "Landing", "Fresh", wanted, Conditions())
+    work_off(world.azurite, services, world.hub)
+    assert hears(world, name) == 1
+    assert world.states("Fresh") == {}
+    assert host.sweep() is None
+    assert before.path in host.blobs()
+
+
 def test_who_is_kept_out_of_a_container_asks_for_no_sweep_of_it(
     world: World, queue: FaultProxy, container: str
 ) -> None:

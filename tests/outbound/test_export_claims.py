@@ -216,8 +216,8 @@ def test_a_claim_is_as_old_as_its_first_export(hub: HubUnderTest) -> None:
     definitions.set_connector_state(hub.name, unclaimed, ConnectorState.FAILED, "the signature expired")
     connector = definitions.connector(hub.name, "Partner")
     assert (connector.internal["exports_to"], connector.document.state_detail) == (claimed, "the signature expired")
-    for is_well in (False, True):
-        definitions.claim_destination(hub.name, unclaimed, place, is_well=is_well)
+    for exported in (None, "Profile/Customer"):
+        definitions.claim_destination(hub.name, unclaimed, place, exported)
         assert definitions.connector(hub.name, "Partner") == connector, "of verdicts the first one stays"
 
 

@@ -103,6 +103,27 @@ def test_a_foreign_blob_in_the_way_is_left_alone(hub: HubUnderTest, run_id: str,
     assert hub.codes() == ["Succeeded"]
 
 
+def test_a_connector_whose_entity_another_one_exports_there_says_so_and_exports_the_rest(hub: HubUnderTest) -> None:
+    customer, other = hub.profile_type(), hub.profile_type("Other")
+    hub.outbound(PROFILE)
+    hub.outbound(PROFILE, {**PROFILE, "entityName": "Other"}, name="Second")
+    hub.ingest(customer, [{"Id": "A"}])
+    hub.ingest(other, [{"Id": "B"}])
+    hub.tick(at(0))
+    assert hub.partner.paths("Profile/") == [FIRST, FIRST.replace("Customer", "Other")]
+
+    def state_of(name: str) -> tuple[str, str]:
+        document = hub.services.definitions.connector(hub.name, name).document
+        return document.state.value, document.state_detail or ""
+
+    ours, theirs = sorted(("Partner", "Second"), key=lambda name: state_of(name)[0], reverse=True)
+    assert (state_of(ours), state_of(theirs)[0]) == (("Ready", ""), "Failed")
+    assert FIRST in state_of(theirs)[1]
+    hub.services.definitions.delete_connector(hub.name, ours)
+    hub.tick(at(1))
+    assert state_of(theirs) == ("Ready", "")
+
+
 def test_two_connectors_on_one_container_are_told_apart(hub: HubUnderTest) -> None:
     customer = hub.profile_type()
     hub.outbound(PROFILE)
