@@ -55,25 +55,25 @@ def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker
         return Calculation.FAILED
     began_ms = services.clock.monotonic_ms()
     now = services.clock.now()
-    if not _start(services, stored, _queued(kpi, hub, due, now), worker):
+    if not _start(services, stored, _queued(stored, hub, due, now), worker):
         return Calculation.BUSY
     try:
         with services.definitions.while_there(hub, stored, read_type):
             counts = _calculate(services, kpi, read_type.document, now)
     except GoneError as error:
         reason = RunError(code=error.code, message=error.message)
-        _end(services, stored, _queued(kpi, hub, due, now), {"state": RunState.SKIPPED, "error": reason}, worker)
+        _end(services, stored, _queued(stored, hub, due, now), {"state": RunState.SKIPPED, "error": reason}, worker)
         return Calculation.FAILED
     except HubError as error:
         if recovery(error) is Recovery.RETRY:
-            _give_back(services, stored, _queued(kpi, hub, due, now), error, worker)
+            _give_back(services, stored, _queued(stored, hub, due, now), error, worker)
             raise
         reason = RunError(code=error.code, message=error.message)
-        _end(services, stored, _queued(kpi, hub, due, now), {"state": RunState.FAILED, "error": reason}, worker)
+        _end(services, stored, _queued(stored, hub, due, now), {"state": RunState.FAILED, "error": reason}, worker)
         return Calculation.FAILED
     took_ms = services.clock.monotonic_ms() - began_ms
     changes = {"state": RunState.SUCCEEDED, "error": None, "duration_ms": took_ms, **counts}
-    _end(services, stored, _queued(kpi, hub, due, now), changes, worker)
+    _end(services, stored, _queued(stored, hub, due, now), changes, worker)
     return Calculation.DONE
 
 
@@ -83,13 +83,13 @@ def give_up_kpi(services: Services, hub: str, name: str, due: datetime) -> None:
         kpi = services.definitions.kpi(hub, name)
     except NotFoundError:
         return
-    known = services.runs.get(hub, kpi_run_id(hub, name, due))
+    known = services.runs.get(hub, kpi_run_id(hub, name, kpi.instance_id, due))
     if known is not None and known.run.state.is_final:
         return
     reason = (known.run.error if known else None) or RunError(
         code="WorkerLost", message="the worker ended in the middle of every attempt; see the log of its instance"
     )
-    run = known.run if known else _queued(kpi.document, hub, due, services.clock.now())
+    run = known.run if known else _queued(kpi, hub, due, services.clock.now())
     _end(services, kpi, run, {"state": RunState.FAILED, "error": reason}, worker=None)
 
 
@@ -119,12 +119,13 @@ def _calculate(services: Services, kpi: Kpi, entity_type: EntityType, now: datet
     }
 
 
-def _queued(kpi: Kpi, hub: str, due: datetime, now: datetime) -> Run:
+def _queued(kpi: Stored[Kpi], hub: str, due: datetime, now: datetime) -> Run:
+    name = kpi.document.kpi_name
     return Run(
-        run_id=kpi_run_id(hub, kpi.kpi_name, due),
+        run_id=kpi_run_id(hub, name, kpi.instance_id, due),
         kind=RunKind.KPI,
         entity_type="Kpi",
-        entity_type_name=kpi.kpi_name,
+        entity_type_name=name,
         slot=due,
         queued_at=now,
     )
