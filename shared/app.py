@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.definitions.definitions import Definitions
     from shared.lake.store import Lake
     from shared.ledger.arrival_order import ArrivalOrder
+    from shared.ledger.hub_rows import HubRows
     from shared.ledger.runs import Runs
     from shared.ledger.slots import Slots
     from shared.ledger.sweeps import Sweeps
@@ -96,6 +97,13 @@ class Services:
         from shared.ledger.slots import Slots
 
         return Slots(self._table(TABLE_SLOTS))
+
+    @cached_property
+    def hub_rows(self) -> "HubRows":
+        """What the ledgers hold of a hub, until its end."""
+        from shared.ledger.hub_rows import HubRows
+
+        return HubRows(self._table(TABLE_RUNS), self._table(TABLE_SLOTS))
 
     @cached_property
     def bad_events(self) -> "Table":

@@ -51,6 +51,8 @@ class FailPoint(StrEnum):
     CONNECTOR_DELETING = "connector deleting"
     SECRETS_FORGOTTEN = "secrets forgotten"
     TYPE_DELETED = "type deleted"
+    HUB_CLOSED = "hub closed"
+    HUB_EMPTIED = "hub emptied"
 
 
 _armed: dict[FailPoint, Callable[[], None]] = {}

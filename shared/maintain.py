@@ -12,6 +12,7 @@ from shared.definitions.store import Conditions, Stored
 from shared.domain.entity_types import EntityKind
 from shared.domain.errors import GoneError
 from shared.failpoints import FailPoint, failpoint
+from shared.hub_records import delete_remains_of_hubs
 from shared.hub_turns import for_each_hub
 from shared.ledger.upkeep_times import Upkeep
 from shared.telemetry import failing_alone
@@ -72,6 +73,8 @@ def maintain_all(services: Services) -> None:
         times.keep_hubs(services.definitions.hub_names())
     with failing_alone("removing what deleted types left"):
         delete_remains(services)
+    with failing_alone("removing what deleted hubs left"):
+        delete_remains_of_hubs(services)
     if services.settings.key_vault_url:
         with failing_alone("maintenance", vault=services.settings.key_vault_url):
             removed = services.definitions.remove_unnamed_secrets(services.clock.machine_now())

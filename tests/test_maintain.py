@@ -13,7 +13,10 @@ from shared.definitions.store import Conditions
 from shared.domain.entity_types import EntityKind, ProfileType
 from shared.domain.errors import HubError
 from shared.domain.hubs import Hub
+from shared.domain.places import rejects_path, run_files_of
+from shared.domain.run import Run, RunKind
 from shared.lake.store import Lake
+from shared.ledger.stored_run import StoredRun
 from shared.maintain import delete_type, maintain_all, tables_of
 from shared.settings import Settings
 from shared.storage.tables import Table
@@ -96,6 +99,22 @@ def test_what_a_hub_that_is_gone_left_goes(services: OwnServices) -> None:
     assert lying(services) == {path}
     maintain_all(services)
     assert lying(services) == set()
+
+
+def test_the_runs_of_a_hub_that_is_gone_go_and_no_others(services: OwnServices) -> None:
+    """As earlier releases left them; of a hub that nobody has deleted none go, though its definition be lost."""
+    gone, lost, kept = (f"h{uuid.uuid4().hex[:10]}" for _ in range(3))
+    for name in (gone, kept):
+        services.definitions.put_hub(name, Hub.from_request({}))
+    for name in (gone, lost, kept):
+        run = Run(run_id=uuid.uuid4().hex, kind=RunKind.INGEST, queued_at=services.clock.now())
+        assert services.runs.create(StoredRun(name, run))
+        services.run_files.upload_bytes(rejects_path(name, run.run_id, "first"), b"line,column,code,message,raw\n")
+    services.definitions.delete_hub(gone)
+    maintain_all(services)
+    left = {name: len(services.runs.page(name)[0]) for name in (gone, lost, kept)}
+    files = {name: len(list(services.run_files.list(run_files_of(name)))) for name in (gone, lost, kept)}
+    assert left == files == {gone: 0, lost: 1, kept: 1}
 
 
 def test_a_deletion_goes_on_where_it_was_interrupted(services: OwnServices) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pydantic import SecretStr
@@ -12,24 +13,32 @@ from shared.connectors.check import Check
 from shared.definitions import hubs, kpis, mappings, types
 from shared.definitions.connectors import Connectors
 from shared.definitions.containers import Containers
-from shared.definitions.kinds import CONNECTOR, HUB, INTERACTION, KPI, MAPPING, PROFILE, kind_of_type
-from shared.definitions.lake_paths import retired_paths
+from shared.definitions.kinds import (
+    CONNECTOR,
+    HUB,
+    INTERACTION,
+    KPI,
+    MAPPING,
+    MAPPING_ALONE,
+    PROFILE,
+    kind_and_name,
+    kind_of_type,
+)
+from shared.definitions.lake_paths import is_used, retired_paths
 from shared.definitions.listings import Listings
 from shared.definitions.readers import Listener, listeners, readers
 from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, Stored
 from shared.domain.connectors import Connector, ConnectorState
 from shared.domain.document import Document
 from shared.domain.entity_types import EntityKind, EntityType
-from shared.domain.errors import FatalError, GoneError, HubError, NotFoundError, RefusedError, TransientError
+from shared.domain.errors import FatalError, GoneError, HubError, NotFoundError, TransientError
 from shared.domain.hubs import Hub
 from shared.domain.kpis import Kpi
 from shared.domain.mappings import Mapping
 from shared.domain.names import same_name
-from shared.domain.places import CONTAINER_LAKE
 from shared.domain.schema_mark import Writer
 from shared.settings import Settings
-from shared.storage.accounts import StorageAccount, hub_account
-from shared.storage.blobs import BlobContainer
+from shared.storage.accounts import StorageAccount
 from shared.storage.key_vault import Vaults
 from shared.storage.sas import ContainerSas
 from shared.storage.tables import Table
@@ -54,7 +63,7 @@ class Definitions:
     def __init__(self, table: Table, vaults: Vaults, clock: Clock, settings: Settings) -> None:
         self._store = DefinitionStore(table)
         self._clock = clock
-        self._settings = settings
+        self._is_used = partial(is_used, settings)
         self._containers = Containers(self._store, clock, settings)
         self._listings = Listings(self._store, self._containers, vaults, settings)
         self._connectors = Connectors(self._store, vaults, self._containers, self._listings, clock, settings)
@@ -79,8 +88,20 @@ class Definitions:
         """Creates or replaces a hub."""
         return hubs.put_hub(self._store, self._clock, name, hub, conditions)
 
+    def close_hub(self, name: str, conditions: Conditions = _ANY) -> None:
+        """Lets a hub take no more definitions, until it is PUT again; ConflictError while it has some."""
+        hubs.close_hub(self._store, name, conditions)
+
+    def is_in_use(self, name: str) -> bool:
+        """Whether there is a hub that takes definitions, as of now."""
+        return hubs.is_in_use(self._store, name)
+
+    def closed_hubs(self) -> list[str]:
+        """The names of hubs that were closed and not made anew, in lower case: deleted ones, or nearly so."""
+        return list(hubs.closed_hubs(self._store))
+
     def delete_hub(self, name: str, conditions: Conditions = _ANY) -> None:
-        """Deletes a hub; ConflictError while it has definitions."""
+        """Closes a hub and deletes its definition; ConflictError while it has others."""
         hubs.delete_hub(self._store, name, conditions)
 
     def entity_types(self, hub: str, kind: EntityKind | None = None) -> Sequence[Stored[EntityType]]:
@@ -152,16 +173,6 @@ class Definitions:
         """Paths in the lake of all types and KPIs that were ever deleted; none of them is given away again."""
         return retired_paths(self._store)
 
-    def _is_used(self, path: str) -> bool:
-        """Whether anything lies at a path in the lake."""
-        lake = BlobContainer(hub_account(self._settings), CONTAINER_LAKE)
-        try:
-            return next(lake.list(f"{path}/"), None) is not None
-        except RefusedError as error:
-            if error.code == "ContainerNotFound":
-                return False
-            raise
-
     @contextmanager
     def while_there(self, hub: str, *needed: Stored[Any]) -> Iterator[None]:
         """Work on the tables of types and KPIs; not to be begun within a look.
@@ -173,7 +184,7 @@ class Definitions:
             yield
         except (FatalError, TransientError) as error:
             for stored in needed:
-                kind, name = _kind_and_name(stored.document)
+                kind, name = kind_and_name(stored.document)
                 present = self._store.get(kind, hub, name)
                 if present is None or present.instance_id != stored.instance_id:
                     message = f"the {kind.label} {name!r} was deleted while it was worked with"
@@ -206,12 +217,9 @@ class Definitions:
         """Tries a connection for real; the connector is `Ready` or `Failed` afterwards.
 
         Args:
-            hub: of the connector.
-            name: of the connector.
-            take_over: whether a `metadata.json` that somebody else wrote to its destination becomes its own.
-
-        Raises:
-            InvalidRequestError: there is nothing to take over, since it is not Outbound.
+            hub, name: of the connector.
+            take_over: whether a `metadata.json` that somebody else wrote to its destination becomes its own;
+                InvalidRequestError where it is not Outbound.
         """
         return self._connectors.test(hub, name, take_over=take_over)
 
@@ -226,19 +234,14 @@ class Definitions:
         self._connectors.set_state(hub, connector, state, detail)
 
     def delete_connector(self, hub: str, name: str, conditions: Conditions = _ANY) -> None:
-        """Deletes a connector with its mappings and secrets.
-
-        Raises:
-            UnavailableError: the vault does not answer; it stays `Deleting` until the deletion is repeated.
-        """
+        """Deletes a connector with its mappings and secrets; it stays `Deleting` while the vault does not answer."""
         self._connectors.delete(hub, name, conditions)
 
     def outbound_sas(self, connector: Stored[Connector]) -> SecretStr:
         """The container SAS of an Outbound connector.
 
         Raises:
-            RequestError: it is of a container of the app itself (`ContainerNotAllowed`), or no container's SAS.
-            ConflictError: that container is another hub's (`ContainerOfAnotherHub`).
+            RequestError: no container's SAS, or the app's own. ConflictError: `ContainerOfAnotherHub`.
             RefusedError: the vault has it no more, or refuses. UnavailableError: the vault does not answer.
         """
         return self._connectors.destinations.sas(connector)
@@ -246,11 +249,9 @@ class Definitions:
     def claim_destination(
         self, hub: str, connector: Stored[Connector], sas: ContainerSas, exported: str | None = None
     ) -> None:
-        """Notes where an Outbound connector exports to, once its container has let it in; no other hub may read that.
+        """Notes where a connector exports to, once its container has let it in, unless it was changed meanwhile.
 
-        Once an entity has come out, `exported` being its folder, a connector that was `Failed`, or whose check never
-        came to its end, is `Ready`, unless something lies in the way of another of its entities. Nothing happens where
-        all that was noted before, or where the connector was changed meanwhile.
+        With an entity that has come out, by its folder, it is `Ready`, unless something is in the way of another one.
         """
         self._connectors.destinations.claim(hub, connector, sas, exported)
 
@@ -346,6 +347,11 @@ class Definitions:
         """
         return readers(self._store, hub)
 
+    def mappings_there(self, hub: str) -> set[str]:
+        """The instances of all mappings of a hub; in a look this costs no more than `listeners`."""
+        kept = self._store.kept(MAPPING_ALONE, hub)
+        return {one.stored.instance_id for one in kept if one.stored is not None}
+
     def listeners(self, account: str, container: str) -> list[Listener]:
         """The mappings of all hubs that are to hear of the blobs of a container, or are to list it first.
 
@@ -392,9 +398,3 @@ class Definitions:
             self.hub(hub)
             return self._store.require(kind, hub, *names)
         return stored
-
-
-def _kind_and_name(document: EntityType | Kpi) -> tuple[Kind[Any], str]:
-    if isinstance(document, Kpi):
-        return KPI, document.kpi_name
-    return kind_of_type(document.kind), document.type_name

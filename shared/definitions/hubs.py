@@ -1,9 +1,11 @@
 """Keeping hubs."""
 
+from collections.abc import Iterator
+
 from shared.clock import Clock
 from shared.definitions.kinds import HUB, OF_A_HUB
 from shared.definitions.secrets import faults_of_secrets
-from shared.definitions.store import HUBS, Change, Conditions, DefinitionStore, Stored
+from shared.definitions.store import GUARD, HUBS, Change, Conditions, DefinitionStore, Stored
 from shared.domain.errors import ConflictError, InvalidRequestError
 from shared.domain.hubs import Hub
 from shared.domain.names import check_hub_name
@@ -37,14 +39,31 @@ def put_hub(
     return stored, created
 
 
-def delete_hub(store: DefinitionStore, name: str, conditions: Conditions) -> None:
-    """Deletes a hub; see `Definitions.delete_hub`."""
+def close_hub(store: DefinitionStore, name: str, conditions: Conditions) -> bool:
+    """Closes a hub; see `Definitions.close_hub`. False where there is none."""
     old = store.get(HUB, HUBS, name)
     conditions.check(old)
-    if old is None:
-        return
+    if old is not None:
+        _set_closed(store, name, closed=True)
+    return old is not None
+
+
+def is_in_use(store: DefinitionStore, name: str) -> bool:
+    """Whether there is a hub that takes definitions; see `Definitions.is_in_use`."""
+    guard = store.noted(name, GUARD)
+    return not (guard and guard["closed"]) and store.get(HUB, HUBS, name) is not None
+
+
+def closed_hubs(store: DefinitionStore) -> Iterator[str]:
+    """The names of hubs that were closed and not made anew, in lower case."""
+    return (row["PartitionKey"] for row in store.all_noted(GUARD) if row["closed"])
+
+
+def delete_hub(store: DefinitionStore, name: str, conditions: Conditions) -> None:
+    """Deletes a hub; see `Definitions.delete_hub`."""
     # First nobody can add to the hub any more, then it is deleted: two partitions, so two steps.
-    _set_closed(store, name, closed=True)
+    if not close_hub(store, name, conditions):
+        return
 
     def make(change: Change) -> None:
         if store.get(HUB, HUBS, name) is not None:

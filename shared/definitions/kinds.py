@@ -6,7 +6,7 @@ from typing import Any
 from shared.definitions.secrets import masked_connector
 from shared.definitions.store import Kind
 from shared.domain.connectors import Connector, ConnectorProperties, connector_from_json
-from shared.domain.entity_types import EntityKind, InteractionType, ProfileType
+from shared.domain.entity_types import EntityKind, EntityType, InteractionType, ProfileType
 from shared.domain.hubs import Hub
 from shared.domain.kpis import Kpi
 from shared.domain.mappings import Mapping
@@ -56,3 +56,10 @@ OF_A_HUB = (PROFILE, INTERACTION, KPI, CONNECTOR)
 def kind_of_type(kind: EntityKind) -> Kind[ProfileType] | Kind[InteractionType]:
     """The documents of profile or of interaction types."""
     return PROFILE if kind is EntityKind.PROFILE else INTERACTION
+
+
+def kind_and_name(document: EntityType | Kpi) -> tuple[Kind[Any], str]:
+    """The documents that a type or KPI is one of, and its name."""
+    if isinstance(document, Kpi):
+        return KPI, document.kpi_name
+    return kind_of_type(document.kind), document.type_name

@@ -13,8 +13,12 @@ from collections.abc import Callable, Iterator
 
 from shared.definitions.store import Change, DefinitionStore
 from shared.domain.entity_types import EntityType
+from shared.domain.errors import RefusedError
 from shared.domain.kpis import Kpi
-from shared.domain.places import plain_lake_path
+from shared.domain.places import CONTAINER_LAKE, plain_lake_path
+from shared.settings import Settings
+from shared.storage.accounts import hub_account
+from shared.storage.blobs import BlobContainer
 
 _ROWS = "path|"
 _SIGN = "-"  # no name has it, and no reader's library escapes it, as some do with `~`
@@ -42,6 +46,17 @@ def take_path(
         change.note(_key(plain), {"path": plain, "isRetired": False})
     change.note(_key(path), {"path": path, "isRetired": False})
     return path
+
+
+def is_used(settings: Settings, path: str) -> bool:
+    """Whether anything lies at a path in the lake."""
+    lake = BlobContainer(hub_account(settings), CONTAINER_LAKE)
+    try:
+        return next(lake.list(f"{path}/"), None) is not None
+    except RefusedError as error:
+        if error.code == "ContainerNotFound":
+            return False
+        raise
 
 
 def retire_path(change: Change, document: EntityType | Kpi) -> str:

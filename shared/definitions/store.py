@@ -50,7 +50,7 @@ from shared.storage.tables import (
 logger = logging.getLogger(__name__)
 
 HUBS = "hubs"
-_GUARD = "guard"
+GUARD = "guard"
 _ATTEMPTS = 40
 _FAULTS_TOLD = 5
 
@@ -192,7 +192,7 @@ class Change:
         """The operations, with the guard's first, which notes what all documents take."""
         guard: Row = {
             "PartitionKey": self._partition,
-            "RowKey": _GUARD,
+            "RowKey": GUARD,
             "connectors": self.connectors,
             "closed": self.is_closed,
             "writeId": write_id,
@@ -212,7 +212,7 @@ class DefinitionStore:
     def __init__(self, table: Table) -> None:
         self.commits = 0
         self._table = table
-        self._looks = Looks(table, _GUARD)
+        self._looks = Looks(table, GUARD)
         self._room = Room(table)
 
     def one_look(self) -> AbstractContextManager[None]:
@@ -334,7 +334,7 @@ class DefinitionStore:
             raise FatalError("ChangeInLook", "a change would be checked against what an earlier look found")
         partition = name_key(hub)
         for attempt in range(_ATTEMPTS):
-            guard = self._table.get(partition, _GUARD)
+            guard = self._table.get(partition, GUARD)
             change = Change(partition, guard)
             with self._room.change():
                 result = make(change)
@@ -362,7 +362,7 @@ class DefinitionStore:
 
     def _is_ours(self, partition: str, write_id: str) -> bool:
         """Whether a commit that seemed to fail is there: its answer alone may have been lost."""
-        guard = self._table.get(partition, _GUARD)
+        guard = self._table.get(partition, GUARD)
         return guard is not None and guard["writeId"] == write_id
 
 

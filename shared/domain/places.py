@@ -71,11 +71,16 @@ def plain_lake_path(hub: str, folder: str, name: str) -> str:
     return f"{hub.lower()}/{folder}/{name.lower()}"
 
 
+def run_files_of(hub: str, run_id: str = "") -> str:
+    """What the paths of all files of a run start with in the container `runs`, or of all runs of a hub."""
+    return f"{hub.lower()}/{run_id}/" if run_id else f"{hub.lower()}/"
+
+
 def rejects_path(hub: str, run_id: str, attempt: str) -> str:
     """Path of the rejects of a run, as an attempt at it or at a correction leaves them, in the container `runs`."""
-    return f"{hub.lower()}/{run_id}/rejects-{attempt}.csv"
+    return f"{run_files_of(hub, run_id)}rejects-{attempt}.csv"
 
 
 def correction_path(hub: str, run_id: str, digest: str) -> str:
     """Path of a corrected CSV in the container `runs`."""
-    return f"{hub.lower()}/{run_id}/corrections/{digest}.csv"
+    return f"{run_files_of(hub, run_id)}corrections/{digest}.csv"

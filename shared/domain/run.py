@@ -122,9 +122,9 @@ def export_run_id(hub: str, connector_instance: str, entity_type: str, entity_na
     return _digest("export", hub.lower(), connector_instance, entity_type, entity_name.lower(), slot.isoformat())
 
 
-def kpi_run_id(hub: str, kpi: str, due: datetime) -> str:
-    """The id of the run that calculates a KPI at a due time."""
-    return _digest("kpi", hub.lower(), kpi.lower(), due.isoformat())
+def kpi_run_id(hub: str, kpi: str, kpi_instance: str, due: datetime) -> str:
+    """The id of the run that calculates a KPI at a due time; one made anew, in another hub perhaps, has its own."""
+    return _digest("kpi", hub.lower(), kpi.lower(), kpi_instance, due.isoformat())
 
 
 def cleanup_run_id(hub: str, connector_instance: str, due: datetime) -> str:

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import Response
 
+from shared import hub_records
 from shared.domain.hubs import Hub
 from shared.http.body import OptionalJsonObject, require_same_name
 from shared.http.conditions import FromConditions, FromReading, answer_written
@@ -48,18 +49,13 @@ def get_hub(reading: FromReading, services: FromServices, hub: HubName) -> Respo
 def put_hub(body: OptionalJsonObject, conditions: FromConditions, services: FromServices, hub: HubName) -> Response:
     """Creates or replaces a hub; the body may be empty."""
     require_same_name(body, "hubName", hub)
-    stored, created = services.definitions.put_hub(hub, Hub.from_request(body), conditions)
+    stored, created = hub_records.put_hub(services, hub, Hub.from_request(body), conditions)
     status = HTTPStatus.CREATED if created else HTTPStatus.OK
     return answer_written(stored.document.to_json(), stored.etag, status)
 
 
 @router.delete("/hubs/{hub}", status_code=204)
 def delete_hub(conditions: FromConditions, services: FromServices, hub: HubName) -> Response:
-    """Deletes a hub that has no definitions any more."""
-    # Before the hub is gone, since another one of the name may be made at once, with sweeps of its own.
-    instances = services.sweeps.known(hub).keys()
-    services.definitions.delete_hub(hub, conditions)
-    # No tick comes by any more, which forgets those of mappings that are gone.
-    for instance in instances:
-        services.sweeps.forget(hub, instance)
+    """Deletes a hub that has no definitions any more, with its runs; where that takes long, repeat it after a 503."""
+    hub_records.delete_hub(services, hub, conditions)
     return Response(status_code=HTTPStatus.NO_CONTENT)

@@ -228,7 +228,7 @@ def take(services: Services, hub: str, run_id: str, worker: str) -> Attempt | No
     while True:
         stored = services.runs.get(hub, run_id)
         if stored is None or stored.run.kind is not RunKind.INGEST:
-            logger.error("message for a run that is not recorded: hub %s run %s", hub, run_id)
+            logger.warning("message for a run that is not recorded, or was with its hub: hub %s run %s", hub, run_id)
             return None
         now = services.clock.machine_now()
         if stored.run.state.is_final or stored.is_claimed_by_another(worker, now):

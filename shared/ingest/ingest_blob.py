@@ -29,6 +29,7 @@ from shared.domain.mappings import Mapping
 from shared.domain.places import rejects_path
 from shared.domain.run import RunState, run_ledger_key
 from shared.failpoints import FailPoint, failpoint
+from shared.hub_records import delete_files_of_gone_run
 from shared.ingest.attempt import Attempt, end, last_reason, take
 from shared.ingest.correct_run import correct_run
 from shared.ingest.correction_target import find_mapping, not_completed
@@ -72,7 +73,8 @@ def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
         else:
             correct_run(services, attempt)
     except ClaimLostError:
-        logger.info("run %s is in the hands of another worker", run_id)
+        logger.info("run %s is in the hands of another worker, or its hub is gone", run_id)
+        delete_files_of_gone_run(services, hub, run_id)
 
 
 def give_up_run(services: Services, stored: StoredRun) -> None:

@@ -60,7 +60,7 @@ def take_event(services: Services, event: object) -> list[str]:
         if not listener.mapping.document.is_paused
         and listener.mapping.document.matches(version.container, version.path)
     ]
-    queued = [queue_version(services, one.hub, one.mapping, version) for one in matching if one.may_hear]
+    queued = _queue(services, [new_run(services, one.hub, one.mapping, version) for one in matching if one.may_hear])
     _request_first_listings(services, [one for one in matching if not one.may_hear])
     if not queued:
         logger.info("event ignored: no mapping that may read the container, and is not paused, matches the blob")
@@ -93,7 +93,7 @@ def queue_version(
     """Makes sure that the version has its one run for the mapping, and that the queue knows of it.
 
     A run that is still Queued is sent again: whoever created it may have died before it was sent, and a
-    message too many does no harm.
+    message too many does no harm. Of a mapping that is gone by now nothing is recorded. Not to be called within a look.
 
     Args:
         services: of the process.
@@ -105,26 +105,50 @@ def queue_version(
     Returns:
         The run's id.
     """
-    run = new_run(services, hub, mapping, version)
-    if services.runs.create(run):
-        failpoint(FailPoint.RUN_RECORDED)
-        queue_run(services, run, delay_s)
-        failpoint(FailPoint.RUN_QUEUED)
-        return run.run.run_id
-    known = services.runs.get(hub, run.run.run_id)
+    return _queue(services, [new_run(services, hub, mapping, version)], delay_s)[0]
+
+
+def _queue(services: Services, runs: Sequence[StoredRun], delay_s: int = 0) -> list[str]:
+    """As `queue_version`, for the runs of one version; gives their ids."""
+    created = {run.run.run_id for run in runs if services.runs.create(run)}
+    gone = created - _still_wanted(services, [run for run in runs if run.run.run_id in created])
+    for run in runs:
+        if run.run.run_id in gone:
+            services.runs.take_back(run)
+        elif run.run.run_id in created:
+            failpoint(FailPoint.RUN_RECORDED)
+            queue_run(services, run, delay_s)
+            failpoint(FailPoint.RUN_QUEUED)
+        else:
+            _queue_known(services, run, delay_s)
+    return [run.run.run_id for run in runs]
+
+
+def _still_wanted(services: Services, runs: Sequence[StoredRun]) -> set[str]:
+    """The ids of runs whose mapping is there, now that they are recorded.
+
+    A hub that goes takes its runs along. What is recorded after that is of a mapping that is gone, and must not be seen
+    by another hub of the name.
+    """
+    with services.definitions.one_look():
+        there = {hub: services.definitions.mappings_there(hub) for hub in {run.hub for run in runs}}
+    return {run.run.run_id for run in runs if run.mapping_instance in there[run.hub]}
+
+
+def _queue_known(services: Services, run: StoredRun, delay_s: int) -> None:
+    known = services.runs.get(run.hub, run.run.run_id)
     if known is not None and known.run.state is RunState.QUEUED:
-        _note_sequencer(services, known, version)
+        _note_sequencer(services, known, run.run.blob)
         queue_run(services, known, delay_s)
-    return run.run.run_id
 
 
-def _note_sequencer(services: Services, known: StoredRun, version: BlobVersion) -> None:
+def _note_sequencer(services: Services, known: StoredRun, announced: RunBlob | None) -> None:
     """Adds what only the event knows to a run that was found by listing before it."""
-    blob = known.run.blob
-    if blob is None or blob.sequencer is not None or version.sequencer is None or known.number is not None:
+    blob, sequencer = known.run.blob, announced.sequencer if announced else None
+    if blob is None or blob.sequencer is not None or sequencer is None or known.number is not None:
         return
     with suppress(PreconditionError):  # somebody has just taken it up
-        services.runs.save(known.with_run(blob=blob.model_copy(update={"sequencer": version.sequencer})))
+        services.runs.save(known.with_run(blob=blob.model_copy(update={"sequencer": sequencer})))
 
 
 def queue_run(services: Services, stored: StoredRun, delay_s: int = 0) -> None:

@@ -8,6 +8,7 @@ from shared.domain.errors import ConflictError, NotFoundError, PreconditionError
 from shared.domain.places import correction_path
 from shared.domain.run import RunState
 from shared.failpoints import FailPoint, failpoint
+from shared.hub_records import delete_files_of_gone_run
 from shared.ingest.correction_target import check_correctable, mapping_to_read_with, type_of
 from shared.ingest.match import queue_run
 from shared.ledger.stored_run import StoredRun
@@ -50,6 +51,7 @@ def request_correction(services: Services, hub: str, run_id: str, content: bytes
         try:
             taken = services.runs.take_correction(queued, correction)
         except (ConflictError, PreconditionError):
+            delete_files_of_gone_run(services, hub, run_id)
             continue  # somebody else has changed the run: look again
         failpoint(FailPoint.CORRECTION_TAKEN)
         queue_run(services, taken)

@@ -1,17 +1,20 @@
 """The story of a KPI: look, calculate over the present instances, store what changed, record."""
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
 from shared.app import Services
 from shared.clock import iso
+from shared.definitions.store import Stored
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import GoneError, HubError, NotFoundError, Recovery, asked_to_wait_s, recovery
 from shared.domain.kpis import CalculationWindow, Kpi
 from shared.domain.run import Run, RunError, RunKind, RunState, kpi_run_id
 from shared.failpoints import FailPoint, failpoint
+from shared.hub_records import is_still
 from shared.kpis.value_sql import changes_sql, values_sql
 from shared.kpis.windows import time_column
 from shared.lake.sql import quoted, temporary
@@ -52,42 +55,42 @@ def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker
         return Calculation.FAILED
     began_ms = services.clock.monotonic_ms()
     now = services.clock.now()
-    if not _start(services, hub, _queued(kpi, hub, due, now), worker):
+    if not _start(services, stored, _queued(stored, hub, due, now), worker):
         return Calculation.BUSY
     try:
         with services.definitions.while_there(hub, stored, read_type):
             counts = _calculate(services, kpi, read_type.document, now)
     except GoneError as error:
         reason = RunError(code=error.code, message=error.message)
-        _end(services, hub, _queued(kpi, hub, due, now), {"state": RunState.SKIPPED, "error": reason}, worker)
+        _end(services, stored, _queued(stored, hub, due, now), {"state": RunState.SKIPPED, "error": reason}, worker)
         return Calculation.FAILED
     except HubError as error:
         if recovery(error) is Recovery.RETRY:
-            _give_back(services, hub, _queued(kpi, hub, due, now), error, worker)
+            _give_back(services, stored, _queued(stored, hub, due, now), error, worker)
             raise
         reason = RunError(code=error.code, message=error.message)
-        _end(services, hub, _queued(kpi, hub, due, now), {"state": RunState.FAILED, "error": reason}, worker)
+        _end(services, stored, _queued(stored, hub, due, now), {"state": RunState.FAILED, "error": reason}, worker)
         return Calculation.FAILED
     took_ms = services.clock.monotonic_ms() - began_ms
     changes = {"state": RunState.SUCCEEDED, "error": None, "duration_ms": took_ms, **counts}
-    _end(services, hub, _queued(kpi, hub, due, now), changes, worker)
+    _end(services, stored, _queued(stored, hub, due, now), changes, worker)
     return Calculation.DONE
 
 
 def give_up_kpi(services: Services, hub: str, name: str, due: datetime) -> None:
     """Records that a KPI was tried in vain, with the reason of the last attempt where there is one."""
     try:
-        kpi = services.definitions.kpi(hub, name).document
+        kpi = services.definitions.kpi(hub, name)
     except NotFoundError:
         return
-    stored = services.runs.get(hub, kpi_run_id(hub, name, due))
-    if stored is not None and stored.run.state.is_final:
+    known = services.runs.get(hub, kpi_run_id(hub, name, kpi.instance_id, due))
+    if known is not None and known.run.state.is_final:
         return
-    reason = (stored.run.error if stored else None) or RunError(
+    reason = (known.run.error if known else None) or RunError(
         code="WorkerLost", message="the worker ended in the middle of every attempt; see the log of its instance"
     )
-    run = stored.run if stored else _queued(kpi, hub, due, services.clock.now())
-    _end(services, hub, run, {"state": RunState.FAILED, "error": reason}, worker=None)
+    run = known.run if known else _queued(kpi, hub, due, services.clock.now())
+    _end(services, kpi, run, {"state": RunState.FAILED, "error": reason}, worker=None)
 
 
 def _calculate(services: Services, kpi: Kpi, entity_type: EntityType, now: datetime) -> dict[str, Any]:
@@ -116,39 +119,39 @@ def _calculate(services: Services, kpi: Kpi, entity_type: EntityType, now: datet
     }
 
 
-def _queued(kpi: Kpi, hub: str, due: datetime, now: datetime) -> Run:
+def _queued(kpi: Stored[Kpi], hub: str, due: datetime, now: datetime) -> Run:
+    name = kpi.document.kpi_name
     return Run(
-        run_id=kpi_run_id(hub, kpi.kpi_name, due),
+        run_id=kpi_run_id(hub, name, kpi.instance_id, due),
         kind=RunKind.KPI,
         entity_type="Kpi",
-        entity_type_name=kpi.kpi_name,
+        entity_type_name=name,
         slot=due,
         queued_at=now,
     )
 
 
-def _start(services: Services, hub: str, run: Run, worker: str) -> bool:
+def _start(services: Services, kpi: Stored[Kpi], run: Run, worker: str) -> bool:
     clock = services.clock
-    begun = services.runs.change(
-        StoredRun(hub=hub, run=run),
-        worker,
-        lambda stored: stored.begun(clock.now()).claimed(worker, clock.machine_now()),
-    )
-    return begun is not None
+
+    def begin(stored: StoredRun) -> StoredRun:
+        return stored.begun(clock.now()).claimed(worker, clock.machine_now())
+
+    return _change(services, kpi, run, worker, begin) is not None
 
 
-def _give_back(services: Services, hub: str, run: Run, error: HubError, worker: str) -> None:
+def _give_back(services: Services, kpi: Stored[Kpi], run: Run, error: HubError, worker: str) -> None:
     reason, asked_s = RunError(code=error.code, message=error.message), asked_to_wait_s(error)
-    noted = services.runs.change(
-        StoredRun(hub=hub, run=run),
-        worker,
-        lambda stored: stored.given_back(reason, services.clock.machine_now(), asked_s),
-    )
+
+    def give_back(stored: StoredRun) -> StoredRun:
+        return stored.given_back(reason, services.clock.machine_now(), asked_s)
+
+    noted = _change(services, kpi, run, worker, give_back)
     if noted is not None:
         noted.raise_if_resting(error, services.clock.machine_now())
 
 
-def _end(services: Services, hub: str, run: Run, changes: dict[str, Any], worker: str | None) -> None:
+def _end(services: Services, kpi: Stored[Kpi], run: Run, changes: dict[str, Any], worker: str | None) -> None:
     def end(stored: StoredRun) -> StoredRun:
         # A KPI may be calculated several times in a slot: its record counts what they changed together.
         details = changes.get("details", {})
@@ -157,6 +160,22 @@ def _end(services: Services, hub: str, run: Run, changes: dict[str, Any], worker
         ended = {**changes, "details": total, "finished_at": services.clock.now()}
         return stored.with_run(**ended).released()
 
-    saved = services.runs.change(StoredRun(hub=hub, run=run), worker, end)
+    saved = _change(services, kpi, run, worker, end)
     if saved is not None:
-        log_finished(hub, saved.run)
+        log_finished(saved.hub, saved.run)
+
+
+def _change(
+    services: Services,
+    kpi: Stored[Kpi],
+    run: Run,
+    worker: str | None,
+    change: Callable[[StoredRun], StoredRun],
+) -> StoredRun | None:
+    hub, name = kpi.document.tenant_id, kpi.document.kpi_name
+    return services.runs.change(
+        StoredRun(hub=hub, run=run),
+        worker,
+        change,
+        lambda: is_still(lambda: services.definitions.kpi(hub, name), kpi),
+    )

@@ -7,18 +7,32 @@ it is not finished it has a third, `open|ID`; while it is Failed and to be tried
 correction.
 """
 
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from shared.clock import Clock
 from shared.domain.correction import Correction
-from shared.domain.errors import CommitConflictError, ConflictError, FatalError, PreconditionError, TransientError
+from shared.domain.errors import CommitConflictError, ConflictError, PreconditionError, TransientError
 from shared.domain.names import name_key
 from shared.domain.run import Run, RunKind, RunState
-from shared.ledger.run_document import read_run, write_run
+from shared.ledger.run_document import read_run
+from shared.ledger.run_rows import (
+    OPEN,
+    RETRY,
+    RUN,
+    TIME,
+    correction_key,
+    counter_key,
+    deleting,
+    inserting,
+    replacing,
+    rows_of,
+    run_key,
+    stored_of,
+)
 from shared.ledger.stored_run import Standing, StoredRun
 from shared.storage.tables import (
     ETAG,
@@ -29,16 +43,10 @@ from shared.storage.tables import (
     Replace,
     Row,
     Table,
-    Upsert,
-    rows_below,
 )
 
 # The SDK cuts the fractions off a time in a filter.
 _FILTER_STEP = timedelta(seconds=1)
-_RUN, _TIME, _OPEN, _RETRY, _BLOB, _CORRECTION = "run|", "time|", "open|", "retry|", "blob|", "correction|"
-_EPOCH = datetime(1, 1, 1, tzinfo=UTC)
-_MICROSECONDS = timedelta(microseconds=1)
-_LAST_TICK = 10**18 - 1
 _RACES = 20
 
 
@@ -65,18 +73,9 @@ class Runs:
     def create(self, stored: StoredRun) -> bool:
         """Records a run; False if it is recorded already. Of many callers at once, one gets True."""
         stored = replace(stored, changed=self._clock.machine_now())
-        row, write_id = _row(stored)
-        open_row = [Insert(_keyed(row, _open_key(stored)))] if not stored.run.state.is_final else []
-        if stored.retry_at is not None:
-            open_row.append(Insert(_keyed(row, _retry_key(stored))))
+        operations, write_id = inserting(stored)
         try:
-            self._table.transact(
-                [
-                    Insert(_keyed(row, _run_key(stored))),
-                    Insert(_keyed(row, _time_key(stored))),
-                    *open_row,
-                ]
-            )
+            self._table.transact(operations)
         except ConflictError:
             return self._written(stored, write_id) is not None
         except TransientError:
@@ -84,10 +83,35 @@ class Runs:
                 raise
         return True
 
+    def create_for(self, stored: StoredRun, is_there: Callable[[], bool]) -> bool:
+        """As `create`, for what may be gone by now, and its hub with it: then nothing stays recorded, and it is False.
+
+        Another hub of the name must not come to see the run, so it is looked after what is written has been written.
+
+        Args:
+            stored: the run.
+            is_there: whether the definition that it is for is there, as of now; one made anew is another.
+        """
+        if not self.create(stored):
+            return False
+        if is_there():
+            return True
+        self.take_back(stored)
+        return False
+
+    def take_back(self, stored: StoredRun) -> None:
+        """Deletes the record of a run that came too late for what it is for."""
+        for _ in range(_RACES):
+            present = self.get(stored.hub, stored.run.run_id)
+            if present is None:
+                return
+            with suppress(PreconditionError):  # somebody has just changed it
+                self._table.transact(deleting(present))
+
     def get(self, hub: str, run_id: str) -> StoredRun | None:
         """The record of a run, or None."""
-        row = self._table.get(name_key(hub), f"{_RUN}{run_id}")
-        return _stored(hub, row) if row else None
+        row = self._table.get(name_key(hub), f"{RUN}{run_id}")
+        return stored_of(hub, row) if row else None
 
     def save(self, stored: StoredRun) -> StoredRun:
         """Stores a changed record.
@@ -104,7 +128,7 @@ class Runs:
             PreconditionError: somebody else has changed the record meanwhile. ConflictError: the run was given this
                 correction before. Nothing was stored.
         """
-        keys = {"PartitionKey": name_key(stored.hub), "RowKey": _correction_key(stored, correction.digest)}
+        keys = {"PartitionKey": name_key(stored.hub), "RowKey": correction_key(stored, correction.digest)}
         return self._save_with(replace(stored, correction=correction), Insert(keys))
 
     def drop_correction(self, stored: StoredRun) -> StoredRun:
@@ -115,15 +139,19 @@ class Runs:
         """
         if stored.correction is None:
             return self.save(stored)
-        key = _correction_key(stored, stored.correction.digest)
+        key = correction_key(stored, stored.correction.digest)
         return self._save_with(replace(stored, correction=None), Delete(name_key(stored.hub), key))
 
     def has_taken(self, stored: StoredRun, digest: str) -> bool:
         """Whether the run was given a correction, be it done or waiting."""
-        return self._table.get(name_key(stored.hub), _correction_key(stored, digest)) is not None
+        return self._table.get(name_key(stored.hub), correction_key(stored, digest)) is not None
 
     def change(
-        self, first: StoredRun, worker: str | None, change: Callable[[StoredRun], StoredRun | None]
+        self,
+        first: StoredRun,
+        worker: str | None,
+        change: Callable[[StoredRun], StoredRun | None],
+        is_there: Callable[[], bool],
     ) -> StoredRun | None:
         """Changes a record, on top of whatever others have made of it meanwhile.
 
@@ -131,14 +159,16 @@ class Runs:
             first: what is recorded where there is no record yet.
             worker: whose change it is; a record that another worker has claimed stays as it is. None sets that aside.
             change: gives the changed record, or None where it is to stay as it is; called again after a race.
+            is_there: as in `create_for`.
 
         Returns:
-            The record as it was stored, or None where it stayed as it is.
+            The record as it was stored, or None where it stayed as it is, or there is none to be.
         """
         while True:
             stored = self.get(first.hub, first.run.run_id)
             if stored is None:
-                self.create(first)
+                if not self.create_for(first, is_there) and not is_there():
+                    return None
                 continue
             if worker is not None and stored.is_claimed_by_another(worker, self._clock.machine_now()):
                 return None
@@ -154,7 +184,7 @@ class Runs:
         """Where the version of a run is to stand: at `order`, but behind the numbered versions of its blob."""
         if stored.number is not None:
             return Place(stored.order, None)
-        newest = self._table.get(*_counter_key(stored))
+        newest = self._table.get(*counter_key(stored))
         return Place(max(order, int(newest["order"]) + 1) if newest else order, newest)
 
     def number_version(self, stored: StoredRun, place: Place) -> StoredRun:
@@ -171,14 +201,14 @@ class Runs:
         """
         if stored.number is not None:
             return self.save(stored)
-        partition, key = _counter_key(stored)
+        partition, key = counter_key(stored)
         newest = place.newest
         for _ in range(_RACES):
             number = int(newest["number"]) + 1 if newest else 1
             numbered = replace(stored, number=number, order=place.order, changed=self._clock.machine_now())
             counter = {"PartitionKey": partition, "RowKey": key, "number": number, "order": str(place.order)}
             counting: Operation = Replace(counter, newest[ETAG]) if newest else Insert(counter)
-            operations, write_id = _replacing(numbered)
+            operations, write_id = replacing(numbered)
             try:
                 return self._saved(numbered, [*operations, counting], write_id)
             except (ConflictError, PreconditionError):
@@ -208,7 +238,7 @@ class Runs:
         Raises:
             InvalidRequestError: the continuation is not one of ours.
         """
-        where, values = _rows_of(hub, _TIME)
+        where, values = rows_of(hub, TIME)
         columns = {"connector": connector, "mapping": mapping}
         wanted = {name: name_key(value) for name, value in columns.items() if value is not None}
         wanted |= {name: item.value for name, item in {"kind": kind, "state": state}.items() if item is not None}
@@ -220,7 +250,7 @@ class Runs:
 
     def states_of_mapping(self, hub: str, connector: str, mapping: str) -> dict[str, Standing]:
         """Where every run of a mapping stands, by run id."""
-        where, values = _rows_of(hub, _RUN)
+        where, values = rows_of(hub, RUN)
         where += " and connector eq @connector and mapping eq @mapping"
         values |= {"connector": name_key(connector), "mapping": name_key(mapping)}
         rows = self._table.query(where, values, ["runId", "state", "owes"])
@@ -233,7 +263,7 @@ class Runs:
 
     def unfinished(self, hub: str, changed_before: datetime) -> Iterator[StoredRun]:
         """Queued and Running runs that nobody has saved since a machine time."""
-        where, values = _rows_of(hub, _OPEN)
+        where, values = rows_of(hub, OPEN)
         where += " and changed lt @before"
         values["before"] = changed_before + _FILTER_STEP
 
@@ -244,7 +274,7 @@ class Runs:
 
     def due_again(self, hub: str, now: datetime) -> Iterator[StoredRun]:
         """Failed runs that are to be tried again by themselves at the machine time `now`."""
-        where, values = _rows_of(hub, _RETRY)
+        where, values = rows_of(hub, RETRY)
         where += " and retryAt lt @now"
         values["now"] = now + _FILTER_STEP
         yield from self._found(hub, where, values, lambda stored: stored.retry_at is not None and stored.retry_at < now)
@@ -258,7 +288,7 @@ class Runs:
         return Counter(RunState(row["state"]) for row in self._open_of(hub, mapping_instance))
 
     def _open_of(self, hub: str, mapping_instance: str) -> Iterator[Row]:
-        where, values = _rows_of(hub, _OPEN)
+        where, values = rows_of(hub, OPEN)
         where += " and mappingInstance eq @instance"
         values["instance"] = mapping_instance
         return self._table.query(where, values, ["runId", "state"])
@@ -273,7 +303,7 @@ class Runs:
 
     def _save_with(self, stored: StoredRun, *more: Operation) -> StoredRun:
         stored = replace(stored, changed=self._clock.machine_now())
-        operations, write_id = _replacing(stored)
+        operations, write_id = replacing(stored)
         return self._saved(stored, [*operations, *more], write_id)
 
     def _saved(self, stored: StoredRun, operations: list[Operation], write_id: str) -> StoredRun:
@@ -288,112 +318,5 @@ class Runs:
 
     def _written(self, stored: StoredRun, write_id: str) -> StoredRun | None:
         """What a write that seemed to fail has left, where its answer alone was lost; else None."""
-        row = self._table.get(name_key(stored.hub), _run_key(stored))
-        return _stored(stored.hub, row) if row is not None and row["writeId"] == write_id else None
-
-
-def _replacing(stored: StoredRun) -> tuple[list[Operation], str]:
-    row, write_id = _row(stored)
-    operations: list[Operation] = [
-        Replace(_keyed(row, _run_key(stored)), stored.etag),
-        Upsert(_keyed(row, _time_key(stored))),
-    ]
-    if not stored.run.state.is_final:
-        operations.append(Upsert(_keyed(row, _open_key(stored))))
-    elif stored.was_open:
-        operations.append(Delete(row["PartitionKey"], _open_key(stored)))
-    if stored.retry_at is not None:
-        operations.append(Upsert(_keyed(row, _retry_key(stored))))
-    elif stored.had_retry:
-        operations.append(Delete(row["PartitionKey"], _retry_key(stored)))
-    return operations, write_id
-
-
-def _row(stored: StoredRun) -> tuple[Row, str]:
-    run, write_id = stored.run, uuid.uuid4().hex
-    row: Row = {
-        "PartitionKey": name_key(stored.hub),
-        "runId": run.run_id,
-        "kind": run.kind.value,
-        "state": run.state.value,
-        "connector": name_key(run.connector) if run.connector else None,
-        "mapping": name_key(run.mapping) if run.mapping else None,
-        "takes": stored.takes,
-        "number": stored.number,
-        "order": str(stored.order),
-        "ledgerKey": stored.ledger_key,
-        "claimedBy": stored.claimed_by,
-        "claimedUntil": stored.claimed_until,
-        "changed": stored.changed,
-        "isRetryable": stored.is_retryable,
-        "retryAt": stored.retry_at,
-        "mappingInstance": stored.mapping_instance,
-        "correction": stored.correction.model_dump_json() if stored.correction else None,
-        "rejects": stored.rejects,
-        "destination": stored.destination,
-        "lakePath": stored.lake_path,
-        "owes": stored.owes,
-        "writeId": write_id,
-        "run": write_run(run),
-    }
-    return row, write_id
-
-
-def _stored(hub: str, row: Row) -> StoredRun:
-    run = read_run(row["run"])
-    return StoredRun(
-        hub=hub,
-        run=run,
-        etag=row[ETAG],
-        takes=row.get("takes") or 0,
-        number=row.get("number"),
-        order=int(row["order"]),
-        ledger_key=row.get("ledgerKey"),
-        claimed_by=row.get("claimedBy"),
-        claimed_until=row.get("claimedUntil"),
-        changed=row.get("changed"),
-        is_retryable=row["isRetryable"],
-        mapping_instance=row.get("mappingInstance"),
-        was_open=not run.state.is_final,
-        had_retry=row.get("retryAt") is not None,
-        correction=Correction.model_validate_json(correction) if (correction := row.get("correction")) else None,
-        rejects=row.get("rejects"),
-        destination=row.get("destination"),
-        lake_path=row.get("lakePath"),
-        owes=row.get("owes"),
-    )
-
-
-def _rows_of(hub: str, prefix: str) -> tuple[str, dict[str, FilterValue]]:
-    return rows_below(name_key(hub), prefix)
-
-
-def _keyed(row: Row, key: str) -> Row:
-    return {**row, "RowKey": key}
-
-
-def _run_key(stored: StoredRun) -> str:
-    return f"{_RUN}{stored.run.run_id}"
-
-
-def _open_key(stored: StoredRun) -> str:
-    return f"{_OPEN}{stored.run.run_id}"
-
-
-def _retry_key(stored: StoredRun) -> str:
-    return f"{_RETRY}{stored.run.run_id}"
-
-
-def _correction_key(stored: StoredRun, digest: str) -> str:
-    return f"{_CORRECTION}{stored.run.run_id}|{digest}"
-
-
-def _counter_key(stored: StoredRun) -> tuple[str, str]:
-    if stored.ledger_key is None:
-        raise FatalError("RunWithoutBlob", f"the run {stored.run.run_id} has no blob to number")
-    return name_key(stored.hub), f"{_BLOB}{stored.ledger_key}"
-
-
-def _time_key(stored: StoredRun) -> str:
-    ticks = (stored.run.queued_at - _EPOCH) // _MICROSECONDS
-    return f"{_TIME}{_LAST_TICK - ticks:018d}|{stored.run.run_id}"
+        row = self._table.get(name_key(stored.hub), run_key(stored))
+        return stored_of(stored.hub, row) if row is not None and row["writeId"] == write_id else None

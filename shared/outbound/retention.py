@@ -13,6 +13,7 @@ from shared.domain.errors import HubError, PreconditionError, RefusedError
 from shared.domain.run import Run, RunError, RunKind, RunState, cleanup_run_id
 from shared.domain.slot import slot_of_path
 from shared.failpoints import FailPoint, failpoint
+from shared.hub_records import is_still
 from shared.hub_turns import for_each_hub
 from shared.ledger.stored_run import StoredRun
 from shared.outbound.entity import is_exporting
@@ -144,7 +145,10 @@ def _start(services: Services, hub: str, connector: Stored[Connector], now: date
         connector=connector.document.connector_name,
         queued_at=now,
     )
-    services.runs.create(StoredRun(hub=hub, run=run))
+    services.runs.create_for(
+        StoredRun(hub=hub, run=run),
+        lambda: is_still(lambda: services.definitions.connector(hub, connector.document.connector_name), connector),
+    )
     stored = services.runs.get(hub, run.run_id)
     if stored is None or _is_blocked(stored.run, connector.document):
         return None

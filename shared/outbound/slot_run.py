@@ -9,6 +9,7 @@ from typing import Any
 from shared.domain.errors import HubError
 from shared.domain.run import Run, RunError, RunKind, RunState
 from shared.domain.slot import data_path
+from shared.hub_records import is_still
 from shared.ledger.slots import Plan, Published
 from shared.ledger.stored_run import StoredRun
 from shared.outbound.plan import Export
@@ -105,9 +106,13 @@ def _save(
     export: Export, slot: datetime, run_id: str, change: Callable[[StoredRun], StoredRun | None]
 ) -> StoredRun | None:
     """Changes the record of a slot; None where it stays as it is: it is done, or another's, or `change` says so."""
+    connector_name = export.connector.document.connector_name
     first = StoredRun(hub=export.hub, run=_queued(export, slot, run_id))
     saved = export.services.runs.change(
-        first, export.worker, lambda stored: None if stored.run.state in _DONE else change(stored)
+        first,
+        export.worker,
+        lambda stored: None if stored.run.state in _DONE else change(stored),
+        lambda: is_still(lambda: export.services.definitions.connector(export.hub, connector_name), export.connector),
     )
     if saved is not None and saved.run.state.is_final:
         log_finished(export.hub, saved.run)

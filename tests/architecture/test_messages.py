@@ -30,6 +30,7 @@ CHECKED = {
     },
     "shared/domain/": {"entity_type.type_name", "self.field_name"},
     "shared/http/": {"ORIGIN", "entity_type.type_name", "hub", "name"},
+    "shared/hub_records.py": {"name"},
     "shared/ingest/": {
         "LINE_COLUMN",
         "entity_type.type_name",

@@ -33,14 +33,17 @@ from shared.domain.errors import ConflictError
 from shared.domain.hubs import Hub
 from shared.domain.kpis import Kpi
 from shared.domain.mappings import Mapping
+from shared.domain.places import rejects_path, run_files_of
 from shared.domain.run import Run, RunKind
 from shared.failpoints import FailPoint, arm
+from shared.hub_records import delete_hub, put_hub
 from shared.ingest.match import take_event
 from shared.ingest.messages import take_message as take_ingest_message
 from shared.ingest.request_correction import request_correction
 from shared.lake.read import instances
 from shared.lake.store import Lake
 from shared.lake.tables import open_snapshot
+from shared.ledger.stored_run import StoredRun
 from shared.maintain import delete_remains, delete_type
 from shared.outbound.due import hand_out_kpis, hand_out_profile_exports
 from shared.outbound.messages import take_message as take_export_message
@@ -86,6 +89,7 @@ END: dict[str, Any] = {
     "left at the partner": {"Metadata"},
     "left in the lake": {"contoso/interactions/visit", "contoso/kpis/points", "contoso/profiles/customer"},
     "connectors": ["Landing", "Partner"],
+    "left of a hub": [],
 }
 
 
@@ -153,6 +157,7 @@ class Story:
         self.inbox = f"{place.prefix}-inbox"
         self._notes = f"{place.prefix}-notes"
         self._seen = f"{place.prefix}-seen"
+        self._passing = f"{place.prefix}hub"
 
     def tell(self, deliveries: int) -> None:
         self._set_clock(NOON)
@@ -175,6 +180,16 @@ class Story:
         self.services.definitions.delete_connector(HUB, "Spare")
         delete_type(self.services, HUB, EntityKind.INTERACTION, "Passing", Conditions())
         delete_remains(self.services)
+        self._make_a_hub_anew()
+
+    def _make_a_hub_anew(self) -> None:
+        """A hub goes with a run and its rejects, and another of its name comes."""
+        hub, run_id = self._passing, uuid.uuid4().hex
+        put_hub(self.services, hub, Hub.from_request({}), Conditions())
+        self.services.runs.create(StoredRun(hub, Run(run_id=run_id, kind=RunKind.INGEST, queued_at=NOON)))
+        self.services.run_files.upload_bytes(rejects_path(hub, run_id, "first"), b"a reject")
+        delete_hub(self.services, hub, Conditions())
+        put_hub(self.services, hub, Hub.from_request({}), Conditions())
 
     def _correct(self) -> None:
         """Somebody corrects what was refused of the first file."""
@@ -207,6 +222,10 @@ class Story:
             "connectors": sorted(
                 stored.document.connector_name for stored in self.services.definitions.connectors(HUB)
             ),
+            "left of a hub": [
+                *(run.run_id for run in self.services.runs.page(self._passing)[0]),
+                *(file.path for file in self.services.run_files.list(run_files_of(self._passing))),
+            ],
         }
 
     def _runs(self, kind: RunKind) -> list[Run]:

@@ -14,18 +14,20 @@ from azure.storage.blob import BlobServiceClient
 from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from shared.app import Services
-from shared.definitions.store import Stored
+from shared.definitions.store import Conditions, Stored
 from shared.domain.blob_version import BlobVersion
 from shared.domain.connectors import connector_from_request
-from shared.domain.entity_types import EntityType, InteractionType
+from shared.domain.entity_types import EntityKind, EntityType, InteractionType
 from shared.domain.hubs import Hub
 from shared.domain.mappings import Mapping
 from shared.domain.run import Run, RunState
+from shared.hub_records import delete_hub, put_hub
 from shared.ingest.attempt import Attempt, take
 from shared.ingest.ingest_blob import ingest_blob
 from shared.ingest.match import queue_version
 from shared.lake.tables import open_snapshot
 from shared.ledger.stored_run import StoredRun
+from shared.maintain import delete_type
 from shared.storage.queues import Queue
 from tests.fault_proxy import Fault, FaultProxy, running_proxy
 from tests.ingest.host import work_off
@@ -52,6 +54,29 @@ class World:
         blob = self.storage.get_blob_client(self.container, path)
         etag = str(blob.upload_blob(text.encode(), overwrite=True)["etag"]).strip('"')
         return BlobVersion(self.container, path, etag, len(text))
+
+    def define(self) -> None:
+        """Makes the hub, its type, its connector and its mapping."""
+        definitions = self.services.definitions
+        put_hub(self.services, self.hub, Hub.from_request({}), Conditions())
+        fields = [{"fieldName": "Page", "fieldType": "Edm.String"}]
+        definitions.put_entity_type(self.hub, "Visit", InteractionType.from_request({"fields": fields}))
+        secret = {"connectionKeyVaultUrl": f"{self.vault.url}/secrets/{STORAGE_SECRET}"}
+        landing = {"connectorType": "AzureBlob", "connectorProperties": secret}
+        definitions.put_connector(self.hub, "Landing", connector_from_request(landing))
+        self.put_mapping()
+        definitions.test_connector(self.hub, "Landing")  # which lists the container, as the sweep of a new mapping does
+
+    def empty(self) -> None:
+        """Deletes all definitions of the hub."""
+        self.services.definitions.delete_connector(self.hub, "Landing")
+        delete_type(self.services, self.hub, EntityKind.INTERACTION, "Visit", Conditions())
+
+    def make_anew(self) -> None:
+        """Deletes the hub with its definitions, and makes all of it anew."""
+        self.empty()
+        delete_hub(self.services, self.hub, Conditions())
+        self.define()
 
     @property
     def mapping(self) -> Stored[Mapping]:
@@ -123,17 +148,9 @@ def world(azurite: Endpoints, tmp_path: Path) -> Iterator[World]:
         clock_file = tmp_path / "clock"
         services = Services(development(azurite, vault.url, clock_file=clock_file))
         hub = f"Hub{uuid.uuid4().hex[:12]}"
-        definitions = services.definitions
-        definitions.put_hub(hub, Hub.from_request({}))
-        fields = [{"fieldName": "Page", "fieldType": "Edm.String"}]
-        definitions.put_entity_type(hub, "Visit", InteractionType.from_request({"fields": fields}))
-        secret = {"connectionKeyVaultUrl": f"{vault.url}/secrets/{STORAGE_SECRET}"}
-        landing = {"connectorType": "AzureBlob", "connectorProperties": secret}
-        definitions.put_connector(hub, "Landing", connector_from_request(landing))
         storage.create_container(hub.lower())
         world = World(services, hub, hub.lower(), storage, vault, azurite, clock_file)
-        world.put_mapping()
-        definitions.test_connector(hub, "Landing")  # which lists the container, as the sweep of a new mapping does
+        world.define()
         yield world
         forget_hub(azurite, hub)
 

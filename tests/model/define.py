@@ -12,6 +12,7 @@ from shared.domain.entity_types import EntityKind, InteractionType, ProfileType
 from shared.domain.hubs import Hub
 from shared.domain.kpis import Kpi
 from shared.domain.mappings import Mapping
+from shared.hub_records import delete_hub
 from shared.maintain import delete_kpi, delete_type
 from tests.local_services import STORAGE_SECRET, container_sas
 from tests.model.oracle import MAPPINGS, NUMBERS
@@ -76,4 +77,4 @@ def delete_everything(services: Services, *, with_hub: bool) -> None:
     delete_type(services, NAME, EntityKind.PROFILE, "Customer", _ANY)
     delete_type(services, NAME, EntityKind.INTERACTION, "Visit", _ANY)
     if with_hub:
-        services.definitions.delete_hub(NAME)
+        delete_hub(services, NAME, _ANY)

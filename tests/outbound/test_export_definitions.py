@@ -5,8 +5,15 @@ from dataclasses import replace
 
 import pytest
 
+from shared.definitions.store import Conditions
+from shared.domain.entity_types import EntityKind
 from shared.domain.errors import NotFoundError
+from shared.domain.hubs import Hub
+from shared.failpoints import FailPoint
+from shared.hub_records import delete_hub, put_hub
+from shared.maintain import delete_type
 from shared.outbound.due import hand_out_profile_exports
+from tests.ingest.paused import paused
 from tests.outbound.conftest import CUSTOMER, PROFILE, HubUnderTest
 from tests.outbound.slots import FIRST, at, contents, export_of, path_of, rows_in
 
@@ -94,6 +101,25 @@ def test_a_connector_that_is_gone_ends_quietly(hub: HubUnderTest) -> None:
     hub.services.definitions.delete_connector(hub.name, "Partner")
     with pytest.raises(NotFoundError):
         hub.services.definitions.connector(hub.name, "Partner")
+    hub.work()
+    assert hub.runs() == []
+
+
+@pytest.mark.parametrize("point", [FailPoint.SLOT_PLANNED, FailPoint.SLOT_STARTED, FailPoint.SLOT_COMMITTED])
+def test_an_export_that_is_under_way_leaves_no_run_in_the_next_hub_of_the_name(
+    hub: HubUnderTest, point: FailPoint
+) -> None:
+    customer = hub.profile_type()
+    hub.outbound(PROFILE)
+    hub.ingest(customer, [{"Id": "A"}])
+    hub.set_clock(at(0))
+    hand_out_profile_exports(hub.services)
+    with paused(hub.work, point) as export:
+        hub.services.definitions.delete_connector(hub.name, "Partner")
+        delete_type(hub.services, hub.name, EntityKind.PROFILE, "Customer", Conditions())
+        delete_hub(hub.services, hub.name, Conditions())
+        put_hub(hub.services, hub.name, Hub.from_request({}), Conditions())
+        export.end()
     hub.work()
     assert hub.runs() == []
 

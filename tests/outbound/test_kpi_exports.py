@@ -10,17 +10,25 @@ from pathlib import Path
 import pytest
 
 from infra.local.azurite import Endpoints
+from shared.definitions.store import Conditions
+from shared.domain.entity_types import EntityKind
+from shared.domain.hubs import Hub
 from shared.domain.run import Run, RunKind, RunState, kpi_run_id
 from shared.domain.slot import SLOT_LENGTH, slot_of
+from shared.failpoints import FailPoint
+from shared.hub_records import delete_hub, put_hub
+from shared.kpis.calculate import Calculation, calculate_kpi
 from shared.lake import disk_room
 from shared.lake.disk_room import DiskRoom, Share, give_back_room, take_room
 from shared.lake.store import Lake
 from shared.ledger.stored_run import StoredRun
+from shared.maintain import delete_type
 from shared.outbound.due import request_kpi
 from shared.outbound.messages import give_up, take_message
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, Request, running_proxy
+from tests.ingest.paused import paused
 from tests.local_services import account_of
 from tests.outbound.conftest import CUSTOMER, NOON, HubUnderTest
 from tests.sent_messages import sent_messages
@@ -258,6 +266,27 @@ def test_a_kpi_that_is_gone_ends_quietly(hub: HubUnderTest) -> None:
     assert hub.runs(RunKind.KPI) == []
 
 
+@pytest.mark.parametrize("is_calculated_there", [False, True])
+def test_a_calculation_that_is_under_way_changes_nothing_in_the_next_hub_of_the_name(
+    hub: HubUnderTest, is_calculated_there: bool
+) -> None:
+    hub.ingest(hub.interaction_type(), [order("1", "DE", "1")])
+    revenue(hub)
+    hub.set_clock(NOON)
+    request_kpi(hub.services, hub.name, "Revenue")
+    with paused(hub.work, FailPoint.KPI_CALCULATED) as calculation:
+        hub.services.definitions.delete_kpi(hub.name, "Revenue")
+        delete_type(hub.services, hub.name, EntityKind.INTERACTION, "Order", Conditions())
+        delete_hub(hub.services, hub.name, Conditions())
+        put_hub(hub.services, hub.name, Hub.from_request({}), Conditions())
+        if is_calculated_there:
+            hub.interaction_type()
+            revenue(hub)
+            assert calculate_kpi(hub.services, hub.name, "Revenue", slot_of(NOON), "other") is Calculation.DONE
+        calculation.end()
+    assert [run.rows_read for run in hub.runs(RunKind.KPI)] == [0] * is_calculated_there
+
+
 def test_a_kpi_tried_in_vain_is_recorded(hub: HubUnderTest) -> None:
     hub.profile_type(body=CUSTOMER)
     hub.interaction_type()
@@ -280,8 +309,9 @@ def test_a_calculation_that_is_wanted_again_meanwhile_is_made_again(hub: HubUnde
     hub.ingest(orders, [order("1", "BE", "1")])
     request_kpi(hub.services, hub.name, "Revenue")
     (message,) = hub.messages()
+    instance = hub.services.definitions.kpi(hub.name, "Revenue").instance_id
     run = Run(
-        run_id=kpi_run_id(hub.name, "Revenue", slot_of(NOON)),
+        run_id=kpi_run_id(hub.name, "Revenue", instance, slot_of(NOON)),
         kind=RunKind.KPI,
         state=RunState.RUNNING,
         queued_at=NOON,

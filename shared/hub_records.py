@@ -1,0 +1,114 @@
+"""The end of a hub, and its beginning: between them nothing of it is left that another hub of its name could read."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from shared.app import Services
+from shared.deadline import pool_of_threads, seconds_left
+from shared.definitions.store import Conditions, Stored
+from shared.domain.errors import ConflictError, DeferredError, NotFoundError
+from shared.domain.hubs import Hub
+from shared.domain.places import run_files_of
+from shared.failpoints import FailPoint, failpoint
+from shared.storage.blobs import BlobEntry
+from shared.telemetry import failing_alone
+
+logger = logging.getLogger(__name__)
+
+_PARALLEL_REQUESTS = 8
+_FILES_AT_ONCE = 200
+# A step is begun with so much time left: it takes less, unless storage is slow.
+_STEP_S = 2.0
+# Of upkeep, for the hubs that are gone.
+_HUB_S = 60.0
+
+
+class _InUseError(Exception):
+    """Somebody has made the hub, or has kept it, meanwhile."""
+
+
+def put_hub(services: Services, name: str, hub: Hub, conditions: Conditions) -> tuple[Stored[Hub], bool]:
+    """Creates or replaces a hub, as `Definitions.put_hub`; one that is made finds nothing of an earlier one.
+
+    Raises:
+        DeferredError: `TimeIsUp`, there is more of an earlier one than could be deleted; repeated, it goes on.
+    """
+    if not services.definitions.is_in_use(name):
+        _delete_records(services, name)
+    return services.definitions.put_hub(name, hub, conditions)
+
+
+def delete_hub(services: Services, name: str, conditions: Conditions) -> None:
+    """Deletes a hub that has no definitions any more, and before it its runs with their files, its slots and sweeps.
+
+    Repeated, it goes on where it was interrupted. The hub takes no definitions meanwhile.
+
+    Raises:
+        ConflictError: it has definitions, or was PUT meanwhile. PreconditionError: the conditions are not met.
+        DeferredError: `TimeIsUp`, there was no time for all of it; repeated, it goes on.
+    """
+    services.definitions.close_hub(name, conditions)
+    failpoint(FailPoint.HUB_CLOSED)
+    if not _delete_records(services, name):
+        raise ConflictError("HubInUse", f"the hub {name!r} was PUT while it was being deleted; repeat the DELETE", name)
+    failpoint(FailPoint.HUB_EMPTIED)
+    services.definitions.delete_hub(name, conditions)
+
+
+def delete_remains_of_hubs(services: Services) -> None:
+    """Deletes the records of hubs that were deleted, or whose deletion came not to its end, while there is time.
+
+    Earlier releases left them all, and somebody who was at work when the hub went may have written one behind it.
+    """
+    for name in services.definitions.closed_hubs():
+        if seconds_left() < _HUB_S:
+            logger.warning("removing what deleted hubs left goes on with the next maintenance, for want of time")
+            return
+        with failing_alone("removing what a deleted hub left", hub=name):
+            _delete_records(services, name)
+
+
+def delete_files_of_gone_run(services: Services, hub: str, run_id: str) -> None:
+    """Deletes the files of a run that has no record any more, since its hub was deleted: nobody would find them."""
+    if services.runs.get(hub, run_id) is None:
+        _delete_files(services, run_files_of(hub, run_id), lambda: None)
+
+
+def is_still(find: Callable[[], Stored[Any]], stored: Stored[Any]) -> bool:
+    """Whether a definition is there that was found before; one made anew is another. Not to be asked within a look."""
+    try:
+        return find().instance_id == stored.instance_id
+    except NotFoundError:
+        return False
+
+
+def _delete_records(services: Services, name: str) -> bool:
+    """Deletes all that is recorded of a hub that is not in use; False where it is in use by now."""
+
+    def check() -> None:
+        if services.definitions.is_in_use(name):
+            raise _InUseError
+        if seconds_left() < _STEP_S:
+            message = f"there was no time to delete all runs of an earlier hub {name!r}; repeat the request, it goes on"
+            raise DeferredError("TimeIsUp", message, name)
+
+    try:
+        services.hub_rows.delete(name, check)
+        _delete_files(services, run_files_of(name), check)
+    except _InUseError:
+        return False
+    return True
+
+
+def _delete_files(services: Services, prefix: str, check: Callable[[], None]) -> None:
+    files = services.run_files
+
+    def delete(file: BlobEntry) -> None:
+        files.delete(file.path)
+
+    with pool_of_threads(_PARALLEL_REQUESTS) as pool:
+        for page, _ in files.pages(prefix, most=_FILES_AT_ONCE):
+            check()
+            deque(pool.map(delete, page), maxlen=0)

@@ -1,0 +1,99 @@
+"""A hub goes, and another of its name comes, while something is at work: it neither sees nor keeps what was."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from shared.domain.correction import digest_of
+from shared.domain.errors import NotFoundError
+from shared.domain.places import correction_path, run_files_of
+from shared.domain.run import RunState
+from shared.failpoints import FailPoint, arm
+from shared.ingest.ingest_blob import ingest_blob
+from shared.ingest.match import queue_version
+from shared.ingest.messages import take_message
+from shared.ingest.request_correction import request_correction
+from tests.fault_proxy import FaultProxy
+from tests.ingest.conftest import World
+from tests.ingest.paused import paused
+
+# A row with a quote that nobody closes is refused.
+SOME_REFUSED = 'page\n/home\n"x"y\n'
+
+
+def files(world: World) -> list[str]:
+    return [file.path for file in world.services.run_files.list(run_files_of(world.hub))]
+
+
+def runs(world: World) -> list[str]:
+    return [run.run_id for run in world.services.runs.page(world.hub, top=1000)[0]]
+
+
+@pytest.fixture(autouse=True)
+def _disarmed() -> Iterator[None]:
+    yield
+    for point in FailPoint:
+        arm(point, lambda: None)
+
+
+def test_the_same_blob_is_ingested_anew_by_the_same_mapping(world: World) -> None:
+    version = world.upload("a.csv", SOME_REFUSED)
+    first = world.queue(version)
+    world.ingest(first)
+    assert files(world)
+    world.make_anew()
+    assert (runs(world), files(world)) == ([], [])
+    second = world.queue(version)
+    assert second != first
+    run = world.ingest(second)
+    assert (run.state, run.rows_ingested, run.rows_rejected) == (RunState.PARTIALLY_SUCCEEDED, 1, 1)
+    assert world.committed_rows == 1
+    assert runs(world) == [second]
+    assert all(path.startswith(run_files_of(world.hub, second)) for path in files(world))
+
+
+@pytest.mark.parametrize(
+    "point",
+    [FailPoint.RUN_TAKEN, FailPoint.BATCH_STAGED, FailPoint.REJECTS_STORED, FailPoint.COUNTS_NOTED,
+     FailPoint.CLAIM_CHECKED, FailPoint.ROWS_COMMITTED],
+)  # fmt: skip
+def test_an_attempt_that_is_under_way_ends_and_leaves_nothing(world: World, point: FailPoint) -> None:
+    run_id = world.queue(world.upload("a.csv", SOME_REFUSED))
+    with paused(lambda: ingest_blob(world.services, world.hub, run_id, "message-1"), point) as attempt:
+        world.make_anew()
+        attempt.end()
+    assert (runs(world), files(world), world.committed_rows) == ([], [], 0)
+
+
+def test_a_correction_that_is_under_way_ends_and_leaves_nothing(world: World) -> None:
+    run_id = world.queue(world.upload("a.csv", SOME_REFUSED))
+    world.ingest(run_id)
+    rows = b"line,page\n3,/x\n"
+
+    def correct() -> None:
+        with pytest.raises(NotFoundError):
+            request_correction(world.services, world.hub, run_id, rows, None)
+
+    with paused(correct, FailPoint.CORRECTION_STORED) as correction:
+        world.make_anew()
+        world.services.run_files.upload_bytes(correction_path(world.hub, run_id, digest_of(rows)), rows)
+        correction.end()
+    assert (runs(world), files(world)) == ([], [])
+
+
+def test_an_event_that_was_looked_at_before_leaves_no_run_behind(world: World, queue: FaultProxy) -> None:
+    earlier, version = world.mapping, world.upload("a.csv", SOME_REFUSED)
+    world.make_anew()
+    run_id = queue_version(world.services, world.hub, earlier, version)
+    assert runs(world) == []
+    assert world.services.runs.get(world.hub, run_id) is None
+    assert world.services.runs.open_counts(world.hub, earlier.instance_id).total() == 0
+    assert world.services.ingest_queue.ensure() is None
+    assert not queue.requests or all("messages" not in request.target for request in queue.requests)
+
+
+def test_a_message_of_the_earlier_hub_does_nothing(world: World) -> None:
+    run_id = world.queue(world.upload("a.csv", SOME_REFUSED))
+    world.make_anew()
+    take_message(world.services, {"hub": world.hub, "connector": "Landing", "runId": run_id}, "message-1")
+    assert (runs(world), files(world)) == ([], [])
