@@ -15,19 +15,6 @@ from shared.ledger.stored_run import StoredRun
 logger = logging.getLogger(__name__)
 
 
-def is_owed(owes: str | None, mapping: Mapping) -> bool:
-    """Whether a mapping asks for what a run owes its file.
-
-    Nothing else is done to a file: what a mapping has come to ask for since is for those that come in from then on.
-    """
-    return owes is not None and owes == mapping.completion.value
-
-
-def request_completion(services: Services, hub: str, connector: str, run_id: str) -> None:
-    """Sends the message that has the file of a run moved or deleted."""
-    services.ingest_queue.send({"hub": hub, "connector": connector, "runId": run_id, "complete": True})
-
-
 def complete_later(services: Services, hub: str, run_id: str) -> None:
     """Carries out what a run owes its file, and notes it, or why it failed again; safe to repeat.
 
@@ -56,4 +43,4 @@ def complete_later(services: Services, hub: str, run_id: str) -> None:
 def _asks_for_it(mapping: Mapping, stored: StoredRun) -> bool:
     version = stored.version
     is_there = not mapping.is_paused and mapping.matches(version.container, version.path)
-    return is_there and is_owed(stored.owes, mapping)
+    return is_there and stored.standing.owes_what(mapping)

@@ -161,6 +161,11 @@ def send_run(services: Services, hub: str, connector: str | None, run_id: str, d
     services.ingest_queue.send({"hub": hub, "connector": connector, "runId": run_id}, delay_s)
 
 
+def request_completion(services: Services, hub: str, connector: str, run_id: str) -> None:
+    """Sends the message that has the file of a run moved or deleted."""
+    services.ingest_queue.send({"hub": hub, "connector": connector, "runId": run_id, "complete": True})
+
+
 def new_run(services: Services, hub: str, mapping: Stored[Mapping], version: BlobVersion) -> StoredRun:
     """The Queued run of a blob version for a mapping; not stored yet."""
     document = mapping.document

@@ -25,8 +25,7 @@ from shared.domain.errors import (
 )
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunError, RunState
-from shared.ingest.complete_later import is_owed, request_completion
-from shared.ingest.match import new_run, queue_run, queue_version, send_run
+from shared.ingest.match import new_run, queue_run, queue_version, request_completion, send_run
 from shared.ledger.stored_run import Standing
 from shared.ledger.sweeps import Backfill, OpenSweep, Sweep
 from shared.storage.blobs import BlobContainer, BlobEntry
@@ -333,7 +332,7 @@ def _queue_of(services: Services, place: Place, sweep: OpenSweep) -> Callable[[B
             is_fresh = entry.last_modified > seen - _FRESH
             queue_version(services, hub, mapping, version, _EVENTS_TAKE_S if is_fresh else 0)
             return True
-        if is_owed(standing.owes, mapping.document) and (known is not None or next(completions, None) is not None):
+        if standing.owes_what(mapping.document) and (known is not None or next(completions, None) is not None):
             request_completion(services, hub, place.names["connector"], run_id)
         # One that failed since has been taken up already.
         is_to_be_taken = bool(sweep.number) and standing.state is RunState.FAILED

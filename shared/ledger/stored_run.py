@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 from shared.domain.blob_version import BlobVersion
 from shared.domain.correction import Correction
 from shared.domain.errors import DeferredError, FatalError, HubError, TransientError
+from shared.domain.mappings import Mapping
 from shared.domain.rest import rest_for
 from shared.domain.run import Run, RunError, RunState
 
@@ -26,6 +27,13 @@ class Standing(NamedTuple):
 
     state: RunState
     owes: str | None = None
+
+    def owes_what(self, mapping: Mapping) -> bool:
+        """Whether the run owes its file what a mapping asks for.
+
+        Nothing else is done to a file: what a mapping has come to ask for since is for those that come in from then on.
+        """
+        return self.owes is not None and self.owes == mapping.completion.value
 
 
 @dataclass(frozen=True)
