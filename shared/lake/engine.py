@@ -63,6 +63,13 @@ def in_our_words() -> Iterator[None]:
         raise FatalError("EngineFailed", f"the query engine refused a statement ({kind})") from error
 
 
+def interruption() -> type[Exception]:
+    """What a statement raises that was interrupted."""
+    import duckdb
+
+    return duckdb.InterruptException
+
+
 def connect(settings: Settings, folder: Path) -> "duckdb.DuckDBPyConnection":
     """A connection that spills into `folder`, reads and writes nothing outside of it and loads no extension."""
     import duckdb

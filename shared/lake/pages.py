@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from shared.lake.engine import Workspace
+from shared.lake.engine import Workspace, interruption
 from shared.lake.filters import Condition
 from shared.lake.large_turns import rows_with_items, too_slow, turn_at_large_rows
 from shared.lake.row_sizes import NARROW_BYTES, VECTOR_ROWS, Slice, slices
@@ -90,8 +90,6 @@ def read_page(work: Workspace, source: Source, where: Condition | None, top: int
 
 def read_keys(work: Workspace, source: Source, bounds: Bounds, keys: Sequence[str]) -> list[tuple[Any, ...]]:
     """The rows `(key, values...)` of those of some keys in bounds that have one; raises as `read_page`."""
-    import duckdb
-
     names = quoted_list([KEY, *(column.name for column in source.columns)])
     wanted = f"{_KEY} IN ({', '.join('?' * len(keys))})"
 
@@ -103,7 +101,7 @@ def read_keys(work: Workspace, source: Source, bounds: Bounds, keys: Sequence[st
     with turn_at_large_rows(work, source.hub) as until:
         try:
             return rows_with_items(work.connection.sql(query(), params=list(keys)).to_arrow_table(), until)
-        except duckdb.InterruptException:
+        except interruption():
             raise too_slow() from None
 
 
@@ -129,8 +127,6 @@ class _Reading:
         return Found(rows[: self._top], rows[self._top - 1][0] if len(rows) > self._top else None)
 
     def large_rows(self, low: str | None, until: float) -> Found:
-        import duckdb
-
         found = _LargePage(self._top, until)
         ends = monotonic() + LOOKED_FOR_S
         looked_at, reached = 0, low
@@ -142,7 +138,7 @@ class _Reading:
                 looked_at += part.size * (1 + self._condition.cells)
                 if reached is not None and (looked_at > LOOKED_AT_BYTES or monotonic() > ends):
                     return Found(found.rows, reached)
-        except duckdb.InterruptException:
+        except interruption():
             if reached == low:
                 raise too_slow() from None
             return Found(found.rows, reached)
