@@ -1,5 +1,11 @@
-"""Reading a CSV body: its bytes within a limit, and the encoding that the request declares."""
+"""Reading a CSV body: its bytes within a limit, and the encoding that the request declares.
 
+To read its rows takes several times its bytes. So large bodies are worked on one at a time, of every hub in turn.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from email.message import Message
 from typing import Annotated, Any
@@ -9,10 +15,17 @@ from starlette.requests import Request
 
 from shared.app import Services
 from shared.domain.csv_dialect import check_encoding
-from shared.domain.errors import MediaTypeError, RequestTooLargeError
+from shared.domain.errors import MediaTypeError, RequestTooLargeError, ThrottledError
+from shared.domain.names import name_key
 from shared.http.body import check_not_compressed, read_within
+from shared.turns import Turns
 
 MEDIA_TYPE = "text/csv"
+# Bodies up to here need no turn.
+LITTLE_BYTES = 1024**2
+_LARGE_BODIES = Turns(most_of_one=4, most=8, within_s=10.0)
+# One thread works on them: what is given back stays with the thread for its next one, and would stay with each of many.
+_worker = ThreadPoolExecutor(1, "large-corrections")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +46,24 @@ async def _read_csv(request: Request) -> CsvContent:
 
 
 CsvBody = Annotated[CsvContent, Depends(_read_csv)]
+
+
+def in_turn[Result](hub: str, body: CsvContent, work: Callable[[], Result]) -> Result:
+    """What `work` makes of the body; of a large one, when it has its turn.
+
+    Raises:
+        ThrottledError: `CorrectionsBusy`, others have large ones; those of other hubs only as long as each gets one.
+    """
+    if len(body.content) <= LITTLE_BYTES:
+        return work()
+    with _LARGE_BODIES.turn(name_key(hub)) as has_turn:
+        if not has_turn:
+            message = (
+                "others are sending large corrections to this app, and nothing of this one was taken; repeat the "
+                f"request, or send the rows in pieces of {LITTLE_BYTES} bytes"
+            )
+            raise ThrottledError("CorrectionsBusy", message)
+        return _worker.submit(copy_context().run, work).result()
 
 
 def csv_body(example: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from shared.domain.errors import NotFoundError
 from shared.domain.run import Run, RunKind, RunState
 from shared.http.conditions import FromReading
 from shared.http.csv_answer import FromCsvRequest, StoredCsv
-from shared.http.csv_body import CsvBody, csv_body
+from shared.http.csv_body import CsvBody, csv_body, in_turn
 from shared.http.paging import DEFAULT_TOP, Page, SkipToken, Top, answer_page
 from shared.http.routing import FromServices, HubName, new_router
 from shared.ingest.reject_file import HEADER
@@ -91,7 +91,8 @@ def correct_rejects(body: CsvBody, services: FromServices, hub: HubName, run_id:
     from shared.ingest.request_correction import request_correction
 
     stored = _run(services, hub, run_id)
-    taken = request_correction(services, stored.hub, stored.run.run_id, body.content, body.encoding)
+    work = partial(request_correction, services, stored.hub, stored.run.run_id, body.content, body.encoding)
+    taken = in_turn(hub, body, work)
     status = HTTPStatus.OK if taken.run.state.is_final else HTTPStatus.ACCEPTED
     return JSONResponse(taken.run.to_json(), status)
 

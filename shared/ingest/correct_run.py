@@ -195,7 +195,7 @@ def _stage(
     stored, run, settings = attempt.stored, attempt.run, services.settings
     mapping = mapping_to_read_with(services, stored)
     content = services.run_files.read_bytes(correction_path(stored.hub, run.run_id, correction.digest))
-    corrected = read_corrected([content], run, mapping.document, entity_type, correction.encoding, settings)
+    corrected = read_corrected(content, run, mapping.document, entity_type, correction.encoding, settings)
     with work_folder() as folder:
         before = fetch_rejects(services, stored, folder)
         lines = replaced_lines(corrected, open_lines(before))

@@ -20,11 +20,12 @@ from shared.domain.run import Run
 from shared.ingest.csv_rows import Rows
 from shared.ingest.match_columns import columns_digest, match_columns
 from shared.ingest.open_rejects import Lines
-from shared.ingest.read_csv import CsvReader, read_csv
+from shared.ingest.read_csv import WINDOW_BYTES, CsvReader, read_csv
 from shared.ingest.stage import COLUMN_COUNT, COLUMNS_DIGEST, HAS_LINE_COLUMN, LINE_COLUMN, limits_of
 from shared.settings import Settings
 
 _MOST_FAULTS = 100
+_FEW_ROWS = 1000
 _LAST_LINE = 2**40
 
 
@@ -54,7 +55,7 @@ class Corrected:
 
 
 def read_corrected(
-    chunks: Iterable[bytes],
+    content: bytes,
     run: Run,
     mapping: Mapping,
     entity_type: EntityType,
@@ -64,6 +65,7 @@ def read_corrected(
     """Reads a corrected CSV as the mapping says.
 
     Args:
+        content: the CSV.
         encoding: that was declared for it; without it the mapping's counts.
 
     Raises:
@@ -75,7 +77,9 @@ def read_corrected(
     dialect = replace(properties.format.dialect(has_header=properties.has_header), skip_rows=0, comment="")
     if encoding is not None:
         dialect = replace(dialect, encoding=encoding)
-    reader = read_csv(chunks, dialect, limits_of(settings))
+    # In pieces: of what is in sight the rest is copied again and again.
+    pieces = (content[at : at + WINDOW_BYTES] for at in range(0, len(content), WINDOW_BYTES))
+    reader = read_csv(pieces, dialect, limits_of(settings))
     try:
         header = reader.read_header()
         if header is None:
@@ -85,7 +89,7 @@ def read_corrected(
         match_columns(names, mapping, entity_type)
         if not entity_type.key_fields:
             _check_whole_rows(names, run)
-        batches, refused = _all_rows(reader, settings.max_rejects_per_run)
+        batches, refused = _all_rows(reader, run, settings.max_rejects_per_run)
     except DataError as error:
         if error.code == "MappingOutdated":
             raise
@@ -138,17 +142,22 @@ def replaced_lines(corrected: Corrected, opened: Lines) -> Lines:
     return np.array(lines, np.int64)
 
 
-def _all_rows(reader: CsvReader, most: int) -> tuple[list[Rows], list[Reject]]:
+def _all_rows(reader: CsvReader, run: Run, most_of_any: int) -> tuple[list[Rows], list[Reject]]:
     """The batches, or the first rejects where there are some.
 
     Raises:
-        DataError: `TooManyRows`, there are more than a run has rejects.
+        DataError: `TooManyRows`, there are far more than the run has rejects, or more than any run has.
     """
+    # Of a few too many it is told which; more are not read.
+    most = min(max(run.rows_rejected, _FEW_ROWS), most_of_any)
     batches: list[Rows] = []
     refused: list[Reject] = []
     for batch in reader:
         if reader.rows + reader.rejected > most:
-            message = f"the body holds more rows than the {most} rejects that a run has at most; post them in pieces"
+            message = (
+                f"the body holds more than {most} rows, and of the run {run.rows_rejected} rejects are open; send one "
+                "row for each reject at most"
+            )
             raise DataError("TooManyRows", message)
         if not reader.rejected:
             batches.append(batch)

@@ -73,7 +73,7 @@ def _count_rows(services: Services, stored: StoredRun, content: bytes, encoding:
 
     mapping = mapping_to_read_with(services, stored)
     entity_type = type_of(services, stored).document
-    corrected = read_corrected([content], stored.run, mapping.document, entity_type, encoding, services.settings)
+    corrected = read_corrected(content, stored.run, mapping.document, entity_type, encoding, services.settings)
     with work_folder() as folder:
         replaced_lines(corrected, open_lines(fetch_rejects(services, stored, folder)))
     return corrected.rows
