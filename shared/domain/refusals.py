@@ -13,15 +13,19 @@ from shared.domain.shown import shown
 from shared.redact import carries_secret
 
 _COMPARED_CHARACTERS = 64
-_HIDDEN = "what stands there"
 _KINDS = {dict: "an object", list: "a list", type(None): "null"}
 
 
 class _Given(NamedTuple):
-    """What stands where it is refused, and how a message calls it."""
+    """What stands where it is refused, and how a message shows it; None where it must not."""
 
     value: Any
-    shown: str
+    shown: str | None
+
+    @property
+    def instead(self) -> str:
+        """The end of a sentence that says what must stand here."""
+        return "" if self.shown is None else f", not {self.shown}"
 
 
 # Makes a message of what was given and of what pydantic knows of the rule.
@@ -40,7 +44,7 @@ def refusal(kind: str, given: Any, rule: Mapping[str, Any], *, is_secret: bool =
     tell = _TELLINGS.get(kind)
     if tell is None:
         return "this value is not allowed here; see /openapi.json for what is"
-    return tell(_Given(given, _HIDDEN if is_secret else _shown(given)), rule)
+    return tell(_Given(given, None if is_secret else _shown(given)), rule)
 
 
 def none_of(given: Any, allowed: Sequence[str]) -> str:
@@ -54,16 +58,16 @@ def _none_of(given: _Given, allowed: Sequence[str]) -> str:
     text = given.value.casefold()[:_COMPARED_CHARACTERS] if isinstance(given.value, str) else ""
     near = get_close_matches(text, by_name, n=1)
     proposed = f"; did you mean {shown(by_name[near[0]])}?" if near else ""
-    return f"{given.shown} is not known here; use one of {any_of(allowed)}{proposed}"
+    return f"{given.shown or 'this value'} is not known here; use one of {any_of(allowed)}{proposed}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any) -> str | None:
     if isinstance(value, dict | list) or value is None:
         return _KINDS[type(value)]
     if isinstance(value, bool):
         return "true" if value else "false"
     if carries_secret(str(value)):
-        return _HIDDEN
+        return None
     return shown(value) if isinstance(value, str) else shown(value).strip("'")
 
 
@@ -74,15 +78,15 @@ def any_of(allowed: Sequence[str]) -> str:
 
 
 def _must_be(what: str) -> _Telling:
-    return lambda given, _: f"must be {what}, not {given.shown}"
+    return lambda given, _: f"must be {what}{given.instead}"
 
 
 def _at_least(given: _Given, rule: Mapping[str, Any]) -> str:
-    return f"must be at least {rule['ge']}, not {given.shown}"
+    return f"must be at least {rule['ge']}{given.instead}"
 
 
 def _at_most(given: _Given, rule: Mapping[str, Any]) -> str:
-    return f"must be at most {rule['le']}, not {given.shown}"
+    return f"must be at most {rule['le']}{given.instead}"
 
 
 def _too_short(_: _Given, rule: Mapping[str, Any]) -> str:
@@ -102,7 +106,8 @@ def _too_many(given: _Given, rule: Mapping[str, Any]) -> str:
 
 
 def _pattern(given: _Given, rule: Mapping[str, Any]) -> str:
-    return f"the name {given.shown} is not allowed: use {RULES[rule['pattern']]}"
+    named = "this name" if given.shown is None else f"the name {given.shown}"
+    return f"{named} is not allowed: use {RULES[rule['pattern']]}"
 
 
 def _enum(given: _Given, rule: Mapping[str, Any]) -> str:

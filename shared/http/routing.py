@@ -15,6 +15,8 @@ from shared.domain.names import HUB_PATTERN, NAME_PATTERN
 from shared.domain.shown import shown
 from shared.http.error_answers import ErrorBody
 
+_OF_AZURE = frozenset({"api-version", "code", "clientid"})
+
 
 # These are coroutines, which do not wait for a thread: `/health/live` is answered while none is free.
 async def _services(request: Request) -> Services:
@@ -23,17 +25,18 @@ async def _services(request: Request) -> Services:
 
 
 async def _check_options(request: Request) -> None:
-    """Refuses `$` options that the route does not have, and any option of the route that stands there twice.
+    """Refuses options that the route does not have, and any option of the route that stands there twice.
 
-    Without this, a misspelt `$filter` would answer everything. Other unknown parameters (`api-version`,
-    `code`) are none of our business.
+    Without this, a misspelt `$filter` or `state` would answer everything. Where all options of a route begin with `$`,
+    other parameters are none of our business; those of Azure and of its host nowhere are.
     """
     known = {field.alias for field in request.scope["route"].dependant.query_params}
+    has_plain = any(not name.startswith("$") for name in known)
     given = [name for name, _ in request.query_params.multi_items()]
     faults = [
         Fault("UnknownOption", name, f"this route does not know the option {shown(name)}; remove it")
         for name in dict.fromkeys(given)
-        if name.startswith("$") and name not in known
+        if name not in known and (name.startswith("$") or (has_plain and name.casefold() not in _OF_AZURE))
     ]
     faults += [
         Fault("RepeatedOption", name, "this option stands there more than once; give it once")

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from shared.app import Services
 from shared.domain.errors import NotFoundError
+from shared.domain.names import DefinitionName
 from shared.domain.run import Run, RunKind, RunState
 from shared.http.conditions import FromReading
 from shared.http.csv_answer import FromCsvRequest, StoredCsv
@@ -35,8 +36,8 @@ def list_runs(
     request: Request,
     services: FromServices,
     hub: HubName,
-    connector: Annotated[str | None, _EMPTY_IS_ANY] = None,
-    mapping: Annotated[str | None, _EMPTY_IS_ANY] = None,
+    connector: Annotated[DefinitionName | None, _EMPTY_IS_ANY] = None,
+    mapping: Annotated[DefinitionName | None, _EMPTY_IS_ANY] = None,
     kind: Annotated[RunKind | None, _EMPTY_IS_ANY] = None,
     state: Annotated[RunState | None, _EMPTY_IS_ANY] = None,
     top: Top = DEFAULT_TOP,

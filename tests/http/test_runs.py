@@ -98,6 +98,7 @@ def test_lists_are_newest_first_filtered_and_paged(client: Client, services: Ser
     assert listed("connector=files&$top=1") == [4, 2, 1, 0]
     assert listed("connector=Absent") == []
     assert listed("connector=&mapping=&kind=&state=") == [4, 3, 2, 1, 0]
+    assert listed("state=Failed&api-version=2017-04-26&code=a&clientId=b") == [2, 1]
 
 
 @pytest.mark.parametrize(
@@ -116,6 +117,11 @@ def test_lists_are_newest_first_filtered_and_paged(client: Client, services: Ser
         ("$skiptoken=", "$skiptoken"),
         ("$filter=state eq 'Failed'", "$filter"),
         ("$select=runId", "$select"),
+        ("connector=no%20such", "connector"),
+        ("mapping=%FF%00", "mapping"),
+        ("from=9999-99-99", "from"),
+        ("stat=Failed", "stat"),
+        ("State=Failed", "State"),
     ],
 )
 def test_what_lists_do_not_take(client: Client, hub: str, query: str, target: str) -> None:
