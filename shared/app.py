@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from shared.storage.tables import Table
 
 # A mapping whose container cannot be listed is not swept for each of a thousand events.
-_FIRST_LISTING_EVERY_S = 60.0
+_FIRST_LISTINGS_APART_S = (2.0, 60.0)
 
 
 class Services:
@@ -148,7 +148,7 @@ class Services:
         """Mappings whose first listing an event asks for, by instance and container."""
         from shared.seldom import Seldom
 
-        return Seldom(_FIRST_LISTING_EVERY_S, most=4096)
+        return Seldom(*_FIRST_LISTINGS_APART_S, most=4096)
 
     @cached_property
     def lake(self) -> "Lake":

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from shared.clock import iso
 from shared.definitions.readers import Listener
 from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion
-from shared.domain.errors import InvalidRequestError, PreconditionError
+from shared.domain.errors import HubError, InvalidRequestError, PreconditionError
 from shared.domain.mappings import Mapping
 from shared.domain.run import Run, RunBlob, RunKind, RunState, blob_ledger_key, ingest_run_id
 from shared.failpoints import FailPoint, failpoint
@@ -70,21 +71,28 @@ def take_event(services: Services, event: object) -> list[str]:
 def _request_first_listings(services: Services, listeners: Sequence[Listener]) -> None:
     """Asks for the sweeps that list a container first and find the blob: it was made after the mappings, say.
 
-    Of one hub for some at most, since it may have mappings by the thousand; a tick asks for the others.
+    Of one hub for some at most, since it may have mappings by the thousand; a tick asks for the others. A sweep that
+    was asked for a moment ago may have come too early: another one comes after it, however many events there are.
     """
     asked: Counter[str] = Counter()
     for listener in listeners:
         document = listener.mapping.document
         named = (listener.mapping.instance_id, document.container)
-        if asked[listener.hub] < _FIRST_LISTINGS and services.first_listings.is_due(named):
-            asked[listener.hub] += 1
-            request_sweep(services, listener.hub, document.connector_name, document.connector_mapping_name)
+        if asked[listener.hub] == _FIRST_LISTINGS or (seconds := services.first_listings.due_in(named)) is None:
+            continue
+        asked[listener.hub] += 1
+        try:
+            names = (document.connector_name, document.connector_mapping_name)
+            request_sweep(services, listener.hub, *names, math.ceil(seconds))
+        except HubError:
+            services.first_listings.forget(named)
+            raise
 
 
-def request_sweep(services: Services, hub: str, connector: str, mapping: str) -> None:
+def request_sweep(services: Services, hub: str, connector: str, mapping: str, delay_s: int = 0) -> None:
     """Asks for a sweep of one mapping by the schedule: one that comes to nothing is asked for again by the next."""
     message = {"hub": hub, "connector": connector, "mapping": mapping, "sweep": True}
-    services.ingest_queue.send({**message, "requested": iso(services.clock.now())})
+    services.ingest_queue.send({**message, "requested": iso(services.clock.now())}, delay_s)
 
 
 def queue_version(

@@ -1,6 +1,7 @@
 """A mapping's container is listed for the first time: what lands there meanwhile comes in, whoever tells of it."""
 
 import uuid
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -8,14 +9,14 @@ import pytest
 from shared.definitions.store import Conditions
 from shared.domain.blob_version import BlobVersion
 from shared.domain.connectors import ConnectorState
-from shared.domain.errors import ConflictError
+from shared.domain.errors import ConflictError, HubError
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunState
 from shared.ingest.match import take_event
 from shared.ingest.messages import take_message
 from shared.ingest.put_mapping import put_mapping
 from shared.ingest.sweep import carry_out_backfill, request_backfill, sweep_by_schedule
-from tests.fault_proxy import FaultProxy, Request
+from tests.fault_proxy import Answer, FaultProxy, Request
 from tests.ingest.conftest import MESSAGE, ROWS, World, mapping_body
 from tests.ingest.events import announced
 from tests.ingest.host import work_off
@@ -89,6 +90,45 @@ def test_a_container_that_is_made_after_its_mapping_is_swept_at_its_first_event(
     work_off(world.azurite, services, world.hub)
     assert [*world.states("Fresh").values()] == [RunState.SUCCEEDED] * 2
     assert hears(world, name) == 1
+
+
+def test_an_event_of_a_container_that_is_not_there_yet_puts_nothing_off(world: World) -> None:
+    name = f"c{uuid.uuid4().hex}"
+    services = world.services
+    put_mapping(services, world.hub, "Landing", "Fresh", Mapping.from_request(mapping_body(name)), Conditions())
+    work_off(world.azurite, services, world.hub)
+    assert take_event(services, announced(world, BlobVersion(name, "early.csv", "0x1", 1))) == []
+    work_off(world.azurite, services, world.hub)
+    world.storage.create_container(name)
+    version = upload(world, name)
+    assert take_event(services, announced(world, version)) == []
+    work_off(world.azurite, services, world.hub)
+    assert world.states("Fresh") == {version.path: RunState.SUCCEEDED}
+
+
+def test_many_events_of_a_container_that_is_not_there_ask_for_it_now_and_once_later(
+    world: World, queue: FaultProxy
+) -> None:
+    name = f"c{uuid.uuid4().hex}"
+    put_mapping(world.services, world.hub, "Landing", "Fresh", Mapping.from_request(mapping_body(name)), Conditions())
+    take_sent(world, queue)
+    for number in range(20):
+        assert take_event(world.services, announced(world, BlobVersion(name, f"{number}.csv", "0x1", 1))) == []
+    assert 2 <= len(take_sent(world, queue)) <= 3
+
+
+def test_an_event_whose_message_is_not_sent_asks_anew_when_it_comes_again(world: World, queue: FaultProxy) -> None:
+    name = f"c{uuid.uuid4().hex}"
+    put_mapping(world.services, world.hub, "Landing", "Fresh", Mapping.from_request(mapping_body(name)), Conditions())
+    event = announced(world, BlobVersion(name, "early.csv", "0x1", 1))
+    queue.plan = lambda _: Answer(HTTPStatus.FORBIDDEN, "AuthorizationFailure")
+    with pytest.raises(HubError):
+        take_event(world.services, event)
+    queue.plan = lambda _: None
+    take_sent(world, queue)
+    assert take_event(world.services, event) == []
+    (message,) = take_sent(world, queue)
+    assert message["sweep"]
 
 
 def test_a_second_container_that_is_made_later_is_swept_as_soon_as_the_first(world: World) -> None:
