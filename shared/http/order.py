@@ -9,7 +9,11 @@ from starlette.responses import Response
 
 from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.skip_token import read_place, refused_token, write_token
+from shared.http.json_answer import json_pieces
 from shared.http.paging import answer_page
+
+# Documents of 100 KB and a thousand of them asked for make an answer of which several at once fill the memory.
+_PAGE_BYTES = 4 * 1024**2
 
 type Row = dict[str, Any]
 
@@ -59,8 +63,10 @@ class Order:
         keys.setdefault(columns[0], False)
         self._keys = list(keys.items())
 
-    def page(self, rows: Sequence[Row], top: int, token: str | None) -> tuple[list[Row], str | None]:
-        """The page that starts at `token`, and the token of the next one.
+    def page(
+        self, rows: Sequence[Row], top: int, token: str | None, most_bytes: int = _PAGE_BYTES
+    ) -> tuple[list[Row], str | None]:
+        """The page that starts at `token`, and the token of the next one; it has `most_bytes` of JSON, or one row.
 
         The token holds the sorted values of a page's last row: rows that come or go between two pages move
         no other row out of sight.
@@ -73,8 +79,8 @@ class Order:
             raise refused_token()
         ordered = self._sorted([*rows, last] if last is not None else rows)
         start = next(index for index, row in enumerate(ordered) if row is last) + 1 if last is not None else 0
-        found = ordered[start : start + top]
-        if start + top >= len(ordered):
+        found = _first(ordered[start : start + top], most_bytes)
+        if start + len(found) >= len(ordered):
             return found, None
         return found, write_token({name: found[-1].get(name) for name, _ in self._keys})
 
@@ -84,6 +90,15 @@ class Order:
         for name, descending in reversed(self._keys):
             ordered.sort(key=lambda row, name=name: _comparable(row.get(name)), reverse=descending)  # type: ignore[misc]
         return ordered
+
+
+def _first(rows: list[Row], most_bytes: int) -> list[Row]:
+    size = 0
+    for number, row in enumerate(rows):
+        size += sum(map(len, json_pieces(row)))
+        if number and size > most_bytes:
+            return rows[:number]
+    return rows
 
 
 def _comparable(value: Any) -> tuple[int, Any]:

@@ -87,3 +87,25 @@ def test_pages_hold_every_row_once_while_others_come_and_go(
         if token is None:
             break
     assert seen == whole
+
+
+def test_a_page_of_large_rows_ends_early_and_all_are_found() -> None:
+    order = Order("size desc", ["name", "size"])
+    rows = [{"name": f"n{number}", "size": number % 3, "text": "x" * 400} for number in range(20)]
+    found: list[str] = []
+    token, pages = None, 0
+    while token is not None or not pages:
+        page, token = order.page(rows, 1000, token, most_bytes=1000)
+        assert 1 <= len(page) <= 2
+        found += [row["name"] for row in page]
+        pages += 1
+    assert sorted(found) == sorted(row["name"] for row in rows)
+    assert len(order.page(rows, 1000, None, most_bytes=1)[0]) == 1, "one row at least"
+
+
+def test_a_page_has_about_4_mib_however_many_rows_are_asked_for() -> None:
+    rows: list[Row] = [{"name": f"n{number}", "text": "x" * 1024**2} for number in range(6)]
+    page, token = Order(None, COLUMNS).page(rows, 1000, None)
+    assert len(page) == 3
+    rest, last = Order(None, COLUMNS).page(rows, 1000, token)
+    assert ([*page, *rest], last) == (rows, None)
