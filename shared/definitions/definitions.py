@@ -269,9 +269,7 @@ class Definitions:
         return self._connectors.source_account(connector)
 
     def account_of_mapping(self, connector: Stored[Connector], mapping: Stored[Mapping]) -> StorageAccount:
-        """The account that a mapping reads, once its containers are found to be for its hub.
-
-        What was allowed when the mapping was stored may not be so any more: its connector may name another account.
+        """The account that a mapping reads, once its containers are found to be for its hub, as of now.
 
         Raises:
             RequestError, ConflictError: as `check_container`. Others as `source_account`.
@@ -279,6 +277,10 @@ class Definitions:
         account, document = self.source_account(connector), mapping.document
         self._containers.check_mapping(document.tenant_id, account.name, document)
         return account
+
+    def check_mapping(self, connector: Stored[Connector], mapping: Stored[Mapping]) -> None:
+        """Raises ConflictError for a container of another hub that a mapping names, as far as its account is known."""
+        self._containers.check_new(connector, mapping.document.tenant_id, mapping.document)
 
     def check_container(self, hub: str, account: StorageAccount, container: str, target: str = "") -> None:
         """Refuses a container of an account that a hub may not use.
@@ -300,16 +302,13 @@ class Definitions:
 
         Its hub claims the container, and hears of its blobs, from then on: whoever lists all of it afterwards finds
         what came before. A connector whose check was not let in by the account claims it from then on, and is `Ready`;
-        it has a new ETag then.
+        it has a new ETag then. Gives why the container that files are moved to cannot be listed, where that is so.
 
         Args:
             connector: of the mapping.
             mapping: whose containers are found to be for its hub; see `account_of_mapping`.
             account: that the connector reads.
             asking: entered for as long as the account is asked.
-
-        Returns:
-            Why the container that files are moved to cannot be listed; None where it can, or was before.
 
         Raises:
             ConflictError: another hub has listed it at the same moment, and came first (`ContainerOfAnotherHub`).

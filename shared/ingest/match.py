@@ -83,14 +83,18 @@ def _request_first_listings(services: Services, listeners: Sequence[Listener]) -
         asked[listener.hub] += 1
         try:
             names = (document.connector_name, document.connector_mapping_name)
-            request_sweep(services, listener.hub, *names, math.ceil(seconds))
+            _send_sweep(services, listener.hub, *names, math.ceil(seconds))
         except HubError:
             services.first_listings.forget(named)
             raise
 
 
-def request_sweep(services: Services, hub: str, connector: str, mapping: str, delay_s: int = 0) -> None:
+def request_sweep(services: Services, hub: str, connector: str, mapping: str) -> None:
     """Asks for a sweep of one mapping by the schedule: one that comes to nothing is asked for again by the next."""
+    _send_sweep(services, hub, connector, mapping, 0)
+
+
+def _send_sweep(services: Services, hub: str, connector: str, mapping: str, delay_s: int) -> None:
     message = {"hub": hub, "connector": connector, "mapping": mapping, "sweep": True}
     services.ingest_queue.send({**message, "requested": iso(services.clock.now())}, delay_s)
 

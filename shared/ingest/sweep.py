@@ -180,8 +180,8 @@ def give_up_sweep(services: Services, hub: str, connector: str, mapping: str, nu
     except NotFoundError:
         return
     if number:
-        now = services.clock.now()
-        services.sweeps.change_backfill(hub, instance, number, lambda backfill: backfill.failed(error, now))
+        now, noted = services.clock.now(), services.clock.machine_now()
+        services.sweeps.change_backfill(hub, instance, number, lambda backfill: backfill.failed(error, now, noted))
     else:
         services.sweeps.forget_scheduled(hub, instance)
 

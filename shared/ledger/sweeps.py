@@ -110,9 +110,13 @@ class Backfill:
         """The backfill with everything that it was to find in the queue."""
         return replace(self, found=found, ended=now, begun=None, error=None)
 
-    def failed(self, error: RunError, now: datetime) -> Self:
-        """The backfill given up."""
-        return replace(self, ended=now, begun=None, error=error)
+    def failed(self, error: RunError, now: datetime, noted: datetime) -> Self:
+        """The backfill given up, at a time of the app's clock and a machine time."""
+        return replace(self, ended=now, noted=noted, begun=None, error=error)
+
+    def is_made_up_for(self, last: Sweep | None) -> bool:
+        """Whether the last sweep began after this backfill was given up."""
+        return self.error is not None and last is not None and (self.noted is None or last.seen > self.noted)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from shared.domain.mappings import Mapping
 from shared.domain.run import RunState
 from shared.ingest.match import take_event
 from shared.ingest.messages import take_message
+from shared.ingest.progress import BackfillState, progress
 from shared.ingest.put_mapping import put_mapping
 from shared.ingest.sweep import carry_out_backfill, request_backfill, sweep_by_schedule
 from tests.fault_proxy import Answer, FaultProxy, Request
@@ -104,6 +105,45 @@ def test_an_event_of_a_container_that_is_not_there_yet_puts_nothing_off(world: W
     assert take_event(services, announced(world, version)) == []
     work_off(world.azurite, services, world.hub)
     assert world.states("Fresh") == {version.path: RunState.SUCCEEDED}
+
+
+def test_what_a_search_found_missing_is_not_told_once_a_later_one_has_found_it(world: World) -> None:
+    name = f"c{uuid.uuid4().hex}"
+    services = world.services
+
+    def shown() -> tuple[str, str | None]:
+        found = progress(services, world.hub, services.definitions.mapping(world.hub, "Landing", "Fresh"))
+        assert (found.searched_at is None) == (found.error is not None)
+        return found.state.value, found.error and found.error.code
+
+    put_mapping(services, world.hub, "Landing", "Fresh", Mapping.from_request(mapping_body(name)), Conditions())
+    work_off(world.azurite, services, world.hub)
+    assert sweep_by_schedule(services, world.hub, "Landing", "Fresh") == 0
+    assert shown() == ("Failed", "ContainerNotFound")
+    world.storage.create_container(name)
+    assert sweep_by_schedule(services, world.hub, "Landing", "Fresh") == 0
+    assert shown() == ("Done", None)
+    world.storage.delete_container(name)
+    services.definitions.test_connector(world.hub, "Landing")
+    number = request_backfill(services, services.definitions.mapping(world.hub, "Landing", "Fresh")).number
+    carry_out_backfill(services, world.hub, "Landing", "Fresh", number)
+    assert shown() == ("Failed", "ContainerNotFound"), "what an earlier sweep found does not count"
+
+
+def test_who_comes_second_to_a_container_that_was_not_there_is_told_so(world: World) -> None:
+    name = f"c{uuid.uuid4().hex}"
+    services = world.services
+    put_mapping(services, world.hub, "Landing", "Fresh", Mapping.from_request(mapping_body(name)), Conditions())
+    late = Late(world, name)
+    late.set_secret()
+    late.test()
+    assert late.sweep() == "ContainerNotFound"
+    world.storage.create_container(name)
+    work_off(world.azurite, services, world.hub)
+    found = progress(services, late.hub, late.mapping)
+    assert found.state is BackfillState.FAILED
+    assert found.error is not None
+    assert found.error.code == "ContainerOfAnotherHub"
 
 
 def test_many_events_of_a_container_that_is_not_there_ask_for_it_now_and_once_later(
