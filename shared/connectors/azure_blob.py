@@ -61,6 +61,21 @@ def listed(checks: Iterable[Check]) -> set[str]:
     return {check.name.removeprefix(_CONTAINER) for check in checks if check.ok and check.name.startswith(_CONTAINER)}
 
 
+def as_of_now(checks: Iterable[Check], check_use: Callable[[str], None]) -> list[Check]:
+    """The checks, where a container that could be listed is found to be none for the connector after all."""
+
+    def again(check: Check) -> Check:
+        if not listed([check]):
+            return check
+        try:
+            check_use(check.name.removeprefix(_CONTAINER))
+        except HubError as error:
+            return Check(check.name, False, error.message)
+        return check
+
+    return [again(check) for check in checks]
+
+
 def _check_account(account: StorageAccount) -> Check:
     name = "account"
     try:

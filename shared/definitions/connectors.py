@@ -269,12 +269,13 @@ class Connectors:
         if found is None:
             message = _NOT_RUN.format(stored.document.connector_type.value)
             return stored, [Check("connection", False, f"{message}; nothing was tried")]
-        detail = failures(found.checks)
-        verdict = (ConnectorState.FAILED if detail else ConnectorState.READY, detail or _remark(stored.document))
-        stored = note(self._store, hub, stored, verdict, found.internal, found.exports_to)
-        if found.account is not None:
-            self._listings.note_checked(stored, mappings, found.account, azure_blob.listed(found.checks))
-        return stored, found.checks
+        checks, account = found.checks, found.account
+        stored = note(self._store, hub, stored, _verdict(stored, checks), found.internal, found.exports_to)
+        if account and self._listings.note_checked(stored, mappings, account, azure_blob.listed(checks)):
+            checks = azure_blob.as_of_now(checks, lambda name: self._containers.check_use(hub, account.name, name))
+            if checks != found.checks:
+                stored = note(self._store, hub, stored, _verdict(stored, checks), stored.internal)
+        return stored, checks
 
     def _check(
         self, hub: str, stored: Stored[Connector], mappings: Sequence[Stored[DataMapping]], take_over: bool
@@ -362,6 +363,11 @@ def _facts_to_keep(old: Stored[Connector] | None, new: Connector) -> Mapping[str
     # What its mappings claim stays theirs: the new URL may lead to the same account.
     kept = {name: value for name, value in old.internal.items() if name not in {ACCOUNT, BLOB_ENDPOINT, BLOCKED}}
     return {**kept, **facts_of_claim(old)}
+
+
+def _verdict(stored: Stored[Connector], checks: Sequence[Check]) -> tuple[ConnectorState, str | None]:
+    detail = failures(checks)
+    return ConnectorState.FAILED if detail else ConnectorState.READY, detail or _remark(stored.document)
 
 
 def _remark(connector: Connector) -> str | None:

@@ -82,7 +82,7 @@ class Listings:
         mappings: Sequence[Stored[Mapping]],
         account: StorageAccount,
         listed: Collection[str],
-    ) -> None:
+    ) -> bool:
         """Notes what the check of a connector has listed, and lists where its mappings move files to.
 
         Args:
@@ -90,6 +90,9 @@ class Listings:
             mappings: of it.
             account: that was checked.
             listed: the containers that its mappings read and that could be listed.
+
+        Returns:
+            Whether any was listed for the first time: it may have gone to another hub, which named it first.
         """
         hub, tried = connector.document.tenant_id, dict[str, bool]()
 
@@ -114,6 +117,7 @@ class Listings:
         # The check itself is done and noted; what cannot be noted now is listed by the sweeps again.
         with suppress(HubError):
             self._note_for_all(hub, account, found)
+        return bool(found)
 
     def _note_for_all(self, hub: str, account: StorageAccount, found: Sequence[_Found]) -> None:
         """Notes what was listed for mappings of a hub, and for the others that name it, who named it first first."""

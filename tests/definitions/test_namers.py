@@ -8,6 +8,7 @@ import pytest
 from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from shared.definitions.definitions import Definitions
+from shared.domain.connectors import ConnectorState
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
 from shared.storage.blobs import BlobContainer
@@ -66,6 +67,22 @@ def test_who_named_it_first_owns_it_whoever_lists_it_first(
     share(hubs, namer)
     hubs.delete_mapping(namer, "Files", "Customers")
     assert use(again(hubs), other) is None, "it comes after"
+
+
+def test_who_gives_it_to_another_hub_by_a_test_is_told_so_at_once(
+    hubs: Definitions, account: StorageAccount, free: str
+) -> None:
+    for hub in ("Alpha", "Zeta"):
+        hubs.put_mapping(hub, "Files", "Customers", reads(free))
+    BlobContainer(account, free).ensure()
+    first = hubs.test_connector("Zeta", "Files")
+    (found,) = (check for check in first if check.name == f"container {free}")
+    assert not found.ok
+    assert "another hub came first" in found.message
+    connector = hubs.connector("Zeta", "Files").document
+    assert (connector.state, connector.state_detail) == (ConnectorState.FAILED, found.message)
+    assert hubs.test_connector("Zeta", "Files") == first
+    assert all(check.ok for check in hubs.test_connector("Alpha", "Files"))
 
 
 def test_a_guest_that_lists_the_container_first_does_not_lock_its_host_out(
