@@ -31,11 +31,12 @@ from shared.domain.run import RunState, run_ledger_key
 from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import delete_files_of_gone_run
 from shared.ingest.attempt import Attempt, end, last_reason, take
+from shared.ingest.complete import complete
 from shared.ingest.correct_run import correct_run
 from shared.ingest.correction_target import find_mapping, not_completed
 from shared.ingest.outcome import Outcome, notes_of
 from shared.ingest.reject_file import RejectFile
-from shared.ingest.source import Source, complete, open_source
+from shared.ingest.source import Source, open_source
 from shared.ingest.stage import stage_rows
 from shared.ledger.stored_run import StoredRun
 from shared.work_folder import work_folder
@@ -162,9 +163,9 @@ def _bring_in(services: Services, attempt: Attempt) -> Outcome:
         if brought_by is not None:
             # A crash came between the commit and the run's record. What has happened since does not change that.
             outcome = attempt.staged(brought_by)
-            if mapping is None or outcome.state is not RunState.SUCCEEDED:
+            if outcome.state is not RunState.SUCCEEDED:
                 return outcome
-            return outcome.but(complete(services, mapping, attempt.stored.version))
+            return outcome.but(complete(services, attempt.stored))
         if mapping is None:
             raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
         source = open_source(services, mapping, attempt.stored.version)

@@ -13,13 +13,11 @@ from shared.domain.errors import (
     DeferredError,
     HubError,
     NotFoundError,
-    Recovery,
     RefusedError,
     SkippedError,
     SupersededError,
     TransientError,
     UnavailableError,
-    recovery,
 )
 from shared.domain.mappings import CompletionOperationType, Mapping, split_folder
 from shared.ingest.outcome import Uncompleted
@@ -177,21 +175,6 @@ class Source:
         except NotFoundError:
             return  # an earlier attempt moved it
         self._container.delete(self.version.path, self.version.etag)
-
-
-def complete(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> Uncompleted | None:
-    """Carries out the mapping's `completeOperation`, its rows being in; why it could not be done, or None.
-
-    Raises:
-        TransientError, FatalError: it may work the next time. DeferredError: the source is busy.
-    """
-    try:
-        with open_source(services, mapping, version) as source:
-            return source.complete(mapping.document)
-    except HubError as error:
-        if recovery(error) is Recovery.RETRY or isinstance(error, DeferredError):
-            raise
-        return Uncompleted(error.message, mapping.document.completion)
 
 
 def open_source(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> Source:
