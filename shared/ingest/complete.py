@@ -22,7 +22,7 @@ def complete(services: Services, stored: StoredRun) -> Uncompleted | None:
         asked = mapping.document.completion if mapping else CompletionOperationType.DO_NOTHING
         if stored.owes is not None and stored.owes != asked.value:
             other = "the mapping does not ask any more for what it asked for then, so the file stays where it is"
-            return Uncompleted(other, CompletionOperationType(stored.owes))
+            return Uncompleted(other, CompletionOperationType(stored.owes), is_of_all=True)
         if mapping is None or asked is CompletionOperationType.DO_NOTHING:
             return None
         reason = why_it_stays(services, stored, mapping)
@@ -33,6 +33,6 @@ def complete(services: Services, stored: StoredRun) -> Uncompleted | None:
         except HubError as error:
             if recovery(error) is Recovery.RETRY or isinstance(error, DeferredError):
                 raise
-            return Uncompleted(error.message, asked)
+            return Uncompleted(error.message, asked, is_of_all=True)
     with source:
         return source.complete(mapping.document)

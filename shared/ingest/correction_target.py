@@ -44,7 +44,7 @@ def not_completed(services: Services, stored: StoredRun, message: str) -> Uncomp
 
 
 def why_it_stays(services: Services, stored: StoredRun, mapping: Stored[Mapping]) -> Uncompleted | None:
-    """Why the file of a run whose rows are in must not be moved or deleted, the mapping being the run's; None if it may.
+    """Why the file of a run whose rows are in must not be moved or deleted, by the run's mapping; None if it may.
 
     Its rows are nowhere else once the type that took them is gone. While the mapping fills another type, or reads other
     files, it may come to ask for it again.
@@ -59,7 +59,7 @@ def why_it_stays(services: Services, stored: StoredRun, mapping: Stored[Mapping]
         if error.code == "TypeGone":
             gone = "the type that took its rows was deleted, so the file stays where it is"
             return Uncompleted(gone, CompletionOperationType.DO_NOTHING)
-        return Uncompleted(f"{error.message}, so the file stays where it is", asked)
+        return Uncompleted(f"{error.message}, so the file stays where it is", asked, is_of_all=True)
     return None
 
 

@@ -19,10 +19,16 @@ def notes_of(run: Run) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Uncompleted:
-    """Why a `completeOperation` was not carried out, the rows of the file being in; `operation` says what is left."""
+    """Why a `completeOperation` was not carried out, the rows of the file being in.
+
+    Attributes:
+        operation: what is left to be done.
+        is_of_all: whether it would be the same with any other file of the mapping.
+    """
 
     message: str
     operation: CompletionOperationType
+    is_of_all: bool = False
 
     @property
     def owes(self) -> str | None:

@@ -13,6 +13,7 @@ from shared.domain.errors import (
     DeferredError,
     HubError,
     NotFoundError,
+    PreconditionError,
     RefusedError,
     SkippedError,
     SupersededError,
@@ -24,6 +25,7 @@ from shared.ingest.outcome import Uncompleted
 from shared.ingest.reading_time import too_large
 from shared.storage.account_turns import SOURCE_BUSY, AccountTurns, Turn
 from shared.storage.blobs import BlobContainer, BlobEntry, OpenBlob
+from shared.storage.translate import is_denial
 
 logger = logging.getLogger(__name__)
 
@@ -161,8 +163,21 @@ class Source:
             raise
         except HubError as error:
             logger.warning("complete operation failed: run for mapping %s: %s", mapping.connector_mapping_name, error)
-            return Uncompleted(error.message, operation.completion_operation_type)
+            if isinstance(error, PreconditionError) and self._is_superseded():
+                return Uncompleted(error.message, CompletionOperationType.DO_NOTHING)
+            is_of_all = error.code == "ContainerNotFound" or is_denial(error)
+            return Uncompleted(error.message, operation.completion_operation_type, is_of_all)
         return None
+
+    def _is_superseded(self) -> bool:
+        """Whether this version was overwritten, and is gone for good."""
+        try:
+            self.check_current()
+        except SupersededError:
+            return True
+        except HubError:
+            return False
+        return False
 
     def _move(self, mapping: Mapping, folder: str) -> None:
         container, prefix = split_folder(folder)

@@ -11,7 +11,7 @@ from shared.domain.entity_types import EntityKind, InteractionType
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunError, RunState
 from shared.failpoints import FailPoint
-from shared.ingest import sweep
+from shared.ingest import complete_later as later
 from shared.ingest.complete_later import complete_later
 from shared.ingest.ingest_blob import _ingest
 from shared.ingest.messages import give_up, take_message
@@ -103,18 +103,56 @@ def test_the_message_of_an_account_that_does_not_answer_fails_no_run(
     assert len(asked_for(world, queue)) == 1, "the next sweep asks again"
 
 
-def test_the_tick_after_it_tries_as_well_but_few_at_once(
+def test_whatever_asks_and_however_often_one_message_is_under_way(
     world: World, queue: FaultProxy, archive: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.put_mapping(completeOperation=moving(archive))
-    for path in ("a.csv", "b.csv", "c.csv"):
-        left(world, path)
-    asked_for(world, queue)
-    monkeypatch.setattr(sweep, "_COMPLETED_BY_A_TICK", 2)
-    queue.requests.clear()
+    run_ids = [left(world, path) for path in ("a.csv", "b.csv", "c.csv")]
+    (message,) = asked_for(world, queue)
+    assert asked_for(world, queue) == []
     assert sweep_by_schedule(world.services, world.hub, "Landing", "Visits") == 0
-    assert [message["complete"] for message in take_sent(world, queue)] == [True] * 2
-    assert len(asked_for(world, queue)) == 3
+    assert take_sent(world, queue) == []
+    before = [world.stored(run_id).changed for run_id in run_ids]
+    for _ in range(2):
+        take_message(world.services, message, MESSAGE)
+    assert take_sent(world, queue) == [], "none of the others can be moved either"
+    # What it says is what the run says already.
+    assert [world.stored(run_id).changed for run_id in run_ids] == before
+    world.storage.create_container(archive)
+    monkeypatch.setattr(later, "_AT_ONCE", 2)
+    assert sweep_by_schedule(world.services, world.hub, "Landing", "Visits") == 0
+    (message,) = take_sent(world, queue)
+    take_message(world.services, message, MESSAGE)
+    assert len(names(world, archive)) == 2
+    assert asked_for(world, queue) == [], "the rest is under way"
+    take_message(world.services, message, MESSAGE)
+    assert (names(world, world.container), len(names(world, archive))) == ([], 3)
+
+
+def test_files_that_stay_each_for_a_reason_of_its_own_keep_no_other_and_end_the_work(
+    world: World, queue: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put_mapping(completeOperation=DELETE)
+    leases = []
+    for path in ("a.csv", "b.csv", "c.csv"):
+        version = world.upload(path, ROWS)
+        leases.append(world.storage.get_blob_client(world.container, path).acquire_lease())
+        world.ingest(world.queue(version), path)
+    leases[2].release()
+    (message,) = asked_for(world, queue)
+    take_message(world.services, message, MESSAGE)
+    assert names(world, world.container) == ["a.csv", "b.csv"]
+    monkeypatch.setattr(later, "_REFUSED", 1)
+    monkeypatch.setattr(later, "_AT_ONCE", 1)
+    (message,) = asked_for(world, queue)
+    take_message(world.services, message, MESSAGE)
+    assert take_sent(world, queue) == [], "the next sweep asks again"
+    leases[0].release()
+    leases[1].release()
+    monkeypatch.undo()
+    (message,) = asked_for(world, queue)
+    take_message(world.services, message, MESSAGE)
+    assert names(world, world.container) == []
 
 
 def test_another_version_than_the_one_whose_rows_are_in_stays(world: World, queue: FaultProxy, archive: str) -> None:
