@@ -28,6 +28,24 @@ def readers(store: DefinitionStore, hub: str) -> list[tuple[Stored[Connector], S
     return [(connector, mapping) for connector, mapping in named if connector is not None]
 
 
+def readers_beside(store: DefinitionStore, mapping: Stored[Mapping]) -> list[Stored[Mapping]]:
+    """The other mappings of a mapping's hub that read the same container; see `Definitions.readers_beside`."""
+    document = mapping.document
+    accounts = _accounts(store, document.tenant_id)
+    connector = name_key(document.connector_name)
+
+    def reads_the_account(other: str) -> bool:
+        return other == connector or (other in accounts and accounts[other] == accounts.get(connector))
+
+    return [
+        other
+        for other in store.readable(MAPPING_ALONE, document.tenant_id)
+        if other.instance_id != mapping.instance_id
+        and other.document.container == document.container
+        and reads_the_account(name_key(other.document.connector_name))
+    ]
+
+
 @dataclass(frozen=True)
 class Listener:
     """A mapping of a container that blobs came to.

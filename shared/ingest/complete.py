@@ -3,6 +3,7 @@
 from shared.app import Services
 from shared.domain.errors import DeferredError, HubError, Recovery, recovery
 from shared.domain.mappings import CompletionOperationType
+from shared.ingest.beside import readers_beside, wait_for_others
 from shared.ingest.correction_target import find_mapping, why_it_stays
 from shared.ingest.outcome import Uncompleted
 from shared.ingest.source import open_source
@@ -28,6 +29,9 @@ def complete(services: Services, stored: StoredRun) -> Uncompleted | None:
         reason = why_it_stays(services, stored, mapping)
         if reason is not None:
             return reason
+        waiting = wait_for_others(services, mapping, stored.version, readers_beside(services, mapping, stored.version))
+        if waiting is not None:
+            return waiting
         try:
             source = open_source(services, mapping, stored.version)
         except HubError as error:

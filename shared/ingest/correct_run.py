@@ -29,6 +29,7 @@ from shared.failpoints import FailPoint, failpoint
 from shared.ingest.attempt import Attempt, claim_lost, last_reason
 from shared.ingest.complete import complete
 from shared.ingest.correction_target import mapping_to_read_with, not_completed, type_of
+from shared.ingest.match import request_completion
 from shared.ingest.outcome import COMPLETE_OPERATION, Uncompleted
 from shared.ingest.source import open_source
 from shared.ledger.stored_run import StoredRun
@@ -64,8 +65,12 @@ def correct_run(services: Services, attempt: Attempt) -> None:
         lambda error: end_in_vain(services, attempt.stored, RunError(code=error.code, message=error.message)),
     )
     if corrected is not None:
+        _, failure = corrected
         _end(services, attempt.stored, *corrected, attempt.elapsed_ms())
         failpoint(FailPoint.CORRECTION_ENDED)
+        if failure is not None and failure.waits:
+            # The last of the others may have ended just before that was recorded.
+            request_completion(services, attempt.hub, attempt.run.connector or "", attempt.run.run_id)
 
 
 def give_up_correction(services: Services, stored: StoredRun) -> None:
