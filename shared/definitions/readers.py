@@ -30,20 +30,19 @@ def readers(store: DefinitionStore, hub: str) -> list[tuple[Stored[Connector], S
 
 def readers_beside(store: DefinitionStore, mapping: Stored[Mapping]) -> list[Stored[Mapping]]:
     """The other mappings of a mapping's hub that read the same container; see `Definitions.readers_beside`."""
-    document = mapping.document
-    accounts = _accounts(store, document.tenant_id)
-    connector = name_key(document.connector_name)
-
-    def reads_the_account(other: str) -> bool:
-        return other == connector or (other in accounts and accounts[other] == accounts.get(connector))
-
-    return [
+    hub, container = mapping.document.tenant_id, mapping.document.container
+    beside = [
         other
-        for other in store.readable(MAPPING_ALONE, document.tenant_id)
-        if other.instance_id != mapping.instance_id
-        and other.document.container == document.container
-        and reads_the_account(name_key(other.document.connector_name))
+        for other in store.readable(MAPPING_ALONE, hub)
+        if other.document.container == container and other.instance_id != mapping.instance_id
     ]
+    connector = name_key(mapping.document.connector_name)
+    if all(name_key(other.document.connector_name) == connector for other in beside):
+        return beside
+    # Of a connector that no account has let in nothing is read.
+    accounts = _accounts(store, hub)
+    same = {connector} | {name for name, account in accounts.items() if account == accounts.get(connector)}
+    return [other for other in beside if name_key(other.document.connector_name) in same]
 
 
 @dataclass(frozen=True)
