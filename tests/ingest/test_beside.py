@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from shared import failpoints
+from shared.app import Services
 from shared.definitions.store import Conditions
 from shared.domain.blob_version import BlobVersion
 from shared.domain.run import Run, RunError, RunState
@@ -13,7 +14,8 @@ from shared.ingest.ingest_blob import ingest_blob
 from shared.ingest.match import queue_version
 from shared.ingest.messages import give_up
 from shared.ingest.pause import pause_mapping, resume_mapping
-from tests.fault_proxy import FaultProxy
+from shared.settings import Settings
+from tests.fault_proxy import FaultProxy, running_proxy
 from tests.ingest.conftest import ROWS, World
 from tests.ingest.sweeping import take_sent
 from tests.ingest.test_complete_later import DELETE, names
@@ -119,3 +121,23 @@ def test_nobody_waits_for_a_mapping_of_other_files(world: World, other: dict[str
     world.put_mapping("Keep", **other)
     assert ingest(world, world.upload("a.csv", ROWS), "Visits").details == {}
     assert names(world, world.container) == []
+
+
+def test_mappings_of_other_files_cost_no_request_to_the_tables(world: World) -> None:
+    with running_proxy(world.azurite.table) as proxy:
+        text = world.azurite.connection_string.replace(world.azurite.table, proxy.endpoint)
+        settings = {"azure_functions_environment": "Development", "key_vault_url": world.vault.url}
+        services = Services(Settings(hub_storage=text, **settings))
+
+        def requests() -> int:
+            for path in ("first.csv", "again.csv"):  # the first one learns the definitions
+                run_id = world.queue(world.upload(path, ROWS))
+                before = len(proxy.requests)
+                ingest_blob(services, world.hub, run_id, path)
+                assert world.run(run_id).state is RunState.SUCCEEDED
+            return len(proxy.requests) - before
+
+        world.put_mapping("Keep", folderPath="other")
+        with_others = requests()
+        world.services.definitions.delete_mapping(world.hub, "Landing", "Keep")
+        assert requests() == with_others
