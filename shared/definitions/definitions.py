@@ -26,7 +26,7 @@ from shared.definitions.kinds import (
 )
 from shared.definitions.lake_paths import is_used, retired_paths
 from shared.definitions.listings import Listings
-from shared.definitions.readers import Listener, listeners, readers
+from shared.definitions.readers import Listener, listeners, readers, readers_beside
 from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, Stored
 from shared.domain.connectors import Connector, ConnectorState
 from shared.domain.document import Document
@@ -340,16 +340,16 @@ class Definitions:
         return self._store.all(MAPPING, hub, connector)
 
     def readers(self, hub: str) -> list[tuple[Stored[Connector], Stored[Mapping]]]:
-        """The mappings of a hub, each with the AzureBlob connector that it reads by.
-
-        What cannot be read is left out, and logged: one definition shall not hold up the others.
-        """
+        """The mappings of a hub, each with its AzureBlob connector; what cannot be read is left out, and logged."""
         return readers(self._store, hub)
+
+    def readers_beside(self, mapping: Stored[Mapping]) -> list[Stored[Mapping]]:
+        """The other mappings of the hub that read the same container, without their columns."""
+        return readers_beside(self._store, mapping)
 
     def mappings_there(self, hub: str) -> set[str]:
         """The instances of all mappings of a hub; in a look this costs no more than `listeners`."""
-        kept = self._store.kept(MAPPING_ALONE, hub)
-        return {one.stored.instance_id for one in kept if one.stored is not None}
+        return {one.stored.instance_id for one in self._store.kept(MAPPING_ALONE, hub) if one.stored is not None}
 
     def listeners(self, account: str, container: str) -> list[Listener]:
         """The mappings of all hubs that are to hear of the blobs of a container, or are to list it first.

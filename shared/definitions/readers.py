@@ -28,6 +28,23 @@ def readers(store: DefinitionStore, hub: str) -> list[tuple[Stored[Connector], S
     return [(connector, mapping) for connector, mapping in named if connector is not None]
 
 
+def readers_beside(store: DefinitionStore, mapping: Stored[Mapping]) -> list[Stored[Mapping]]:
+    """The other mappings of a mapping's hub that read the same container; see `Definitions.readers_beside`."""
+    hub, container = mapping.document.tenant_id, mapping.document.container
+    beside = [
+        other
+        for other in store.readable(MAPPING_ALONE, hub)
+        if other.document.container == container and other.instance_id != mapping.instance_id
+    ]
+    connector = name_key(mapping.document.connector_name)
+    if all(name_key(other.document.connector_name) == connector for other in beside):
+        return beside
+    # Of a connector that no account has let in nothing is read.
+    accounts = _accounts(store, hub)
+    same = {connector} | {name for name, account in accounts.items() if account == accounts.get(connector)}
+    return [other for other in beside if name_key(other.document.connector_name) in same]
+
+
 @dataclass(frozen=True)
 class Listener:
     """A mapping of a container that blobs came to.

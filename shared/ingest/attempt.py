@@ -5,10 +5,11 @@ finds that its claim is lost, and writes nothing over what the other one has rec
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from shared.app import Services
+from shared.definitions.store import Stored
 from shared.domain.correction import StagedCorrection
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import (
@@ -21,6 +22,7 @@ from shared.domain.errors import (
     asked_to_wait_s,
     recovery,
 )
+from shared.domain.mappings import Mapping
 from shared.domain.run import Run, RunError, RunKind, RunState
 from shared.ingest.outcome import STAGED, Outcome, notes_of
 from shared.ledger.runs import Place
@@ -37,12 +39,14 @@ class Attempt:
 
     Attributes:
         hub: name of the hub.
+        beside: the other mappings of the hub that read the blob, as a look at the definitions found them last.
 
     Every method that writes raises ClaimLostError where another worker has changed the record meanwhile.
     """
 
     def __init__(self, services: Services, stored: StoredRun) -> None:
         self.hub = stored.hub
+        self.beside: Sequence[Stored[Mapping]] = ()
         self._services = services
         self._stored = stored
         self._began_ms = services.clock.monotonic_ms()

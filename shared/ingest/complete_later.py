@@ -1,46 +1,116 @@
-"""A file that could not be moved or deleted when its rows had come in is so later, when a sweep finds it again."""
+"""A file that could not be moved or deleted when its rows had come in is so later, when a sweep finds it again.
+
+The sweep asks for all such files of its mapping at once, by one message, and for none while that is under way. It works
+through a part of them and sends another for the rest. So neither messages nor attempts become more where somebody asks
+again and again, or where a container is missing that all of them are to go to.
+"""
 
 import logging
+import random
 from contextlib import suppress
 from dataclasses import replace
 
 from shared.app import Services
-from shared.domain.errors import PreconditionError
+from shared.definitions.store import Stored
+from shared.domain.errors import NotFoundError, PreconditionError
 from shared.domain.mappings import Mapping
+from shared.ingest.complete import complete
 from shared.ingest.correction_target import find_mapping
-from shared.ingest.outcome import COMPLETE_OPERATION
-from shared.ingest.source import complete
+from shared.ingest.match import send_completions
+from shared.ingest.outcome import COMPLETE_OPERATION, Uncompleted
 from shared.ledger.stored_run import StoredRun
 
 logger = logging.getLogger(__name__)
 
+# Of one message: other hubs wait behind it.
+_AT_ONCE = 100
+_TIME_MS = 30_000
+# Files that stayed where they are, each for a reason of its own, before the rest waits for the next sweep.
+_REFUSED = 100
 
-def complete_later(services: Services, hub: str, run_id: str) -> None:
+
+def complete_files(services: Services, hub: str, connector: str, mapping: str, number: str, refused: int = 0) -> None:
+    """Moves or deletes what the runs of a mapping owe their files, a part of them; another message goes on.
+
+    It ends where one is refused for a reason that holds for all of them, or many for reasons of their own.
+
+    Args:
+        services: of the process.
+        hub: of the mapping.
+        connector: of the mapping.
+        mapping: whose files they are.
+        number: of the request (`request_completions`); one that is over is passed over.
+        refused: how many files earlier messages of it came to in vain.
+
+    Raises:
+        TransientError, FatalError: it may work the next time. DeferredError: the source is busy.
+    """
+    found = _asked(services, hub, connector, mapping, number)
+    if found is None:
+        return
+    owing = services.runs.owing(hub, found.instance_id, found.document.completion.value)
+    # By chance, so that those that are refused each time keep none of the others waiting for ever.
+    chosen = random.sample(owing, min(len(owing), _AT_ONCE))
+    tried, until_ms = 0, services.clock.monotonic_ms() + _TIME_MS
+    is_over = found.document.is_paused
+    while not is_over and tried < len(chosen) and services.clock.monotonic_ms() < until_ms:
+        failure = complete_later(services, hub, chosen[tried])
+        tried += 1
+        refused += failure is not None
+        is_over = refused >= _REFUSED or (failure is not None and failure.is_of_all)
+    if is_over or tried == len(owing):
+        services.sweeps.end_completion(hub, found.instance_id)
+    else:
+        send_completions(services, hub, found, number, refused)
+
+
+def give_up_files(services: Services, hub: str, connector: str, mapping: str, number: str) -> None:
+    """Leaves the files to the next sweep whose message was tried in vain."""
+    found = _asked(services, hub, connector, mapping, number)
+    if found is not None:
+        services.sweeps.end_completion(hub, found.instance_id)
+
+
+def complete_later(services: Services, hub: str, run_id: str) -> Uncompleted | None:
     """Carries out what a run owes its file, and notes it, or why it failed again; safe to repeat.
 
-    Only the version whose rows came in is moved or deleted, and only while the mapping still asks for it.
+    Only the version whose rows came in is moved or deleted, while the mapping asks for what it asked for then and the
+    type that took the rows is there.
+
+    Returns:
+        Why it was not done; None also where there was nothing to do.
 
     Raises:
         TransientError, FatalError: it may work the next time. DeferredError: the source is busy.
     """
     stored = services.runs.get(hub, run_id)
     if stored is None or stored.owes is None:
-        return
+        return None
     mapping = find_mapping(services, stored)
-    if mapping is None or not _asks_for_it(mapping.document, stored):
-        return
-    failure = complete(services, mapping, stored.version)
+    if mapping is None or mapping.document.is_paused:
+        return None
+    failure = complete(services, stored)
+    _note(services, stored, failure)
+    return failure
+
+
+def _note(services: Services, stored: StoredRun, failure: Uncompleted | None) -> None:
     details = {name: fact for name, fact in stored.run.details.items() if name != COMPLETE_OPERATION}
     if failure is None:
-        logger.info("the file of run %s was moved or deleted after all", run_id)
-        stored = replace(stored, owes=None)
+        logger.info("the file of run %s was moved or deleted after all", stored.run.run_id)
     else:
         details[COMPLETE_OPERATION] = failure.message
-    with suppress(PreconditionError):  # a second message has done the same
-        services.runs.save(stored.with_run(details=details))
+    noted = replace(stored.with_run(details=details), owes=failure.owes if failure else None)
+    if noted != stored:
+        with suppress(PreconditionError):  # a second message has done the same
+            services.runs.save(noted)
 
 
-def _asks_for_it(mapping: Mapping, stored: StoredRun) -> bool:
-    version = stored.version
-    is_there = not mapping.is_paused and mapping.matches(version.container, version.path)
-    return is_there and stored.standing.owes_what(mapping)
+def _asked(services: Services, hub: str, connector: str, mapping: str, number: str) -> Stored[Mapping] | None:
+    """The mapping whose files are asked for by a request; None where that is over, or the mapping is gone."""
+    try:
+        found = services.definitions.mapping(hub, connector, mapping)
+    except NotFoundError:
+        return None
+    now = services.clock.machine_now()
+    return found if services.sweeps.note_completion(hub, found.instance_id, number, now) else None

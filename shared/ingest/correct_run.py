@@ -27,9 +27,11 @@ from shared.domain.places import correction_path, rejects_path
 from shared.domain.run import RunError, RunState
 from shared.failpoints import FailPoint, failpoint
 from shared.ingest.attempt import Attempt, claim_lost, last_reason
-from shared.ingest.correction_target import find_mapping, mapping_to_read_with, not_completed, type_of
+from shared.ingest.complete import complete
+from shared.ingest.correction_target import mapping_to_read_with, not_completed, type_of
+from shared.ingest.match import request_completion
 from shared.ingest.outcome import COMPLETE_OPERATION, Uncompleted
-from shared.ingest.source import complete, open_source
+from shared.ingest.source import open_source
 from shared.ledger.stored_run import StoredRun
 from shared.telemetry import log_finished
 from shared.work_folder import work_folder
@@ -63,8 +65,12 @@ def correct_run(services: Services, attempt: Attempt) -> None:
         lambda error: end_in_vain(services, attempt.stored, RunError(code=error.code, message=error.message)),
     )
     if corrected is not None:
+        _, failure = corrected
         _end(services, attempt.stored, *corrected, attempt.elapsed_ms())
         failpoint(FailPoint.CORRECTION_ENDED)
+        if failure is not None and failure.waits:
+            # The last of the others may have ended just before that was recorded.
+            request_completion(services, attempt.hub, attempt.run.connector or "", attempt.run.run_id)
 
 
 def give_up_correction(services: Services, stored: StoredRun) -> None:
@@ -148,7 +154,7 @@ def _bring_in(services: Services, attempt: Attempt) -> tuple[StagedCorrection, U
             done = _bring_into(services, attempt, filled.document)
     except GoneError as error:
         raise ConflictError("TypeGone", f"{error.message}; there is nothing to correct any more") from error
-    return done, None if done.still_open else _complete(services, attempt.stored)
+    return done, None if done.still_open else complete(services, attempt.stored)
 
 
 def _bring_into(services: Services, attempt: Attempt, entity_type: EntityType) -> StagedCorrection:
@@ -254,12 +260,6 @@ def _write(
         written += good.num_rows
         writer.write(good)
     return refused
-
-
-def _complete(services: Services, stored: StoredRun) -> Uncompleted | None:
-    """The mapping's `completeOperation`, now that every row of the file is in."""
-    mapping = find_mapping(services, stored)
-    return None if mapping is None else complete(services, mapping, stored.version)
 
 
 def _correction_of(stored: StoredRun) -> Correction:

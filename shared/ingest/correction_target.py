@@ -43,6 +43,26 @@ def not_completed(services: Services, stored: StoredRun, message: str) -> Uncomp
     return Uncompleted(message, mapping.document.completion if mapping else CompletionOperationType.DO_NOTHING)
 
 
+def why_it_stays(services: Services, stored: StoredRun, mapping: Stored[Mapping]) -> Uncompleted | None:
+    """Why the file of a run whose rows are in must not be moved or deleted, by the run's mapping; None if it may.
+
+    Its rows are nowhere else once the type that took them is gone. While the mapping fills another type, or reads other
+    files, it may come to ask for it again.
+    """
+    version, asked = stored.version, mapping.document.completion
+    if not mapping.document.matches(version.container, version.path):
+        return Uncompleted("the mapping does not read the file any more, so it stays where it is", asked)
+    try:
+        type_of(services, stored)
+        mapping_to_read_with(services, stored)
+    except ConflictError as error:
+        if error.code == "TypeGone":
+            gone = "the type that took its rows was deleted, so the file stays where it is"
+            return Uncompleted(gone, CompletionOperationType.DO_NOTHING)
+        return Uncompleted(f"{error.message}, so the file stays where it is", asked, is_of_all=True)
+    return None
+
+
 def mapping_to_read_with(services: Services, stored: StoredRun) -> Stored[Mapping]:
     """The run's mapping as it is now.
 

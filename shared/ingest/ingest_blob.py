@@ -31,11 +31,13 @@ from shared.domain.run import RunState, run_ledger_key
 from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import delete_files_of_gone_run
 from shared.ingest.attempt import Attempt, end, last_reason, take
+from shared.ingest.beside import ask_those_who_wait, readers_beside, wait_for_others
+from shared.ingest.complete import complete
 from shared.ingest.correct_run import correct_run
 from shared.ingest.correction_target import find_mapping, not_completed
-from shared.ingest.outcome import Outcome, notes_of
+from shared.ingest.outcome import OUR_FAULTS, Outcome, notes_of
 from shared.ingest.reject_file import RejectFile
-from shared.ingest.source import Source, complete, open_source
+from shared.ingest.source import Source, open_source
 from shared.ingest.stage import stage_rows
 from shared.ledger.stored_run import StoredRun
 from shared.work_folder import work_folder
@@ -45,8 +47,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Another five attempts would end the same way; somebody has to look first.
-_OUR_FAULTS = frozenset({"WorkerLost", "InternalError"})
 MAPPING_PAUSED = "MappingPaused"
 
 
@@ -89,10 +89,14 @@ def give_up_run(services: Services, stored: StoredRun) -> None:
     reason = last_reason(stored.run)
     attempt = _close(services, stored)
     if attempt is None:
-        end(services, stored, Outcome.of_reason(reason), 0, retryable=reason.code not in _OUR_FAULTS)
-    else:
-        failure = not_completed(services, stored, reason.message)
-        end(services, stored, Outcome.of_staged(stored.run, attempt).but(failure), 0)
+        end(services, stored, Outcome.of_reason(reason), 0, retryable=reason.code not in OUR_FAULTS)
+        return
+    failure = not_completed(services, stored, reason.message)
+    end(services, stored, Outcome.of_staged(stored.run, attempt).but(failure), 0)
+    with services.definitions.one_look():
+        mapping = find_mapping(services, stored)
+        beside = readers_beside(services, mapping, stored.version) if mapping else ()
+    ask_those_who_wait(services, stored, beside)
 
 
 def _close(services: Services, stored: StoredRun) -> int | None:
@@ -125,13 +129,17 @@ def _brought_by(stored: StoredRun, ask: Callable[[str], int | None]) -> int | No
 
 
 def _carry_out(services: Services, attempt: Attempt) -> None:
-    outcome = attempt.carry_out(
-        lambda: _ingest(services, attempt),
-        lambda error: attempt.end(Outcome.of_error(error), retryable=_may_be_mended(error)),
-    )
+    def refuse(error: HubError) -> None:
+        retryable = _may_be_mended(error)
+        attempt.end(Outcome.of_error(error), retryable=retryable)
+        if not retryable:
+            ask_those_who_wait(services, attempt.stored, attempt.beside)
+
+    outcome = attempt.carry_out(lambda: _ingest(services, attempt), refuse)
     if outcome is not None:
         attempt.end(outcome)
         failpoint(FailPoint.RUN_ENDED)
+        ask_those_who_wait(services, attempt.stored, attempt.beside, waits=outcome.waits)
 
 
 def _ingest(services: Services, attempt: Attempt) -> Outcome:
@@ -156,15 +164,17 @@ def _bring_in(services: Services, attempt: Attempt) -> Outcome:
         mapping = find_mapping(services, attempt.stored)
         if mapping is not None and mapping.document.is_paused:
             raise DeferredError(MAPPING_PAUSED, "the mapping is paused; the run goes on when it is resumed")
+        if mapping is not None:
+            attempt.beside = readers_beside(services, mapping, attempt.stored.version)
         entity_type = _entity_type(services, attempt, mapping)
         changes = services.lake.changes(entity_type.document)
         brought_by = _brought_by(attempt.stored, changes.committed_by)
         if brought_by is not None:
             # A crash came between the commit and the run's record. What has happened since does not change that.
             outcome = attempt.staged(brought_by)
-            if mapping is None or outcome.state is not RunState.SUCCEEDED:
+            if outcome.state is not RunState.SUCCEEDED:
                 return outcome
-            return outcome.but(complete(services, mapping, attempt.stored.version))
+            return outcome.but(complete(services, attempt.stored))
         if mapping is None:
             raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
         source = open_source(services, mapping, attempt.stored.version)
@@ -177,7 +187,9 @@ def _bring_in(services: Services, attempt: Attempt) -> Outcome:
         # A file with rejects stays where it is: whoever corrects it needs it.
         if outcome.state is not RunState.SUCCEEDED:
             return outcome
-        failure = source.complete(mapping.document)
+        failure = wait_for_others(services, mapping, attempt.stored.version, attempt.beside)
+        if failure is None:
+            failure = source.complete(mapping.document)
         failpoint(FailPoint.BLOB_COMPLETED)
         return outcome.but(failure)
 
@@ -246,6 +258,7 @@ def _check_definitions(services: Services, attempt: Attempt, entity_type: Stored
         mapping = find_mapping(services, attempt.stored)
         if mapping is None:
             raise SkippedError("MappingGone", "the mapping was deleted while the blob was read; nothing was ingested")
+        attempt.beside = readers_beside(services, mapping, attempt.stored.version)
         if _entity_type(services, attempt, mapping).instance_id != entity_type.instance_id:
             raise SkippedError("TypeGone", "the type was made anew while the blob was read; nothing was ingested")
 

@@ -178,6 +178,25 @@ def request_completion(services: Services, hub: str, connector: str, run_id: str
     services.ingest_queue.send({"hub": hub, "connector": connector, "runId": run_id, "complete": True})
 
 
+def request_completions(services: Services, hub: str, mapping: Stored[Mapping]) -> None:
+    """Asks for the files of a mapping to be moved or deleted that could not be, unless a message is at it already."""
+    number = uuid.uuid4().hex
+    if services.sweeps.ask_completion(hub, mapping.instance_id, number, services.clock.machine_now()):
+        try:
+            send_completions(services, hub, mapping, number)
+        except HubError:
+            with suppress(HubError):  # or the next sweep would wait for a message that there is not
+                services.sweeps.end_completion(hub, mapping.instance_id)
+            raise
+
+
+def send_completions(services: Services, hub: str, mapping: Stored[Mapping], number: str, refused: int = 0) -> None:
+    """Sends the message that works through these files, or goes on with them when so many have been refused."""
+    document = mapping.document
+    message = {"hub": hub, "connector": document.connector_name, "mapping": document.connector_mapping_name}
+    services.ingest_queue.send({**message, "complete": True, "number": number, "refused": refused})
+
+
 def new_run(services: Services, hub: str, mapping: Stored[Mapping], version: BlobVersion) -> StoredRun:
     """The Queued run of a blob version for a mapping; not stored yet."""
     document = mapping.document

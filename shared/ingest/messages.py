@@ -7,7 +7,7 @@ from typing import Any
 from shared.app import Services
 from shared.domain.errors import DeferredError, NotFoundError, asked_to_wait_s
 from shared.domain.run import RunError, RunKind
-from shared.ingest.complete_later import complete_later
+from shared.ingest.complete_later import complete_files, complete_later, give_up_files
 from shared.ingest.correct_run import give_up_correction
 from shared.ingest.ingest_blob import MAPPING_PAUSED, give_up_run, ingest_blob
 from shared.ingest.sweep import carry_out_backfill, give_up_sweep, sweep_by_schedule
@@ -63,6 +63,9 @@ def give_up(services: Services, message: Any) -> None:
         case {"complete": True, "runId": str(run_id)}:
             # Its rows are in, whatever becomes of the file; the next sweep asks for it again.
             logger.error("the file of run %s could not be moved or deleted: given up", run_id)
+        case {"complete": True, "hub": str(hub), "connector": str(connector), "mapping": str(mapping)}:
+            logger.error("files could not be moved or deleted: hub %s mapping %s: given up", hub, mapping)
+            give_up_files(services, hub, connector, mapping, str(message.get("number", "")))
         case {"sweep": True, "hub": str(hub), "connector": str(connector), "mapping": str(mapping)}:
             logger.error("sweep failed: hub %s connector %s mapping %s: given up", hub, connector, mapping)
             lost = "every attempt at the sweep failed; see the log, then ask for it again"
@@ -93,6 +96,10 @@ def _carry_out(services: Services, message: Any, message_id: str) -> None:
         case {"complete": True, "hub": str(hub), "runId": str(run_id)}:
             services.source_turns.check(hub, str(message.get("connector") or ""))
             complete_later(services, hub, run_id)
+        case {"complete": True, "hub": str(hub), "connector": str(connector), "mapping": str(mapping)}:
+            services.source_turns.check(hub, connector)
+            number, refused = str(message.get("number", "")), message.get("refused")
+            complete_files(services, hub, connector, mapping, number, refused if isinstance(refused, int) else 0)
         case {"hub": str(hub), "runId": str(run_id)}:
             services.source_turns.check(hub, str(message.get("connector") or ""))
             ingest_blob(services, hub, run_id, worker=worker_of(message, message_id))

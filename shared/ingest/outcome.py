@@ -9,6 +9,8 @@ from shared.domain.run import Run, RunError, RunState
 
 STAGED = "staged"
 COMPLETE_OPERATION = "completeOperation"
+# Another five attempts would end the same way; somebody has to look first.
+OUR_FAULTS = frozenset({"WorkerLost", "InternalError"})
 
 
 def notes_of(run: Run) -> dict[str, Any]:
@@ -19,10 +21,18 @@ def notes_of(run: Run) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Uncompleted:
-    """Why a `completeOperation` was not carried out, the rows of the file being in; `operation` says what is left."""
+    """Why a `completeOperation` was not carried out, the rows of the file being in.
+
+    Attributes:
+        operation: what is left to be done.
+        is_of_all: whether it would be the same with any other file of the mapping.
+        waits: whether it is to be done once another mapping has ingested the file.
+    """
 
     message: str
     operation: CompletionOperationType
+    is_of_all: bool = False
+    waits: bool = False
 
     @property
     def owes(self) -> str | None:
@@ -41,6 +51,7 @@ class Outcome:
         details: further facts for the run's record.
         rejects: path of the file of the rows refused; None where there are none.
         owes: what is still to be done with the file.
+        waits: whether that is to be done once another mapping has ingested the file.
     """
 
     state: RunState
@@ -51,6 +62,7 @@ class Outcome:
     details: dict[str, Any] = field(default_factory=dict)
     rejects: str | None = None
     owes: str | None = None
+    waits: bool = False
 
     @classmethod
     def of_rows(cls, ingested: int, rejected: int, bytes_read: int, details: dict[str, Any]) -> Self:
@@ -102,4 +114,5 @@ class Outcome:
         if failure is None:
             return self
         owes = failure.owes if self.state is RunState.SUCCEEDED else None
-        return replace(self, details={**self.details, COMPLETE_OPERATION: failure.message}, owes=owes)
+        details = {**self.details, COMPLETE_OPERATION: failure.message}
+        return replace(self, details=details, owes=owes, waits=failure.waits and owes is not None)

@@ -13,19 +13,19 @@ from shared.domain.errors import (
     DeferredError,
     HubError,
     NotFoundError,
-    Recovery,
+    PreconditionError,
     RefusedError,
     SkippedError,
     SupersededError,
     TransientError,
     UnavailableError,
-    recovery,
 )
 from shared.domain.mappings import CompletionOperationType, Mapping, split_folder
 from shared.ingest.outcome import Uncompleted
 from shared.ingest.reading_time import too_large
 from shared.storage.account_turns import SOURCE_BUSY, AccountTurns, Turn
 from shared.storage.blobs import BlobContainer, BlobEntry, OpenBlob
+from shared.storage.translate import is_denial
 
 logger = logging.getLogger(__name__)
 
@@ -163,8 +163,21 @@ class Source:
             raise
         except HubError as error:
             logger.warning("complete operation failed: run for mapping %s: %s", mapping.connector_mapping_name, error)
-            return Uncompleted(error.message, operation.completion_operation_type)
+            if isinstance(error, PreconditionError) and self._is_superseded():
+                return Uncompleted(error.message, CompletionOperationType.DO_NOTHING)
+            is_of_all = error.code == "ContainerNotFound" or is_denial(error)
+            return Uncompleted(error.message, operation.completion_operation_type, is_of_all)
         return None
+
+    def _is_superseded(self) -> bool:
+        """Whether this version was overwritten, and is gone for good."""
+        try:
+            self.check_current()
+        except SupersededError:
+            return True
+        except HubError:
+            return False
+        return False
 
     def _move(self, mapping: Mapping, folder: str) -> None:
         container, prefix = split_folder(folder)
@@ -177,21 +190,6 @@ class Source:
         except NotFoundError:
             return  # an earlier attempt moved it
         self._container.delete(self.version.path, self.version.etag)
-
-
-def complete(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> Uncompleted | None:
-    """Carries out the mapping's `completeOperation`, its rows being in; why it could not be done, or None.
-
-    Raises:
-        TransientError, FatalError: it may work the next time. DeferredError: the source is busy.
-    """
-    try:
-        with open_source(services, mapping, version) as source:
-            return source.complete(mapping.document)
-    except HubError as error:
-        if recovery(error) is Recovery.RETRY or isinstance(error, DeferredError):
-            raise
-        return Uncompleted(error.message, mapping.document.completion)
 
 
 def open_source(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> Source:

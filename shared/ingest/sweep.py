@@ -25,7 +25,7 @@ from shared.domain.errors import (
 )
 from shared.domain.mappings import Mapping
 from shared.domain.run import RunError, RunState
-from shared.ingest.match import new_run, queue_run, queue_version, request_completion, send_run
+from shared.ingest.match import new_run, queue_run, queue_version, request_completions, send_run
 from shared.ledger.stored_run import Standing
 from shared.ledger.sweeps import Backfill, OpenSweep, Sweep
 from shared.storage.blobs import BlobContainer, BlobEntry
@@ -48,8 +48,6 @@ _PAGE_TAKES_S = 300.0
 # Of a sweep that takes longer it is noted how far it has come, for the next message, and so that no tick asks for it.
 _NOTE_EVERY = timedelta(minutes=1)
 _UNFINISHED = "SweepUnfinished"
-# What could not be moved or deleted is tried at each tick while it is new, so of many at once only the first.
-_COMPLETED_BY_A_TICK = 100
 
 
 @dataclass(frozen=True)
@@ -315,7 +313,7 @@ def _queue_of(services: Services, place: Place, sweep: OpenSweep) -> Callable[[B
     """What queues a blob without a run, or with one to take up again, and says whether; what a run owes it asks for."""
     hub, mapping, seen = place.hub, place.mapping, services.clock.machine_now()
     known: dict[str, Standing] | None = None
-    completions = iter(range(_COMPLETED_BY_A_TICK))
+    owing = iter((True,))
     if sweep.since is None:
         known = services.runs.states_of_mapping(hub, place.names["connector"], place.names["mapping"])
 
@@ -332,8 +330,8 @@ def _queue_of(services: Services, place: Place, sweep: OpenSweep) -> Callable[[B
             is_fresh = entry.last_modified > seen - _FRESH
             queue_version(services, hub, mapping, version, _EVENTS_TAKE_S if is_fresh else 0)
             return True
-        if standing.owes_what(mapping.document) and (known is not None or next(completions, None) is not None):
-            request_completion(services, hub, place.names["connector"], run_id)
+        if standing.owes_what(mapping.document) and next(owing, False):
+            request_completions(services, hub, mapping)  # for all that owe something
         # One that failed since has been taken up already.
         is_to_be_taken = bool(sweep.number) and standing.state is RunState.FAILED
         return is_to_be_taken and take_up_again(services, hub, run_id, sweep.sweep.began)

@@ -256,6 +256,13 @@ class Runs:
         rows = self._table.query(where, values, ["runId", "state", "owes"])
         return {row["runId"]: Standing(RunState(row["state"]), row.get("owes")) for row in rows}
 
+    def owing(self, hub: str, mapping_instance: str, operation: str) -> list[str]:
+        """The ids of a mapping's runs that owe their files an operation."""
+        where, values = rows_of(hub, RUN)
+        where += " and mappingInstance eq @instance and owes eq @operation"
+        values |= {"instance": mapping_instance, "operation": operation}
+        return [row["runId"] for row in self._table.query(where, values, ["runId"])]
+
     def newest_of_mapping(self, hub: str, connector: str, mapping: str) -> Run | None:
         """The run of a mapping that was queued last, or None."""
         found, _ = self.page(hub, connector, mapping, top=1)

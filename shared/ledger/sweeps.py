@@ -1,11 +1,14 @@
-"""What is known of the sweeps of mappings: three more kinds of row in the table `runs`, at most one each for a mapping.
+"""What is known of the sweeps of mappings: four more kinds of row in the table `runs`, at most one each for a mapping.
 
 `sweep|INSTANCE` says when a mapping's container was looked through last, `search|INSTANCE` how far a sweep by the
 schedule has come that takes more than one message, and `backfill|INSTANCE` how far the newest sweep has come that
-somebody asked for, and what became of it. They are kept apart from the definition, whose ETag they must not change.
+somebody asked for, and what became of it. `completion|INSTANCE` says that a message is under way which has the files
+moved or deleted that could not be when their rows had come in. They are kept apart from the definition, whose ETag they
+must not change.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
@@ -15,7 +18,7 @@ from shared.domain.names import name_key
 from shared.domain.run import RunError
 from shared.storage.tables import ETAG, Row, Table, rows_below
 
-_SWEEP, _BACKFILL, _OPEN = "sweep|", "backfill|", "search|"
+_SWEEP, _BACKFILL, _OPEN, _COMPLETION = "sweep|", "backfill|", "search|", "completion|"
 # Longer than a message works, so that one that was lost ends no sweeps for ever: another goes on in its place.
 _LOST_AFTER = timedelta(hours=1)
 
@@ -163,7 +166,7 @@ class Sweeps:
 
     def forget(self, hub: str, instance: str) -> None:
         """Deletes all that is recorded of a mapping."""
-        for prefix in (_SWEEP, _OPEN, _BACKFILL):
+        for prefix in (_SWEEP, _OPEN, _BACKFILL, _COMPLETION):
             self._table.delete(name_key(hub), f"{prefix}{instance}")
 
     def scheduled(self, hub: str, instance: str) -> OpenSweep | None:
@@ -197,6 +200,37 @@ class Sweeps:
         """The newest backfill of a mapping, or None."""
         row = self._table.get(name_key(hub), f"{_BACKFILL}{instance}")
         return _backfill(row) if row else None
+
+    def ask_completion(self, hub: str, instance: str, number: str, now: datetime) -> bool:
+        """Records at a machine time that a message is to complete the files of a mapping; False if one is under way."""
+        row: Row = {"PartitionKey": name_key(hub), "RowKey": f"{_COMPLETION}{instance}", "number": number, "noted": now}
+        present = self._table.get(row["PartitionKey"], row["RowKey"])
+        if present is not None and now < present["noted"] + _LOST_AFTER:
+            return False
+        try:
+            if present is None:
+                self._table.insert(row)
+            else:
+                self._table.replace(row, present[ETAG])
+        except (ConflictError, PreconditionError):
+            return False  # somebody else has asked just now
+        return True
+
+    def note_completion(self, hub: str, instance: str, number: str, now: datetime) -> bool:
+        """Records that the message works, at a machine time; False for one that is over, or taken for lost."""
+        key = f"{_COMPLETION}{instance}"
+        present = self._table.get(name_key(hub), key)
+        if present is None or present["number"] != number:
+            return False
+        with suppress(PreconditionError):  # a second delivery of it
+            self._table.replace(
+                {"PartitionKey": name_key(hub), "RowKey": key, "number": number, "noted": now}, present[ETAG]
+            )
+        return True
+
+    def end_completion(self, hub: str, instance: str) -> None:
+        """Records that no message is under way which completes the files of a mapping."""
+        self._table.delete(name_key(hub), f"{_COMPLETION}{instance}")
 
     def ask(self, hub: str, backfill: Backfill) -> None:
         """Records a new backfill in the place of an earlier one."""

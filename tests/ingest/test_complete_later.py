@@ -5,16 +5,21 @@ from typing import Any
 
 import pytest
 
+from shared import failpoints
 from shared.definitions.store import Conditions
+from shared.domain.entity_types import EntityKind, InteractionType
+from shared.domain.mappings import Mapping
 from shared.domain.run import RunError, RunState
-from shared.ingest import sweep
+from shared.failpoints import FailPoint
+from shared.ingest import complete_later as later
 from shared.ingest.complete_later import complete_later
 from shared.ingest.ingest_blob import _ingest
 from shared.ingest.messages import give_up, take_message
 from shared.ingest.pause import pause_mapping
 from shared.ingest.sweep import carry_out_backfill, request_backfill, sweep_by_schedule
+from shared.maintain import delete_type
 from tests.fault_proxy import FaultProxy
-from tests.ingest.conftest import MESSAGE, ROWS, World
+from tests.ingest.conftest import MESSAGE, ROWS, World, mapping_body
 from tests.ingest.sweeping import take_sent
 
 DELETE = {"completionOperationType": "DeleteFile"}
@@ -98,18 +103,56 @@ def test_the_message_of_an_account_that_does_not_answer_fails_no_run(
     assert len(asked_for(world, queue)) == 1, "the next sweep asks again"
 
 
-def test_the_tick_after_it_tries_as_well_but_few_at_once(
+def test_whatever_asks_and_however_often_one_message_is_under_way(
     world: World, queue: FaultProxy, archive: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.put_mapping(completeOperation=moving(archive))
-    for path in ("a.csv", "b.csv", "c.csv"):
-        left(world, path)
-    asked_for(world, queue)
-    monkeypatch.setattr(sweep, "_COMPLETED_BY_A_TICK", 2)
-    queue.requests.clear()
+    run_ids = [left(world, path) for path in ("a.csv", "b.csv", "c.csv")]
+    (message,) = asked_for(world, queue)
+    assert asked_for(world, queue) == []
     assert sweep_by_schedule(world.services, world.hub, "Landing", "Visits") == 0
-    assert [message["complete"] for message in take_sent(world, queue)] == [True] * 2
-    assert len(asked_for(world, queue)) == 3
+    assert take_sent(world, queue) == []
+    before = [world.stored(run_id).changed for run_id in run_ids]
+    for _ in range(2):
+        take_message(world.services, message, MESSAGE)
+    assert take_sent(world, queue) == [], "none of the others can be moved either"
+    # What it says is what the run says already.
+    assert [world.stored(run_id).changed for run_id in run_ids] == before
+    world.storage.create_container(archive)
+    monkeypatch.setattr(later, "_AT_ONCE", 2)
+    assert sweep_by_schedule(world.services, world.hub, "Landing", "Visits") == 0
+    (message,) = take_sent(world, queue)
+    take_message(world.services, message, MESSAGE)
+    assert len(names(world, archive)) == 2
+    assert asked_for(world, queue) == [], "the rest is under way"
+    take_message(world.services, message, MESSAGE)
+    assert (names(world, world.container), len(names(world, archive))) == ([], 3)
+
+
+def test_files_that_stay_each_for_a_reason_of_its_own_keep_no_other_and_end_the_work(
+    world: World, queue: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put_mapping(completeOperation=DELETE)
+    leases = []
+    for path in ("a.csv", "b.csv", "c.csv"):
+        version = world.upload(path, ROWS)
+        leases.append(world.storage.get_blob_client(world.container, path).acquire_lease())
+        world.ingest(world.queue(version), path)
+    leases[2].release()
+    (message,) = asked_for(world, queue)
+    take_message(world.services, message, MESSAGE)
+    assert names(world, world.container) == ["a.csv", "b.csv"]
+    monkeypatch.setattr(later, "_REFUSED", 1)
+    monkeypatch.setattr(later, "_AT_ONCE", 1)
+    (message,) = asked_for(world, queue)
+    take_message(world.services, message, MESSAGE)
+    assert take_sent(world, queue) == [], "the next sweep asks again"
+    leases[0].release()
+    leases[1].release()
+    monkeypatch.undo()
+    (message,) = asked_for(world, queue)
+    take_message(world.services, message, MESSAGE)
+    assert names(world, world.container) == []
 
 
 def test_another_version_than_the_one_whose_rows_are_in_stays(world: World, queue: FaultProxy, archive: str) -> None:
@@ -161,3 +204,71 @@ def test_a_mapping_that_does_not_ask_for_it_any_more_moves_nothing(world: World,
             world.put_mapping(completeOperation=moving(archive), fileFilter="other/*.csv")
     complete_later(world.services, world.hub, run_id)
     assert (names(world, world.container), names(world, archive)) == (["a.csv"], [])
+
+
+def put_type(world: World, name: str) -> None:
+    fields = [{"fieldName": "Page", "fieldType": "Edm.String"}]
+    world.services.definitions.put_entity_type(world.hub, name, InteractionType.from_request({"fields": fields}))
+
+
+def fill(world: World, name: str) -> None:
+    """Has the mapping fill a type, and ask for the deletion of its files."""
+    body = mapping_body(world.container, completeOperation=DELETE) | {"entityTypeName": name}
+    world.services.definitions.put_mapping(world.hub, "Landing", "Visits", Mapping.from_request(body))
+
+
+def delete_visit(world: World) -> None:
+    delete_type(world.services, world.hub, EntityKind.INTERACTION, "Visit", Conditions())
+
+
+def lose_the_type(world: World, how: str) -> None:
+    """Takes the type Visit from the mapping, which deletes its files as before."""
+    put_type(world, "Other")
+    fill(world, "Other")
+    if how in {"deleted", "made anew"}:
+        delete_visit(world)
+    if how == "made anew":
+        put_type(world, "Visit")
+        fill(world, "Visit")
+
+
+@pytest.mark.parametrize("how", ["not filled any more", "deleted", "made anew"])
+def test_a_file_whose_rows_are_not_what_the_mapping_fills_stays(world: World, how: str) -> None:
+    fill(world, "Visit")
+    version = world.upload("a.csv", ROWS)
+    lease = world.storage.get_blob_client(world.container, "a.csv").acquire_lease()
+    run_id = world.queue(version)
+    assert "completeOperation" in world.ingest(run_id).details
+    lose_the_type(world, how)
+    lease.release()
+    complete_later(world.services, world.hub, run_id)
+    assert names(world, world.container) == ["a.csv"]
+    assert "the file stays where it is" in world.run(run_id).details["completeOperation"]
+    assert (world.stored(run_id).owes is None) is (how != "not filled any more"), "they come back in the one case only"
+    if how == "not filled any more":
+        fill(world, "Visit")
+        complete_later(world.services, world.hub, run_id)
+        assert names(world, world.container) == []
+
+
+@pytest.mark.parametrize("text", [ROWS, "page\n"])
+@pytest.mark.parametrize("how", ["not filled any more", "made anew"])
+def test_so_does_one_whose_worker_died_before_that(
+    world: World, how: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(world, "Visit")
+    run_id = world.queue(world.upload("a.csv", text))
+    died_at = FailPoint.ROWS_COMMITTED if text == ROWS else FailPoint.COUNTS_NOTED
+    monkeypatch.setitem(failpoints._armed, died_at, die)
+    with pytest.raises(SystemExit):
+        world.ingest(run_id)
+    monkeypatch.undo()
+    lose_the_type(world, how)
+    run = world.ingest(run_id)
+    is_in_anew = text == ROWS and how == "made anew"
+    assert names(world, world.container) == ([] if is_in_anew else ["a.csv"])
+    assert (run.state, world.committed_rows) == (RunState.SUCCEEDED, 3 if text == ROWS else 0)
+
+
+def die() -> None:
+    raise SystemExit

@@ -14,7 +14,7 @@ from shared.domain.run import Run, RunState
 from shared.ingest.match import take_event
 from shared.ingest.preview import preview
 from shared.ingest.reconcile import reconcile
-from shared.ingest.source import complete, open_source
+from shared.ingest.source import open_source
 from shared.ingest.suggest import Wish, suggest
 from shared.ingest.sweep import sweep_by_schedule
 from tests.fault_proxy import Answer, running_proxy
@@ -258,8 +258,9 @@ def test_a_move_that_stopped_after_the_copy_is_finished(archive: Archive, who: s
     mapping = world.mapping if who == "owner" else archive.late.mapping
     copied = open_source(world.services, mapping, source)
     copied._container.copy(source.path, archive.name, "csv/a.csv", source.etag)
-    assert complete(world.services, mapping, source) is None
-    assert complete(world.services, mapping, source) is None, "and once more"
+    for _ in range(2):
+        with open_source(world.services, mapping, source) as opened:
+            assert opened.complete(mapping.document) is None
     assert not is_there(world, source)
     assert content(world, archive.name, "csv/a.csv") == ROWS
 

@@ -1,0 +1,74 @@
+"""A file that several mappings of a hub read is moved or deleted once the last of them has ingested it.
+
+Whoever asks for that finds the others by the definitions, and their runs by the ids that follow from these. A run that
+ends before another one does owes its file the operation, and the last one to end asks for it.
+"""
+
+from collections.abc import Sequence
+
+from shared.app import Services
+from shared.definitions.store import Stored
+from shared.domain.blob_version import BlobVersion
+from shared.domain.mappings import CompletionOperationType, Mapping
+from shared.domain.run import RunState, ingest_run_id
+from shared.domain.shown import shown
+from shared.ingest.match import request_completion
+from shared.ingest.outcome import OUR_FAULTS, Uncompleted
+from shared.ledger.stored_run import StoredRun
+
+# Failed, and somebody is to look, after which the file is to be there.
+_FILE_IS_NEEDED = OUR_FAULTS | {"BlobArchived"}
+
+
+def readers_beside(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> list[Stored[Mapping]]:
+    """The other mappings of the hub that read a blob, paused or not; within a look of the definitions."""
+    beside = services.definitions.readers_beside(mapping)
+    return [other for other in beside if other.document.matches(version.container, version.path)]
+
+
+def wait_for_others(
+    services: Services, mapping: Stored[Mapping], version: BlobVersion, beside: Sequence[Stored[Mapping]]
+) -> Uncompleted | None:
+    """That the file is to stay until another mapping has ingested it; None where it need not, or stays anyway."""
+    asked = mapping.document.completion
+    if asked is CompletionOperationType.DO_NOTHING:
+        return None
+    for other in beside:
+        if not _has_ended(_run_of(services, other, version)):
+            name = shown(other.document.connector_mapping_name)
+            message = f"the file waits for the mapping {name}, which reads it too and has not ingested it"
+            return Uncompleted(message, asked, waits=True)
+    return None
+
+
+def ask_those_who_wait(
+    services: Services, ended: StoredRun, beside: Sequence[Stored[Mapping]], *, waits: bool = False
+) -> None:
+    """Asks for what the others owe the file of a run that was recorded as ended, and the run itself, if it `waits`.
+
+    Each looks when its own end is recorded. So of two that end at once the later one sees the other.
+    """
+    for other in beside:
+        if other.document.completion is CompletionOperationType.DO_NOTHING or other.document.is_paused:
+            continue
+        run = _run_of(services, other, ended.version)
+        if run is not None and run.run.state.is_final and run.standing.owes_what(other.document):
+            request_completion(services, run.hub, other.document.connector_name, run.run.run_id)
+    if waits and all(_has_ended(_run_of(services, other, ended.version)) for other in beside):
+        request_completion(services, ended.hub, ended.run.connector or "", ended.run.run_id)
+
+
+def _run_of(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> StoredRun | None:
+    document = mapping.document
+    hub, connector, name = document.tenant_id, document.connector_name, document.connector_mapping_name
+    return services.runs.get(hub, ingest_run_id(hub, connector, name, mapping.instance_id, version))
+
+
+def _has_ended(stored: StoredRun | None) -> bool:
+    """Whether a run needs its file no more; a correction has rows of its own."""
+    if stored is None:
+        return False
+    error = stored.run.error
+    if stored.run.state is RunState.FAILED:
+        return not stored.is_retryable and (error is None or error.code not in _FILE_IS_NEEDED)
+    return stored.run.state.is_final or stored.correction is not None

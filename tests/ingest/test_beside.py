@@ -1,0 +1,143 @@
+"""A file that several mappings of a hub read is moved or deleted when the last of them has ingested it."""
+
+from typing import Any
+
+import pytest
+
+from shared import failpoints
+from shared.app import Services
+from shared.definitions.store import Conditions
+from shared.domain.blob_version import BlobVersion
+from shared.domain.run import Run, RunError, RunState
+from shared.failpoints import FailPoint
+from shared.ingest.ingest_blob import ingest_blob
+from shared.ingest.match import queue_version
+from shared.ingest.messages import give_up
+from shared.ingest.pause import pause_mapping, resume_mapping
+from shared.settings import Settings
+from tests.fault_proxy import FaultProxy, running_proxy
+from tests.ingest.conftest import ROWS, World
+from tests.ingest.sweeping import take_sent
+from tests.ingest.test_complete_later import DELETE, names
+
+WAITS = "the file waits for the mapping 'Keep', which reads it too and has not ingested it"
+
+
+@pytest.fixture(autouse=True)
+def mappings(world: World) -> None:
+    """One that deletes its files, and another of the same folder that leaves them."""
+    world.put_mapping(completeOperation=DELETE)
+    world.put_mapping("Keep")
+
+
+def queue_run(world: World, version: BlobVersion, mapping: str) -> str:
+    found = world.services.definitions.mapping(world.hub, "Landing", mapping)
+    return queue_version(world.services, world.hub, found, version)
+
+
+def ingest(world: World, version: BlobVersion, mapping: str) -> Run:
+    run_id = queue_run(world, version, mapping)
+    ingest_blob(world.services, world.hub, run_id, mapping)
+    return world.run(run_id)
+
+
+def asked_for(world: World, queue: FaultProxy) -> list[str]:
+    """The runs whose files are to be moved or deleted."""
+    return [message["runId"] for message in take_sent(world, queue) if "complete" in message]
+
+
+def test_whoever_comes_first_both_have_the_rows_and_the_file_goes(world: World) -> None:
+    first = world.upload("first.csv", ROWS)
+    run = ingest(world, first, "Visits")
+    assert (run.state, run.details["completeOperation"]) == (RunState.SUCCEEDED, WAITS)
+    assert ingest(world, first, "Keep").state is RunState.SUCCEEDED
+    second = world.upload("second.csv", ROWS)
+    assert ingest(world, second, "Keep").state is RunState.SUCCEEDED
+    assert ingest(world, second, "Visits").details == {}
+    assert names(world, world.container) == ["first.csv"], "until its message is carried out"
+    world.work_off()
+    assert names(world, world.container) == []
+    assert (world.run(run.run_id).details, world.committed_rows) == ({}, 12)
+
+
+def test_a_pause_loses_nothing_to_another_mapping(world: World) -> None:
+    pause_mapping(world.services, world.hub, "Landing", "Keep", Conditions())
+    run = ingest(world, world.upload("a.csv", ROWS), "Visits")
+    assert run.details["completeOperation"] == WAITS
+    resume_mapping(world.services, world.hub, "Landing", "Keep", Conditions())
+    world.work_off()
+    assert world.states("Keep") == {"a.csv": RunState.SUCCEEDED}
+    assert names(world, world.container) == []
+
+
+def test_two_that_delete_do_not_wait_for_each_other(world: World, queue: FaultProxy) -> None:
+    world.put_mapping("Keep", completeOperation=DELETE)
+    version = world.upload("a.csv", ROWS)
+    first = ingest(world, version, "Visits")
+    asked_for(world, queue)
+    assert ingest(world, version, "Keep").details == {}
+    assert names(world, world.container) == []
+    assert asked_for(world, queue) == [first.run_id]
+
+
+@pytest.mark.parametrize("since", ["ended", "made"])
+def test_what_happens_to_the_other_meanwhile_is_seen(
+    world: World, queue: FaultProxy, since: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other mapping's run ends just after it was waited for, or the mapping is made while the blob is read."""
+    version = world.upload("a.csv", ROWS)
+    if since == "made":
+        world.services.definitions.delete_mapping(world.hub, "Landing", "Keep")
+        monkeypatch.setitem(failpoints._armed, FailPoint.COUNTS_NOTED, lambda: world.put_mapping("Keep") and None)
+    else:
+
+        def end() -> None:
+            monkeypatch.undo()
+            ingest(world, version, "Keep")
+
+        monkeypatch.setitem(failpoints._armed, FailPoint.BLOB_COMPLETED, end)
+    run = ingest(world, version, "Visits")
+    assert run.details["completeOperation"] == WAITS
+    assert asked_for(world, queue) == ([run.run_id] if since == "ended" else [])
+
+
+@pytest.mark.parametrize(("reason", "waits"), [("VaultUnavailable", True), ("WorkerLost", True), ("data", False)])
+def test_a_run_that_failed_and_may_be_mended_needs_its_file(world: World, reason: str, *, waits: bool) -> None:
+    version = world.upload("a.csv", ROWS)
+    if reason == "data":
+        column = {"propertyName": "Page", "columnName": "there is none"}
+        world.put_mapping("Keep", structure=[column])
+        assert ingest(world, version, "Keep").state is RunState.FAILED
+    else:
+        run_id = queue_run(world, version, "Keep")
+        world.take(run_id).release(RunError(code=reason, message="it was so"))
+        give_up(world.services, {"hub": world.hub, "runId": run_id})
+        assert world.run(run_id).state is RunState.FAILED
+    assert ingest(world, version, "Visits").details == ({"completeOperation": WAITS} if waits else {})
+
+
+@pytest.mark.parametrize("other", [{"fileFilter": "b*.csv"}, {"folderPath": "other"}])
+def test_nobody_waits_for_a_mapping_of_other_files(world: World, other: dict[str, Any]) -> None:
+    world.put_mapping("Keep", **other)
+    assert ingest(world, world.upload("a.csv", ROWS), "Visits").details == {}
+    assert names(world, world.container) == []
+
+
+def test_mappings_of_other_files_cost_no_request_to_the_tables(world: World) -> None:
+    with running_proxy(world.azurite.table) as proxy:
+        text = world.azurite.connection_string.replace(world.azurite.table, proxy.endpoint)
+        settings = {"azure_functions_environment": "Development", "key_vault_url": world.vault.url}
+        services = Services(Settings(hub_storage=text, **settings))
+
+        def requests() -> int:
+            for path in ("first.csv", "again.csv"):  # the first one learns the definitions
+                run_id = world.queue(world.upload(path, ROWS))
+                before = len(proxy.requests)
+                ingest_blob(services, world.hub, run_id, path)
+                assert world.run(run_id).state is RunState.SUCCEEDED
+            return len(proxy.requests) - before
+
+        world.put_mapping("Keep", folderPath="other")
+        with_others = requests()
+        world.services.definitions.delete_mapping(world.hub, "Landing", "Keep")
+        assert requests() == with_others
