@@ -151,7 +151,7 @@ class Connectors:
             return change.put(CONNECTOR_AS_STORED, (name,), document, instance_id, internal), old is None
 
         try:
-            stored, created = self._store.change(hub, make)
+            stored, created = self._store.change(hub, make, asks_outside=True)
         except (RequestError, RefusedError, CommitConflictError):
             # Any other error is the service's, so upkeep asks it again later.
             self._unused.take_back(new)

@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from shared.definitions.change_line import ChangeLine
 from shared.definitions.commits import GUARD, closing_in, commit
 from shared.definitions.listed import Listed, read_list
 from shared.definitions.looks import Found, Looks
@@ -213,6 +214,7 @@ class DefinitionStore:
         self._table = table
         self._looks = Looks(table, GUARD)
         self._room = Room(table)
+        self._line = ChangeLine()
 
     def one_look(self) -> AbstractContextManager[None]:
         """Within it, this thread reads the documents of a hub as they are when it asks for the first of them, or newer.
@@ -319,34 +321,48 @@ class DefinitionStore:
         """Deletes such a row by itself."""
         self._table.delete(row["PartitionKey"], row["RowKey"])
 
-    def change[R](self, hub: str, make: Callable[[Change], R]) -> R:
+    def change[R](self, hub: str, make: Callable[[Change], R], *, asks_outside: bool = False) -> R:
         """Makes a change and commits it; when another change of the hub came first, all over again.
 
         Args:
             hub: whose documents are changed; `HUBS` for the hubs themselves.
             make: reads, checks, and puts its writes into the change; called once or more.
+            asks_outside: whether it waits for other services when it is first called, and then has their answers.
 
         Raises:
             CommitConflictError: others are faster, many times over. FatalError: this thread is in the middle of a look.
+            ThrottledError: `ChangesBusy`, too many wait in line, and this thread has no time.
         """
         if self._looks.is_open:
             raise FatalError("ChangeInLook", "a change would be checked against what an earlier look found")
         partition = name_key(hub)
-        for attempt in range(_ATTEMPTS):
-            guard = self._table.get(partition, GUARD)
-            change = Change(partition, guard)
-            with self._room.change():
-                result = make(change)
-                if change.is_empty:
+        if asks_outside:
+            # Nobody waits in line for somebody else's service.
+            result, is_done = self._try(partition, make)
+            if is_done:
+                return result
+        with self._line.turn(partition, is_begun=asks_outside):
+            for attempt in range(_ATTEMPTS):
+                result, is_done = self._try(partition, make)
+                if is_done:
                     return result
-                total = self._room.sum_after(partition, guard, change.sizes, is_put=change.is_put)
-            try:
-                if commit(self._table, partition, lambda write_id: change.guarded(write_id, total)):  # noqa: B023
-                    return result
-            finally:
-                self.commits += 1
-            time.sleep(random.uniform(0, 0.02) * min(attempt + 1, 10))  # noqa: S311 - jitter is no secret
+                # Another process was faster.
+                time.sleep(random.uniform(0, 0.02) * min(attempt + 1, 10))  # noqa: S311 - jitter is no secret
         raise CommitConflictError("DefinitionsBusy", f"the definitions of {hub!r} are being changed; try again")
+
+    def _try[R](self, partition: str, make: Callable[[Change], R]) -> tuple[R, bool]:
+        """What a change gives, and whether it has taken effect."""
+        guard = self._table.get(partition, GUARD)
+        change = Change(partition, guard)
+        with self._room.change():
+            result = make(change)
+            if change.is_empty:
+                return result, True
+            total = self._room.sum_after(partition, guard, change.sizes, is_put=change.is_put)
+        try:
+            return result, commit(self._table, partition, lambda write_id: change.guarded(write_id, total))
+        finally:
+            self.commits += 1
 
 
 def _key(kind: Kind[Any], names: tuple[str, ...]) -> str:
