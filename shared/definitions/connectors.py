@@ -202,7 +202,7 @@ class Connectors:
             if (present := self._store.get(CONNECTOR, hub, name)) and present.etag == stored.etag:
                 change.delete(CONNECTOR, name)
 
-        self._store.change(hub, end)
+        self._store.change(hub, end, is_begun=True)
         logger.info("connector deleted: hub %s connector %s", hub, name)
 
     def remove_unnamed_secrets(self, now: datetime) -> int:
@@ -319,7 +319,7 @@ class Connectors:
                 change.delete(MAPPING, connector, mapping.document.connector_mapping_name)
             return len(found) == _MAPPINGS_AT_ONCE
 
-        return self._store.change(hub, make)
+        return self._store.change(hub, make, is_begun=True)
 
 
 def _earlier_secrets(old: Stored[Connector] | None, kept: Sequence[str]) -> tuple[dict[str, str], dict[str, SecretStr]]:

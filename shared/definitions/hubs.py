@@ -92,7 +92,7 @@ def delete_hub(store: DefinitionStore, name: str, conditions: Conditions, empty:
         if store.get(HUB, HUBS, name) is not None:
             change.delete(HUB, name)
 
-    store.change(HUBS, make)
+    store.change(HUBS, make, is_begun=True)
 
 
 def open_hub(store: DefinitionStore, change: Change, name: str) -> Stored[Hub]:
@@ -134,4 +134,4 @@ def _open(store: DefinitionStore, name: str, emptied: str) -> bool:
         change.closing = ""
         return True
 
-    return store.change(name, make)
+    return store.change(name, make, is_begun=True)

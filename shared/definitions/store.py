@@ -26,12 +26,7 @@ from shared.definitions.room import Room, noted
 from shared.definitions.rows import check_size, columns_of, json_in, memory_of, size_of
 from shared.domain.blob_version import bare_etag
 from shared.domain.document import Document, invalid_request
-from shared.domain.errors import (
-    CommitConflictError,
-    FatalError,
-    NotFoundError,
-    PreconditionError,
-)
+from shared.domain.errors import CommitConflictError, FatalError, NotFoundError, PreconditionError
 from shared.domain.names import name_key
 from shared.domain.shown import shown
 from shared.storage.tables import (
@@ -321,13 +316,16 @@ class DefinitionStore:
         """Deletes such a row by itself."""
         self._table.delete(row["PartitionKey"], row["RowKey"])
 
-    def change[R](self, hub: str, make: Callable[[Change], R], *, asks_outside: bool = False) -> R:
+    def change[R](
+        self, hub: str, make: Callable[[Change], R], *, asks_outside: bool = False, is_begun: bool = False
+    ) -> R:
         """Makes a change and commits it; when another change of the hub came first, all over again.
 
         Args:
             hub: whose documents are changed; `HUBS` for the hubs themselves.
             make: reads, checks, and puts its writes into the change; called once or more.
             asks_outside: whether it waits for other services when it is first called, and then has their answers.
+            is_begun: whether it goes on with what was begun, so that it is not refused for want of a turn.
 
         Raises:
             CommitConflictError: others are faster, many times over. FatalError: this thread is in the middle of a look.
@@ -341,7 +339,7 @@ class DefinitionStore:
             result, is_done = self._try(partition, make)
             if is_done:
                 return result
-        with self._line.turn(partition, is_begun=asks_outside):
+        with self._line.turn(partition, is_begun=is_begun or asks_outside):
             for attempt in range(_ATTEMPTS):
                 result, is_done = self._try(partition, make)
                 if is_done:

@@ -103,6 +103,8 @@ def test_one_more_than_may_wait_is_told_at_once(store: DefinitionStore) -> None:
             assert put(store, "contoso") == "ChangesBusy"
             assert wait(waiting, 0).done == set()
             assert put(store, "fabrikam") == ""
+            with deadline(10):
+                assert store.change("contoso", lambda change: change.connectors, is_begun=True) == 0
             assert put(store, "contoso", seconds=1800) == ""  # work goes on without a turn
         assert {one.result(30) for one in waiting} == {""}
 
