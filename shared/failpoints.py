@@ -52,6 +52,7 @@ class FailPoint(StrEnum):
     SECRETS_FORGOTTEN = "secrets forgotten"
     TYPE_DELETED = "type deleted"
     HUB_CLOSED = "hub closed"
+    HUB_ROWS_DELETED = "hub's rows deleted"
     HUB_EMPTIED = "hub emptied"
 
 

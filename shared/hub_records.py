@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from shared.app import Services
@@ -33,11 +34,10 @@ def put_hub(services: Services, name: str, hub: Hub, conditions: Conditions) -> 
     """Creates or replaces a hub, as `Definitions.put_hub`; one that is made finds nothing of an earlier one.
 
     Raises:
+        ConflictError: `HubDeleting`, somebody else deletes an earlier one now.
         DeferredError: `TimeIsUp`, there is more of an earlier one than could be deleted; repeated, it goes on.
     """
-    if not services.definitions.is_in_use(name):
-        _delete_records(services, name)
-    return services.definitions.put_hub(name, hub, conditions)
+    return services.definitions.put_hub(name, hub, conditions, lambda closing: _empty(services, name, closing))
 
 
 def delete_hub(services: Services, name: str, conditions: Conditions) -> None:
@@ -46,15 +46,17 @@ def delete_hub(services: Services, name: str, conditions: Conditions) -> None:
     Repeated, it goes on where it was interrupted. The hub takes no definitions meanwhile.
 
     Raises:
-        ConflictError: it has definitions, or was PUT meanwhile. PreconditionError: the conditions are not met.
+        ConflictError: it has definitions, was PUT meanwhile, or somebody else deletes it now (`HubDeleting`).
+        PreconditionError: the conditions are not met.
         DeferredError: `TimeIsUp`, there was no time for all of it; repeated, it goes on.
     """
-    services.definitions.close_hub(name, conditions)
-    failpoint(FailPoint.HUB_CLOSED)
-    if not _delete_records(services, name):
-        raise ConflictError("HubInUse", f"the hub {name!r} was PUT while it was being deleted; repeat the DELETE", name)
-    failpoint(FailPoint.HUB_EMPTIED)
-    services.definitions.delete_hub(name, conditions)
+
+    def empty(closing: str) -> None:
+        failpoint(FailPoint.HUB_CLOSED)
+        _empty(services, name, closing)
+        failpoint(FailPoint.HUB_EMPTIED)
+
+    services.definitions.delete_hub(name, conditions, empty)
 
 
 def delete_remains_of_hubs(services: Services) -> None:
@@ -67,7 +69,8 @@ def delete_remains_of_hubs(services: Services) -> None:
             logger.warning("removing what deleted hubs left goes on with the next maintenance, for want of time")
             return
         with failing_alone("removing what a deleted hub left", hub=name):
-            _delete_records(services, name)
+            if closing := services.definitions.closing_of(name):
+                _delete_records(services, name, closing)  # or somebody else is about it
 
 
 def delete_files_of_gone_run(services: Services, hub: str, run_id: str) -> None:
@@ -84,22 +87,28 @@ def is_still(find: Callable[[], Stored[Any]], stored: Stored[Any]) -> bool:
         return False
 
 
-def _delete_records(services: Services, name: str) -> bool:
-    """Deletes all that is recorded of a hub that is not in use; False where it is in use by now."""
+def _empty(services: Services, name: str, closing: str) -> None:
+    if not _delete_records(services, name, closing):
+        message = f"the hub {name!r} is being deleted by another request; repeat this one when that is answered"
+        raise ConflictError("HubDeleting", message, name)
+
+
+def _delete_records(services: Services, name: str, closing: str) -> bool:
+    """Deletes all that is recorded of a hub while this deletion keeps it closed; False where another thread does."""
 
     def check() -> None:
-        if services.definitions.is_in_use(name):
+        if services.definitions.closing_of(name) != closing:
             raise _InUseError
         if seconds_left() < _STEP_S:
             message = f"there was no time to delete all runs of an earlier hub {name!r}; repeat the request, it goes on"
             raise DeferredError("TimeIsUp", message, name)
 
-    try:
-        services.hub_rows.delete(name, check)
-        _delete_files(services, run_files_of(name), check)
-    except _InUseError:
-        return False
-    return True
+    with services.hub_rows.deletion(name) as has_turn, suppress(_InUseError):
+        if has_turn:
+            services.hub_rows.delete(name, check)
+            failpoint(FailPoint.HUB_ROWS_DELETED)
+            _delete_files(services, run_files_of(name), check)
+    return has_turn
 
 
 def _delete_files(services: Services, prefix: str, check: Callable[[], None]) -> None:

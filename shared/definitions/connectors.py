@@ -151,7 +151,7 @@ class Connectors:
             return change.put(CONNECTOR_AS_STORED, (name,), document, instance_id, internal), old is None
 
         try:
-            stored, created = self._store.change(hub, make)
+            stored, created = self._store.change(hub, make, asks_outside=True)
         except (RequestError, RefusedError, CommitConflictError):
             # Any other error is the service's, so upkeep asks it again later.
             self._unused.take_back(new)
@@ -202,7 +202,7 @@ class Connectors:
             if (present := self._store.get(CONNECTOR, hub, name)) and present.etag == stored.etag:
                 change.delete(CONNECTOR, name)
 
-        self._store.change(hub, end)
+        self._store.change(hub, end, is_begun=True)
         logger.info("connector deleted: hub %s connector %s", hub, name)
 
     def remove_unnamed_secrets(self, now: datetime) -> int:
@@ -320,7 +320,7 @@ class Connectors:
                 change.delete(MAPPING, connector, mapping.document.connector_mapping_name)
             return len(found) == _MAPPINGS_AT_ONCE
 
-        return self._store.change(hub, make)
+        return self._store.change(hub, make, is_begun=True)
 
 
 def _earlier_secrets(old: Stored[Connector] | None, kept: Sequence[str]) -> tuple[dict[str, str], dict[str, SecretStr]]:

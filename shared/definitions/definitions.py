@@ -13,6 +13,7 @@ from shared.connectors.check import Check
 from shared.definitions import hubs, kpis, mappings, types
 from shared.definitions.connectors import Connectors
 from shared.definitions.containers import Containers
+from shared.definitions.hubs import Empty, without_records
 from shared.definitions.kinds import (
     CONNECTOR,
     HUB,
@@ -84,25 +85,23 @@ class Definitions:
         """A hub."""
         return self._store.require(HUB, HUBS, name)
 
-    def put_hub(self, name: str, hub: Hub, conditions: Conditions = _ANY) -> tuple[Stored[Hub], bool]:
-        """Creates or replaces a hub."""
-        return hubs.put_hub(self._store, self._clock, name, hub, conditions)
+    def put_hub(
+        self, name: str, hub: Hub, conditions: Conditions = _ANY, empty: Empty = without_records
+    ) -> tuple[Stored[Hub], bool]:
+        """Creates or replaces a hub; `empty`, given the deletion that has closed it, removes its records before."""
+        return hubs.put_hub(self._store, self._clock, name, hub, conditions, empty)
 
-    def close_hub(self, name: str, conditions: Conditions = _ANY) -> None:
-        """Lets a hub take no more definitions, until it is PUT again; ConflictError while it has some."""
-        hubs.close_hub(self._store, name, conditions)
-
-    def is_in_use(self, name: str) -> bool:
-        """Whether there is a hub that takes definitions, as of now."""
-        return hubs.is_in_use(self._store, name)
+    def closing_of(self, name: str) -> str:
+        """Which deletion has closed a hub, so that it takes no definitions until it is PUT again; empty without one."""
+        return hubs.closing_of(self._store, name)
 
     def closed_hubs(self) -> list[str]:
         """The names of hubs that were closed and not made anew, in lower case: deleted ones, or nearly so."""
         return list(hubs.closed_hubs(self._store))
 
-    def delete_hub(self, name: str, conditions: Conditions = _ANY) -> None:
-        """Closes a hub and deletes its definition; ConflictError while it has others."""
-        hubs.delete_hub(self._store, name, conditions)
+    def delete_hub(self, name: str, conditions: Conditions = _ANY, empty: Empty = without_records) -> None:
+        """Closes a hub, has `empty` remove its records, and deletes it; ConflictError while it has definitions."""
+        hubs.delete_hub(self._store, name, conditions, empty)
 
     def entity_types(self, hub: str, kind: EntityKind | None = None) -> Sequence[Stored[EntityType]]:
         """The types of a hub, of one kind or of both, by name."""

@@ -129,7 +129,7 @@ def note(
             return present
         return change.put(CONNECTOR_AS_STORED, (name,), document, present.instance_id, facts)
 
-    return store.change(hub, make)
+    return store.change(hub, make, is_begun=True)
 
 
 def without_blocked(facts: Mapping[str, str]) -> dict[str, str]:

@@ -1,18 +1,32 @@
-"""Keeping hubs."""
+"""Keeping hubs.
 
-from collections.abc import Iterator
+A hub is in two partitions, its own and that of all hubs, which do not change together. Its deletion closes it first,
+in its own, by an id; then its records go, and its definition at last. Who finds it closed, and wants it to stay, sees
+to it that all of its records go, and opens it only if it is closed by the same deletion still: so a hub that is open
+has all of its records, or none.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator
 
 from shared.clock import Clock
+from shared.definitions.commits import GUARD, closing_in
 from shared.definitions.kinds import HUB, OF_A_HUB
 from shared.definitions.secrets import faults_of_secrets
-from shared.definitions.store import GUARD, HUBS, Change, Conditions, DefinitionStore, Stored
+from shared.definitions.store import HUBS, Change, Conditions, DefinitionStore, Stored
 from shared.domain.errors import ConflictError, InvalidRequestError
 from shared.domain.hubs import Hub
 from shared.domain.names import check_hub_name
 
+type Empty = Callable[[str], None]
+
+
+def without_records(_: str) -> None:
+    """Removes nothing: the hub has no records."""
+
 
 def put_hub(
-    store: DefinitionStore, clock: Clock, name: str, hub: Hub, conditions: Conditions
+    store: DefinitionStore, clock: Clock, name: str, hub: Hub, conditions: Conditions, empty: Empty
 ) -> tuple[Stored[Hub], bool]:
     """Creates or replaces a hub; see `Definitions.put_hub`."""
     check_hub_name(name)
@@ -34,24 +48,26 @@ def put_hub(
         )
         return change.put(HUB, (name,), document, old.instance_id if old else ""), old is None
 
-    stored, created = store.change(HUBS, make)
-    _set_closed(store, name, closed=False)
-    return stored, created
+    is_new = False
+    while True:
+        if closing := closing_of(store, name):
+            empty(closing)
+        stored, created = store.change(HUBS, make)
+        is_new = is_new or created
+        # A deletion may have closed it since, or have ended behind this PUT.
+        if _open(store, name, closing) and _is_there(store, name, stored):
+            return stored, is_new
+        conditions = Conditions()  # they were met
 
 
-def close_hub(store: DefinitionStore, name: str, conditions: Conditions) -> bool:
-    """Closes a hub; see `Definitions.close_hub`. False where there is none."""
-    old = store.get(HUB, HUBS, name)
-    conditions.check(old)
-    if old is not None:
-        _set_closed(store, name, closed=True)
-    return old is not None
+def _is_there(store: DefinitionStore, name: str, stored: Stored[Hub]) -> bool:
+    present = store.get(HUB, HUBS, name)
+    return present is not None and present.instance_id == stored.instance_id
 
 
-def is_in_use(store: DefinitionStore, name: str) -> bool:
-    """Whether there is a hub that takes definitions; see `Definitions.is_in_use`."""
-    guard = store.noted(name, GUARD)
-    return not (guard and guard["closed"]) and store.get(HUB, HUBS, name) is not None
+def closing_of(store: DefinitionStore, name: str) -> str:
+    """Which deletion has closed a hub; see `Definitions.closing_of`."""
+    return closing_in(store.noted(name, GUARD))
 
 
 def closed_hubs(store: DefinitionStore) -> Iterator[str]:
@@ -59,17 +75,24 @@ def closed_hubs(store: DefinitionStore) -> Iterator[str]:
     return (row["PartitionKey"] for row in store.all_noted(GUARD) if row["closed"])
 
 
-def delete_hub(store: DefinitionStore, name: str, conditions: Conditions) -> None:
+def delete_hub(store: DefinitionStore, name: str, conditions: Conditions, empty: Empty) -> None:
     """Deletes a hub; see `Definitions.delete_hub`."""
+    old = store.get(HUB, HUBS, name)
+    conditions.check(old)
     # First nobody can add to the hub any more, then it is deleted: two partitions, so two steps.
-    if not close_hub(store, name, conditions):
+    closing = _close(store, name) if old else closing_of(store, name)
+    if not closing:
         return
+    empty(closing)
 
     def make(change: Change) -> None:
+        if closing_of(store, name) != closing:
+            message = f"the hub {name!r} was PUT while it was being deleted; repeat the DELETE"
+            raise ConflictError("HubInUse", message, name)
         if store.get(HUB, HUBS, name) is not None:
             change.delete(HUB, name)
 
-    store.change(HUBS, make)
+    store.change(HUBS, make, is_begun=True)
 
 
 def open_hub(store: DefinitionStore, change: Change, name: str) -> Stored[Hub]:
@@ -79,19 +102,36 @@ def open_hub(store: DefinitionStore, change: Change, name: str) -> Stored[Hub]:
     """
     change.is_put = True
     stored = store.require(HUB, HUBS, name)
-    if change.is_closed:
+    if change.closing:
         message = f"the hub {name!r} is being deleted; repeat its DELETE, or PUT it to keep it"
         raise ConflictError("HubDeleting", message, name)
     return stored
 
 
-def _set_closed(store: DefinitionStore, name: str, *, closed: bool) -> None:
-    def make(change: Change) -> None:
-        if closed:
-            present = [kind.label for kind in OF_A_HUB if store.all(kind, name)]
-            if present:
-                message = f"the hub {name!r} still has definitions ({', '.join(present)}); delete them first"
-                raise ConflictError("InUse", message, name)
-        change.is_closed = closed
+def _close(store: DefinitionStore, name: str) -> str:
+    """Closes a hub that has no definitions, unless it is closed; returns by which deletion it is."""
+    new = uuid.uuid4().hex
 
-    store.change(name, make)
+    def make(change: Change) -> str:
+        present = [kind.label for kind in OF_A_HUB if store.all(kind, name)]
+        if present:
+            message = f"the hub {name!r} still has definitions ({', '.join(present)}); delete them first"
+            raise ConflictError("InUse", message, name)
+        change.closing = change.closing or new
+        return change.closing
+
+    return store.change(name, make)
+
+
+def _open(store: DefinitionStore, name: str, emptied: str) -> bool:
+    """Opens a hub that this deletion has closed, once its records are gone; False where another one has."""
+    if not closing_of(store, name):
+        return True  # so most PUTs change the list of hubs alone
+
+    def make(change: Change) -> bool:
+        if change.closing not in {"", emptied}:
+            return False
+        change.closing = ""
+        return True
+
+    return store.change(name, make, is_begun=True)

@@ -18,20 +18,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from shared.definitions.change_line import ChangeLine
+from shared.definitions.commits import GUARD, closing_in, commit
 from shared.definitions.listed import Listed, read_list
 from shared.definitions.looks import Found, Looks
 from shared.definitions.room import Room, noted
 from shared.definitions.rows import check_size, columns_of, json_in, memory_of, size_of
 from shared.domain.blob_version import bare_etag
 from shared.domain.document import Document, invalid_request
-from shared.domain.errors import (
-    CommitConflictError,
-    ConflictError,
-    FatalError,
-    NotFoundError,
-    PreconditionError,
-    UnavailableError,
-)
+from shared.domain.errors import CommitConflictError, FatalError, NotFoundError, PreconditionError
 from shared.domain.names import name_key
 from shared.domain.shown import shown
 from shared.storage.tables import (
@@ -50,7 +45,6 @@ from shared.storage.tables import (
 logger = logging.getLogger(__name__)
 
 HUBS = "hubs"
-GUARD = "guard"
 _ATTEMPTS = 40
 _FAULTS_TOLD = 5
 
@@ -131,18 +125,18 @@ class Change:
 
     Attributes:
         connectors: how many connectors the hub has ever had; raise it to number one.
-        is_closed: whether the hub is being deleted; may be set.
+        closing: which deletion of the hub has closed it, see `hubs.py`; empty where it is open; may be set.
         is_put: whether it adds to the hub what somebody asks for, so that there must be room for it; may be set.
         sizes: of the documents that it writes, by row key; 0 for those that it deletes.
     """
 
     def __init__(self, partition: str, guard: Row | None) -> None:
         self.connectors = int(guard["connectors"]) if guard else 0
-        self.is_closed = bool(guard["closed"]) if guard else False
+        self.closing = closing_in(guard)
         self.is_put = False
         self.sizes: dict[str, int] = {}
         self.operations: list[Operation] = []
-        self._was_closed = self.is_closed
+        self._was_closing = self.closing
         self._partition = partition
         self._etag = guard[ETAG] if guard else None
 
@@ -186,7 +180,7 @@ class Change:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return not self.operations and self.is_closed == self._was_closed
+        return not self.operations and self.closing == self._was_closing
 
     def guarded(self, write_id: str, total: int | None) -> list[Operation]:
         """The operations, with the guard's first, which notes what all documents take."""
@@ -194,7 +188,8 @@ class Change:
             "PartitionKey": self._partition,
             "RowKey": GUARD,
             "connectors": self.connectors,
-            "closed": self.is_closed,
+            "closed": bool(self.closing),
+            "closing": self.closing,
             "writeId": write_id,
             **noted(total),
         }
@@ -214,6 +209,7 @@ class DefinitionStore:
         self._table = table
         self._looks = Looks(table, GUARD)
         self._room = Room(table)
+        self._line = ChangeLine()
 
     def one_look(self) -> AbstractContextManager[None]:
         """Within it, this thread reads the documents of a hub as they are when it asks for the first of them, or newer.
@@ -320,50 +316,51 @@ class DefinitionStore:
         """Deletes such a row by itself."""
         self._table.delete(row["PartitionKey"], row["RowKey"])
 
-    def change[R](self, hub: str, make: Callable[[Change], R]) -> R:
+    def change[R](
+        self, hub: str, make: Callable[[Change], R], *, asks_outside: bool = False, is_begun: bool = False
+    ) -> R:
         """Makes a change and commits it; when another change of the hub came first, all over again.
 
         Args:
             hub: whose documents are changed; `HUBS` for the hubs themselves.
             make: reads, checks, and puts its writes into the change; called once or more.
+            asks_outside: whether it waits for other services when it is first called, and then has their answers.
+            is_begun: whether it goes on with what was begun, so that it is not refused for want of a turn.
 
         Raises:
             CommitConflictError: others are faster, many times over. FatalError: this thread is in the middle of a look.
+            ThrottledError: `ChangesBusy`, too many wait in line, and this thread has no time.
         """
         if self._looks.is_open:
             raise FatalError("ChangeInLook", "a change would be checked against what an earlier look found")
         partition = name_key(hub)
-        for attempt in range(_ATTEMPTS):
-            guard = self._table.get(partition, GUARD)
-            change = Change(partition, guard)
-            with self._room.change():
-                result = make(change)
-                if change.is_empty:
+        if asks_outside:
+            # Nobody waits in line for somebody else's service.
+            result, is_done = self._try(partition, make)
+            if is_done:
+                return result
+        with self._line.turn(partition, is_begun=is_begun or asks_outside):
+            for attempt in range(_ATTEMPTS):
+                result, is_done = self._try(partition, make)
+                if is_done:
                     return result
-                total = self._room.sum_after(partition, guard, change.sizes, is_put=change.is_put)
-            try:
-                if self._commit(partition, change, total):
-                    return result
-            finally:
-                self.commits += 1
-            time.sleep(random.uniform(0, 0.02) * min(attempt + 1, 10))  # noqa: S311 - jitter is no secret
+                # Another process was faster.
+                time.sleep(random.uniform(0, 0.02) * min(attempt + 1, 10))  # noqa: S311 - jitter is no secret
         raise CommitConflictError("DefinitionsBusy", f"the definitions of {hub!r} are being changed; try again")
 
-    def _commit(self, partition: str, change: Change, total: int | None) -> bool:
-        write_id = uuid.uuid4().hex
-        try:
-            self._table.transact(change.guarded(write_id, total))
-        except (ConflictError, PreconditionError):
-            return self._is_ours(partition, write_id)
-        except UnavailableError:
-            if not self._is_ours(partition, write_id):
-                raise
-        return True
-
-    def _is_ours(self, partition: str, write_id: str) -> bool:
-        """Whether a commit that seemed to fail is there: its answer alone may have been lost."""
+    def _try[R](self, partition: str, make: Callable[[Change], R]) -> tuple[R, bool]:
+        """What a change gives, and whether it has taken effect."""
         guard = self._table.get(partition, GUARD)
-        return guard is not None and guard["writeId"] == write_id
+        change = Change(partition, guard)
+        with self._room.change():
+            result = make(change)
+            if change.is_empty:
+                return result, True
+            total = self._room.sum_after(partition, guard, change.sizes, is_put=change.is_put)
+        try:
+            return result, commit(self._table, partition, lambda write_id: change.guarded(write_id, total))
+        finally:
+            self.commits += 1
 
 
 def _key(kind: Kind[Any], names: tuple[str, ...]) -> str:

@@ -1,13 +1,18 @@
 """The rows of a hub in the ledgers, which end with it: another hub of its name may be somebody else's."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from itertools import batched, groupby
 
 from shared.domain.errors import PreconditionError
 from shared.domain.names import name_key
 from shared.ledger.run_rows import RUN, rows_of
-from shared.storage.tables import ETAG, Delete, FilterValue, Table, above
+from shared.storage.tables import ETAG, Delete, FilterValue, Row, Table, above
 from shared.storage.transactions import MOST_OPERATIONS
+from shared.turns import Turns
+
+_MANY = 1_000_000
+_KEYS = ["PartitionKey", "RowKey"]
 
 type _Filter = tuple[str, dict[str, FilterValue]]
 
@@ -18,6 +23,14 @@ class HubRows:
     def __init__(self, runs: Table, slots: Table) -> None:
         self._runs = runs
         self._slots = slots
+        self._deletions = Turns(most_of_one=1, most=_MANY, within_s=0, at_once=_MANY)
+
+    def deletion(self, hub: str) -> AbstractContextManager[bool]:
+        """Held by who deletes what is recorded of a hub; gives False where another thread does it now.
+
+        What two delete at once takes each of them longer than it takes one.
+        """
+        return self._deletions.turn_now(name_key(hub))
 
     def delete(self, hub: str, check: Callable[[], None]) -> None:
         """Deletes every row of a hub; what an error leaves is deleted when it is called again.
@@ -36,20 +49,22 @@ class HubRows:
         self._delete(self._slots, series, check)
 
     def _delete(self, table: Table, rows: _Filter, check: Callable[[], None]) -> None:
-        is_gone = False
-        while not is_gone:
-            is_gone = True
-            for batch in _batches(table, rows):
-                check()
-                try:
-                    table.transact(batch)
-                except PreconditionError:
-                    is_gone = False  # somebody has changed one, or deletes them too: look again
+        for batch in _batches(table, rows):
+            check()
+            try:
+                table.transact([Delete(row["PartitionKey"], row["RowKey"], row[ETAG]) for row in batch])
+            except PreconditionError:
+                # Somebody has changed one, or another process deletes them too: on with what is left of these.
+                self._delete(table, _between(batch[0], batch[-1]), check)
 
 
-def _batches(table: Table, rows: _Filter) -> Iterator[list[Delete]]:
-    """The deletions of the rows that a filter lets through, each batch a transaction."""
-    found = table.query(*rows, ["PartitionKey", "RowKey"])
-    for partition, of_partition in groupby(found, key=lambda row: str(row["PartitionKey"])):
-        for batch in batched(of_partition, MOST_OPERATIONS, strict=False):
-            yield [Delete(partition, row["RowKey"], row[ETAG]) for row in batch]
+def _batches(table: Table, rows: _Filter) -> Iterator[list[Row]]:
+    """The rows that a filter lets through, as many at a time as a transaction deletes."""
+    for _, of_partition in groupby(table.query(*rows, _KEYS), key=lambda row: str(row["PartitionKey"])):
+        yield from (list(batch) for batch in batched(of_partition, MOST_OPERATIONS, strict=False))
+
+
+def _between(first: Row, last: Row) -> _Filter:
+    """The rows of a partition from one to another."""
+    keys = {"hub": first["PartitionKey"], "first": first["RowKey"], "last": last["RowKey"]}
+    return "PartitionKey eq @hub and RowKey ge @first and RowKey le @last", keys

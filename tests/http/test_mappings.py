@@ -94,7 +94,7 @@ def test_what_is_known_of_sweeps_does_not_go_with_an_earlier_hub_of_the_name(
     services.sweeps.ask(name, old)
 
     def make_anew(request: Request) -> None:
-        if request.method == "POST" and services.definitions.is_in_use(name) is False:
+        if request.method == "POST" and services.definitions.closing_of(name):
             # Another process comes first, and the next owner of the name after it.
             assert client.delete(hub).status_code == 204
             assert client.put(hub, {}).status_code == 201

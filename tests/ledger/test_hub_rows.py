@@ -10,6 +10,7 @@ from infra.local.azurite import Endpoints
 from shared.clock import Clock
 from shared.domain.errors import PreconditionError
 from shared.domain.run import Run, RunKind, RunState
+from shared.ledger import hub_rows
 from shared.ledger.hub_rows import HubRows
 from shared.ledger.runs import Runs
 from shared.ledger.slots import Plan, Series, Slots, new_life
@@ -120,6 +121,28 @@ def test_what_is_changed_between_look_and_deletion_is_looked_at_again(ledgers: L
     ledgers.hub_rows.delete("Contoso", check)
     # The batch with the changed row was refused as a whole.
     assert checks[1] == checks[0]
+    assert ledgers.keys("Contoso") == set()
+
+
+def test_two_processes_delete_the_rows_of_one_hub_together(ledgers: Ledgers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one has taken of a batch the other one passes over; it does not begin again."""
+    ledgers.fill("Contoso", runs=20)
+    monkeypatch.setattr(hub_rows, "MOST_OPERATIONS", 12)
+    checks: list[int] = []
+
+    def check() -> None:
+        checks.append(len(ledgers.keys("Contoso")))
+        if len(checks) == 1:
+            first = min(key for key in ledgers.keys("Contoso") if key.startswith("run|"))
+            ledgers.tables[0].delete("contoso", first)
+        if len(checks) == 3:
+            HubRows(*ledgers.tables).delete("Contoso", nothing)
+
+    ledgers.hub_rows.delete("Contoso", check)
+    # Of the first dozen what was left, of the next eight nothing was.
+    assert checks[0] - checks[1] == 1
+    assert checks[1] - checks[2] == 11
+    assert len(checks) == 3
     assert ledgers.keys("Contoso") == set()
 
 

@@ -1,0 +1,43 @@
+"""Changes of one hub's definitions go one after another: side by side each would undo what the others have read.
+
+Requests are served in forty threads, and those that wait here keep one each.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shared.deadline import seconds_left
+from shared.domain.errors import ThrottledError
+from shared.turns import Turns
+
+MOST_WAITING = 24
+_OF_ALL = 32
+# Whoever has less time than that is a caller of HTTP, or an event, who can be told to come again.
+_HURRIED_S = 60.0
+
+
+class ChangeLine:
+    """The line of this process before each partition of the definitions."""
+
+    def __init__(self) -> None:
+        self._turns = Turns(most_of_one=MOST_WAITING + 1, most=_OF_ALL, within_s=10.0, at_once=_OF_ALL)
+
+    @contextmanager
+    def turn(self, partition: str, *, is_begun: bool = False) -> Iterator[None]:
+        """Holds the turn at a partition; whoever gets none, and is not to be refused, goes on without.
+
+        Args:
+            partition: that is changed.
+            is_begun: whether something was done for the change already, so that it is not refused.
+
+        Raises:
+            ThrottledError: `ChangesBusy`, too many wait already.
+        """
+        with self._turns.turn(partition) as has_turn:
+            if not has_turn and not is_begun and seconds_left() < _HURRIED_S:
+                message = (
+                    f"too many changes of definitions wait for their turn: {MOST_WAITING} of one hub, or {_OF_ALL} of "
+                    "all together. Repeat the request, fewer at once"
+                )
+                raise ThrottledError("ChangesBusy", message)
+            yield
