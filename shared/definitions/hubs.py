@@ -1,12 +1,14 @@
 """Keeping hubs."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from shared.clock import Clock
 from shared.definitions.kinds import HUB, OF_A_HUB
+from shared.definitions.named_containers import forget_hub, note_all_named, note_new_hub
 from shared.definitions.secrets import faults_of_secrets
 from shared.definitions.store import GUARD, HUBS, Change, Conditions, DefinitionStore, Stored
-from shared.domain.errors import ConflictError, InvalidRequestError
+from shared.domain.errors import ConflictError, HubError, InvalidRequestError
 from shared.domain.hubs import Hub
 from shared.domain.names import check_hub_name
 
@@ -32,10 +34,15 @@ def put_hub(
                 "last_modified": now,
             }
         )
+        if old is None:
+            # The guard of a hub stays when the hub goes: without one there was no earlier hub of the name.
+            note_new_hub(change, name, is_empty=store.noted(name, GUARD) is None)
         return change.put(HUB, (name,), document, old.instance_id if old else ""), old is None
 
     stored, created = store.change(HUBS, make)
     _set_closed(store, name, closed=False)
+    with suppress(HubError):  # the next tick does it
+        note_all_named(store, name)
     return stored, created
 
 
@@ -68,6 +75,7 @@ def delete_hub(store: DefinitionStore, name: str, conditions: Conditions) -> Non
     def make(change: Change) -> None:
         if store.get(HUB, HUBS, name) is not None:
             change.delete(HUB, name)
+        forget_hub(store, change, name)
 
     store.change(HUBS, make)
 

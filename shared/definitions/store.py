@@ -117,13 +117,11 @@ class Conditions:
             raise PreconditionError("PreconditionFailed", "it exists already; PUT without If-None-Match replaces it")
         if self.if_match is None:
             return
-        wanted = bare_etag(self.if_match)
         if stored is None:
             raise PreconditionError("PreconditionFailed", "it does not exist, so no ETag matches")
-        if wanted not in {"*", stored.etag}:
-            raise PreconditionError(
-                "PreconditionFailed", "it was changed meanwhile; GET it again and repeat with its new ETag"
-            )
+        if bare_etag(self.if_match) not in {"*", stored.etag}:
+            message = "it was changed meanwhile; GET it again and repeat with its new ETag"
+            raise PreconditionError("PreconditionFailed", message)
 
 
 class Change:
@@ -133,6 +131,7 @@ class Change:
         connectors: how many connectors the hub has ever had; raise it to number one.
         is_closed: whether the hub is being deleted; may be set.
         is_put: whether it adds to the hub what somebody asks for, so that there must be room for it; may be set.
+        is_needed: whether other changes begin anew for it although it may write nothing; may be set.
         sizes: of the documents that it writes, by row key; 0 for those that it deletes.
     """
 
@@ -140,6 +139,7 @@ class Change:
         self.connectors = int(guard["connectors"]) if guard else 0
         self.is_closed = bool(guard["closed"]) if guard else False
         self.is_put = False
+        self.is_needed = False
         self.sizes: dict[str, int] = {}
         self.operations: list[Operation] = []
         self._was_closed = self.is_closed
@@ -186,7 +186,7 @@ class Change:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return not self.operations and self.is_closed == self._was_closed
+        return not (self.operations or self.is_needed) and self.is_closed == self._was_closed
 
     def guarded(self, write_id: str, total: int | None) -> list[Operation]:
         """The operations, with the guard's first, which notes what all documents take."""
