@@ -62,13 +62,14 @@ class _Index:
 
 
 def hubs_naming(store: DefinitionStore, containers: Collection[str] | None) -> list[Kept[Hub]]:
-    """The hubs that may name one of these containers, by name; all hubs where that is None."""
-    hubs = store.kept(HUB, HUBS)
-    if containers is None:
-        return hubs
-    index = store.derived(HUBS, "named", lambda: _index(store))
-    naming = {hub for container in containers for hub in index.hubs.get(container, ())}
-    return [hub for hub in hubs if hub.name in naming or hub.name not in index.known]
+    """The hubs that may name one of these containers, by name; all where that is None. A look sees them at once."""
+    found = store.kept(HUB, HUBS)
+    if containers is not None:
+        index = store.derived(HUBS, "named", lambda: _index(store))
+        naming = {hub for container in containers for hub in index.hubs.get(container, ())}
+        found = [hub for hub in found if hub.name in naming or hub.name not in index.known]
+    store.look_ahead([hub.name for hub in found])
+    return found
 
 
 def containers_named(store: DefinitionStore, hub: str) -> Collection[str] | None:

@@ -11,7 +11,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,18 +34,7 @@ from shared.domain.errors import (
 )
 from shared.domain.names import name_key
 from shared.domain.shown import shown
-from shared.storage.tables import (
-    ETAG,
-    Delete,
-    Insert,
-    Operation,
-    Replace,
-    Row,
-    Table,
-    Upsert,
-    above,
-    rows_below,
-)
+from shared.storage.tables import ETAG, Delete, Insert, Operation, Replace, Row, Table, Upsert, above, rows_below
 
 logger = logging.getLogger(__name__)
 
@@ -221,6 +210,10 @@ class DefinitionStore:
         One request tells whether what was read before still holds, however many documents are asked for.
         """
         return self._looks.one()
+
+    def look_ahead(self, hubs: Iterable[str]) -> None:
+        """Asks at once whether these hubs were changed, of which this thread's look is about to read documents."""
+        self._looks.ahead([name_key(hub) for hub in hubs])
 
     def get[T: Document](self, kind: Kind[T], hub: str, *names: str) -> Stored[T] | None:
         """A document, or None."""

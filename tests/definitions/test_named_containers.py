@@ -1,6 +1,8 @@
 """Hubs that never named a container are not asked about it; those that may have are, whoever stored what names it."""
 
 from collections.abc import Callable, Iterator
+from threading import Barrier
+from urllib.parse import unquote
 
 import pytest
 
@@ -70,6 +72,22 @@ def test_hubs_that_name_nothing_cost_the_others_nothing(hubs: Definitions, far: 
         hubs.put_hub(f"Empty{number}", Hub())
     assert costs() == few
     assert few[0] <= 2
+
+
+def test_those_that_name_it_are_asked_at_once(hubs: Definitions, far: Definitions, proxy: FaultProxy) -> None:
+    names = [f"More{number}" for number in range(8)]
+    for name in names:
+        hubs.put_hub(name, Hub())
+        note_named(hubs._store, name, {"inbox"})
+    together = Barrier(len(names))
+
+    def plan(request: Request) -> None:
+        if "PartitionKey='more" in (target := unquote(request.target)) and "RowKey='guard'" in target:
+            together.wait(30)
+
+    proxy.plan = plan
+    assert far.listeners(ACCOUNT, "inbox") == []
+    assert not together.broken
 
 
 def test_a_mapping_is_found_by_another_process_at_once(hubs: Definitions) -> None:
