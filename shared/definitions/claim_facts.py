@@ -85,6 +85,14 @@ def exports_from(facts: Facts[str, str]) -> tuple[str, str, datetime] | None:
     return account, container, datetime.fromisoformat(since)
 
 
+def containers_noted(facts: Facts[str, str]) -> set[str]:
+    """The containers that the internal facts of a mapping tell of."""
+    earlier: dict[str, tuple[str, str]] = json.loads(facts.get(_CONTAINERS, "{}"))
+    naming: dict[str, tuple[str, str]] = json.loads(facts.get(_NAMED, "{}"))
+    listed = {one.container for one in _noted(facts).values()}
+    return listed | {container for container, _ in (*earlier.values(), *naming.values())}
+
+
 def unlisted(connector: Stored[Connector], mapping: Stored[Mapping], account: str) -> list[Named]:
     """The containers of a mapping that are not listed yet in an account, and where it names them.
 

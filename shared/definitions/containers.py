@@ -13,6 +13,8 @@ found out when the container is used.
 import json
 import logging
 import time
+from collections.abc import Collection
+from collections.abc import Mapping as Facts
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -34,9 +36,10 @@ from shared.definitions.claim_facts import (
     named,
 )
 from shared.definitions.claims import Claim, Use, in_the_way, standing
-from shared.definitions.kinds import CONNECTOR_ALONE, HUB, MAPPING_ALONE
+from shared.definitions.kinds import CONNECTOR_ALONE, MAPPING_ALONE
 from shared.definitions.mapping_rules import own_container_faults
-from shared.definitions.store import HUBS, DefinitionStore, Kept, Stored
+from shared.definitions.named_containers import containers_named, hubs_naming
+from shared.definitions.store import DefinitionStore, Kept, Stored
 from shared.domain.connectors import Connector
 from shared.domain.errors import ConflictError, Fault, RequestError
 from shared.domain.hubs import Hub
@@ -59,7 +62,7 @@ type _Claims = dict[Place, list[Claim]]
 
 @dataclass(frozen=True)
 class _Known:
-    """Claims as they were read at a moment of the monotonic clock, after so many changes of this process."""
+    """Claims of a container as they were read at a moment of the monotonic clock, after so many changes here."""
 
     claims: _Claims
     at: float
@@ -74,7 +77,7 @@ class Containers:
         self._clock = clock
         self._settings = settings
         # Replaced as a whole and never waited for: whoever finds it too old reads for itself, with its own patience.
-        self._known: _Known | None = None
+        self._known: Facts[str, _Known] = {}
 
     def is_own_account(self, account: str | None) -> bool:
         """Whether an account of this name is the hub's own, by whatever endpoint it is reached."""
@@ -96,7 +99,7 @@ class Containers:
         """
         self.check_not_own(account, container, target)
         wanted = hub, account, container
-        if _other(self._recent(), *wanted, use) and (other := _other(self._read(), *wanted, use)):
+        if _other(self._recent(container), *wanted, use) and (other := _other(self._read({container}), *wanted, use)):
             logger.warning("container refused: hub %s container %s is of the hub %s", hub, container, other.hub)
             raise _of_another([_of_another_fault(container, target, use, other)])
 
@@ -111,7 +114,7 @@ class Containers:
             return False
         place = name_key(account), container
         with self._store.one_look():
-            claims = [self._claim(hub, place) for hub in self._store.kept(HUB, HUBS)]
+            claims = [self._claim(one, place) for one in hubs_naming(self._store, {container})]
         found = standing([claim for claim in claims if claim is not None])
         if any(same_name(claim.hub, hub) and Use.READ in claim.since for claim in found):
             return True
@@ -124,7 +127,7 @@ class Containers:
 
     def check_new_export(self, hub: str, account: str, container: str, target: str) -> None:
         """Raises ConflictError for a container that is another hub's and that a hub is about to export to."""
-        if other := _other(self._read(), hub, account, container, Use.EXPORT):
+        if other := _other(self._read({container}), hub, account, container, Use.EXPORT):
             raise _of_another([_of_another_fault(container, target, Use.EXPORT, other)])
 
     def check_new(self, connector: Stored[Connector], hub: str, mapping: Mapping) -> None:
@@ -133,7 +136,7 @@ class Containers:
         While its connector's account was never found, nothing can be said; `check_use` does so later.
         """
         account = connector.internal.get(ACCOUNT) or facts_of_claim(connector).get(CLAIMED_ACCOUNT)
-        claims = self._read() if account is not None else {}
+        claims = self._read({container for container, _ in named(mapping)}) if account is not None else {}
         found = [
             _of_another_fault(container, target, use, other)
             for container, target in named(mapping)
@@ -149,12 +152,12 @@ class Containers:
 
     def is_alone(self, hub: str, account: StorageAccount, container: str) -> bool:
         """Whether no claim of another hub on a container of the account stands, as of now."""
-        claims = standing(self._read().get((name_key(account.name), container), []))
+        claims = standing(self._read({container}).get((name_key(account.name), container), []))
         return all(same_name(claim.hub, hub) for claim in claims)
 
     def is_claimed(self, account: str, container: str) -> bool:
         """Whether anybody claims a container, as of now, be it in vain."""
-        return (name_key(account), container) in self._read()
+        return (name_key(account), container) in self._read({container})
 
     def facts_of_account(
         self, connector: Stored[Connector], account: StorageAccount, *, is_let_in: bool
@@ -169,7 +172,9 @@ class Containers:
             return known | earlier
         if not is_let_in:
             return known | (earlier or {CLAIMED_ACCOUNT: ""})
-        since = self.moment(account.name).isoformat()
+        # What its mappings have listed in this account before counts again.
+        containers = containers_named(self._store, connector.document.tenant_id)
+        since = self.moment(account.name, containers).isoformat()
         return known | {CLAIMED_ACCOUNT: account.name, CLAIMED_SINCE: since, CLAIMS_BY_LISTING: "yes"}
 
     def export_claim(self, connector: Stored[Connector], account: str, container: str) -> str:
@@ -178,14 +183,14 @@ class Containers:
         if earlier and json.loads(earlier)[:2] == place:
             return earlier
         is_past = may_claim_its_past(connector)
-        since = (connector.document.created or EVER) if is_past else self.moment(account)
+        since = (connector.document.created or EVER) if is_past else self.moment(account, {container})
         return json.dumps([*place, since.isoformat()])
 
-    def moment(self, account: str) -> datetime:
-        """Now, and behind every claim of the account: the clocks of instances differ."""
+    def moment(self, account: str, containers: Collection[str] | None) -> datetime:
+        """Now, and behind every claim of these containers of an account, or of all: the clocks of instances differ."""
         known = [
             moment + _MOMENT
-            for (name, _), found in self._read().items()
+            for (name, _), found in self._read(containers).items()
             for claim in found
             for moment in claim.since.values()
             if same_name(name, account)
@@ -196,20 +201,27 @@ class Containers:
     def _own_account(self) -> str:
         return hub_account(self._settings).name
 
-    def _recent(self) -> _Claims:
-        known = self._known
-        if known is None or known.commits != self._store.commits or time.monotonic() - known.at >= _FRESH_S:
-            return self._read()
-        return known.claims
+    def _recent(self, container: str) -> _Claims:
+        known = self._known.get(container)
+        return known.claims if known is not None and self._is_fresh(known) else self._read({container})
 
-    def _read(self) -> _Claims:
+    def _is_fresh(self, known: _Known) -> bool:
+        return known.commits == self._store.commits and time.monotonic() - known.at < _FRESH_S
+
+    def _read(self, containers: Collection[str] | None = None) -> _Claims:
+        """The claims of these containers, as of now, or of all; there may be others with them."""
         began, commits = time.monotonic(), self._store.commits
         claims: _Claims = {}
         with self._store.one_look():
-            for hub in self._store.kept(HUB, HUBS):
+            for hub in hubs_naming(self._store, containers):
                 for place, claim in self._claims_of(hub).items():
                     claims.setdefault(place, []).append(claim)
-        self._known = _Known(claims, began, commits)
+        known = {
+            name: _Known({place: found for place, found in claims.items() if place[1] == name}, began, commits)
+            for name in containers or ()
+        }
+        fresh = {name: one for name, one in self._known.items() if self._is_fresh(one)}
+        self._known = {**fresh, **known}
         return claims
 
     def _claims_of(self, hub: Kept[Hub]) -> dict[Place, Claim]:

@@ -14,20 +14,11 @@ from shared.definitions import hubs, kpis, mappings, types
 from shared.definitions.connectors import Connectors
 from shared.definitions.containers import Containers
 from shared.definitions.hubs import Empty, without_records
-from shared.definitions.kinds import (
-    CONNECTOR,
-    HUB,
-    INTERACTION,
-    KPI,
-    MAPPING,
-    MAPPING_ALONE,
-    PROFILE,
-    kind_and_name,
-    kind_of_type,
-)
+from shared.definitions.kinds import CONNECTOR, HUB, INTERACTION, KPI, MAPPING, PROFILE, kind_and_name, kind_of_type
 from shared.definitions.lake_paths import is_used, retired_paths
 from shared.definitions.listings import Listings
-from shared.definitions.readers import Listener, listeners, readers, readers_beside
+from shared.definitions.named_containers import note_all_named
+from shared.definitions.readers import Listener, listeners, mappings_there, readers, readers_beside
 from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, Stored
 from shared.domain.connectors import Connector, ConnectorState
 from shared.domain.document import Document
@@ -98,6 +89,10 @@ class Definitions:
     def closed_hubs(self) -> list[str]:
         """The names of hubs that were closed and not made anew, in lower case: deleted ones, or nearly so."""
         return list(hubs.closed_hubs(self._store))
+
+    def note_containers(self, hub: str) -> None:
+        """Notes which containers a hub names, where an earlier release has not; not to be called within a look."""
+        note_all_named(self._store, hub)
 
     def delete_hub(self, name: str, conditions: Conditions = _ANY, empty: Empty = without_records) -> None:
         """Closes a hub, has `empty` remove its records, and deletes it; ConflictError while it has definitions."""
@@ -348,7 +343,7 @@ class Definitions:
 
     def mappings_there(self, hub: str) -> set[str]:
         """The instances of all mappings of a hub; in a look this costs no more than `listeners`."""
-        return {one.stored.instance_id for one in self._store.kept(MAPPING_ALONE, hub) if one.stored is not None}
+        return mappings_there(self._store, hub)
 
     def listeners(self, account: str, container: str) -> list[Listener]:
         """The mappings of all hubs that are to hear of the blobs of a container, or are to list it first.
@@ -357,7 +352,7 @@ class Definitions:
         way: nobody else shall know what lies there. What cannot be read is left out, and logged.
         """
         with self.one_look():
-            return list(listeners(self._store, self._containers, self.hub_names(), account, container))
+            return list(listeners(self._store, self._containers, account, container))
 
     def mapping(self, hub: str, connector: str, name: str) -> Stored[Mapping]:
         """A mapping."""

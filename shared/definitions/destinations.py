@@ -6,10 +6,18 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
-from shared.definitions.claim_facts import BLOCKED, EXPORTS_TO, is_same_but_for_claim, may_claim_its_past, with_claim
+from shared.definitions.claim_facts import (
+    BLOCKED,
+    EXPORTS_TO,
+    exports_from,
+    is_same_but_for_claim,
+    may_claim_its_past,
+    with_claim,
+)
 from shared.definitions.claims import Use
 from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR_AS_STORED
+from shared.definitions.named_containers import note_named
 from shared.definitions.secrets import Secrets
 from shared.definitions.store import Change, Conditions, DefinitionStore, Stored
 from shared.domain.connectors import Connector, ConnectorState
@@ -127,6 +135,8 @@ def note(
         document = present.document.model_copy(update={"state": state, "state_detail": detail})
         if document == present.document and facts == present.internal:
             return present
+        if (exports := exports_from(facts)) and exports != exports_from(present.internal):
+            note_named(store, hub, {exports[1]})
         return change.put(CONNECTOR_AS_STORED, (name,), document, present.instance_id, facts)
 
     return store.change(hub, make, is_begun=True)

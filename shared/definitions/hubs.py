@@ -8,13 +8,15 @@ has all of its records, or none.
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from shared.clock import Clock
 from shared.definitions.commits import GUARD, closing_in
 from shared.definitions.kinds import HUB, OF_A_HUB
+from shared.definitions.named_containers import forget_hub, note_all_named, note_new_hub
 from shared.definitions.secrets import faults_of_secrets
 from shared.definitions.store import HUBS, Change, Conditions, DefinitionStore, Stored
-from shared.domain.errors import ConflictError, InvalidRequestError
+from shared.domain.errors import ConflictError, HubError, InvalidRequestError
 from shared.domain.hubs import Hub
 from shared.domain.names import check_hub_name
 
@@ -46,6 +48,9 @@ def put_hub(
                 "last_modified": now,
             }
         )
+        if old is None:
+            # The guard of a hub stays when the hub goes: without one there was no earlier hub of the name.
+            note_new_hub(change, name, is_empty=store.noted(name, GUARD) is None)
         return change.put(HUB, (name,), document, old.instance_id if old else ""), old is None
 
     is_new = False
@@ -56,6 +61,8 @@ def put_hub(
         is_new = is_new or created
         # A deletion may have closed it since, or have ended behind this PUT.
         if _open(store, name, closing) and _is_there(store, name, stored):
+            with suppress(HubError):  # the next tick does it
+                note_all_named(store, name)
             return stored, is_new
         conditions = Conditions()  # they were met
 
@@ -91,6 +98,7 @@ def delete_hub(store: DefinitionStore, name: str, conditions: Conditions, empty:
             raise ConflictError("HubInUse", message, name)
         if store.get(HUB, HUBS, name) is not None:
             change.delete(HUB, name)
+        forget_hub(store, change, name)
 
     store.change(HUBS, make, is_begun=True)
 

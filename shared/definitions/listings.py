@@ -150,8 +150,10 @@ class Listings:
         One that was changed meanwhile is left out. Their ETags stay, for they say the same.
         """
 
+        containers = {container for _, listed in found for container, _ in listed}
+
         def make(change: Change) -> int:
-            size, moment = 0, self._containers.moment(account.name)
+            size, moment = 0, self._containers.moment(account.name, containers)
             for number, (mapping, listed) in enumerate(found[:_MAPPINGS_AT_ONCE]):
                 key = _key(mapping.document)
                 row = self._store.noted(hub, key)

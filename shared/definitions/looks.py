@@ -7,15 +7,17 @@ what was known of it.
 """
 
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.deadline import pool_of_threads
 from shared.storage.tables import ETAG, Table
 from shared.together import Lines, Waiting
 
 _LOOK_TOGETHER = 64
+_LOOKS_AT_ONCE = 8
 # Eight hubs with as much as a hub may have, all of it such as is kept; thousands of ordinary ones.
 _KEPT_BYTES = 128 * 2**20
 # A hub of which nothing is known yet.
@@ -93,6 +95,16 @@ class Looks:
             yield
         finally:
             self._present.partitions = None
+
+    def ahead(self, partitions: Collection[str]) -> None:
+        """Looks at several partitions at once that this thread's look is about to see; outside of a look, at none."""
+        partitions_seen = self._of_thread()
+        if partitions_seen is None:
+            return
+        wanted = [partition for partition in partitions if partition not in partitions_seen]
+        if len(wanted) > 1:
+            with pool_of_threads(min(len(wanted), _LOOKS_AT_ONCE), "looks") as pool:
+                partitions_seen.update(zip(wanted, pool.map(self._look, wanted), strict=True))
 
     def seen[T](self, partition: str, key: Hashable, read: Callable[[], Found[T]]) -> T:
         """What `read` gives, now or as it was found since the partition's last change; outside of a look, now.

@@ -1,11 +1,12 @@
 """Keeping mappings: each belongs to an AzureBlob connector and fits the type that its rows become."""
 
 from shared.clock import Clock
-from shared.definitions.claim_facts import ACCOUNT, facts_of_mapping
+from shared.definitions.claim_facts import ACCOUNT, facts_of_mapping, named
 from shared.definitions.containers import Containers
 from shared.definitions.hubs import open_hub
 from shared.definitions.kinds import CONNECTOR, MAPPING, kind_of_type
 from shared.definitions.mapping_rules import place_faults, type_faults
+from shared.definitions.named_containers import note_named
 from shared.definitions.secrets import faults_of_secrets
 from shared.definitions.store import Change, Conditions, DefinitionStore, Stored
 from shared.domain.connectors import AzureBlobConnector, Connector, ConnectorState
@@ -42,6 +43,7 @@ def put_mapping(
             raise InvalidRequestError(faults)
         with store.one_look():
             containers.check_new(connector, hub, mapping)
+        note_named(store, hub, {container for container, _ in named(mapping)})
         internal = facts_of_mapping(connector, mapping, old, clock.machine_now())
         now = clock.now()
         document = _in_spelling_of(entity_type, mapping).model_copy(

@@ -14,9 +14,10 @@ from shared.connectors import azure_blob
 from shared.deadline import deadline, pool_of_threads, seconds_left
 from shared.definitions.claim_facts import ACCOUNT, Named, Place, is_let_in, named_since, unlisted
 from shared.definitions.containers import Containers
-from shared.definitions.kinds import CONNECTOR_ALONE, CONNECTOR_AS_STORED, HUB, MAPPING_ALONE
+from shared.definitions.kinds import CONNECTOR_ALONE, CONNECTOR_AS_STORED, MAPPING_ALONE
 from shared.definitions.mapping_rules import FOLDER
-from shared.definitions.store import HUBS, DefinitionStore, Stored
+from shared.definitions.named_containers import hubs_naming
+from shared.definitions.store import DefinitionStore, Stored
 from shared.domain.connectors import AzureBlobConnector, ConnectorState
 from shared.domain.errors import HubError
 from shared.domain.mappings import Mapping as DataMapping
@@ -145,7 +146,8 @@ class NamersOfContainers:
         return True
 
     def _namings_of(self, place: Place) -> list[Naming]:
-        hubs = [stored.document.hub_name for stored in self._store.readable(HUB, HUBS)]
+        naming = hubs_naming(self._store, {place[1]})
+        hubs = [hub.stored.document.hub_name for hub in naming if hub.stored is not None]
         found = [one for hub in hubs for one in self._of_hub(hub).get(place, ())]
         return sorted(found, key=_order)
 

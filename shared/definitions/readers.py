@@ -1,11 +1,12 @@
 """Which mappings read files: all of a hub, or those that are to hear of a blob."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shared.definitions.claim_facts import ACCOUNT, is_let_in
 from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR, CONNECTOR_ALONE, MAPPING, MAPPING_ALONE
+from shared.definitions.named_containers import hubs_naming
 from shared.definitions.store import DefinitionStore, Stored
 from shared.domain.connectors import AzureBlobConnector, Connector
 from shared.domain.mappings import Mapping
@@ -45,6 +46,11 @@ def readers_beside(store: DefinitionStore, mapping: Stored[Mapping]) -> list[Sto
     return [other for other in beside if name_key(other.document.connector_name) in same]
 
 
+def mappings_there(store: DefinitionStore, hub: str) -> set[str]:
+    """The instances of all mappings of a hub; see `Definitions.mappings_there`."""
+    return {one.stored.instance_id for one in store.kept(MAPPING_ALONE, hub) if one.stored is not None}
+
+
 @dataclass(frozen=True)
 class Listener:
     """A mapping of a container that blobs came to.
@@ -60,14 +66,13 @@ class Listener:
     may_hear: bool
 
 
-def listeners(
-    store: DefinitionStore, containers: Containers, hubs: Iterable[str], account: str, container: str
-) -> Iterator[Listener]:
+def listeners(store: DefinitionStore, containers: Containers, account: str, container: str) -> Iterator[Listener]:
     """The mappings that are to hear of the blobs of a container; see `Definitions.listeners`.
 
     Whether a hub may read it is asked only where it names it, so a blob for nobody costs little.
     """
-    for hub in hubs:
+    naming = hubs_naming(store, {container})
+    for hub in (one.stored.document.hub_name for one in naming if one.stored is not None):
         if name_key(account) not in _accounts(store, hub).values():
             continue  # so its mappings need not be read
         named = _listening(store, hub).get((name_key(account), container), [])

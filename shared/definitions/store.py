@@ -11,7 +11,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,18 +29,7 @@ from shared.domain.document import Document, invalid_request
 from shared.domain.errors import CommitConflictError, FatalError, NotFoundError, PreconditionError
 from shared.domain.names import name_key
 from shared.domain.shown import shown
-from shared.storage.tables import (
-    ETAG,
-    Delete,
-    Insert,
-    Operation,
-    Replace,
-    Row,
-    Table,
-    Upsert,
-    above,
-    rows_below,
-)
+from shared.storage.tables import ETAG, Delete, Insert, Operation, Replace, Row, Table, Upsert, above, rows_below
 
 logger = logging.getLogger(__name__)
 
@@ -111,13 +100,11 @@ class Conditions:
             raise PreconditionError("PreconditionFailed", "it exists already; PUT without If-None-Match replaces it")
         if self.if_match is None:
             return
-        wanted = bare_etag(self.if_match)
         if stored is None:
             raise PreconditionError("PreconditionFailed", "it does not exist, so no ETag matches")
-        if wanted not in {"*", stored.etag}:
-            raise PreconditionError(
-                "PreconditionFailed", "it was changed meanwhile; GET it again and repeat with its new ETag"
-            )
+        if bare_etag(self.if_match) not in {"*", stored.etag}:
+            message = "it was changed meanwhile; GET it again and repeat with its new ETag"
+            raise PreconditionError("PreconditionFailed", message)
 
 
 class Change:
@@ -127,6 +114,7 @@ class Change:
         connectors: how many connectors the hub has ever had; raise it to number one.
         closing: which deletion of the hub has closed it, see `hubs.py`; empty where it is open; may be set.
         is_put: whether it adds to the hub what somebody asks for, so that there must be room for it; may be set.
+        is_needed: whether other changes begin anew for it although it may write nothing; may be set.
         sizes: of the documents that it writes, by row key; 0 for those that it deletes.
     """
 
@@ -134,6 +122,7 @@ class Change:
         self.connectors = int(guard["connectors"]) if guard else 0
         self.closing = closing_in(guard)
         self.is_put = False
+        self.is_needed = False
         self.sizes: dict[str, int] = {}
         self.operations: list[Operation] = []
         self._was_closing = self.closing
@@ -180,7 +169,7 @@ class Change:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return not self.operations and self.closing == self._was_closing
+        return not (self.operations or self.is_needed) and self.closing == self._was_closing
 
     def guarded(self, write_id: str, total: int | None) -> list[Operation]:
         """The operations, with the guard's first, which notes what all documents take."""
@@ -217,6 +206,10 @@ class DefinitionStore:
         One request tells whether what was read before still holds, however many documents are asked for.
         """
         return self._looks.one()
+
+    def look_ahead(self, hubs: Iterable[str]) -> None:
+        """Asks at once whether these hubs were changed, of which this thread's look is about to read documents."""
+        self._looks.ahead([name_key(hub) for hub in hubs])
 
     def get[T: Document](self, kind: Kind[T], hub: str, *names: str) -> Stored[T] | None:
         """A document, or None."""

@@ -38,6 +38,7 @@ def reconcile(services: Services) -> None:
         yield from wake_left_behind(services, hub, mappings)
         yield from retry_failed(services, hub, mappings)
         yield from _forget_gone(services, hub, known.keys() - mappings.keys())
+        services.definitions.note_containers(hub)
 
     with deadline(TICK_S):
         for_each_hub(services, "sweep", work)
