@@ -39,7 +39,7 @@ def test_an_older_backfill_does_not_end_a_newer_one(sweeps: Sweeps) -> None:
     sweeps.change_backfill("Contoso", "m1", "first", lambda backfill: backfill.found_all(3, NOON))
     assert sweeps.backfill("Contoso", "m1") == Backfill("m1", "second", NOON)
     error = RunError(code="ContainerNotFound", message="x" * 5000)
-    sweeps.change_backfill("Contoso", "m1", "second", lambda backfill: backfill.failed(error, NOON))
+    sweeps.change_backfill("Contoso", "m1", "second", lambda backfill: backfill.failed(error, NOON, NOON))
     failed = sweeps.backfill("Contoso", "m1")
     assert failed is not None
     assert failed.error is not None
