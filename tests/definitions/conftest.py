@@ -10,6 +10,7 @@ from shared.clock import Clock
 from shared.definitions.definitions import Definitions
 from shared.domain.hubs import Hub
 from shared.settings import Settings
+from shared.storage.accounts import StorageAccount
 from shared.storage.blobs import BlobContainer
 from shared.storage.key_vault import Vaults
 from shared.storage.tables import Table
@@ -61,3 +62,15 @@ def partner_sas(azurite: Endpoints) -> str:
     """A good SAS of a partner's container."""
     BlobContainer(account_of(azurite), "partner").ensure()
     return container_sas(azurite, "partner")
+
+
+@pytest.fixture
+def free(hubs: Definitions) -> str:
+    """The name of a container that is not there yet."""
+    return f"free-{hubs._store._table.name}".lower()
+
+
+@pytest.fixture
+def account(hubs: Definitions) -> StorageAccount:
+    """The account that the hubs' connectors read."""
+    return hubs.source_account(hubs.connector("Zeta", "Files"))

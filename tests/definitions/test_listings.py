@@ -23,17 +23,6 @@ from tests.fault_proxy import Answer, running_proxy
 from tests.local_services import account_of
 
 
-@pytest.fixture
-def free(hubs: Definitions) -> str:
-    """The name of a container that is not there yet."""
-    return f"free-{hubs._store._table.name}".lower()
-
-
-@pytest.fixture
-def account(hubs: Definitions) -> StorageAccount:
-    return hubs.source_account(hubs.connector("Zeta", "Files"))
-
-
 def made_up(azurite: Endpoints) -> str:
     """A secret that names the account, and of which that does not say whether it opens any container."""
     return f"AccountName=devstoreaccount1;SharedAccessSignature=sv=2024-11-04&sig=TUFSS0VS;BlobEndpoint={azurite.blob}"

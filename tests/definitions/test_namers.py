@@ -18,17 +18,6 @@ from tests.definitions.samples import files
 from tests.fault_proxy import FaultProxy, Hang, running_proxy
 
 
-@pytest.fixture
-def free(hubs: Definitions) -> str:
-    """The name of a container that is not there yet."""
-    return f"free-{hubs._store._table.name}".lower()
-
-
-@pytest.fixture
-def account(hubs: Definitions) -> StorageAccount:
-    return hubs.source_account(hubs.connector("Zeta", "Files"))
-
-
 def lists(hubs: Definitions, hub: str, via: str = "Files", name: str = "Customers") -> str | None:
     """How the first listing of a mapping ends, as a sweep begins with it."""
     connector, mapping = hubs.connector(hub, via), hubs.mapping(hub, via, name)
