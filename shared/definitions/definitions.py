@@ -18,7 +18,7 @@ from shared.definitions.kinds import CONNECTOR, HUB, INTERACTION, KPI, MAPPING, 
 from shared.definitions.lake_paths import is_used, retired_paths
 from shared.definitions.listings import Listings
 from shared.definitions.named_containers import note_all_named
-from shared.definitions.readers import Listener, listeners, mappings_there, readers, readers_beside
+from shared.definitions.readers import Listener, listeners, readers, readers_beside
 from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, Stored
 from shared.domain.connectors import Connector, ConnectorState
 from shared.domain.document import Document
@@ -340,10 +340,6 @@ class Definitions:
     def readers_beside(self, mapping: Stored[Mapping]) -> list[Stored[Mapping]]:
         """The other mappings of the hub that read the same container, without their columns."""
         return readers_beside(self._store, mapping)
-
-    def mappings_there(self, hub: str) -> set[str]:
-        """The instances of all mappings of a hub; in a look this costs no more than `listeners`."""
-        return mappings_there(self._store, hub)
 
     def listeners(self, account: str, container: str) -> list[Listener]:
         """The mappings of all hubs that are to hear of the blobs of a container, or are to list it first.

@@ -16,6 +16,9 @@ from shared.domain.mappings import Mapping, MappingState
 from shared.domain.names import check_name
 from shared.domain.shown import shown
 
+# Internal fact of a mapping: which of the hubs that had the name, one after the other, it belongs to.
+HUB_INSTANCE = "hub_instance"
+
 
 def put_mapping(
     store: DefinitionStore,
@@ -31,7 +34,7 @@ def put_mapping(
     check_name(name, "connectorMappingName")
 
     def make(change: Change) -> tuple[Stored[Mapping], bool]:
-        hub_name = open_hub(store, change, hub).document.hub_name
+        stored_hub = open_hub(store, change, hub)
         connector = store.require(CONNECTOR, hub, connector_name)
         _refuse_deleting(connector.document)
         old = store.get(MAPPING, hub, connector_name, name)
@@ -45,13 +48,14 @@ def put_mapping(
             containers.check_new(connector, hub, mapping)
         note_named(store, hub, {container for container, _ in named(mapping)})
         internal = facts_of_mapping(connector, mapping, old, clock.machine_now())
+        internal[HUB_INSTANCE] = stored_hub.instance_id
         now = clock.now()
         document = _in_spelling_of(entity_type, mapping).model_copy(
             update={
                 "connector_name": connector.document.connector_name,
                 "connector_mapping_name": old.document.connector_mapping_name if old else name,
                 "connector_type": connector.document.connector_type,
-                "tenant_id": hub_name,
+                "tenant_id": stored_hub.document.hub_name,
                 "created": old.document.created if old else now,
                 "last_modified": now,
                 "state": MappingState.STOPPED if old and old.document.is_paused else MappingState.READY,

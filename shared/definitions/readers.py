@@ -46,11 +46,6 @@ def readers_beside(store: DefinitionStore, mapping: Stored[Mapping]) -> list[Sto
     return [other for other in beside if name_key(other.document.connector_name) in same]
 
 
-def mappings_there(store: DefinitionStore, hub: str) -> set[str]:
-    """The instances of all mappings of a hub; see `Definitions.mappings_there`."""
-    return {one.stored.instance_id for one in store.kept(MAPPING_ALONE, hub) if one.stored is not None}
-
-
 @dataclass(frozen=True)
 class Listener:
     """A mapping of a container that blobs came to.

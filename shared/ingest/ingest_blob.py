@@ -166,6 +166,8 @@ def _bring_in(services: Services, attempt: Attempt) -> Outcome:
             raise DeferredError(MAPPING_PAUSED, "the mapping is paused; the run goes on when it is resumed")
         if mapping is not None:
             attempt.beside = readers_beside(services, mapping, attempt.stored.version)
+        else:
+            _check_hub(services, attempt.stored)
         entity_type = _entity_type(services, attempt, mapping)
         changes = services.lake.changes(entity_type.document)
         brought_by = _brought_by(attempt.stored, changes.committed_by)
@@ -250,6 +252,21 @@ def _stage_and_commit(
             outcome = attempt.staged(changes.committed_by(once_id) or attempt.take)
         failpoint(FailPoint.ROWS_COMMITTED)
     return outcome
+
+
+def _check_hub(services: Services, stored: StoredRun) -> None:
+    """Takes a run back that was recorded behind the deletion of its hub: another hub of the name must not keep it.
+
+    Raises:
+        ClaimLostError: there is no such run any more.
+    """
+    try:
+        hub_instance = services.definitions.hub(stored.hub).instance_id
+    except NotFoundError:
+        hub_instance = None
+    if stored.hub_instance not in {None, hub_instance}:
+        services.runs.take_back(stored)
+        raise ClaimLostError("HubGone", f"the hub of the run {stored.run.run_id} is gone, and the run with it")
 
 
 def _check_definitions(services: Services, attempt: Attempt, entity_type: Stored[EntityType]) -> None:

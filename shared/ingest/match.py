@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from shared.app import Services
 from shared.clock import iso
+from shared.definitions.mappings import HUB_INSTANCE
 from shared.definitions.readers import Listener
 from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion
@@ -105,7 +106,7 @@ def queue_version(
     """Makes sure that the version has its one run for the mapping, and that the queue knows of it.
 
     A run that is still Queued is sent again: whoever created it may have died before it was sent, and a
-    message too many does no harm. Of a mapping that is gone by now nothing is recorded. Not to be called within a look.
+    message too many does no harm.
 
     Args:
         services: of the process.
@@ -122,29 +123,14 @@ def queue_version(
 
 def _queue(services: Services, runs: Sequence[StoredRun], delay_s: int = 0) -> list[str]:
     """As `queue_version`, for the runs of one version; gives their ids."""
-    created = {run.run.run_id for run in runs if services.runs.create(run)}
-    gone = created - _still_wanted(services, [run for run in runs if run.run.run_id in created])
     for run in runs:
-        if run.run.run_id in gone:
-            services.runs.take_back(run)
-        elif run.run.run_id in created:
+        if services.runs.create(run):
             failpoint(FailPoint.RUN_RECORDED)
             queue_run(services, run, delay_s)
             failpoint(FailPoint.RUN_QUEUED)
         else:
             _queue_known(services, run, delay_s)
     return [run.run.run_id for run in runs]
-
-
-def _still_wanted(services: Services, runs: Sequence[StoredRun]) -> set[str]:
-    """The ids of runs whose mapping is there, now that they are recorded.
-
-    A hub that goes takes its runs along. What is recorded after that is of a mapping that is gone, and must not be seen
-    by another hub of the name.
-    """
-    with services.definitions.one_look():
-        there = {hub: services.definitions.mappings_there(hub) for hub in {run.hub for run in runs}}
-    return {run.run.run_id for run in runs if run.mapping_instance in there[run.hub]}
 
 
 def _queue_known(services: Services, run: StoredRun, delay_s: int) -> None:
@@ -218,7 +204,13 @@ def new_run(services: Services, hub: str, mapping: Stored[Mapping], version: Blo
         queued_at=services.clock.now(),
     )
     ledger_key = blob_ledger_key(mapping.instance_id, version.container, version.path)
-    return StoredRun(hub=hub, run=run, ledger_key=ledger_key, mapping_instance=mapping.instance_id)
+    return StoredRun(
+        hub=hub,
+        run=run,
+        ledger_key=ledger_key,
+        mapping_instance=mapping.instance_id,
+        hub_instance=mapping.internal.get(HUB_INSTANCE),
+    )
 
 
 def _record_bad_event(services: Services, event: object, error: InvalidRequestError) -> None:

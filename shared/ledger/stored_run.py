@@ -50,6 +50,7 @@ class StoredRun:
         changed: machine time of the last save; None for a run that is not stored yet.
         is_retryable: whether a Failed run may be taken up again by itself.
         mapping_instance: tells a mapping from an earlier one of the same name.
+        hub_instance: tells its hub likewise; None where an earlier release stored the mapping.
         was_open: whether the stored record says that the run is unfinished.
         had_retry: whether the stored record has a row that has it tried again.
         correction: the corrected rows that the run is to take, or takes; None while there are none.
@@ -74,6 +75,7 @@ class StoredRun:
     changed: datetime | None = None
     is_retryable: bool = False
     mapping_instance: str | None = None
+    hub_instance: str | None = None
     was_open: bool = True
     had_retry: bool = False
     correction: Correction | None = None

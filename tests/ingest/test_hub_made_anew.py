@@ -4,16 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from shared.definitions.store import Conditions
 from shared.domain.correction import digest_of
 from shared.domain.errors import NotFoundError
 from shared.domain.places import correction_path, run_files_of
 from shared.domain.run import RunState
 from shared.failpoints import FailPoint, arm
+from shared.hub_records import delete_hub
 from shared.ingest.ingest_blob import ingest_blob
 from shared.ingest.match import queue_version
 from shared.ingest.messages import take_message
 from shared.ingest.request_correction import request_correction
-from tests.fault_proxy import FaultProxy
 from tests.ingest.conftest import World
 from tests.ingest.paused import paused
 
@@ -81,15 +82,26 @@ def test_a_correction_that_is_under_way_ends_and_leaves_nothing(world: World) ->
     assert (runs(world), files(world)) == ([], [])
 
 
-def test_an_event_that_was_looked_at_before_leaves_no_run_behind(world: World, queue: FaultProxy) -> None:
+@pytest.mark.parametrize("is_made_anew", [True, False])
+def test_an_event_that_was_looked_at_before_leaves_no_run_behind(world: World, *, is_made_anew: bool) -> None:
     earlier, version = world.mapping, world.upload("a.csv", SOME_REFUSED)
-    world.make_anew()
+    world.empty()
+    delete_hub(world.services, world.hub, Conditions())
+    if is_made_anew:
+        world.define()
     run_id = queue_version(world.services, world.hub, earlier, version)
-    assert runs(world) == []
+    take_message(world.services, {"hub": world.hub, "connector": "Landing", "runId": run_id}, "message-1")
+    assert (runs(world), files(world)) == ([], [])
     assert world.services.runs.get(world.hub, run_id) is None
     assert world.services.runs.open_counts(world.hub, earlier.instance_id).total() == 0
-    assert world.services.ingest_queue.ensure() is None
-    assert not queue.requests or all("messages" not in request.target for request in queue.requests)
+
+
+def test_a_run_whose_mapping_alone_is_gone_says_so(world: World) -> None:
+    earlier, version = world.mapping, world.upload("a.csv", SOME_REFUSED)
+    world.services.definitions.delete_mapping(world.hub, "Landing", "Visits")
+    run_id = queue_version(world.services, world.hub, earlier, version)
+    run = world.ingest(run_id)
+    assert (run.state, run.error.code if run.error else "") == (RunState.SKIPPED, "MappingGone")
 
 
 def test_a_message_of_the_earlier_hub_does_nothing(world: World) -> None:
