@@ -11,6 +11,8 @@ from shared.domain.reject import Reject
 
 type Numbers = npt.NDArray[np.int64]
 
+_NO_NUMBERS: Numbers = np.zeros(0, np.int64)
+
 
 class Reason(NamedTuple):
     """Why rows are refused, as in a `Reject`."""
@@ -51,15 +53,16 @@ class Rejects(Sequence[Reject]):
     @classmethod
     def joined(cls, parts: Sequence["Rejects"]) -> Self:
         """One after the other."""
+        some = [part for part in parts if len(part)]
+        if not some:
+            return cls(_NO_NUMBERS, _NO_NUMBERS, (), pa.array([], pa.large_string()))
         reasons: list[Reason] = []
         numbers = []
-        for part in parts:
+        for part in some:
             numbers.append(part.numbers + len(reasons))
             reasons.extend(part.reasons)
-        none = np.zeros(0, np.int64)
-        lines = np.concatenate([none, *(part.lines for part in parts)])
-        raw = pa.concat_arrays([pa.array([], pa.large_string()), *(part.raw for part in parts)])
-        return cls(lines, np.concatenate([none, *numbers]), reasons, raw)
+        lines = np.concatenate([part.lines for part in some])
+        return cls(lines, np.concatenate(numbers), reasons, pa.concat_arrays([part.raw for part in some]))
 
     def by_line(self) -> Self:
         """Ascending by line; those of one line keep their order."""

@@ -130,10 +130,14 @@ class TypedSizes:
 
     def _sizes(self, rows: Rows) -> _Sizes | None:
         """Bytes of each row; None where no row is over the limit, and all together are a piece."""
-        count = rows.cells.num_rows
-        # Bounds, for which nearly every batch costs a look at its arrays alone. An item has a byte, but for the first.
-        texts = self._copies * rows.weight
+        count, weight = rows.cells.num_rows, rows.weight
+        # Bounds, since nearly no batch needs more. An item has a byte, but for the first: small batches need no look
+        # at their cells, and others one at their arrays alone.
+        texts = self._copies * weight
         longest, total = self._fixed + texts, count * (self._fixed - self._unfilled) + texts
+        items = sum(self._items_bytes.values())
+        if total + items * (weight + count) <= PIECE_BYTES and longest + items * (weight + 1) <= self._limit:
+            return None
         for position, size in self._items_bytes.items():
             lengths: Any = cell_sizes(rows.cells.column(position))
             longest += size * (int(lengths.max(initial=0)) + 1)

@@ -9,6 +9,8 @@
 Columns of ours begin with `_`, which no field can, or have a name that is reserved (`domain/names.py`).
 """
 
+from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from shared.domain.entity_types import EntityType
@@ -46,7 +48,16 @@ def arrow_type(field: Field) -> "pa.DataType":
     """
     import pyarrow as pa
 
-    single = {
+    single = _single_types()[field.field_type]
+    # The item's name is the one that Parquet and Delta use, so that no reader has to rename it.
+    return pa.list_(pa.field("element", single)) if field.is_array else single
+
+
+@cache
+def _single_types() -> Mapping[FieldType, "pa.DataType"]:
+    import pyarrow as pa
+
+    return {
         FieldType.BOOLEAN: pa.bool_(),
         FieldType.BYTE: pa.int16(),
         FieldType.INT16: pa.int16(),
@@ -58,9 +69,7 @@ def arrow_type(field: Field) -> "pa.DataType":
         FieldType.DATE: pa.date32(),
         FieldType.DATE_TIME_OFFSET: pa.timestamp("us", "UTC"),
         FieldType.STRING: pa.string(),
-    }[field.field_type]
-    # The item's name is the one that Parquet and Delta use, so that no reader has to rename it.
-    return pa.list_(pa.field("element", single)) if field.is_array else single
+    }
 
 
 def field_columns(fields: list[Field]) -> list["pa.Field"]:

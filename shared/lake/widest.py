@@ -233,7 +233,7 @@ def _longest_cell(column: "pa.ChunkedArray") -> int:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_string(column.type):
+    if pa.types.is_string(column.type) and column.num_chunks > 1:
         # All chunks at once, of which a column has dozens: the engine gives 2,048 rows each.
         return pc.max(pc.binary_length(column)).as_py() or 0
     lengths = _lengths(column)
