@@ -6,11 +6,14 @@ says so, and a message rests better in its queue than in a function.
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from threading import Thread
 from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 # Whoever calls the API is told soon that something does not answer.
 HTTP_ANSWER_S = 10.0
@@ -59,8 +62,10 @@ def seconds_left() -> float:
     return _ends.get() - monotonic()
 
 
-def pool_of_threads(most: int, name: str = "") -> ThreadPoolExecutor:
+def pool_of_threads(most: int, name: str = "") -> "ThreadPoolExecutor":
     """An executor whose threads work to the deadline of the thread that makes it."""
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(most, thread_name_prefix=name, initializer=_ends.set, initargs=(_ends.get(),))
 
 

@@ -6,8 +6,6 @@ One place for code and infrastructure.
 import re
 import secrets
 
-from shared.domain.names import name_key
-
 CONTAINER_LAKE = "lake"
 CONTAINER_RUNS = "runs"
 CONTAINER_DEPLOYMENTS = "deployments"
@@ -57,7 +55,7 @@ def new_secret_name(hub: str, instance_id: str, place: str) -> str:
     At most 64 + 32 characters of hub and connector, ten random digits, and as much of the place as fits.
     """
     readable = re.sub(r"[^0-9A-Za-z]+", "-", place).strip("-")
-    name = f"{name_key(hub)}-{instance_id}-{secrets.token_hex(5)}-{readable}"
+    name = f"{hub.lower()}-{instance_id}-{secrets.token_hex(5)}-{readable}"
     return name[:_SECRET_NAME_LIMIT].rstrip("-")
 
 
