@@ -54,6 +54,7 @@ class FailPoint(StrEnum):
     HUB_CLOSED = "hub closed"
     HUB_ROWS_DELETED = "hub's rows deleted"
     HUB_EMPTIED = "hub emptied"
+    HUB_GONE = "hub gone"
 
 
 _armed: dict[FailPoint, Callable[[], None]] = {}

@@ -1,9 +1,12 @@
 """Keeping hubs.
 
 A hub is in two partitions, its own and that of all hubs, which do not change together. Its deletion closes it first,
-in its own, by an id; then its records go, and its definition at last. Who finds it closed, and wants it to stay, sees
-to it that all of its records go, and opens it only if it is closed by the same deletion still: so a hub that is open
-has all of its records, or none.
+in its own, by an id; then its records go. Who finds it closed, and wants it to stay, sees to it that all of its records
+go, and opens it only if it is closed by the same deletion still: so a hub that is open has all of its records, or none.
+
+Whether it goes or stays is decided in its own partition too: the deletion marks it as gone, unless somebody has opened
+it, and from then on nobody opens that hub any more. What is left of its definition goes after that, or another hub's
+takes its place.
 """
 
 import uuid
@@ -19,8 +22,11 @@ from shared.definitions.store import HUBS, Change, Conditions, DefinitionStore, 
 from shared.domain.errors import ConflictError, HubError, InvalidRequestError
 from shared.domain.hubs import Hub
 from shared.domain.names import check_hub_name
+from shared.failpoints import FailPoint, failpoint
 
 type Empty = Callable[[str], None]
+
+_GONE = "gone-"
 
 
 def without_records(_: str) -> None:
@@ -36,7 +42,7 @@ def put_hub(
         raise InvalidRequestError(faults)
 
     def make(change: Change) -> tuple[Stored[Hub], bool]:
-        old = store.get(HUB, HUBS, name)
+        old = None if _is_gone(closing_of(store, name)) else store.get(HUB, HUBS, name)
         conditions.check(old)
         now = clock.now()
         hub_name = old.document.hub_name if old else name
@@ -86,19 +92,19 @@ def delete_hub(store: DefinitionStore, name: str, conditions: Conditions, empty:
     """Deletes a hub; see `Definitions.delete_hub`."""
     old = store.get(HUB, HUBS, name)
     conditions.check(old)
-    # First nobody can add to the hub any more, then it is deleted: two partitions, so two steps.
-    closing = _close(store, name) if old else closing_of(store, name)
-    if not closing:
+    if old is None:
+        if closing := closing_of(store, name):
+            empty(closing)
         return
+    closing = _close(store, name, old, conditions)
     empty(closing)
+    _mark_as_gone(store, name, closing)
+    failpoint(FailPoint.HUB_GONE)
 
     def make(change: Change) -> None:
-        if closing_of(store, name) != closing:
-            message = f"the hub {name!r} was PUT while it was being deleted; repeat the DELETE"
-            raise ConflictError("HubInUse", message, name)
-        if store.get(HUB, HUBS, name) is not None:
+        if _is_there(store, name, old):
             change.delete(HUB, name)
-        forget_hub(store, change, name)
+            forget_hub(store, change, name)
 
     store.change(HUBS, make, is_begun=True)
 
@@ -116,11 +122,15 @@ def open_hub(store: DefinitionStore, change: Change, name: str) -> Stored[Hub]:
     return stored
 
 
-def _close(store: DefinitionStore, name: str) -> str:
+def _close(store: DefinitionStore, name: str, hub: Stored[Hub], conditions: Conditions) -> str:
     """Closes a hub that has no definitions, unless it is closed; returns by which deletion it is."""
     new = uuid.uuid4().hex
 
     def make(change: Change) -> str:
+        conditions.check(store.get(HUB, HUBS, name))
+        if not _is_there(store, name, hub):
+            message = f"the hub {name!r} was made anew while it was being deleted; repeat the DELETE"
+            raise ConflictError("HubInUse", message, name)
         present = [kind.label for kind in OF_A_HUB if store.all(kind, name)]
         if present:
             message = f"the hub {name!r} still has definitions ({', '.join(present)}); delete them first"
@@ -129,6 +139,24 @@ def _close(store: DefinitionStore, name: str) -> str:
         return change.closing
 
     return store.change(name, make)
+
+
+def _mark_as_gone(store: DefinitionStore, name: str, closing: str) -> None:
+    """Marks a hub as gone that a deletion has closed; ConflictError where it was opened since."""
+
+    def make(change: Change) -> None:
+        if change.closing == closing:
+            # An id of its own: whoever is about to open the hub looks again at what there is.
+            change.closing = f"{_GONE}{uuid.uuid4().hex}"
+        elif not _is_gone(change.closing):
+            message = f"the hub {name!r} was PUT while it was being deleted; repeat the DELETE"
+            raise ConflictError("HubInUse", message, name)
+
+    store.change(name, make, is_begun=True)
+
+
+def _is_gone(closing: str) -> bool:
+    return closing.startswith(_GONE)
 
 
 def _open(store: DefinitionStore, name: str, emptied: str) -> bool:

@@ -14,7 +14,7 @@ from shared.definitions.mappings import HUB_INSTANCE
 from shared.definitions.readers import Listener
 from shared.definitions.store import Stored
 from shared.domain.blob_version import BlobVersion
-from shared.domain.errors import HubError, InvalidRequestError, PreconditionError
+from shared.domain.errors import HubError, InvalidRequestError, NotFoundError, PreconditionError
 from shared.domain.mappings import Mapping
 from shared.domain.run import Run, RunBlob, RunKind, RunState, blob_ledger_key, ingest_run_id
 from shared.failpoints import FailPoint, failpoint
@@ -106,7 +106,7 @@ def queue_version(
     """Makes sure that the version has its one run for the mapping, and that the queue knows of it.
 
     A run that is still Queued is sent again: whoever created it may have died before it was sent, and a
-    message too many does no harm.
+    message too many does no harm. Not to be called within a look.
 
     Args:
         services: of the process.
@@ -124,13 +124,32 @@ def queue_version(
 def _queue(services: Services, runs: Sequence[StoredRun], delay_s: int = 0) -> list[str]:
     """As `queue_version`, for the runs of one version; gives their ids."""
     for run in runs:
-        if services.runs.create(run):
+        if _record(services, run):
             failpoint(FailPoint.RUN_RECORDED)
             queue_run(services, run, delay_s)
             failpoint(FailPoint.RUN_QUEUED)
         else:
             _queue_known(services, run, delay_s)
     return [run.run.run_id for run in runs]
+
+
+def _record(services: Services, run: StoredRun) -> bool:
+    """Records a run, unless it is known, or its mapping is gone with a hub that it cannot be told to be of.
+
+    A run of a hub that is gone is taken back by whoever carries it out. A mapping that an earlier release has stored
+    does not name its hub: it is looked for as soon as the run is recorded.
+    """
+    if run.hub_instance is not None:
+        return services.runs.create(run)
+
+    def is_there() -> bool:
+        try:
+            found = services.definitions.mapping(run.hub, run.run.connector or "", run.run.mapping or "")
+        except NotFoundError:
+            return False
+        return found.instance_id == run.mapping_instance
+
+    return services.runs.create_for(run, is_there)
 
 
 def _queue_known(services: Services, run: StoredRun, delay_s: int) -> None:

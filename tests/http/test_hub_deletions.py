@@ -1,8 +1,10 @@
 """A hub that is deleted goes as a whole, or stays so, by one request at a time, whoever else PUTs or deletes it."""
 
 import itertools
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from threading import Event
 from urllib.parse import unquote
 
 import httpx
@@ -12,6 +14,7 @@ from pydantic import SecretStr
 from infra.local.azurite import Endpoints
 from shared.app import Services
 from shared.definitions.store import Conditions
+from shared.domain.errors import ConflictError, PreconditionError
 from shared.domain.hubs import Hub
 from shared.domain.places import run_files_of
 from shared.domain.reject import Reject
@@ -19,10 +22,11 @@ from shared.failpoints import FailPoint, arm
 from shared.http.app import create_http_app
 from shared.hub_records import delete_hub, delete_remains_of_hubs, put_hub
 from shared.settings import Settings
-from tests.fault_proxy import Request, running_proxy
+from tests.fault_proxy import FaultProxy, Request, running_proxy
+from tests.http import bodies
 from tests.http.conftest import Client
 from tests.http.recorded_runs import keep, record
-from tests.ingest.paused import paused
+from tests.ingest.paused import PATIENCE_S, paused
 from tests.local_services import development
 
 REJECTS = [Reject(2, "mail", "EmptyKey", "the key is empty", "jane@example.com,")]
@@ -47,6 +51,12 @@ def left(services: Services, hub: str) -> tuple[int, int]:
 
 def code(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]["code"] if answer.status_code >= 400 else ""
+
+
+def through(proxy: FaultProxy, azurite: Endpoints) -> Services:
+    """The services of a process that asks the tables by way of the proxy."""
+    text = azurite.connection_string.replace(azurite.table, proxy.endpoint)
+    return Services(development(azurite).model_copy(update={"hub_storage": SecretStr(text)}))
 
 
 def half_deleted(services: Services, hub: str) -> None:
@@ -99,8 +109,7 @@ def test_a_put_that_saw_the_hub_in_use_keeps_none_of_it_that_is_half_deleted(
             half_deleted(services, hub)
 
     with running_proxy(azurite.table) as proxy:
-        text = azurite.connection_string.replace(azurite.table, proxy.endpoint)
-        behind = Services(development(azurite).model_copy(update={"hub_storage": SecretStr(text)}))
+        behind = through(proxy, azurite)
         proxy.plan = begin
         assert put_hub(behind, name, Hub.from_request({}), ANY)[1] is False
     assert next(reached) > 2
@@ -120,6 +129,110 @@ def test_a_put_is_not_lost_to_a_deletion_that_ends_behind_it(
         assert code(elsewhere.put(hub, {"displayName": "Kept"})) == (200, "")
         assert code(deletion.end()) == (409, "HubInUse")
     assert client.get(hub).json()["displayName"] == "Kept"
+
+
+def test_a_hub_that_is_put_once_a_deletion_has_won_is_a_new_one(
+    client: Client, elsewhere: Client, services: Services, hub: str
+) -> None:
+    fill(services, hub)
+    with paused(lambda: client.delete(hub), FailPoint.HUB_GONE) as deletion:
+        assert code(elsewhere.put(hub, {"displayName": "New"})) == (201, "")
+        assert elsewhere.put(f"{hub}/profiles/Customer", bodies.profile_type()).status_code == 201
+        assert code(deletion.end()) == (204, "")
+    assert client.get(hub).json()["displayName"] == "New"
+    assert client.get(f"{hub}/profiles/Customer").status_code == 200
+    assert left(services, hub) == (0, 0)
+
+
+def test_whatever_stands_in_a_hub_stays_whenever_it_is_put_beside_a_deletion(
+    elsewhere: Client, services: Services, azurite: Endpoints, hub: str
+) -> None:
+    """A PUT of the hub, and one of a type in it, come whole between two requests of a deletion, between any two."""
+    name, moment, is_over = hub.removeprefix("/hubs/"), 0, False
+    while not is_over:
+        moment += 1
+        reached, put = itertools.count(1), []
+
+        def begin(_: Request, reached: Iterator[int] = reached, put: list[int] = put, moment: int = moment) -> None:
+            if next(reached) == moment:
+                put += [elsewhere.put(hub, {}).status_code]
+                put += [elsewhere.put(f"{hub}/profiles/Customer", bodies.profile_type()).status_code]
+
+        with running_proxy(azurite.table) as proxy:
+            behind = through(proxy, azurite)
+            proxy.plan = begin
+            with suppress(ConflictError):
+                delete_hub(behind, name, ANY)
+        is_over = not put
+        if put == [] or put[1] == 409:
+            assert elsewhere.put(hub, {}).status_code in {200, 201}
+            continue
+        assert put[0] in {200, 201}
+        assert put[1] == 201
+        assert elsewhere.get(f"{hub}/profiles/Customer").status_code == 200, moment
+        assert elsewhere.delete(f"{hub}/profiles/Customer").status_code == 204
+    assert moment > 8
+    assert left(services, hub) == (0, 0)
+
+
+def test_a_put_that_opens_a_hub_while_its_deletion_is_decided_keeps_it(
+    elsewhere: Client, services: Services, azurite: Endpoints, hub: str
+) -> None:
+    """The PUT has written the hub and opens it just when the deletion has looked at both and writes."""
+    name = hub.removeprefix("/hubs/")
+    deletes, opens = itertools.count(1), itertools.count(1)
+    is_emptied, may_open, is_put = Event(), Event(), Event()
+
+    def deletion(request: Request) -> None:
+        if request.method == "POST" and next(deletes) == 2:  # after the one that closes the hub
+            may_open.set()
+            assert is_put.wait(PATIENCE_S)
+
+    def opening(request: Request) -> None:
+        if request.method == "POST" and next(opens) == 2:  # after the one that writes the hub
+            is_emptied.set()
+            assert may_open.wait(PATIENCE_S)
+
+    def put(behind: Services) -> None:
+        try:
+            assert put_hub(behind, name, Hub.from_request({}), ANY)[1] is False
+            assert elsewhere.put(f"{hub}/profiles/Customer", bodies.profile_type()).status_code == 201
+        finally:
+            is_put.set()
+
+    def delete(behind: Services) -> None:
+        arm(FailPoint.HUB_EMPTIED, lambda: putting.append(pool.submit(put, opener)) or is_emptied.wait(PATIENCE_S))
+        with pytest.raises(ConflictError) as refused:
+            delete_hub(behind, name, ANY)
+        assert refused.value.code == "HubInUse"
+
+    putting: list[Future[None]] = []
+    with running_proxy(azurite.table) as first, running_proxy(azurite.table) as second, ThreadPoolExecutor(1) as pool:
+        deleter, opener = through(first, azurite), through(second, azurite)
+        first.plan, second.plan = deletion, opening
+        delete(deleter)
+        putting[0].result(PATIENCE_S)
+    arm(FailPoint.HUB_EMPTIED, lambda: None)
+    assert elsewhere.get(f"{hub}/profiles/Customer").status_code == 200
+
+
+def test_a_deletion_on_a_condition_leaves_the_hub_that_came_meanwhile(
+    elsewhere: Client, azurite: Endpoints, hub: str
+) -> None:
+    name, reached = hub.removeprefix("/hubs/"), itertools.count(1)
+    etag = elsewhere.get(hub).headers["ETag"]
+
+    def begin(_: Request) -> None:
+        if next(reached) == 2:  # it has found the hub, and its ETag good
+            assert elsewhere.delete(hub).status_code == 204
+            assert elsewhere.put(hub, {}).status_code == 201
+
+    with running_proxy(azurite.table) as proxy:
+        behind = through(proxy, azurite)
+        proxy.plan = begin
+        with pytest.raises(PreconditionError):
+            delete_hub(behind, name, Conditions(if_match=etag))
+    assert elsewhere.put(f"{hub}/profiles/Customer", bodies.profile_type()).status_code == 201
 
 
 @pytest.mark.parametrize("turn", range(3))

@@ -97,7 +97,7 @@ def test_who_keeps_a_hub_that_is_being_deleted_keeps_none_of_its_runs(
     assert client.put(f"{hub}/profiles/Contact", bodies.profile_type()).status_code == 201
 
 
-@pytest.mark.parametrize("point", [FailPoint.HUB_CLOSED, FailPoint.HUB_EMPTIED])
+@pytest.mark.parametrize("point", [FailPoint.HUB_CLOSED, FailPoint.HUB_EMPTIED, FailPoint.HUB_GONE])
 def test_a_crash_between_two_steps_is_made_good(client: Client, services: Services, hub: str, point: FailPoint) -> None:
     run_with_rejects(services, hub)
 

@@ -1,9 +1,11 @@
 """A hub goes, and another of its name comes, while something is at work: it neither sees nor keeps what was."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from shared.definitions.mappings import HUB_INSTANCE
 from shared.definitions.store import Conditions
 from shared.domain.correction import digest_of
 from shared.domain.errors import NotFoundError
@@ -94,6 +96,15 @@ def test_an_event_that_was_looked_at_before_leaves_no_run_behind(world: World, *
     assert (runs(world), files(world)) == ([], [])
     assert world.services.runs.get(world.hub, run_id) is None
     assert world.services.runs.open_counts(world.hub, earlier.instance_id).total() == 0
+
+
+def test_an_event_for_a_mapping_of_an_earlier_release_leaves_no_run_behind(world: World) -> None:
+    stored, version = world.mapping, world.upload("a.csv", SOME_REFUSED)
+    facts = {name: fact for name, fact in stored.internal.items() if name != HUB_INSTANCE}
+    world.make_anew()
+    run_id = queue_version(world.services, world.hub, replace(stored, internal=facts), version)
+    assert runs(world) == []
+    assert world.services.runs.get(world.hub, run_id) is None
 
 
 def test_a_run_whose_mapping_alone_is_gone_says_so(world: World) -> None:
