@@ -19,9 +19,9 @@ from shared.definitions.kinds import HUB, OF_A_HUB
 from shared.definitions.named_containers import forget_hub, note_all_named, note_new_hub
 from shared.definitions.secrets import faults_of_secrets
 from shared.definitions.store import HUBS, Change, Conditions, DefinitionStore, Stored
-from shared.domain.errors import ConflictError, HubError, InvalidRequestError
+from shared.domain.errors import ConflictError, Fault, HubError, InvalidRequestError
 from shared.domain.hubs import Hub
-from shared.domain.names import check_hub_name
+from shared.domain.names import check_hub_name, name_key
 from shared.failpoints import FailPoint, failpoint
 
 type Empty = Callable[[str], None]
@@ -41,9 +41,13 @@ def put_hub(
     if faults := faults_of_secrets(hub.to_json()):
         raise InvalidRequestError(faults)
 
-    def make(change: Change) -> tuple[Stored[Hub], bool]:
-        old = None if _is_gone(closing_of(store, name)) else store.get(HUB, HUBS, name)
+    def there(closing: str) -> Stored[Hub] | None:
+        old = None if _is_gone(closing) else store.get(HUB, HUBS, name)
         conditions.check(old)
+        return old
+
+    def make(change: Change) -> tuple[Stored[Hub], bool]:
+        old = there(closing_of(store, name))
         now = clock.now()
         hub_name = old.document.hub_name if old else name
         document = hub.model_copy(
@@ -55,6 +59,9 @@ def put_hub(
             }
         )
         if old is None:
+            if name_key(name) == HUBS:
+                message = f"the app keeps the list of all hubs under the name {name!r}; choose another one"
+                raise InvalidRequestError([Fault("InvalidName", "hub", message)])
             # The guard of a hub stays when the hub goes: without one there was no earlier hub of the name.
             note_new_hub(change, name, is_empty=store.noted(name, GUARD) is None)
         return change.put(HUB, (name,), document, old.instance_id if old else ""), old is None
@@ -62,6 +69,7 @@ def put_hub(
     is_new = False
     while True:
         if closing := closing_of(store, name):
+            there(closing)
             empty(closing)
         stored, created = store.change(HUBS, make)
         is_new = is_new or created

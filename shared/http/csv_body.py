@@ -48,19 +48,24 @@ async def _read_csv(request: Request) -> CsvContent:
 CsvBody = Annotated[CsvContent, Depends(_read_csv)]
 
 
-def in_turn[Result](hub: str, body: CsvContent, work: Callable[[], Result]) -> Result:
-    """What `work` makes of the body; of a large one, when it has its turn.
+def in_turn[Result](hub: str, size: int, work: Callable[[], Result]) -> Result:
+    """What `work` makes of a correction; of a large one, when it has its turn.
+
+    Args:
+        hub: whose rows they are.
+        size: bytes of the body, or of the rejects that it corrects, whichever are more: both are read.
+        work: that reads them.
 
     Raises:
         ThrottledError: `CorrectionsBusy`, others have large ones; those of other hubs only as long as each gets one.
     """
-    if len(body.content) <= LITTLE_BYTES:
+    if size <= LITTLE_BYTES:
         return work()
     with _LARGE_BODIES.turn(name_key(hub)) as has_turn:
         if not has_turn:
             message = (
-                "others are sending large corrections to this app, and nothing of this one was taken; repeat the "
-                f"request, or send the rows in pieces of {LITTLE_BYTES} bytes"
+                "others are sending large corrections to this app, or correct runs with many rejects; nothing of this "
+                f"one was taken, repeat the request. Up to {LITTLE_BYTES} bytes of rows and of rejects need no turn"
             )
             raise ThrottledError("CorrectionsBusy", message)
         return _worker.submit(copy_context().run, work).result()

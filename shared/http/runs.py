@@ -89,11 +89,11 @@ def correct_rejects(body: CsvBody, services: FromServices, hub: HubName, run_id:
     The CSV has the columns of the file. Its column `line` names the reject that a row replaces; without it rows stand
     for the open rejects in their order.
     """
-    from shared.ingest.request_correction import request_correction
+    from shared.ingest.request_correction import bytes_to_read, request_correction
 
     stored = _run(services, hub, run_id)
     work = partial(request_correction, services, stored.hub, stored.run.run_id, body.content, body.encoding)
-    taken = in_turn(hub, body, work)
+    taken = in_turn(hub, bytes_to_read(services, stored, body.content), work)
     status = HTTPStatus.OK if taken.run.state.is_final else HTTPStatus.ACCEPTED
     return JSONResponse(taken.run.to_json(), status)
 

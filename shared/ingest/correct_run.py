@@ -193,7 +193,7 @@ def _stage(
     services: Services, attempt: Attempt, correction: Correction, entity_type: EntityType, changes: "Changes"
 ) -> "tuple[StagedCorrection, list[UploadedPart]]":
     from shared.ingest.corrected_rows import read_corrected, replaced_lines
-    from shared.ingest.open_rejects import fetch_rejects, open_lines, write_what_is_left
+    from shared.ingest.open_rejects import fetch_rejects, lines_in, write_what_is_left
     from shared.ingest.type_rows import RowTyper
     from shared.lake.parts import PartWriter
     from shared.lake.schema import changes_schema
@@ -204,7 +204,8 @@ def _stage(
     corrected = read_corrected(content, run, mapping.document, entity_type, correction.encoding, settings)
     with work_folder() as folder:
         before = fetch_rejects(services, stored, folder)
-        lines = replaced_lines(corrected, open_lines(before))
+        with before.open("rb") as file:
+            lines = replaced_lines(corrected, lines_in(file))
         place = open_source(services, mapping, stored.version).place
         # As the run's other rows: the order of its blob version, and the lines of the file.
         with RowTyper(

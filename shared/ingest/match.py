@@ -62,7 +62,8 @@ def take_event(services: Services, event: object) -> list[str]:
         if not listener.mapping.document.is_paused
         and listener.mapping.document.matches(version.container, version.path)
     ]
-    queued = _queue(services, [new_run(services, one.hub, one.mapping, version) for one in matching if one.may_hear])
+    runs = [new_run(services, one.hub, one.mapping, version) for one in matching if one.may_hear]
+    queued = [_queue(services, run, is_fresh=True) for run in runs]
     _request_first_listings(services, [one for one in matching if not one.may_hear])
     if not queued:
         logger.info("event ignored: no mapping that may read the container, and is not paused, matches the blob")
@@ -106,7 +107,7 @@ def queue_version(
     """Makes sure that the version has its one run for the mapping, and that the queue knows of it.
 
     A run that is still Queued is sent again: whoever created it may have died before it was sent, and a
-    message too many does no harm. Not to be called within a look.
+    message too many does no harm. Of a mapping that is gone by now nothing is recorded. Not to be called within a look.
 
     Args:
         services: of the process.
@@ -118,33 +119,34 @@ def queue_version(
     Returns:
         The run's id.
     """
-    return _queue(services, [new_run(services, hub, mapping, version)], delay_s)[0]
+    return _queue(services, new_run(services, hub, mapping, version), delay_s, is_fresh=False)
 
 
-def _queue(services: Services, runs: Sequence[StoredRun], delay_s: int = 0) -> list[str]:
-    """As `queue_version`, for the runs of one version; gives their ids."""
-    for run in runs:
-        if _record(services, run):
-            failpoint(FailPoint.RUN_RECORDED)
-            queue_run(services, run, delay_s)
-            failpoint(FailPoint.RUN_QUEUED)
-        else:
-            _queue_known(services, run, delay_s)
-    return [run.run.run_id for run in runs]
+def _queue(services: Services, run: StoredRun, delay_s: int = 0, *, is_fresh: bool) -> str:
+    """As `queue_version`, for the run of one; `is_fresh` says that its mapping was found a moment ago."""
+    if _record(services, run, is_fresh=is_fresh):
+        failpoint(FailPoint.RUN_RECORDED)
+        queue_run(services, run, delay_s)
+        failpoint(FailPoint.RUN_QUEUED)
+    else:
+        _queue_known(services, run, delay_s)
+    return run.run.run_id
 
 
-def _record(services: Services, run: StoredRun) -> bool:
-    """Records a run, unless it is known, or its mapping is gone with a hub that it cannot be told to be of.
+def _record(services: Services, run: StoredRun, *, is_fresh: bool) -> bool:
+    """Records a run, unless it is known, or its mapping is gone, with its hub maybe.
 
-    A run of a hub that is gone is taken back by whoever carries it out. A mapping that an earlier release has stored
-    does not name its hub: it is looked for as soon as the run is recorded.
+    Of a hub that goes at this very moment the run is taken back by whoever carries it out, so that events do without
+    another look. Who works through thousands of files needs one, and a mapping that an earlier release has stored, for
+    it does not name its hub.
     """
-    if run.hub_instance is not None:
+    if is_fresh and run.hub_instance is not None:
         return services.runs.create(run)
 
     def is_there() -> bool:
         try:
-            found = services.definitions.mapping(run.hub, run.run.connector or "", run.run.mapping or "")
+            with services.definitions.one_look():
+                found = services.definitions.mapping(run.hub, run.run.connector or "", run.run.mapping or "")
         except NotFoundError:
             return False
         return found.instance_id == run.mapping_instance

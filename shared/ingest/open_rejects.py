@@ -1,7 +1,8 @@
 """The rejects of a run that are still open: reading their file, and writing what a correction leaves of it."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from codecs import iterdecode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -20,13 +21,40 @@ csv.field_size_limit(2**31 - 1)
 type Lines = npt.NDArray[np.int64]
 
 
-def fetch_rejects(services: Services, stored: StoredRun, folder: Path) -> Path:
-    """Downloads the file of a run's open rejects.
+def size_of_rejects(services: Services, stored: StoredRun) -> int:
+    """Bytes of the file of a run's open rejects; 0 where there is none."""
+    try:
+        return services.run_files.properties(stored.rejects).size if stored.rejects else 0
+    except NotFoundError:
+        return 0
 
-    Raises:
-        ConflictError: there is none.
+
+def fetch_rejects(services: Services, stored: StoredRun, folder: Path) -> Path:
+    """Downloads the file of a run's open rejects; ConflictError where there is none."""
+    local = folder / "open-rejects.csv"
+    with local.open("wb") as file:
+        file.writelines(_downloaded(services, stored))
+    return local
+
+
+def lines_in(rejects: Iterable[bytes]) -> Lines:
+    """The physical lines of the rejected rows, in the order of the file.
+
+    Args:
+        rejects: the file, in pieces of any size.
     """
-    local, path = folder / "open-rejects.csv", stored.rejects
+    rows = csv.reader(_texts(rejects))
+    next(rows, None)
+    return np.fromiter((int(row[0]) for row in rows), np.int64)
+
+
+def open_lines(services: Services, stored: StoredRun) -> Lines:
+    """The same of a run's open rejects, of which nothing is kept; ConflictError where there are none."""
+    return lines_in(_downloaded(services, stored))
+
+
+def _downloaded(services: Services, stored: StoredRun) -> Iterator[bytes]:
+    path = stored.rejects
     try:
         etag = services.run_files.properties(path).etag if path else None
     except NotFoundError:
@@ -34,18 +62,20 @@ def fetch_rejects(services: Services, stored: StoredRun, folder: Path) -> Path:
     if path is None or etag is None:
         message = "the file of the run's rejects is gone, so nobody knows which rows are open"
         raise ConflictError("RejectsMissing", message)
-    with local.open("wb") as file:
-        for chunk in services.run_files.download(path, etag):
-            file.write(chunk)
-    return local
+    return services.run_files.download(path, etag)
 
 
-def open_lines(rejects: Path) -> Lines:
-    """The physical lines of the rejected rows, in the order of the file."""
-    with rejects.open(encoding="utf-8", newline="") as file:
-        rows = csv.reader(file)
-        next(rows, None)
-        return np.fromiter((int(row[0]) for row in rows), np.int64)
+def _texts(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The lines of a file as `open` gives them without translating their ends."""
+    rest: list[str] = []
+    for text in iterdecode(chunks, "utf-8"):
+        *whole, last = text.split("\n")
+        for line in whole:
+            yield "".join((*rest, line, "\n"))
+            rest.clear()
+        rest.append(last)
+    if any(rest):
+        yield "".join(rest)
 
 
 def write_what_is_left(rejects: Path, left: Path, corrected: AbstractSet[int], refused: Sequence[Reject]) -> int:

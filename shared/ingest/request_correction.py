@@ -12,9 +12,11 @@ from shared.hub_records import delete_files_of_gone_run
 from shared.ingest.correction_target import check_correctable, mapping_to_read_with, type_of
 from shared.ingest.match import queue_run
 from shared.ledger.stored_run import StoredRun
-from shared.work_folder import work_folder
 
 logger = logging.getLogger(__name__)
+
+READ_AT_ONCE = 64 * 1024**2
+"""Bytes of rejects that a caller can wait for, about a second; among more the queue finds the rows' own."""
 
 
 def request_correction(services: Services, hub: str, run_id: str, content: bytes, encoding: str | None) -> StoredRun:
@@ -32,7 +34,8 @@ def request_correction(services: Services, hub: str, run_id: str, content: bytes
 
     Raises:
         NotFoundError: no such run. ConflictError: the run has nothing to correct, or is in progress.
-        InvalidRequestError: the rows cannot be read, or fit to no reject; nothing was taken.
+        InvalidRequestError: the rows cannot be read, or fit to no reject; nothing was taken. Of a run whose rejects
+            have more than `READ_AT_ONCE` bytes the latter is found by the queue, and stands in the run's `repairs`.
     """
     digest = digest_of(content)
     while True:
@@ -59,6 +62,14 @@ def request_correction(services: Services, hub: str, run_id: str, content: bytes
         return taken
 
 
+def bytes_to_read(services: Services, stored: StoredRun, content: bytes) -> int:
+    """Bytes that taking a correction reads: of its rows or of the rejects, whichever are more."""
+    from shared.ingest.open_rejects import size_of_rejects
+
+    rejects = size_of_rejects(services, stored)
+    return max(len(content), rejects if rejects <= READ_AT_ONCE else 0)
+
+
 def _taken_before(services: Services, stored: StoredRun, digest: str) -> StoredRun:
     correction = stored.correction
     if stored.run.state is RunState.QUEUED and correction is not None and correction.digest == digest:
@@ -67,13 +78,13 @@ def _taken_before(services: Services, stored: StoredRun, digest: str) -> StoredR
 
 
 def _count_rows(services: Services, stored: StoredRun, content: bytes, encoding: str | None) -> int:
-    """Reads the rows as the queue will, and sees whether each has its reject."""
+    """Reads the rows as the queue will, and sees whether each has its reject, unless it takes too long to tell."""
     from shared.ingest.corrected_rows import read_corrected, replaced_lines
-    from shared.ingest.open_rejects import fetch_rejects, open_lines
+    from shared.ingest.open_rejects import open_lines, size_of_rejects
 
     mapping = mapping_to_read_with(services, stored)
     entity_type = type_of(services, stored).document
     corrected = read_corrected(content, stored.run, mapping.document, entity_type, encoding, services.settings)
-    with work_folder() as folder:
-        replaced_lines(corrected, open_lines(fetch_rejects(services, stored, folder)))
+    if size_of_rejects(services, stored) <= READ_AT_ONCE:
+        replaced_lines(corrected, open_lines(services, stored))
     return corrected.rows

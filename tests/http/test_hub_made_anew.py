@@ -130,3 +130,20 @@ def test_a_deletion_that_is_late_takes_nothing_of_the_hub_that_came_after(
         deletion.end()
     assert client.get(f"{hub}/runs/{run_id}/rejects").status_code == 200
     assert left(services, hub) == (1, 1)
+
+
+@pytest.mark.parametrize("condition", [{"If-None-Match": "*"}, {"If-Match": '"another"'}])
+def test_a_put_that_is_refused_deletes_nothing(
+    client: Client, services: Services, hub: str, condition: dict[str, str]
+) -> None:
+    run_with_rejects(services, hub)
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    arm(FailPoint.HUB_CLOSED, die)
+    with pytest.raises(KeyboardInterrupt):
+        delete_hub(services, hub.removeprefix("/hubs/"), ANY)
+    before = left(services, hub)
+    assert client.put(hub, {}, headers=condition).status_code == 412
+    assert left(services, hub) == before != (0, 0)

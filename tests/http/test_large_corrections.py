@@ -10,14 +10,15 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from shared.app import Services
-from shared.domain.run import Run
+from shared.domain.run import Run, RunState
 from shared.http import csv_body
+from shared.ingest import request_correction
 from shared.triggers.bridge import Bridge, create_bridge
 from shared.turns import Turns
 from tests.abuse.spending import Spending
 from tests.http import bodies
 from tests.http.conftest import Client
-from tests.http.test_repair import ingest, post
+from tests.http.test_repair import ingest, post, work
 
 MB = 1024**2
 
@@ -78,3 +79,27 @@ def test_large_ones_without_a_turn(client: Client, hub: str, run: Run, monkeypat
 def test_a_large_one_is_taken(client: Client, hub: str, run: Run) -> None:
     large = b"id,name\nb," + b"B" * 3 * MB + b"\n"
     assert post(client, f"{hub}/runs/{run.run_id}/rejects", large).status_code == 202
+
+
+def test_little_rows_for_large_rejects_need_a_turn(
+    client: Client, hub: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, little = f"{hub}/runs/{run.run_id}/rejects", b"id,name\nb,Bob\n"
+    monkeypatch.setattr(csv_body, "LITTLE_BYTES", len(little))
+    with monkeypatch.context() as patched:
+        patched.setattr(csv_body, "_LARGE_BODIES", Turns(most_of_one=0, most=0, within_s=0))
+        refused = post(client, path, little)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "CorrectionsBusy")
+    assert post(client, path, little).status_code == 202
+
+
+def test_a_caller_does_not_wait_for_rejects_without_end(
+    client: Client, services: Services, hub: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_correction, "READ_AT_ONCE", 20)
+    path = f"{hub}/runs/{run.run_id}/rejects"
+    assert post(client, path, b"line,id,name\n7,b,Bob\n").status_code == 202
+    ended = work(services, hub, run.run_id)
+    (repair,) = ended.details["repairs"]
+    assert (ended.state, ended.rows_ingested, repair["ingested"]) == (RunState.PARTIALLY_SUCCEEDED, 1, 0)
+    assert "7" in repair["error"]["message"]

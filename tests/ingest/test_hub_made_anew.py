@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -14,9 +15,10 @@ from shared.domain.run import RunState
 from shared.failpoints import FailPoint, arm
 from shared.hub_records import delete_hub
 from shared.ingest.ingest_blob import ingest_blob
-from shared.ingest.match import queue_version
+from shared.ingest.match import new_run, queue_version
 from shared.ingest.messages import take_message
 from shared.ingest.request_correction import request_correction
+from shared.ingest.sweep import carry_out_backfill, request_backfill
 from tests.ingest.conftest import World
 from tests.ingest.paused import paused
 
@@ -91,7 +93,9 @@ def test_an_event_that_was_looked_at_before_leaves_no_run_behind(world: World, *
     delete_hub(world.services, world.hub, Conditions())
     if is_made_anew:
         world.define()
-    run_id = queue_version(world.services, world.hub, earlier, version)
+    late = new_run(world.services, world.hub, earlier, version)
+    run_id = late.run.run_id
+    assert world.services.runs.create(late)
     take_message(world.services, {"hub": world.hub, "connector": "Landing", "runId": run_id}, "message-1")
     assert (runs(world), files(world)) == ([], [])
     assert world.services.runs.get(world.hub, run_id) is None
@@ -108,9 +112,8 @@ def test_an_event_for_a_mapping_of_an_earlier_release_leaves_no_run_behind(world
 
 
 def test_a_run_whose_mapping_alone_is_gone_says_so(world: World) -> None:
-    earlier, version = world.mapping, world.upload("a.csv", SOME_REFUSED)
+    run_id = world.queue(world.upload("a.csv", SOME_REFUSED))
     world.services.definitions.delete_mapping(world.hub, "Landing", "Visits")
-    run_id = queue_version(world.services, world.hub, earlier, version)
     run = world.ingest(run_id)
     assert (run.state, run.error.code if run.error else "") == (RunState.SKIPPED, "MappingGone")
 
@@ -120,3 +123,14 @@ def test_a_message_of_the_earlier_hub_does_nothing(world: World) -> None:
     world.make_anew()
     take_message(world.services, {"hub": world.hub, "connector": "Landing", "runId": run_id}, "message-1")
     assert (runs(world), files(world)) == ([], [])
+
+
+def test_a_sweep_that_is_under_way_leaves_no_run_behind(world: World) -> None:
+    for number in range(4):
+        world.upload(f"{number}.csv", SOME_REFUSED)
+    backfill = request_backfill(world.services, world.mapping)
+    work = partial(carry_out_backfill, world.services, world.hub, "Landing", "Visits", backfill.number)
+    with paused(work, FailPoint.RUN_QUEUED) as sweep:
+        world.make_anew()
+        sweep.end()
+        assert runs(world) == []
