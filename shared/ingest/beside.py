@@ -7,7 +7,7 @@ ends before another one does owes its file the operation, and the last one to en
 from collections.abc import Sequence
 
 from shared.app import Services
-from shared.definitions.store import Stored
+from shared.definitions.store import Kept, Stored
 from shared.domain.blob_version import BlobVersion
 from shared.domain.mappings import CompletionOperationType, Mapping
 from shared.domain.run import RunState, ingest_run_id
@@ -20,20 +20,29 @@ from shared.ledger.stored_run import StoredRun
 _FILE_IS_NEEDED = OUR_FAULTS | {"BlobArchived"}
 
 
-def readers_beside(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> list[Stored[Mapping]]:
-    """The other mappings of the hub that read a blob, paused or not; within a look of the definitions."""
-    beside = services.definitions.readers_beside(mapping)
-    return [other for other in beside if other.document.matches(version.container, version.path)]
+def readers_beside(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> list[Kept[Mapping]]:
+    """The other mappings of the hub that read a blob, or may, paused or not; as of now, or of the look it is within."""
+    with services.definitions.one_look():
+        beside = services.definitions.readers_beside(mapping)
+    return [
+        other
+        for other in beside
+        if other.stored is None or other.stored.document.matches(version.container, version.path)
+    ]
 
 
 def wait_for_others(
-    services: Services, mapping: Stored[Mapping], version: BlobVersion, beside: Sequence[Stored[Mapping]]
+    services: Services, mapping: Stored[Mapping], version: BlobVersion, beside: Sequence[Kept[Mapping]]
 ) -> Uncompleted | None:
     """That the file is to stay until another mapping has ingested it; None where it need not, or stays anyway."""
     asked = mapping.document.completion
     if asked is CompletionOperationType.DO_NOTHING:
         return None
-    for other in beside:
+    if (unreadable := next((other for other in beside if other.stored is None), None)) is not None:
+        name = shown(f"{unreadable.parent}/{unreadable.name}")
+        message = f"the file waits for the mapping {name}, which this release cannot read and which may read it too"
+        return Uncompleted(message, asked, is_of_all=True, waits=True)
+    for other in _readable(beside):
         if not _has_ended(_run_of(services, other, version)):
             name = shown(other.document.connector_mapping_name)
             message = f"the file waits for the mapping {name}, which reads it too and has not ingested it"
@@ -42,20 +51,27 @@ def wait_for_others(
 
 
 def ask_those_who_wait(
-    services: Services, ended: StoredRun, beside: Sequence[Stored[Mapping]], *, waits: bool = False
+    services: Services, ended: StoredRun, beside: Sequence[Kept[Mapping]], *, waits: bool = False
 ) -> None:
     """Asks for what the others owe the file of a run that was recorded as ended, and the run itself, if it `waits`.
 
     Each looks when its own end is recorded. So of two that end at once the later one sees the other.
     """
-    for other in beside:
+    if any(other.stored is None for other in beside):
+        return  # which is waited for
+    others = _readable(beside)
+    for other in others:
         if other.document.completion is CompletionOperationType.DO_NOTHING or other.document.is_paused:
             continue
         run = _run_of(services, other, ended.version)
         if run is not None and run.run.state.is_final and run.standing.owes_what(other.document):
             request_completion(services, run.hub, other.document.connector_name, run.run.run_id)
-    if waits and all(_has_ended(_run_of(services, other, ended.version)) for other in beside):
+    if waits and all(_has_ended(_run_of(services, other, ended.version)) for other in others):
         request_completion(services, ended.hub, ended.run.connector or "", ended.run.run_id)
+
+
+def _readable(beside: Sequence[Kept[Mapping]]) -> list[Stored[Mapping]]:
+    return [other.stored for other in beside if other.stored is not None]
 
 
 def _run_of(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> StoredRun | None:
