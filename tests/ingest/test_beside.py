@@ -14,7 +14,7 @@ from shared.failpoints import FailPoint
 from shared.ingest.complete_later import complete_later
 from shared.ingest.ingest_blob import ingest_blob
 from shared.ingest.match import queue_version
-from shared.ingest.messages import give_up
+from shared.ingest.messages import give_up, take_message
 from shared.ingest.pause import pause_mapping, resume_mapping
 from shared.settings import Settings
 from shared.storage.tables import ETAG
@@ -22,7 +22,7 @@ from tests.definitions.claims import damage
 from tests.fault_proxy import FaultProxy, running_proxy
 from tests.ingest.conftest import ROWS, World
 from tests.ingest.sweeping import take_sent
-from tests.ingest.test_complete_later import DELETE, names
+from tests.ingest.test_complete_later import DELETE, moving, names
 from tests.local_services import STORAGE_SECRET
 
 WAITS = "the file waits for the mapping 'Keep', which reads it too and has not ingested it"
@@ -194,3 +194,47 @@ def test_mappings_of_other_files_cost_no_request_to_the_tables(world: World) -> 
         with_others = requests()
         world.services.definitions.delete_mapping(world.hub, "Landing", "Keep")
         assert requests() == with_others
+
+
+@pytest.mark.parametrize("last", ["deletes", "keeps"])
+def test_many_that_delete_ask_and_look_for_each_other_no_more_than_once_each(
+    world: World, queue: FaultProxy, last: str
+) -> None:
+    """With six of them a look of each at all others, or a message of each to all before it, would be far more."""
+    world.services.definitions.delete_mapping(world.hub, "Landing", "Visits")
+    deleting = [f"Delete{number}" for number in range(6 if last == "deletes" else 5)]
+    for name in deleting:
+        world.put_mapping(name, completeOperation=DELETE)
+    if last == "deletes":
+        world.services.definitions.delete_mapping(world.hub, "Landing", "Keep")
+    all_six = [*deleting, "Keep"][:6]
+    version = world.upload("a.csv", ROWS)
+    run_ids = [queue_run(world, version, name) for name in all_six]
+    take_sent(world, queue)
+    with running_proxy(world.azurite.table) as proxy:
+        services = behind(world, proxy)
+        services.ingest_queue = world.services.ingest_queue
+        for run_id in run_ids:
+            ingest_blob(services, world.hub, run_id, run_id)
+        asked = take_sent(world, queue)
+        for message in asked:
+            take_message(services, message, message["runId"])
+        reads = [one for one in proxy.requests if one.method == "GET" and "run%7C" in one.target]
+    assert sorted(message["runId"] for message in asked) == sorted(run_ids[:5])
+    assert len(reads) <= 8 * len(all_six), "two of them for the run itself"
+    assert [world.run(run_id).details for run_id in run_ids] == [{}] * 6
+    assert names(world, world.container) == []
+
+
+@pytest.mark.parametrize("first", ["moves", "deletes"])
+def test_where_one_cannot_move_the_file_another_deletes_it(world: World, queue: FaultProxy, first: str) -> None:
+    world.put_mapping("Move", completeOperation=moving(f"{world.container}-none"))
+    version = world.upload("a.csv", ROWS)
+    run_ids = [ingest(world, version, name).run_id for name in ("Visits", "Move", "Keep")]
+    messages = [message for message in take_sent(world, queue) if "complete" in message]
+    assert {message["runId"] for message in messages} == set(run_ids[:2])
+    for message in sorted(messages, key=lambda message: (message["runId"] == run_ids[1]) is not (first == "moves")):
+        take_message(world.services, message, message["runId"])
+    assert names(world, world.container) == []
+    assert [world.stored(run_id).owes for run_id in run_ids] == [None] * 3
+    assert [world.run(run_id).details for run_id in run_ids] == [{}] * 3
