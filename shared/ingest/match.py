@@ -166,10 +166,9 @@ def request_completion(services: Services, hub: str, connector: str, run_id: str
 
 def request_completions(services: Services, hub: str, mapping: Stored[Mapping]) -> None:
     """Asks for the files of a mapping to be moved or deleted that could not be, unless a message is at it already."""
-    number = uuid.uuid4().hex
-    if services.sweeps.ask_completion(hub, mapping.instance_id, number, services.clock.machine_now()):
+    if services.sweeps.ask_completion(hub, mapping.instance_id, services.clock.machine_now()):
         try:
-            send_completions(services, hub, mapping, number)
+            send_completions(services, hub, mapping, uuid.uuid4().hex)
         except HubError:
             with suppress(HubError):  # or the next sweep would wait for a message that there is not
                 services.sweeps.end_completion(hub, mapping.instance_id)

@@ -1,6 +1,7 @@
 """A file whose rows are in and that could not be moved or deleted then is so by a later sweep: it alone, and once."""
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,10 +18,13 @@ from shared.ingest.ingest_blob import _ingest
 from shared.ingest.messages import give_up, take_message
 from shared.ingest.pause import pause_mapping
 from shared.ingest.sweep import carry_out_backfill, request_backfill, sweep_by_schedule
+from shared.ledger.runs import Runs
 from shared.maintain import delete_type
-from tests.fault_proxy import FaultProxy
+from shared.storage.tables import Table
+from tests.fault_proxy import FaultProxy, Request, running_proxy
 from tests.ingest.conftest import MESSAGE, ROWS, World, mapping_body
-from tests.ingest.sweeping import take_sent
+from tests.ingest.sweeping import Later, take_sent
+from tests.local_services import account_of
 
 DELETE = {"completionOperationType": "DeleteFile"}
 DENIED = "the vault does not answer"
@@ -152,6 +156,32 @@ def test_files_that_stay_each_for_a_reason_of_its_own_keep_no_other_and_end_the_
     monkeypatch.undo()
     (message,) = asked_for(world, queue)
     take_message(world.services, message, MESSAGE)
+    assert names(world, world.container) == []
+
+
+def test_where_the_queue_is_hours_long_the_first_message_works_and_no_other(
+    world: World, queue: FaultProxy, archive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put_mapping(completeOperation=moving(archive))
+    for path in ("a.csv", "b.csv", "c.csv"):
+        left(world, path)
+    world.storage.create_container(archive)
+    monkeypatch.setattr(later, "_AT_ONCE", 1)
+    (first,) = asked_for(world, queue)
+    clock = world.services.clock = Later(world.services.settings)
+    clock.ahead += timedelta(hours=2)
+    (second,) = asked_for(world, queue)
+    take_message(world.services, first, MESSAGE)
+    (rest,) = take_sent(world, queue)
+    take_message(world.services, second, "another message")
+    assert (len(names(world, archive)), take_sent(world, queue)) == (1, []), "one is under way"
+    clock.ahead += timedelta(hours=2)
+    (third,) = asked_for(world, queue)
+    take_message(world.services, rest, MESSAGE)
+    (rest,) = take_sent(world, queue)
+    take_message(world.services, third, "a third message")
+    assert (len(names(world, archive)), take_sent(world, queue)) == (2, [])
+    take_message(world.services, rest, MESSAGE)
     assert names(world, world.container) == []
 
 
