@@ -175,11 +175,13 @@ def request_completions(services: Services, hub: str, mapping: Stored[Mapping]) 
             raise
 
 
-def send_completions(services: Services, hub: str, mapping: Stored[Mapping], number: str, refused: int = 0) -> None:
-    """Sends the message that works through these files, or goes on with them when so many have been refused."""
+def send_completions(
+    services: Services, hub: str, mapping: Stored[Mapping], number: str, refused: int = 0, place: str = ""
+) -> None:
+    """Sends the message that works through these files, or goes on from a place when so many have been refused."""
     document = mapping.document
     message = {"hub": hub, "connector": document.connector_name, "mapping": document.connector_mapping_name}
-    services.ingest_queue.send({**message, "complete": True, "number": number, "refused": refused})
+    services.ingest_queue.send({**message, "complete": True, "number": number, "refused": refused, "place": place})
 
 
 def new_run(services: Services, hub: str, mapping: Stored[Mapping], version: BlobVersion) -> StoredRun:

@@ -159,6 +159,53 @@ def test_files_that_stay_each_for_a_reason_of_its_own_keep_no_other_and_end_the_
     assert names(world, world.container) == []
 
 
+def test_what_a_message_left_the_next_goes_on_with_and_tries_no_file_twice(
+    world: World, queue: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put_mapping(completeOperation=DELETE)
+    leases = []
+    for path in ("a.csv", "b.csv", "c.csv"):
+        version = world.upload(path, ROWS)
+        leases.append(world.storage.get_blob_client(world.container, path).acquire_lease())
+        world.ingest(world.queue(version), path)
+    leases[1].release()
+    monkeypatch.setattr(later, "_AT_ONCE", 1)
+    (message,) = asked_for(world, queue)
+    messages = [{name: value for name, value in message.items() if name != "place"}]  # as an earlier release sent it
+    refused = []
+    while messages:
+        (message,) = messages
+        refused.append(message["refused"])
+        take_message(world.services, message, MESSAGE)
+        messages = take_sent(world, queue)
+    assert names(world, world.container) == ["a.csv", "c.csv"]
+    assert len(refused) <= 4, "one each, and maybe one to see that there are no more"
+    assert refused[2] >= 1
+
+
+def test_the_time_of_a_message_counts_from_its_beginning(world: World, queue: FaultProxy, archive: str) -> None:
+    world.put_mapping(completeOperation=moving(archive))
+    for path in ("a.csv", "b.csv"):
+        left(world, path)
+    world.storage.create_container(archive)
+    messages = asked_for(world, queue)
+    clock = world.services.clock = Later(world.services.settings)
+
+    def pass_time(request: Request) -> None:
+        if "owes" in request.target:
+            clock.ahead += timedelta(minutes=1)
+
+    with running_proxy(world.azurite.table) as table:
+        world.services.runs = Runs(Table(account_of(world.azurite, table=table.endpoint), "runs"), clock)
+        table.plan = pass_time
+        moved = [0]
+        while messages:
+            take_message(world.services, messages[0], MESSAGE)
+            moved.append(len(names(world, archive)))
+            messages = take_sent(world, queue)
+    assert [*dict.fromkeys(moved)] == [0, 1, 2], "one at most for each search"
+
+
 def test_where_the_queue_is_hours_long_the_first_message_works_and_no_other(
     world: World, queue: FaultProxy, archive: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
