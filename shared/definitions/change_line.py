@@ -6,14 +6,12 @@ Requests are served in forty threads, and those that wait here keep one each.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shared.deadline import seconds_left
+from shared.deadline import EVENT_S, seconds_left
 from shared.domain.errors import ThrottledError
 from shared.turns import Turns
 
 MOST_WAITING = 24
 _OF_ALL = 32
-# Whoever has less time than that is a caller of HTTP, or an event, who can be told to come again.
-_HURRIED_S = 60.0
 
 
 class ChangeLine:
@@ -34,7 +32,8 @@ class ChangeLine:
             ThrottledError: `ChangesBusy`, too many wait already.
         """
         with self._turns.turn(partition) as has_turn:
-            if not has_turn and not is_begun and seconds_left() < _HURRIED_S:
+            # Callers of HTTP, and events, have no more time, and can be told to come again; a step of a tick has more.
+            if not has_turn and not is_begun and seconds_left() <= EVENT_S:
                 message = (
                     f"too many changes of definitions wait for their turn: {MOST_WAITING} of one hub, or {_OF_ALL} of "
                     "all together. Repeat the request, fewer at once"

@@ -19,7 +19,7 @@ from shared.definitions.lake_paths import is_used, retired_paths
 from shared.definitions.listings import Listings
 from shared.definitions.named_containers import note_all_named
 from shared.definitions.readers import Listener, listeners, readers, readers_beside
-from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kind, Stored
+from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kept, Kind, Stored
 from shared.domain.connectors import Connector, ConnectorState
 from shared.domain.document import Document
 from shared.domain.entity_types import EntityKind, EntityType
@@ -337,8 +337,12 @@ class Definitions:
         """The mappings of a hub, each with its AzureBlob connector; what cannot be read is left out, and logged."""
         return readers(self._store, hub)
 
-    def readers_beside(self, mapping: Stored[Mapping]) -> list[Stored[Mapping]]:
-        """The other mappings of the hub that read the same container, without their columns."""
+    def readers_beside(self, mapping: Stored[Mapping]) -> list[Kept[Mapping]]:
+        """The other mappings of the hub that may read the same container, without their columns.
+
+        Of another connector too, unless the accounts of both are known and are different ones, whether these let them
+        in or not; and what this release cannot read, where it is noted to name the container.
+        """
         return readers_beside(self._store, mapping)
 
     def listeners(self, account: str, container: str) -> list[Listener]:

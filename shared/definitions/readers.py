@@ -3,17 +3,19 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shared.definitions.claim_facts import ACCOUNT, is_let_in
+from shared.definitions.claim_facts import ACCOUNT, CLAIMED_ACCOUNT, containers_noted, is_let_in
 from shared.definitions.containers import Containers
 from shared.definitions.kinds import CONNECTOR, CONNECTOR_ALONE, MAPPING, MAPPING_ALONE
 from shared.definitions.named_containers import hubs_naming
-from shared.definitions.store import DefinitionStore, Stored
+from shared.definitions.store import DefinitionStore, Kept, Stored
 from shared.domain.connectors import AzureBlobConnector, Connector
 from shared.domain.mappings import Mapping
 from shared.domain.names import name_key
 
 # The mappings that read a container, by account and container.
 type _Listening = dict[tuple[str, str], list[Stored[Mapping]]]
+
+_ACCOUNTS = (ACCOUNT, CLAIMED_ACCOUNT)
 
 
 def readers(store: DefinitionStore, hub: str) -> list[tuple[Stored[Connector], Stored[Mapping]]]:
@@ -29,21 +31,25 @@ def readers(store: DefinitionStore, hub: str) -> list[tuple[Stored[Connector], S
     return [(connector, mapping) for connector, mapping in named if connector is not None]
 
 
-def readers_beside(store: DefinitionStore, mapping: Stored[Mapping]) -> list[Stored[Mapping]]:
-    """The other mappings of a mapping's hub that read the same container; see `Definitions.readers_beside`."""
+def readers_beside(store: DefinitionStore, mapping: Stored[Mapping]) -> list[Kept[Mapping]]:
+    """The other mappings of a mapping's hub that may read the same container; see `Definitions.readers_beside`."""
     hub, container = mapping.document.tenant_id, mapping.document.container
     beside = [
         other
-        for other in store.readable(MAPPING_ALONE, hub)
-        if other.document.container == container and other.instance_id != mapping.instance_id
+        for other in store.kept(MAPPING_ALONE, hub)
+        if _may_name(other, container) and not (other.stored and other.stored.instance_id == mapping.instance_id)
     ]
     connector = name_key(mapping.document.connector_name)
-    if all(name_key(other.document.connector_name) == connector for other in beside):
+    if all(other.parent == connector for other in beside):
         return beside
-    # Of a connector that no account has let in nothing is read.
-    accounts = _accounts(store, hub)
-    same = {connector} | {name for name, account in accounts.items() if account == accounts.get(connector)}
-    return [other for other in beside if name_key(other.document.connector_name) in same]
+    accounts = _possible_accounts(store, hub)
+    own = accounts.get(connector)
+    # What is not known may be the same: to leave a file where it is loses nothing.
+    return [
+        other
+        for other in beside
+        if other.parent == connector or not own or not (its := accounts.get(other.parent)) or own & its
+    ]
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,31 @@ def listeners(store: DefinitionStore, containers: Containers, account: str, cont
         named = _listening(store, hub).get((name_key(account), container), [])
         if named and (may_hear := containers.may_read(hub, account, container)) is not False:
             yield from (Listener(hub, mapping, may_hear is True) for mapping in named)
+
+
+def _may_name(mapping: Kept[Mapping], container: str) -> bool:
+    """Whether a mapping reads a container, or is noted to name it and cannot be read."""
+    if mapping.stored is not None:
+        return mapping.stored.document.container == container
+    return container in containers_noted(mapping.internal)
+
+
+def _possible_accounts(store: DefinitionStore, hub: str) -> dict[str, frozenset[str]]:
+    """The accounts that connectors of a hub may read, by the names of these; none where nobody knows.
+
+    It is not known from when a PUT has named another secret until the account has been found that this leads to. One
+    that is to let the connector in counts too, and one that did before: mending a right or a secret leads back to it.
+    """
+
+    def find() -> dict[str, frozenset[str]]:
+        return {
+            kept.name: frozenset(name_key(kept.internal[fact]) for fact in _ACCOUNTS if kept.internal.get(fact))
+            if kept.internal.get(ACCOUNT)
+            else frozenset()
+            for kept in store.kept(CONNECTOR_ALONE, hub)
+        }
+
+    return store.derived(hub, "possible accounts", find)
 
 
 def _accounts(store: DefinitionStore, hub: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from shared.app import Services
-from shared.definitions.store import Stored
+from shared.definitions.store import Kept
 from shared.domain.correction import StagedCorrection
 from shared.domain.entity_types import EntityType
 from shared.domain.errors import (
@@ -46,7 +46,7 @@ class Attempt:
 
     def __init__(self, services: Services, stored: StoredRun) -> None:
         self.hub = stored.hub
-        self.beside: Sequence[Stored[Mapping]] = ()
+        self.beside: Sequence[Kept[Mapping]] = ()
         self._services = services
         self._stored = stored
         self._began_ms = services.clock.monotonic_ms()

@@ -5,35 +5,47 @@ ends before another one does owes its file the operation, and the last one to en
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 from shared.app import Services
-from shared.definitions.store import Stored
+from shared.definitions.store import Kept, Stored
 from shared.domain.blob_version import BlobVersion
+from shared.domain.errors import PreconditionError
 from shared.domain.mappings import CompletionOperationType, Mapping
 from shared.domain.run import RunState, ingest_run_id
 from shared.domain.shown import shown
 from shared.ingest.match import request_completion
-from shared.ingest.outcome import OUR_FAULTS, Uncompleted
+from shared.ingest.outcome import COMPLETE_OPERATION, OUR_FAULTS, Uncompleted
 from shared.ledger.stored_run import StoredRun
 
 # Failed, and somebody is to look, after which the file is to be there.
 _FILE_IS_NEEDED = OUR_FAULTS | {"BlobArchived"}
 
 
-def readers_beside(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> list[Stored[Mapping]]:
-    """The other mappings of the hub that read a blob, paused or not; within a look of the definitions."""
-    beside = services.definitions.readers_beside(mapping)
-    return [other for other in beside if other.document.matches(version.container, version.path)]
+def readers_beside(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> list[Kept[Mapping]]:
+    """The other mappings of the hub that read a blob, or may, paused or not; as of now, or of the look it is within."""
+    with services.definitions.one_look():
+        beside = services.definitions.readers_beside(mapping)
+    return [
+        other
+        for other in beside
+        if other.stored is None or other.stored.document.matches(version.container, version.path)
+    ]
 
 
 def wait_for_others(
-    services: Services, mapping: Stored[Mapping], version: BlobVersion, beside: Sequence[Stored[Mapping]]
+    services: Services, mapping: Stored[Mapping], version: BlobVersion, beside: Sequence[Kept[Mapping]]
 ) -> Uncompleted | None:
     """That the file is to stay until another mapping has ingested it; None where it need not, or stays anyway."""
     asked = mapping.document.completion
     if asked is CompletionOperationType.DO_NOTHING:
         return None
-    for other in beside:
+    if (unreadable := next((other for other in beside if other.stored is None), None)) is not None:
+        name = shown(f"{unreadable.parent}/{unreadable.name}")
+        message = f"the file waits for the mapping {name}, which this release cannot read and which may read it too"
+        return Uncompleted(message, asked, is_of_all=True, waits=True)
+    for other in _in_order(beside):
         if not _has_ended(_run_of(services, other, version)):
             name = shown(other.document.connector_mapping_name)
             message = f"the file waits for the mapping {name}, which reads it too and has not ingested it"
@@ -42,20 +54,56 @@ def wait_for_others(
 
 
 def ask_those_who_wait(
-    services: Services, ended: StoredRun, beside: Sequence[Stored[Mapping]], *, waits: bool = False
+    services: Services, ended: StoredRun, beside: Sequence[Kept[Mapping]], *, waits: bool = False
 ) -> None:
     """Asks for what the others owe the file of a run that was recorded as ended, and the run itself, if it `waits`.
 
-    Each looks when its own end is recorded. So of two that end at once the later one sees the other.
+    It asks only where all of them have ended, for each would wait for the one that has not. Each looks when its own end
+    is recorded. So of two that end at once the later one sees the other.
     """
-    for other in beside:
-        if other.document.completion is CompletionOperationType.DO_NOTHING or other.document.is_paused:
-            continue
+    if any(other.stored is None for other in beside):
+        return  # which is waited for
+    others = _in_order(beside)
+    owners = [other for other in others if _may_be_asked(other)]
+    owing = [ended] if waits else []
+    for other in owners:
         run = _run_of(services, other, ended.version)
-        if run is not None and run.run.state.is_final and run.standing.owes_what(other.document):
-            request_completion(services, run.hub, other.document.connector_name, run.run.run_id)
-    if waits and all(_has_ended(_run_of(services, other, ended.version)) for other in beside):
-        request_completion(services, ended.hub, ended.run.connector or "", ended.run.run_id)
+        if run is None or not _has_ended(run):
+            return
+        if run.run.state.is_final and run.standing.owes_what(other.document):
+            owing.append(run)
+    rest = (other for other in others if not _may_be_asked(other))
+    if owing and all(_has_ended(_run_of(services, other, ended.version)) for other in rest):
+        # The first that can does it for all; one may lack a right that another has.
+        for run in owing:
+            request_completion(services, run.hub, run.run.connector or "", run.run.run_id)
+
+
+def leave_nothing_to_others(services: Services, version: BlobVersion, beside: Sequence[Kept[Mapping]]) -> None:
+    """Notes in the runs of the others that they owe a file nothing more, which was moved or deleted.
+
+    So what was asked of each of them costs no look at the runs of all.
+    """
+    for other in _in_order(beside):
+        run = _run_of(services, other, version) if _may_be_asked(other) else None
+        if run is not None and run.owes is not None:
+            details = {name: fact for name, fact in run.run.details.items() if name != COMPLETE_OPERATION}
+            with suppress(PreconditionError):  # its own message has done the same
+                services.runs.save(replace(run.with_run(details=details), owes=None))
+
+
+def _in_order(beside: Sequence[Kept[Mapping]]) -> list[Stored[Mapping]]:
+    """Those first whose runs are the most likely not to have ended, so that of many only few are looked at.
+
+    These are the paused ones, and then, as runs are queued in the order of the list, the last ones.
+    """
+    readable = [other.stored for other in reversed(beside) if other.stored is not None]
+    return sorted(readable, key=lambda other: not other.document.is_paused)
+
+
+def _may_be_asked(mapping: Stored[Mapping]) -> bool:
+    document = mapping.document
+    return document.completion is not CompletionOperationType.DO_NOTHING and not document.is_paused
 
 
 def _run_of(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> StoredRun | None:

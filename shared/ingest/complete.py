@@ -3,7 +3,7 @@
 from shared.app import Services
 from shared.domain.errors import DeferredError, HubError, Recovery, recovery
 from shared.domain.mappings import CompletionOperationType
-from shared.ingest.beside import readers_beside, wait_for_others
+from shared.ingest.beside import leave_nothing_to_others, readers_beside, wait_for_others
 from shared.ingest.correction_target import find_mapping, why_it_stays
 from shared.ingest.outcome import Uncompleted
 from shared.ingest.source import open_source
@@ -29,7 +29,8 @@ def complete(services: Services, stored: StoredRun) -> Uncompleted | None:
         reason = why_it_stays(services, stored, mapping)
         if reason is not None:
             return reason
-        waiting = wait_for_others(services, mapping, stored.version, readers_beside(services, mapping, stored.version))
+        beside = readers_beside(services, mapping, stored.version)
+        waiting = wait_for_others(services, mapping, stored.version, beside)
         if waiting is not None:
             return waiting
         try:
@@ -39,4 +40,7 @@ def complete(services: Services, stored: StoredRun) -> Uncompleted | None:
                 raise
             return Uncompleted(error.message, asked, is_of_all=True)
     with source:
-        return source.complete(mapping.document)
+        failure = source.complete(mapping.document)
+    if failure is None:
+        leave_nothing_to_others(services, stored.version, beside)
+    return failure

@@ -1,8 +1,9 @@
 """A file that could not be moved or deleted when its rows had come in is so later, when a sweep finds it again.
 
 The sweep asks for all such files of its mapping at once, by one message, and for none while that is under way. It works
-through a part of them and sends another for the rest. So neither messages nor attempts become more where somebody asks
-again and again, or where a container is missing that all of them are to go to.
+through a part of them and sends another, which goes on where it stopped, so that all of these messages search the runs
+of the hub once. So neither messages nor attempts become more where somebody asks again and again, or where a container
+is missing that all of them are to go to.
 """
 
 import logging
@@ -29,7 +30,9 @@ _TIME_MS = 30_000
 _REFUSED = 100
 
 
-def complete_files(services: Services, hub: str, connector: str, mapping: str, number: str, refused: int = 0) -> None:
+def complete_files(
+    services: Services, hub: str, connector: str, mapping: str, number: str, refused: int = 0, place: str = ""
+) -> None:
     """Moves or deletes what the runs of a mapping owe their files, a part of them; another message goes on.
 
     It ends where one is refused for a reason that holds for all of them, or many for reasons of their own.
@@ -39,29 +42,48 @@ def complete_files(services: Services, hub: str, connector: str, mapping: str, n
         hub: of the mapping.
         connector: of the mapping.
         mapping: whose files they are.
-        number: of the request (`request_completions`); one that is over is passed over.
+        number: tells the message, and those that go on in its place, from others (`Sweeps.note_completion`).
         refused: how many files earlier messages of it came to in vain.
+        place: where these have left it, out of `Runs.owing`; empty for the first, and one of an earlier release.
 
     Raises:
         TransientError, FatalError: it may work the next time. DeferredError: the source is busy.
     """
+    until_ms = services.clock.monotonic_ms() + _TIME_MS
     found = _asked(services, hub, connector, mapping, number)
     if found is None:
         return
-    owing = services.runs.owing(hub, found.instance_id, found.document.completion.value)
-    # By chance, so that those that are refused each time keep none of the others waiting for ever.
-    chosen = random.sample(owing, min(len(owing), _AT_ONCE))
-    tried, until_ms = 0, services.clock.monotonic_ms() + _TIME_MS
-    is_over = found.document.is_paused
-    while not is_over and tried < len(chosen) and services.clock.monotonic_ms() < until_ms:
-        failure = complete_later(services, hub, chosen[tried])
-        tried += 1
-        refused += failure is not None
-        is_over = refused >= _REFUSED or (failure is not None and failure.is_of_all)
-    if is_over or tried == len(owing):
+    at = None if found.document.is_paused else _work_through(services, hub, found, number, refused, place, until_ms)
+    if at is None:
         services.sweeps.end_completion(hub, found.instance_id)
     else:
-        send_completions(services, hub, found, number, refused)
+        send_completions(services, hub, found, number, *at)
+
+
+def _work_through(
+    services: Services, hub: str, mapping: Stored[Mapping], number: str, refused: int, place: str, until_ms: int
+) -> tuple[int, str] | None:
+    """How many files were refused by now and from which place to go on; None where it is over."""
+    instance, asked, tried = mapping.instance_id, mapping.document.completion.value, 0
+    while True:
+        # From the number on, which is one of chance, and then in an order of chance: so those that are refused each
+        # time, or end the message, keep none of the others waiting for ever.
+        owing, following = services.runs.owing(hub, instance, asked, number, place, _AT_ONCE - tried)
+        random.shuffle(owing)
+        is_time_up = services.clock.monotonic_ms() >= until_ms
+        while owing and (not is_time_up or tried == 0):  # one at least, or it would come to nothing
+            failure = complete_later(services, hub, owing.pop())
+            tried += 1
+            refused += failure is not None
+            if refused >= _REFUSED or (failure is not None and failure.is_of_all):
+                return None
+            is_time_up = services.clock.monotonic_ms() >= until_ms
+        if not owing:
+            if following is None:
+                return None
+            place = following
+        if is_time_up or tried == _AT_ONCE:
+            return refused, place
 
 
 def give_up_files(services: Services, hub: str, connector: str, mapping: str, number: str) -> None:

@@ -25,7 +25,7 @@ from shared.domain.errors import (
     RequestError,
     SkippedError,
 )
-from shared.domain.mappings import Mapping
+from shared.domain.mappings import CompletionOperationType, Mapping
 from shared.domain.places import rejects_path
 from shared.domain.run import RunState, run_ledger_key
 from shared.failpoints import FailPoint, failpoint
@@ -189,6 +189,9 @@ def _bring_in(services: Services, attempt: Attempt) -> Outcome:
         # A file with rejects stays where it is: whoever corrects it needs it.
         if outcome.state is not RunState.SUCCEEDED:
             return outcome
+        if mapping.document.completion is not CompletionOperationType.DO_NOTHING:
+            # Whoever was PUT since the look before the commit may have listed the file by now.
+            attempt.beside = readers_beside(services, mapping, attempt.stored.version)
         failure = wait_for_others(services, mapping, attempt.stored.version, attempt.beside)
         if failure is None:
             failure = source.complete(mapping.document)

@@ -187,21 +187,22 @@ def request_completion(services: Services, hub: str, connector: str, run_id: str
 
 def request_completions(services: Services, hub: str, mapping: Stored[Mapping]) -> None:
     """Asks for the files of a mapping to be moved or deleted that could not be, unless a message is at it already."""
-    number = uuid.uuid4().hex
-    if services.sweeps.ask_completion(hub, mapping.instance_id, number, services.clock.machine_now()):
+    if services.sweeps.ask_completion(hub, mapping.instance_id, services.clock.machine_now()):
         try:
-            send_completions(services, hub, mapping, number)
+            send_completions(services, hub, mapping, uuid.uuid4().hex)
         except HubError:
             with suppress(HubError):  # or the next sweep would wait for a message that there is not
                 services.sweeps.end_completion(hub, mapping.instance_id)
             raise
 
 
-def send_completions(services: Services, hub: str, mapping: Stored[Mapping], number: str, refused: int = 0) -> None:
-    """Sends the message that works through these files, or goes on with them when so many have been refused."""
+def send_completions(
+    services: Services, hub: str, mapping: Stored[Mapping], number: str, refused: int = 0, place: str = ""
+) -> None:
+    """Sends the message that works through these files, or goes on from a place when so many have been refused."""
     document = mapping.document
     message = {"hub": hub, "connector": document.connector_name, "mapping": document.connector_mapping_name}
-    services.ingest_queue.send({**message, "complete": True, "number": number, "refused": refused})
+    services.ingest_queue.send({**message, "complete": True, "number": number, "refused": refused, "place": place})
 
 
 def new_run(services: Services, hub: str, mapping: Stored[Mapping], version: BlobVersion) -> StoredRun:

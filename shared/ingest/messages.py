@@ -99,7 +99,8 @@ def _carry_out(services: Services, message: Any, message_id: str) -> None:
         case {"complete": True, "hub": str(hub), "connector": str(connector), "mapping": str(mapping)}:
             services.source_turns.check(hub, connector)
             number, refused = str(message.get("number", "")), message.get("refused")
-            complete_files(services, hub, connector, mapping, number, refused if isinstance(refused, int) else 0)
+            tried = refused if isinstance(refused, int) else 0
+            complete_files(services, hub, connector, mapping, number, tried, str(message.get("place", "")))
         case {"hub": str(hub), "runId": str(run_id)}:
             services.source_turns.check(hub, str(message.get("connector") or ""))
             ingest_blob(services, hub, run_id, worker=worker_of(message, message_id))

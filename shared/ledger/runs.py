@@ -48,6 +48,8 @@ from shared.storage.tables import (
 # The SDK cuts the fractions off a time in a filter.
 _FILTER_STEP = timedelta(seconds=1)
 _RACES = 20
+# Begins the place of a part of `owing` that lies before its beginning; no token holds it.
+_PAST_END = "<"
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,12 +258,34 @@ class Runs:
         rows = self._table.query(where, values, ["runId", "state", "owes"])
         return {row["runId"]: Standing(RunState(row["state"]), row.get("owes")) for row in rows}
 
-    def owing(self, hub: str, mapping_instance: str, operation: str) -> list[str]:
-        """The ids of a mapping's runs that owe their files an operation."""
+    def owing(
+        self, hub: str, mapping_instance: str, operation: str, begin: str, place: str, most: int
+    ) -> tuple[list[str], str | None]:
+        """A part of the ids of a mapping's runs that owe their files an operation, at the cost of one request.
+
+        The part may be empty though there are more: all runs of the hub have to be looked at.
+
+        Args:
+            hub: of the mapping.
+            mapping_instance: of the mapping.
+            operation: that is owed.
+            begin: the id from which on they are found, by their order, and round to which.
+            place: empty for the first part, then what the part before returned.
+            most: ids at most, up to 1,000.
+
+        Returns:
+            The ids, and the place of the next part; None after the last one.
+        """
         where, values = rows_of(hub, RUN)
+        is_past_end = place.startswith(_PAST_END)
+        values["beyond" if is_past_end else "first"] = f"{RUN}{begin}"
         where += " and mappingInstance eq @instance and owes eq @operation"
         values |= {"instance": mapping_instance, "operation": operation}
-        return [row["runId"] for row in self._table.query(where, values, ["runId"])]
+        rows, following = self._table.part(where, values, ["runId"], most, place.removeprefix(_PAST_END))
+        run_ids = [row["runId"] for row in rows]
+        if following:
+            return run_ids, f"{_PAST_END}{following}" if is_past_end else following
+        return run_ids, None if is_past_end else _PAST_END
 
     def newest_of_mapping(self, hub: str, connector: str, mapping: str) -> Run | None:
         """The run of a mapping that was queued last, or None."""

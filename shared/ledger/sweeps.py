@@ -2,13 +2,12 @@
 
 `sweep|INSTANCE` says when a mapping's container was looked through last, `search|INSTANCE` how far a sweep by the
 schedule has come that takes more than one message, and `backfill|INSTANCE` how far the newest sweep has come that
-somebody asked for, and what became of it. `completion|INSTANCE` says that a message is under way which has the files
-moved or deleted that could not be when their rows had come in. They are kept apart from the definition, whose ETag they
-must not change.
+somebody asked for, and what became of it. `completion|INSTANCE` says that the files are to be moved or deleted that
+could not be when their rows had come in, and by which message, once one has come. They are kept apart from the
+definition, whose ETag they must not change.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
@@ -201,9 +200,12 @@ class Sweeps:
         row = self._table.get(name_key(hub), f"{_BACKFILL}{instance}")
         return _backfill(row) if row else None
 
-    def ask_completion(self, hub: str, instance: str, number: str, now: datetime) -> bool:
-        """Records at a machine time that a message is to complete the files of a mapping; False if one is under way."""
-        row: Row = {"PartitionKey": name_key(hub), "RowKey": f"{_COMPLETION}{instance}", "number": number, "noted": now}
+    def ask_completion(self, hub: str, instance: str, now: datetime) -> bool:
+        """Records at a machine time that a message is to complete the files of a mapping; False if one is under way.
+
+        One that was noted an hour ago may be lost, or wait in a long queue, so it is whichever comes first.
+        """
+        row = _completion_row(hub, instance, "", now)
         present = self._table.get(row["PartitionKey"], row["RowKey"])
         if present is not None and now < present["noted"] + _LOST_AFTER:
             return False
@@ -217,19 +219,19 @@ class Sweeps:
         return True
 
     def note_completion(self, hub: str, instance: str, number: str, now: datetime) -> bool:
-        """Records that the message works, at a machine time; False for one that is over, or taken for lost."""
-        key = f"{_COMPLETION}{instance}"
-        present = self._table.get(name_key(hub), key)
-        if present is None or present["number"] != number:
-            return False
-        with suppress(PreconditionError):  # a second delivery of it
-            self._table.replace(
-                {"PartitionKey": name_key(hub), "RowKey": key, "number": number, "noted": now}, present[ETAG]
-            )
-        return True
+        """Records that the message works, at a machine time; False where it is over, or another one is at it."""
+        while True:
+            present = self._table.get(name_key(hub), f"{_COMPLETION}{instance}")
+            if present is None or present["number"] not in {"", number}:
+                return False
+            try:
+                self._table.replace(_completion_row(hub, instance, number, now), present[ETAG])
+            except PreconditionError:
+                continue  # a second delivery of it, or another one was faster: look again
+            return True
 
     def end_completion(self, hub: str, instance: str) -> None:
-        """Records that no message is under way which completes the files of a mapping."""
+        """Records that no message is to complete the files of a mapping."""
         self._table.delete(name_key(hub), f"{_COMPLETION}{instance}")
 
     def ask(self, hub: str, backfill: Backfill) -> None:
@@ -259,6 +261,10 @@ class Sweeps:
             except (ConflictError, PreconditionError):
                 continue  # asked for anew, or ended twice: look again
             return True
+
+
+def _completion_row(hub: str, instance: str, number: str, now: datetime) -> Row:
+    return {"PartitionKey": name_key(hub), "RowKey": f"{_COMPLETION}{instance}", "number": number, "noted": now}
 
 
 def _sweep(row: Row) -> Sweep:

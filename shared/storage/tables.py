@@ -12,7 +12,7 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.data.tables import EdmType, EntityProperty, TableClient, TableEntity, UpdateMode
 
 from shared.domain.errors import FatalError, NotFoundError, PreconditionError
-from shared.domain.skip_token import read_key, refused_token, write_token
+from shared.domain.skip_token import read_key, read_place, refused_token, write_token
 from shared.storage.accounts import StorageAccount
 from shared.storage.clients import table_client
 from shared.storage.transactions import MOST_OPERATIONS, Transaction, Transactions
@@ -168,6 +168,38 @@ class Table:
                 return found, write_token(found[-1]["RowKey"])
             found.append(row)
         return found, None
+
+    def part(
+        self,
+        where: str,
+        parameters: Mapping[str, FilterValue],
+        select: Sequence[str],
+        most: int,
+        continuation: str = "",
+    ) -> tuple[list[Row], str]:
+        """What one request finds of the rows that a filter lets through: maybe none, though there are more.
+
+        Args:
+            where: as in `query`.
+            parameters: as in `query`.
+            select: as in `query`.
+            most: rows at most, up to 1,000.
+            continuation: what the part before returned, of the same filter; empty for the first.
+
+        Returns:
+            The rows, and what the next part is asked for with; empty after the last one.
+        """
+        start = read_place(continuation) if continuation else None
+        # Its type does not say that it has a place of its own, nor that this is a dict.
+        pages: Any = self._client.query_entities(
+            where, parameters=dict(parameters), select=[*select], results_per_page=most
+        ).by_page(start)  # type: ignore[arg-type]
+        try:
+            with translated(self._what):
+                rows = [_decoded(entity) for entity in next(pages)]
+        except NotFoundError:
+            return [], ""  # no table yet: no rows
+        return rows, write_token(pages.continuation_token) if pages.continuation_token else ""
 
     def transact(self, operations: Sequence[Operation]) -> list[str]:
         """Carries out at most 100 operations on one partition, all or none.

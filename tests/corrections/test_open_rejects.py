@@ -2,6 +2,7 @@
 
 import csv
 import io
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,5 +18,5 @@ def test_wherever_the_pieces_end(raws: list[str], cuts: list[int]) -> None:
     csv.writer(text, lineterminator="\n").writerows([("line", "raw"), *enumerate(raws, 2)])
     content = text.getvalue().encode()
     ends = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
-    pieces = [content[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    pieces = [content[start:end] for start, end in pairwise(ends)]
     assert lines_in(pieces).tolist() == list(range(2, len(raws) + 2))

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 import pytest
 
 from infra.local.azurite import Endpoints
-from shared.deadline import deadline
+from shared.deadline import EVENT_S, deadline
 from shared.definitions.change_line import MOST_WAITING
 from shared.definitions.definitions import Definitions
 from shared.definitions.kinds import HUB
 from shared.definitions.store import Change, Conditions, DefinitionStore
 from shared.domain.errors import HubError
 from shared.domain.hubs import Hub
+from shared.hub_turns import STEP_S
 from shared.storage.tables import Table
 from tests.definitions.samples import profile
 from tests.local_services import account_of
@@ -105,7 +106,8 @@ def test_one_more_than_may_wait_is_told_at_once(store: DefinitionStore) -> None:
             assert put(store, "fabrikam") == ""
             with deadline(10):
                 assert store.change("contoso", lambda change: change.connectors, is_begun=True) == 0
-            assert put(store, "contoso", seconds=1800) == ""  # work goes on without a turn
+            assert put(store, "contoso", seconds=EVENT_S) == "ChangesBusy"
+            assert put(store, "contoso", seconds=STEP_S) == ""  # work goes on without a turn
         assert {one.result(30) for one in waiting} == {""}
 
 

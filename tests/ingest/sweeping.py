@@ -23,6 +23,9 @@ class Later(Clock):
     def machine_now(self) -> datetime:
         return super().machine_now() + self.ahead
 
+    def monotonic_ms(self) -> int:
+        return super().monotonic_ms() + self.ahead // timedelta(milliseconds=1)
+
 
 def take_sent(world: World, queue: FaultProxy) -> list[dict[str, Any]]:
     sent = [message for _, message in sent_messages(queue) if message["hub"] == world.hub]

@@ -1,6 +1,7 @@
 """A file whose rows are in and that could not be moved or deleted then is so by a later sweep: it alone, and once."""
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,10 +18,13 @@ from shared.ingest.ingest_blob import _ingest
 from shared.ingest.messages import give_up, take_message
 from shared.ingest.pause import pause_mapping
 from shared.ingest.sweep import carry_out_backfill, request_backfill, sweep_by_schedule
+from shared.ledger.runs import Runs
 from shared.maintain import delete_type
-from tests.fault_proxy import FaultProxy
+from shared.storage.tables import Table
+from tests.fault_proxy import FaultProxy, Request, running_proxy
 from tests.ingest.conftest import MESSAGE, ROWS, World, mapping_body
-from tests.ingest.sweeping import take_sent
+from tests.ingest.sweeping import Later, take_sent
+from tests.local_services import account_of
 
 DELETE = {"completionOperationType": "DeleteFile"}
 DENIED = "the vault does not answer"
@@ -152,6 +156,79 @@ def test_files_that_stay_each_for_a_reason_of_its_own_keep_no_other_and_end_the_
     monkeypatch.undo()
     (message,) = asked_for(world, queue)
     take_message(world.services, message, MESSAGE)
+    assert names(world, world.container) == []
+
+
+def test_what_a_message_left_the_next_goes_on_with_and_tries_no_file_twice(
+    world: World, queue: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put_mapping(completeOperation=DELETE)
+    leases = []
+    for path in ("a.csv", "b.csv", "c.csv"):
+        version = world.upload(path, ROWS)
+        leases.append(world.storage.get_blob_client(world.container, path).acquire_lease())
+        world.ingest(world.queue(version), path)
+    leases[1].release()
+    monkeypatch.setattr(later, "_AT_ONCE", 1)
+    (message,) = asked_for(world, queue)
+    messages = [{name: value for name, value in message.items() if name != "place"}]  # as an earlier release sent it
+    refused = []
+    while messages:
+        (message,) = messages
+        refused.append(message["refused"])
+        take_message(world.services, message, MESSAGE)
+        messages = take_sent(world, queue)
+    assert names(world, world.container) == ["a.csv", "c.csv"]
+    assert len(refused) <= 4, "one each, and maybe one to see that there are no more"
+    assert refused[2] >= 1
+
+
+def test_the_time_of_a_message_counts_from_its_beginning(world: World, queue: FaultProxy, archive: str) -> None:
+    world.put_mapping(completeOperation=moving(archive))
+    for path in ("a.csv", "b.csv"):
+        left(world, path)
+    world.storage.create_container(archive)
+    messages = asked_for(world, queue)
+    clock = world.services.clock = Later(world.services.settings)
+
+    def pass_time(request: Request) -> None:
+        if "owes" in request.target:
+            clock.ahead += timedelta(minutes=1)
+
+    with running_proxy(world.azurite.table) as table:
+        world.services.runs = Runs(Table(account_of(world.azurite, table=table.endpoint), "runs"), clock)
+        table.plan = pass_time
+        moved = [0]
+        while messages:
+            take_message(world.services, messages[0], MESSAGE)
+            moved.append(len(names(world, archive)))
+            messages = take_sent(world, queue)
+    assert [*dict.fromkeys(moved)] == [0, 1, 2], "one at most for each search"
+
+
+def test_where_the_queue_is_hours_long_the_first_message_works_and_no_other(
+    world: World, queue: FaultProxy, archive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put_mapping(completeOperation=moving(archive))
+    for path in ("a.csv", "b.csv", "c.csv"):
+        left(world, path)
+    world.storage.create_container(archive)
+    monkeypatch.setattr(later, "_AT_ONCE", 1)
+    (first,) = asked_for(world, queue)
+    clock = world.services.clock = Later(world.services.settings)
+    clock.ahead += timedelta(hours=2)
+    (second,) = asked_for(world, queue)
+    take_message(world.services, first, MESSAGE)
+    (rest,) = take_sent(world, queue)
+    take_message(world.services, second, "another message")
+    assert (len(names(world, archive)), take_sent(world, queue)) == (1, []), "one is under way"
+    clock.ahead += timedelta(hours=2)
+    (third,) = asked_for(world, queue)
+    take_message(world.services, rest, MESSAGE)
+    (rest,) = take_sent(world, queue)
+    take_message(world.services, third, "a third message")
+    assert (len(names(world, archive)), take_sent(world, queue)) == (2, [])
+    take_message(world.services, rest, MESSAGE)
     assert names(world, world.container) == []
 
 
