@@ -16,11 +16,8 @@ from shared.domain.mappings import CompletionOperationType, Mapping
 from shared.domain.run import RunState, ingest_run_id
 from shared.domain.shown import shown
 from shared.ingest.match import request_completion
-from shared.ingest.outcome import COMPLETE_OPERATION, OUR_FAULTS, Uncompleted
+from shared.ingest.outcome import COMPLETE_OPERATION, Uncompleted
 from shared.ledger.stored_run import StoredRun
-
-# Failed, and somebody is to look, after which the file is to be there.
-_FILE_IS_NEEDED = OUR_FAULTS | {"BlobArchived"}
 
 
 def readers_beside(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> list[Kept[Mapping]]:
@@ -114,9 +111,6 @@ def _run_of(services: Services, mapping: Stored[Mapping], version: BlobVersion) 
 
 def _has_ended(stored: StoredRun | None) -> bool:
     """Whether a run needs its file no more; a correction has rows of its own."""
-    if stored is None:
-        return False
-    error = stored.run.error
-    if stored.run.state is RunState.FAILED:
-        return not stored.is_retryable and (error is None or error.code not in _FILE_IS_NEEDED)
+    if stored is None or stored.run.state is RunState.FAILED:
+        return False  # nobody has the rows of a run that failed, and a mended mapping may still read them
     return stored.run.state.is_final or stored.correction is not None

@@ -189,14 +189,30 @@ def _bring_in(services: Services, attempt: Attempt) -> Outcome:
         # A file with rejects stays where it is: whoever corrects it needs it.
         if outcome.state is not RunState.SUCCEEDED:
             return outcome
-        if mapping.document.completion is not CompletionOperationType.DO_NOTHING:
-            # Whoever was PUT since the look before the commit may have listed the file by now.
-            attempt.beside = readers_beside(services, mapping, attempt.stored.version)
-        failure = wait_for_others(services, mapping, attempt.stored.version, attempt.beside)
-        if failure is None:
-            failure = source.complete(mapping.document)
-        failpoint(FailPoint.BLOB_COMPLETED)
-        return outcome.but(failure)
+        asked = mapping.document.completion
+        is_as_read = asked is CompletionOperationType.DO_NOTHING or _is_as_read(services, attempt, mapping, entity_type)
+        if is_as_read:
+            failure = wait_for_others(services, mapping, attempt.stored.version, attempt.beside)
+            failure = failure or source.complete(mapping.document)
+    if not is_as_read:
+        failure = complete(services, replace(attempt.stored, owes=asked.value))
+    failpoint(FailPoint.BLOB_COMPLETED)
+    return outcome.but(failure)
+
+
+def _is_as_read(
+    services: Services, attempt: Attempt, mapping: Stored[Mapping], entity_type: Stored[EntityType]
+) -> bool:
+    """Whether mapping and type are those that the file was read by; others may have been PUT beside it meanwhile."""
+    with services.definitions.one_look():
+        attempt.beside = readers_beside(services, mapping, attempt.stored.version)
+        present = find_mapping(services, attempt.stored)
+        if present is None or present.etag != mapping.etag:
+            return False
+        try:
+            return _entity_type(services, attempt, present).instance_id == entity_type.instance_id
+        except SkippedError:
+            return False
 
 
 def _stage_and_commit(

@@ -1,0 +1,70 @@
+"""What becomes of a file is what its mapping asks for once the rows are in; nothing, once they went with their type."""
+
+import pytest
+
+from shared.definitions.store import Conditions
+from shared.domain.entity_types import EntityKind
+from shared.domain.run import RunState
+from shared.failpoints import FailPoint
+from shared.ingest.ingest_blob import ingest_blob
+from shared.maintain import delete_type
+from tests.ingest.conftest import World
+from tests.ingest.paused import paused
+
+DELETE = {"completeOperation": {"completionOperationType": "DeleteFile"}}
+MOVE = {"completeOperation": {"completionOperationType": "MoveFile", "destinationFolder": "elsewhere"}}
+ROWS = "page\n/home\n"
+
+
+def is_there(world: World) -> bool:
+    return bool(world.storage.get_blob_client(world.container, "a.csv").exists())
+
+
+def put_nothing(world: World) -> None:
+    world.put_mapping()
+
+
+def put_move(world: World) -> None:
+    world.put_mapping(**MOVE)
+
+
+def delete_mapping(world: World) -> None:
+    world.services.definitions.delete_mapping(world.hub, "Landing", "Visits")
+
+
+def delete_both(world: World) -> None:
+    delete_mapping(world)
+    delete_type(world.services, world.hub, EntityKind.INTERACTION, "Visit", Conditions())
+
+
+@pytest.mark.parametrize(
+    ("point", "change"),
+    [
+        (FailPoint.BATCH_STAGED, put_nothing),
+        (FailPoint.ROWS_COMMITTED, put_nothing),
+        (FailPoint.ROWS_COMMITTED, put_move),
+        (FailPoint.ROWS_COMMITTED, delete_mapping),
+        (FailPoint.ROWS_COMMITTED, delete_both),
+    ],
+)
+def test_what_changes_while_a_file_is_read_counts(world: World, point: FailPoint, change: object) -> None:
+    assert callable(change)
+    world.put_mapping(**DELETE)
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    with paused(lambda: ingest_blob(world.services, world.hub, run_id, "message-1"), point) as attempt:
+        change(world)
+        attempt.end()
+    run = world.run(run_id)
+    assert run.state is RunState.SUCCEEDED
+    assert is_there(world)
+    assert "completeOperation" in run.details
+
+
+def test_another_change_of_the_mapping_does_not_keep_the_file(world: World) -> None:
+    world.put_mapping(**DELETE)
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    with paused(lambda: ingest_blob(world.services, world.hub, run_id, "message-1"), FailPoint.BATCH_STAGED) as attempt:
+        world.put_mapping(**DELETE, fileFilter="*.csv")
+        attempt.end()
+    assert world.run(run_id).details == {}
+    assert not is_there(world)
