@@ -17,12 +17,13 @@ from benchmarks.measure import Measured, measure, median, timed
 from benchmarks.report import Bar
 from infra.local.stack import running_azurite
 from shared.domain.blob_version import BlobVersion
-from shared.domain.entity_types import ProfileType
-from shared.domain.mappings import Mapping
+from shared.domain.documents.entity_types import ProfileType
+from shared.domain.documents.mappings import Mapping
 from shared.settings import Settings
+from tests.lake.given import changes_of
 
 if TYPE_CHECKING:
-    from shared.lake.store import Lake
+    from shared.lake.container.store import Lake
 
 SPEED_RATIO = 0.50
 PEAK_MB = 512
@@ -127,7 +128,7 @@ def ingest(
     import azure_functions_runtime  # noqa: F401 - a part of the functions process, whose memory is measured
 
     import function_app  # noqa: F401
-    from shared.lake.store import Lake
+    from shared.lake.container.store import Lake
     from shared.storage.accounts import hub_account
 
     settings = settings_for(connection_string)
@@ -149,10 +150,10 @@ def _ingest_one(lake: "Lake", hub: str, version: BlobVersion, number: int) -> in
     from shared.ingest.source import Source
     from shared.ingest.stage import stage_rows
     from shared.storage.accounts import hub_account
-    from shared.storage.blobs import BlobContainer
+    from shared.storage.blob.blobs import BlobContainer
 
     profile = PROFILE.model_copy(update={"lake_path": f"{hub.lower()}/profiles/{PROFILE.type_name.lower()}"})
-    changes = lake.changes(profile)
+    changes = changes_of(lake, profile)
     source = Source(BlobContainer(hub_account(lake.settings), CONTAINER), version)
     with TemporaryDirectory(prefix="bench-") as folder:
         rejects = RejectFile(Path(folder, "rejects.csv"), MAPPING.mapping_properties.error_management)

@@ -9,8 +9,8 @@ from benchmarks.bench import Bench
 from benchmarks.ingest import NOW
 from benchmarks.measure import Measured, measure
 from benchmarks.report import Bar
-from shared.domain.entity_types import ProfileType
-from shared.domain.mappings import Mapping
+from shared.domain.documents.entity_types import ProfileType
+from shared.domain.documents.mappings import Mapping
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.stage import header_of, read_rows, typed_rows
 from shared.settings import Settings
@@ -99,8 +99,8 @@ def refuse(folder: Path, kinds: list[bytes], rows: int) -> tuple[float, int]:
 
 
 def _read(folder: Path, data: bytes, settings: Settings) -> int:
+    from shared.casts.type_rows import RowTyper
     from shared.ingest.lines_apart import LinesApart
-    from shared.ingest.type_rows import RowTyper
 
     pieces = (data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK))
     reader = read_rows(pieces, _MAPPING, settings, gzipped=False)

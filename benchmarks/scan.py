@@ -7,9 +7,9 @@ from statistics import median
 
 from benchmarks.bench import Bench
 from benchmarks.report import Bar
+from shared.csv.read_csv import WINDOW_BYTES, read_csv
+from shared.csv.structure import scan
 from shared.domain.csv_dialect import CsvDialect
-from shared.ingest.read_csv import WINDOW_BYTES, read_csv
-from shared.ingest.structure import scan
 
 GB_PER_S = 0.4
 ONE_BAD_TIMES, ONE_PERCENT_TIMES, ALL_BROKEN_TIMES = 1.2, 5, 1.1

@@ -10,7 +10,7 @@ from typing import Any
 
 from honesty.draft import DirtyFile, TrueRow
 from honesty.table import mapping_of
-from shared.domain.entity_types import InteractionType
+from shared.domain.documents.entity_types import InteractionType
 from shared.domain.errors import DataError
 from shared.ingest.stage import read_rows
 from shared.settings import Settings

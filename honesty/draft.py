@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from honesty.table import COLUMNS, CUSTOMER, Style, Values, mapping_of
-from shared.domain.entity_types import EntityType
-from shared.domain.mappings import Mapping
+from shared.domain.documents.entity_types import EntityType
+from shared.domain.documents.mappings import Mapping
 
 LINE_END = re.compile(rb"\r\n|\r|\n")
 

@@ -10,7 +10,7 @@ from honesty.draft import DirtyFile, Draft, Piece
 from honesty.file_kinds import FileKind
 from honesty.row_kinds import LARGE, ROW_KINDS, RowKind
 from honesty.table import NAMES, Record, Style, records, with_line_end
-from shared.ingest.read_csv import WINDOW_BYTES
+from shared.csv.read_csv import WINDOW_BYTES
 
 ROWS = 120
 # Row that the edge of the window goes through. Those before it are stretched, and none of them near a limit.

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from honesty.draft import DirtyFile, line_ends
 from honesty.table import Values
+from shared.casts.type_rows import RowTyper
+from shared.csv.read_csv import CsvReader
 from shared.domain.errors import HubError
 from shared.domain.reject import RAW_LIMIT_BYTES, Reject
 from shared.ingest.lines_apart import LinesApart
-from shared.ingest.read_csv import CsvReader
 from shared.ingest.stage import header_of, read_rows, typed_rows
-from shared.ingest.type_rows import RowTyper
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.ingest.csv_rows import Rows
+    from shared.csv.rows import Rows
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MOST_SECONDS = 20

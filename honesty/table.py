@@ -7,8 +7,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from shared.domain.entity_types import EntityType, ProfileType
-from shared.domain.mappings import Mapping
+from shared.domain.documents.entity_types import EntityType, ProfileType
+from shared.domain.documents.mappings import Mapping
 
 COLUMNS = ("id", "name", "city", "amount", "joined", "tags")
 MAX_NAME = 200

@@ -17,7 +17,10 @@ from shared.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from shared.definitions.definitions import Definitions
-    from shared.lake.store import Lake
+    from shared.domain.documents.entity_types import EntityType
+    from shared.lake.changes.append import Changes
+    from shared.lake.changes.commit_desk import CommitDesk
+    from shared.lake.container.store import Lake
     from shared.ledger.arrival_order import ArrivalOrder
     from shared.ledger.hub_rows import HubRows
     from shared.ledger.runs import Runs
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from shared.seldom import Seldom
     from shared.storage.account_turns import AccountTurns
     from shared.storage.accounts import StorageAccount
-    from shared.storage.blobs import BlobContainer
+    from shared.storage.blob.blobs import BlobContainer
     from shared.storage.key_vault import Vaults
     from shared.storage.queues import Queue
     from shared.storage.tables import Table
@@ -113,7 +116,7 @@ class Services:
     @cached_property
     def run_files(self) -> "BlobContainer":
         """Files of runs: their rejects."""
-        from shared.storage.blobs import BlobContainer
+        from shared.storage.blob.blobs import BlobContainer
 
         files = BlobContainer(self.account, CONTAINER_RUNS)
         files.ensure()
@@ -153,9 +156,21 @@ class Services:
     @cached_property
     def lake(self) -> "Lake":
         """The Delta tables."""
-        from shared.lake.store import Lake
+        from shared.lake.container.store import Lake
 
         return Lake(self.account, self.settings)
+
+    def changes(self, entity_type: "EntityType") -> "Changes":
+        """The table `changes` of a type."""
+        from shared.lake.changes.append import Changes
+
+        return Changes(self._commit_desk, entity_type)
+
+    @cached_property
+    def _commit_desk(self) -> "CommitDesk":
+        from shared.lake.changes.commit_desk import CommitDesk
+
+        return CommitDesk(self.lake)
 
     def _table(self, name: str) -> "Table":
         from shared.storage.tables import Table

@@ -8,12 +8,12 @@ from typing import Any
 
 from shared.app import Services
 from shared.deadline import pool_of_threads, seconds_left
-from shared.definitions.store import Conditions, Stored
+from shared.definitions.store.definition_store import Conditions, Stored
+from shared.domain.documents.hubs import Hub
 from shared.domain.errors import ConflictError, DeferredError, NotFoundError
-from shared.domain.hubs import Hub
 from shared.domain.places import run_files_of
 from shared.failpoints import FailPoint, failpoint
-from shared.storage.blobs import BlobEntry
+from shared.storage.blob.blobs import BlobEntry
 from shared.telemetry import failing_alone
 
 logger = logging.getLogger(__name__)

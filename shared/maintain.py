@@ -8,8 +8,8 @@ from typing import Any
 
 from shared.app import Services
 from shared.deadline import WORK_S, seconds_left
-from shared.definitions.store import Conditions, Stored
-from shared.domain.entity_types import EntityKind
+from shared.definitions.store.definition_store import Conditions, Stored
+from shared.domain.documents.entity_types import EntityKind
 from shared.domain.errors import GoneError
 from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import delete_remains_of_hubs
@@ -51,7 +51,7 @@ def maintain_all(services: Services) -> None:
     What is left of tables that were deleted goes: their deletion may have been interrupted, or somebody who was at work
     then may have written behind it. So do secrets that no connector names.
     """
-    from shared.lake.tables import log_retention
+    from shared.lake.log.tables import log_retention
 
     times = services.upkeep_times()
     overdue = services.clock.now() - log_retention(services.settings) * _OF_LOG_RETENTION
@@ -83,7 +83,7 @@ def maintain_all(services: Services) -> None:
 
 def delete_type(services: Services, hub: str, kind: EntityKind, name: str, conditions: Conditions) -> None:
     """Deletes a type that nothing uses, and then its instances; repeated, it goes on where it was interrupted."""
-    from shared.lake.delete_tables import delete_tables
+    from shared.lake.upkeep.delete_tables import delete_tables
 
     paths = services.definitions.delete_entity_type(hub, kind, name, conditions)
     failpoint(FailPoint.TYPE_DELETED)
@@ -92,7 +92,7 @@ def delete_type(services: Services, hub: str, kind: EntityKind, name: str, condi
 
 def delete_kpi(services: Services, hub: str, name: str, conditions: Conditions) -> None:
     """Deletes a KPI that no connector exports, and then its values; repeated, it goes on where it was interrupted."""
-    from shared.lake.delete_tables import delete_tables
+    from shared.lake.upkeep.delete_tables import delete_tables
 
     delete_tables(services.lake, services.definitions.delete_kpi(hub, name, conditions))
 
@@ -103,7 +103,7 @@ def delete_remains(services: Services) -> None:
     Raises:
         UnavailableError: storage does not answer.
     """
-    from shared.lake.delete_tables import delete_tables, remaining
+    from shared.lake.upkeep.delete_tables import delete_tables, remaining
 
     for path in remaining(services.lake, services.definitions.retired_paths()):
         if seconds_left() < _PATH_S:
@@ -115,7 +115,7 @@ def delete_remains(services: Services) -> None:
 
 def tables_of(services: Services, hub: str) -> list[TableUpkeep]:
     """The upkeep of a hub's types and KPIs, as far as these can be read."""
-    from shared.lake.maintain import keep_readable, maintain, maintain_kpi
+    from shared.lake.upkeep.maintain import keep_readable, maintain, maintain_kpi
 
     now, days, lake = services.clock.now(), services.settings.export_retention_days, services.lake
     found = []

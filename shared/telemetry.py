@@ -5,8 +5,8 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from shared.domain.documents.run import Run, RunState
 from shared.domain.errors import HubError
-from shared.domain.run import Run, RunState
 
 logger = logging.getLogger(__name__)
 

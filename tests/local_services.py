@@ -14,7 +14,7 @@ from azure.storage.queue import QueueClient
 
 from infra.local.azurite import ACCOUNT, ACCOUNT_KEY, Endpoints
 from infra.local.key_vault import KeyVault, SecretStore
-from shared.definitions.store import HUBS
+from shared.definitions.store.definition_store import HUBS
 from shared.domain.names import name_key
 from shared.domain.places import QUEUE_INGEST, TABLE_DEFINITIONS
 from shared.settings import Settings

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from shared import work_folder
-from shared.lake.disk_room import room_of_this_disk
+from shared.disk_room import room_of_this_disk
 
 
 def hold(sender: Connection) -> None:

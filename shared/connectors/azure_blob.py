@@ -6,7 +6,7 @@ from shared.connectors.check import Check, each_in_time
 from shared.domain.errors import HubError, RefusedError
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, account_from_secret
-from shared.storage.blobs import BlobContainer, container_names
+from shared.storage.blob.blobs import BlobContainer, container_names
 from shared.storage.key_vault import Vaults
 
 _CONTAINER = "container "

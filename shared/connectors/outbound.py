@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pydantic import SecretStr
 
 from shared.connectors.check import Check, each_in_time
-from shared.domain.connectors import ExportedEntity
+from shared.domain.documents.connectors import ExportedEntity
 from shared.domain.errors import HubError, PreconditionError
 from shared.domain.schema_mark import FOREIGN_METADATA, Owner, Writer
 from shared.domain.slot import entity_folder, metadata_path
 from shared.settings import Settings
-from shared.storage.destination import DestinationContainer
-from shared.storage.sas import ContainerSas
+from shared.storage.blob.destination import DestinationContainer
+from shared.storage.blob.sas import ContainerSas
 
 _NEEDED = "cwl"
 _EXPIRES_SOON = timedelta(days=7)

@@ -16,15 +16,13 @@ from pydantic import SecretStr
 from shared.clock import Clock
 from shared.connectors import azure_blob, outbound
 from shared.connectors.check import Check, failures
-from shared.definitions.claim_facts import ACCOUNT, BLOB_ENDPOINT, BLOCKED, facts_of_claim
-from shared.definitions.containers import Containers
-from shared.definitions.destinations import OUTPUT_SAS, SAS_TARGET, Destinations, note, without_blocked
-from shared.definitions.entity_list import check_entity_list
 from shared.definitions.hubs import open_hub
-from shared.definitions.kinds import CONNECTOR, CONNECTOR_ALONE, CONNECTOR_AS_STORED, HUB, MAPPING
-from shared.definitions.listings import Listings
-from shared.definitions.rows import check_size
-from shared.definitions.secrets import (
+from shared.definitions.places.claim_facts import ACCOUNT, BLOB_ENDPOINT, BLOCKED, facts_of_claim
+from shared.definitions.places.containers import Containers
+from shared.definitions.places.destinations import OUTPUT_SAS, SAS_TARGET, Destinations, note, without_blocked
+from shared.definitions.places.listings import Listings
+from shared.definitions.rules.entity_list import check_entity_list
+from shared.definitions.secrets.secrets import (
     PROPERTIES,
     Secrets,
     SplitProperties,
@@ -34,15 +32,19 @@ from shared.definitions.secrets import (
     split,
     with_references,
 )
-from shared.definitions.store import HUBS, Change, Conditions, DefinitionStore, Stored
+from shared.definitions.store.definition_store import HUBS, Change, Conditions, DefinitionStore, Stored
+from shared.definitions.store.kinds import CONNECTOR, CONNECTOR_ALONE, CONNECTOR_AS_STORED, HUB, MAPPING
+from shared.definitions.store.rows import check_size
 from shared.definitions.unused_secrets import UnusedSecrets
-from shared.domain.connectors import (
+from shared.domain.documents.connectors import (
     AzureBlobConnector,
     Connector,
     ConnectorState,
     OutboundConnector,
     connector_from_json,
 )
+from shared.domain.documents.hubs import Hub
+from shared.domain.documents.mappings import Mapping as DataMapping
 from shared.domain.errors import (
     CommitConflictError,
     ConflictError,
@@ -52,8 +54,6 @@ from shared.domain.errors import (
     RefusedError,
     RequestError,
 )
-from shared.domain.hubs import Hub
-from shared.domain.mappings import Mapping as DataMapping
 from shared.domain.names import check_name, same_name
 from shared.domain.schema_mark import Writer
 from shared.failpoints import FailPoint, failpoint

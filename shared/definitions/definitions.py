@@ -12,27 +12,36 @@ from shared.clock import Clock
 from shared.connectors.check import Check
 from shared.definitions import hubs, kpis, mappings, types
 from shared.definitions.connectors import Connectors
-from shared.definitions.containers import Containers
 from shared.definitions.hubs import Empty, without_records
-from shared.definitions.kinds import CONNECTOR, HUB, INTERACTION, KPI, MAPPING, PROFILE, kind_and_name, kind_of_type
-from shared.definitions.lake_paths import is_used, retired_paths
-from shared.definitions.listings import Listings
-from shared.definitions.named_containers import note_all_named
-from shared.definitions.readers import Listener, listeners, readers, readers_beside
-from shared.definitions.store import HUBS, Conditions, DefinitionStore, Kept, Kind, Stored
-from shared.domain.connectors import Connector, ConnectorState
-from shared.domain.document import Document
-from shared.domain.entity_types import EntityKind, EntityType
+from shared.definitions.places.containers import Containers
+from shared.definitions.places.lake_paths import is_used, retired_paths
+from shared.definitions.places.listings import Listings
+from shared.definitions.places.named_containers import note_all_named
+from shared.definitions.places.readers import Listener, listeners, readers, readers_beside
+from shared.definitions.store.definition_store import HUBS, Conditions, DefinitionStore, Kept, Kind, Stored
+from shared.definitions.store.kinds import (
+    CONNECTOR,
+    HUB,
+    INTERACTION,
+    KPI,
+    MAPPING,
+    PROFILE,
+    kind_and_name,
+    kind_of_type,
+)
+from shared.domain.documents.connectors import Connector, ConnectorState
+from shared.domain.documents.document import Document
+from shared.domain.documents.entity_types import EntityKind, EntityType
+from shared.domain.documents.hubs import Hub
+from shared.domain.documents.kpis import Kpi
+from shared.domain.documents.mappings import Mapping
 from shared.domain.errors import FatalError, GoneError, HubError, NotFoundError, TransientError
-from shared.domain.hubs import Hub
-from shared.domain.kpis import Kpi
-from shared.domain.mappings import Mapping
 from shared.domain.names import same_name
 from shared.domain.schema_mark import Writer
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
+from shared.storage.blob.sas import ContainerSas
 from shared.storage.key_vault import Vaults
-from shared.storage.sas import ContainerSas
 from shared.storage.tables import Table
 
 _ANY = Conditions()
@@ -338,11 +347,7 @@ class Definitions:
         return readers(self._store, hub)
 
     def readers_beside(self, mapping: Stored[Mapping]) -> list[Kept[Mapping]]:
-        """The other mappings of the hub that may read the same container, without their columns.
-
-        Of another connector too, unless the accounts of both are known and are different ones, whether these let them
-        in or not; and what this release cannot read, where it is noted to name the container.
-        """
+        """The other mappings of the hub that may read the same container, without their columns."""
         return readers_beside(self._store, mapping)
 
     def listeners(self, account: str, container: str) -> list[Listener]:

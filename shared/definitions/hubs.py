@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from shared.clock import Clock
-from shared.definitions.commits import GUARD, closing_in
-from shared.definitions.kinds import HUB, OF_A_HUB
-from shared.definitions.named_containers import forget_hub, note_all_named, note_new_hub
-from shared.definitions.secrets import faults_of_secrets
-from shared.definitions.store import HUBS, Change, Conditions, DefinitionStore, Stored
+from shared.definitions.places.named_containers import forget_hub, note_all_named, note_new_hub
+from shared.definitions.secrets.secrets import faults_of_secrets
+from shared.definitions.store.commits import GUARD, closing_in
+from shared.definitions.store.definition_store import HUBS, Change, Conditions, DefinitionStore, Stored
+from shared.definitions.store.kinds import HUB, OF_A_HUB
+from shared.domain.documents.hubs import Hub
 from shared.domain.errors import ConflictError, Fault, HubError, InvalidRequestError
-from shared.domain.hubs import Hub
 from shared.domain.names import check_hub_name, name_key
 from shared.failpoints import FailPoint, failpoint
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from shared.clock import Clock
 from shared.definitions.hubs import open_hub
-from shared.definitions.kinds import KPI, kind_of_type
-from shared.definitions.lake_paths import paths_retired_before, retire_path, take_path
-from shared.definitions.secrets import faults_of_secrets
-from shared.definitions.store import Change, Conditions, DefinitionStore, Stored
-from shared.definitions.uses import refuse_in_use, uses_of_kpi
-from shared.domain.entity_types import EntityType
+from shared.definitions.places.lake_paths import paths_retired_before, retire_path, take_path
+from shared.definitions.rules.uses import refuse_in_use, uses_of_kpi
+from shared.definitions.secrets.secrets import faults_of_secrets
+from shared.definitions.store.definition_store import Change, Conditions, DefinitionStore, Stored
+from shared.definitions.store.kinds import KPI, kind_of_type
+from shared.domain.documents.entity_types import EntityType
+from shared.domain.documents.kpis import Kpi
 from shared.domain.errors import Fault, InvalidRequestError
-from shared.domain.kpis import Kpi
 from shared.domain.names import check_name
 from shared.domain.places import LAKE_KPIS
 from shared.domain.shown import shown

@@ -1,18 +1,18 @@
 """Keeping mappings: each belongs to an AzureBlob connector and fits the type that its rows become."""
 
 from shared.clock import Clock
-from shared.definitions.claim_facts import ACCOUNT, facts_of_mapping, named
-from shared.definitions.containers import Containers
 from shared.definitions.hubs import open_hub
-from shared.definitions.kinds import CONNECTOR, MAPPING, kind_of_type
-from shared.definitions.mapping_rules import place_faults, type_faults
-from shared.definitions.named_containers import note_named
-from shared.definitions.secrets import faults_of_secrets
-from shared.definitions.store import Change, Conditions, DefinitionStore, Stored
-from shared.domain.connectors import AzureBlobConnector, Connector, ConnectorState
-from shared.domain.entity_types import EntityType
+from shared.definitions.places.claim_facts import ACCOUNT, facts_of_mapping, named
+from shared.definitions.places.containers import Containers
+from shared.definitions.places.named_containers import note_named
+from shared.definitions.rules.mapping_rules import place_faults, type_faults
+from shared.definitions.secrets.secrets import faults_of_secrets
+from shared.definitions.store.definition_store import Change, Conditions, DefinitionStore, Stored
+from shared.definitions.store.kinds import CONNECTOR, MAPPING, kind_of_type
+from shared.domain.documents.connectors import AzureBlobConnector, Connector, ConnectorState
+from shared.domain.documents.entity_types import EntityType
+from shared.domain.documents.mappings import Mapping, MappingState
 from shared.domain.errors import ConflictError, Fault, InvalidRequestError
-from shared.domain.mappings import Mapping, MappingState
 from shared.domain.names import check_name
 from shared.domain.shown import shown
 

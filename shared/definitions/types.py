@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 
 from shared.clock import Clock
 from shared.definitions.hubs import open_hub
-from shared.definitions.kinds import INTERACTION, PROFILE, kind_of_type
-from shared.definitions.lake_paths import paths_retired_before, retire_path, take_path
-from shared.definitions.secrets import faults_of_secrets
-from shared.definitions.store import Change, Conditions, DefinitionStore, Stored
-from shared.definitions.uses import refuse_breaking, refuse_in_use, uses_of_type
-from shared.domain.entity_types import EntityKind, EntityType
+from shared.definitions.places.lake_paths import paths_retired_before, retire_path, take_path
+from shared.definitions.rules.uses import refuse_breaking, refuse_in_use, uses_of_type
+from shared.definitions.secrets.secrets import faults_of_secrets
+from shared.definitions.store.definition_store import Change, Conditions, DefinitionStore, Stored
+from shared.definitions.store.kinds import INTERACTION, PROFILE, kind_of_type
+from shared.domain.documents.entity_types import EntityKind, EntityType
 from shared.domain.errors import ConflictError, Fault, InvalidRequestError, told
 from shared.domain.names import check_name, same_name
 

@@ -17,9 +17,9 @@ from itertools import groupby
 from pydantic import SecretStr
 
 from shared.clock import Clock
-from shared.definitions.kinds import CONNECTOR
-from shared.definitions.secrets import Pointer, Secrets, names_in_use, new_names
-from shared.definitions.store import Change, DefinitionStore
+from shared.definitions.secrets.secrets import Pointer, Secrets, names_in_use, new_names
+from shared.definitions.store.definition_store import Change, DefinitionStore
+from shared.definitions.store.kinds import CONNECTOR
 from shared.domain.errors import FatalError, HubError, PreconditionError
 from shared.domain.names import name_key
 from shared.storage.tables import ETAG, Row

@@ -9,10 +9,10 @@ from starlette.middleware import Middleware
 
 from shared.app import Services
 from shared.domain.errors import HubError
-from shared.http import connectors, data, hubs, kpis, mappings, runs, service, suggestions, types
-from shared.http.error_answers import answer_http_exception, answer_hub_error, answer_validation_error
-from shared.http.gateway import Gateway
-from shared.http.openapi import TITLE, VERSION, describe
+from shared.http.protocol.error_answers import answer_http_exception, answer_hub_error, answer_validation_error
+from shared.http.protocol.gateway import Gateway
+from shared.http.protocol.openapi import TITLE, VERSION, describe
+from shared.http.routes import connectors, data, hubs, kpis, mappings, runs, service, suggestions, types
 
 _AREAS = (hubs, types, kpis, connectors, mappings, suggestions, runs, data, service)
 

@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from shared.app import Services
-from shared.definitions.store import Kept
-from shared.domain.correction import StagedCorrection
-from shared.domain.entity_types import EntityType
+from shared.definitions.store.definition_store import Kept
+from shared.domain.documents.correction import StagedCorrection
+from shared.domain.documents.entity_types import EntityType
+from shared.domain.documents.mappings import Mapping
+from shared.domain.documents.run import Run, RunError, RunKind, RunState
 from shared.domain.errors import (
     ClaimLostError,
     DeferredError,
@@ -22,8 +24,6 @@ from shared.domain.errors import (
     asked_to_wait_s,
     recovery,
 )
-from shared.domain.mappings import Mapping
-from shared.domain.run import Run, RunError, RunKind, RunState
 from shared.ingest.outcome import STAGED, Outcome, notes_of
 from shared.ledger.runs import Place
 from shared.ledger.stored_run import StoredRun

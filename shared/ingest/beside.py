@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 from shared.app import Services
-from shared.definitions.store import Kept, Stored
+from shared.arrivals.match import request_completion
+from shared.definitions.store.definition_store import Kept, Stored
 from shared.domain.blob_version import BlobVersion
+from shared.domain.documents.mappings import CompletionOperationType, Mapping
+from shared.domain.documents.run import RunState, ingest_run_id
 from shared.domain.errors import PreconditionError
-from shared.domain.mappings import CompletionOperationType, Mapping
-from shared.domain.run import RunState, ingest_run_id
 from shared.domain.shown import shown
-from shared.ingest.match import request_completion
 from shared.ingest.outcome import COMPLETE_OPERATION, Uncompleted
 from shared.ledger.stored_run import StoredRun
 

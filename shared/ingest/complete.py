@@ -1,11 +1,11 @@
 """What becomes of a file once its rows are in, where that is found out apart from reading it."""
 
 from shared.app import Services
+from shared.domain.documents.mappings import CompletionOperationType
 from shared.domain.errors import DeferredError, HubError, Recovery, recovery
-from shared.domain.mappings import CompletionOperationType
 from shared.ingest.beside import leave_nothing_to_others, readers_beside, wait_for_others
-from shared.ingest.correction_target import find_mapping, why_it_stays
 from shared.ingest.outcome import Uncompleted
+from shared.ingest.run_target import find_mapping, why_it_stays
 from shared.ingest.source import open_source
 from shared.ledger.stored_run import StoredRun
 

@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 from shared.app import Services
-from shared.definitions.store import Stored
+from shared.arrivals.match import send_completions
+from shared.definitions.store.definition_store import Stored
+from shared.domain.documents.mappings import Mapping
 from shared.domain.errors import NotFoundError, PreconditionError
-from shared.domain.mappings import Mapping
 from shared.ingest.complete import complete
-from shared.ingest.correction_target import find_mapping
-from shared.ingest.match import send_completions
 from shared.ingest.outcome import COMPLETE_OPERATION, Uncompleted
+from shared.ingest.run_target import find_mapping
 from shared.ledger.stored_run import StoredRun
 
 logger = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """The story of a blob version, top to bottom: take, fence, look, stage, commit, complete, end.
 
 Order of what is written: the data, then the run's record, then what follows from it. A crash between any two
-is safe: the same message comes again, and the fence of the commit (`lake/changes.py`) lets each version in once.
+is safe: the same message comes again, and the fence of the commit (`lake/changes/append.py`) lets each version in once.
 """
 
 import logging
@@ -11,8 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.app import Services
-from shared.definitions.store import Stored
-from shared.domain.entity_types import EntityKind, EntityType
+from shared.definitions.store.definition_store import Stored
+from shared.domain.documents.entity_types import EntityKind, EntityType
+from shared.domain.documents.mappings import CompletionOperationType, Mapping
+from shared.domain.documents.run import RunState, run_ledger_key
 from shared.domain.errors import (
     ClaimLostError,
     CommitConflictError,
@@ -25,56 +27,47 @@ from shared.domain.errors import (
     RequestError,
     SkippedError,
 )
-from shared.domain.mappings import CompletionOperationType, Mapping
 from shared.domain.places import rejects_path
-from shared.domain.run import RunState, run_ledger_key
 from shared.failpoints import FailPoint, failpoint
-from shared.hub_records import delete_files_of_gone_run
-from shared.ingest.attempt import Attempt, end, last_reason, take
+from shared.ingest.attempt import Attempt, end, last_reason
 from shared.ingest.beside import ask_those_who_wait, readers_beside, wait_for_others
 from shared.ingest.complete import complete
-from shared.ingest.correct_run import correct_run
-from shared.ingest.correction_target import find_mapping, not_completed
 from shared.ingest.outcome import OUR_FAULTS, Outcome, notes_of
 from shared.ingest.reject_file import RejectFile
+from shared.ingest.run_target import find_mapping, not_completed
 from shared.ingest.source import Source, open_source
 from shared.ingest.stage import stage_rows
 from shared.ledger.stored_run import StoredRun
 from shared.work_folder import work_folder
 
 if TYPE_CHECKING:
-    from shared.lake.changes import Changes
+    from shared.lake.changes.append import Changes
 
 logger = logging.getLogger(__name__)
 
 MAPPING_PAUSED = "MappingPaused"
 
 
-def ingest_blob(services: Services, hub: str, run_id: str, worker: str) -> None:
-    """Ingests one blob version for one mapping, or a correction of its rows, exactly once however often it is called.
-
-    Args:
-        services: of the process.
-        hub: name of the hub.
-        run_id: the recorded run.
-        worker: id of the queue message; it tells a second delivery from a second message.
+def ingest_blob(services: Services, attempt: Attempt) -> None:
+    """Ingests one blob version for one mapping, exactly once however often it is called.
 
     Raises:
         TransientError, FatalError, or anything unexpected: the message is to be delivered again.
+        ClaimLostError: another worker has taken the run over, or its hub is gone.
         DeferredError: the mapping is paused or the source is busy; the run is Queued as before.
     """
-    attempt = take(services, hub, run_id, worker)
-    if attempt is None:
-        return
-    failpoint(FailPoint.RUN_TAKEN)
-    try:
-        if attempt.stored.correction is None:
-            _carry_out(services, attempt)
-        else:
-            correct_run(services, attempt)
-    except ClaimLostError:
-        logger.info("run %s is in the hands of another worker, or its hub is gone", run_id)
-        delete_files_of_gone_run(services, hub, run_id)
+
+    def refuse(error: HubError) -> None:
+        retryable = _may_be_mended(error)
+        attempt.end(Outcome.of_error(error), retryable=retryable)
+        if not retryable:
+            ask_those_who_wait(services, attempt.stored, attempt.beside)
+
+    outcome = attempt.carry_out(lambda: _ingest(services, attempt), refuse)
+    if outcome is not None:
+        attempt.end(outcome)
+        failpoint(FailPoint.RUN_ENDED)
+        ask_those_who_wait(services, attempt.stored, attempt.beside, waits=outcome.waits)
 
 
 def give_up_run(services: Services, stored: StoredRun) -> None:
@@ -110,7 +103,7 @@ def _close(services: Services, stored: StoredRun) -> int | None:
     number, key = stored.number, stored.ledger_key
     if number is None or key is None:
         return None
-    changes = services.lake.changes(entity_type)
+    changes = services.changes(entity_type)
     return _brought_by(stored, lambda once_id: changes.close(key, number, stored.takes, once_id))
 
 
@@ -126,20 +119,6 @@ def _brought_by(stored: StoredRun, ask: Callable[[str], int | None]) -> int | No
     if not any(note["ingested"] for note in notes.values()):
         return max(map(int, notes))  # there was nothing to commit
     return ask(run_ledger_key(stored.run.run_id))
-
-
-def _carry_out(services: Services, attempt: Attempt) -> None:
-    def refuse(error: HubError) -> None:
-        retryable = _may_be_mended(error)
-        attempt.end(Outcome.of_error(error), retryable=retryable)
-        if not retryable:
-            ask_those_who_wait(services, attempt.stored, attempt.beside)
-
-    outcome = attempt.carry_out(lambda: _ingest(services, attempt), refuse)
-    if outcome is not None:
-        attempt.end(outcome)
-        failpoint(FailPoint.RUN_ENDED)
-        ask_those_who_wait(services, attempt.stored, attempt.beside, waits=outcome.waits)
 
 
 def _ingest(services: Services, attempt: Attempt) -> Outcome:
@@ -169,7 +148,7 @@ def _bring_in(services: Services, attempt: Attempt) -> Outcome:
         else:
             _check_hub(services, attempt.stored)
         entity_type = _entity_type(services, attempt, mapping)
-        changes = services.lake.changes(entity_type.document)
+        changes = services.changes(entity_type.document)
         brought_by = _brought_by(attempt.stored, changes.committed_by)
         if brought_by is not None:
             # A crash came between the commit and the run's record. What has happened since does not change that.

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from shared.ingest.bad_bytes import bad_bytes
-from shared.ingest.bit_masks import Offsets
-from shared.ingest.csv_rows import Rows
-from shared.ingest.explain_row import LINE_END
-from shared.ingest.read_csv import CsvReader
-from shared.ingest.rejects import Reason, Rejects
-from shared.ingest.type_rows import RowTyper
-from shared.ingest.typed_sizes import PIECE_BYTES
+from shared.casts.type_rows import RowTyper
+from shared.casts.typed_sizes import PIECE_BYTES
+from shared.csv.bad_bytes import bad_bytes
+from shared.csv.bit_masks import Offsets
+from shared.csv.explain_row import LINE_END
+from shared.csv.read_csv import CsvReader
+from shared.csv.rejects import Reason, Rejects
+from shared.csv.rows import Rows
 from shared.lake.schema import LINE
 
 # Each costs milliseconds; a file that has more of them is to be mended as a whole.

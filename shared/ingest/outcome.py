@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from shared.domain.documents.mappings import CompletionOperationType
+from shared.domain.documents.run import Run, RunError, RunState
 from shared.domain.errors import FatalError, HubError, SkippedError, SupersededError
-from shared.domain.mappings import CompletionOperationType
-from shared.domain.run import Run, RunError, RunState
 
 STAGED = "staged"
 COMPLETE_OPERATION = "completeOperation"

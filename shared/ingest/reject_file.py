@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
+from shared.domain.documents.mappings import ErrorManagement, ErrorManagementType
 from shared.domain.errors import DataError
-from shared.domain.mappings import ErrorManagement, ErrorManagementType
 from shared.domain.reject import Reject
 
 HEADER = ("line", "column", "code", "message", "raw")
@@ -46,8 +46,8 @@ class RejectFile:
         Raises:
             DataError: `ImportStopped` or `TooManyRejects`, as soon as there are more than the mapping or a run accepts.
         """
+        from shared.csv.rejects import Rejects
         from shared.ingest.reject_text import reject_text
-        from shared.ingest.rejects import Rejects
 
         found = (rejects if isinstance(rejects, Rejects) else Rejects.of(rejects)).by_line()
         accepted = len(found) if self._accepted is None else self._accepted - self.count

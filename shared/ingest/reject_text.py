@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.ingest.rejects import Reason, Rejects
+from shared.csv.rejects import Reason, Rejects
 
 _MUST_BE_QUOTED = re.compile('[",\r\n]')
 

@@ -7,8 +7,10 @@ from types import TracebackType
 from typing import Self
 
 from shared.app import Services
-from shared.definitions.store import Stored
+from shared.csv.reading_time import too_large
+from shared.definitions.store.definition_store import Stored
 from shared.domain.blob_version import BlobVersion
+from shared.domain.documents.mappings import CompletionOperationType, Mapping, split_folder
 from shared.domain.errors import (
     DeferredError,
     HubError,
@@ -20,11 +22,9 @@ from shared.domain.errors import (
     TransientError,
     UnavailableError,
 )
-from shared.domain.mappings import CompletionOperationType, Mapping, split_folder
 from shared.ingest.outcome import Uncompleted
-from shared.ingest.reading_time import too_large
 from shared.storage.account_turns import SOURCE_BUSY, AccountTurns, Turn
-from shared.storage.blobs import BlobContainer, BlobEntry, OpenBlob
+from shared.storage.blob.blobs import BlobContainer, BlobEntry, OpenBlob
 from shared.storage.translate import is_denial
 
 logger = logging.getLogger(__name__)

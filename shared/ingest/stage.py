@@ -12,15 +12,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.casts.match_columns import columns_digest
+from shared.csv.reading_time import ReadingTime
 from shared.deadline import pool_of_threads
 from shared.domain.csv_dialect import CsvLimits
-from shared.domain.entity_types import EntityType
+from shared.domain.documents.entity_types import EntityType
+from shared.domain.documents.mappings import Mapping
 from shared.domain.errors import AccountingError, SkippedError
-from shared.domain.mappings import Mapping
 from shared.failpoints import FailPoint, failpoint
 from shared.ingest.ahead import ahead
-from shared.ingest.match_columns import columns_digest
-from shared.ingest.reading_time import ReadingTime
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.source import Source
 from shared.settings import Settings
@@ -28,12 +28,12 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from shared.ingest.csv_rows import Rows
+    from shared.csv.read_csv import CsvReader
+    from shared.csv.rejects import Rejects
+    from shared.csv.rows import Rows
     from shared.ingest.lines_apart import LinesApart
-    from shared.ingest.read_csv import CsvReader
-    from shared.ingest.rejects import Rejects
-    from shared.lake.changes import Changes, UploadedPart
-    from shared.lake.parts import Part
+    from shared.lake.changes.append import Changes
+    from shared.lake.log.part import Part, UploadedPart
 
 # What a correction of the run needs to know of its file.
 LINE_COLUMN = "line"
@@ -79,9 +79,9 @@ def stage_rows(
         SkippedError: `EmptyBlob`. SupersededError: it was overwritten while it was read.
         UnavailableError: `SourceTooSlow`, `ReadingHeldUp`.
     """
+    from shared.casts.type_rows import RowTyper
     from shared.ingest.lines_apart import LinesApart
-    from shared.ingest.type_rows import RowTyper
-    from shared.lake.parts import PartWriter
+    from shared.lake.files.parts import PartWriter
     from shared.lake.schema import changes_schema
 
     time = ReadingTime(limits_of(settings).max_seconds)
@@ -131,7 +131,7 @@ class _Outgoing:
 
     def finish(self, parts: "list[Part]", settings: Settings) -> "list[UploadedPart]":
         if self._holds_back and parts:
-            from shared.lake.number_repeats import number_repeats
+            from shared.lake.changes.number_repeats import number_repeats
 
             parts = number_repeats(settings, parts)
         self._send(parts)
@@ -186,7 +186,7 @@ def read_rows(
     most_bytes: int | None = None,
 ) -> "CsvReader":
     """The CSV reader over the bytes of a file of this mapping."""
-    from shared.ingest.read_csv import read_csv
+    from shared.csv.read_csv import read_csv
 
     properties = mapping.mapping_properties
     dialect = properties.format.dialect(has_header=properties.has_header)

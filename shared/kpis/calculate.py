@@ -8,16 +8,16 @@ from typing import Any
 
 from shared.app import Services
 from shared.clock import iso
-from shared.definitions.store import Stored
-from shared.domain.entity_types import EntityType
+from shared.definitions.store.definition_store import Stored
+from shared.domain.documents.entity_types import EntityType
+from shared.domain.documents.kpis import CalculationWindow, Kpi
+from shared.domain.documents.run import Run, RunError, RunKind, RunState, kpi_run_id
 from shared.domain.errors import GoneError, HubError, NotFoundError, Recovery, asked_to_wait_s, recovery
-from shared.domain.kpis import CalculationWindow, Kpi
-from shared.domain.run import Run, RunError, RunKind, RunState, kpi_run_id
+from shared.engine.sql import quoted, temporary
 from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import is_still
 from shared.kpis.value_sql import changes_sql, values_sql
 from shared.kpis.windows import time_column
-from shared.lake.sql import quoted, temporary
 from shared.ledger.stored_run import StoredRun
 from shared.telemetry import log_finished
 
@@ -95,7 +95,7 @@ def give_up_kpi(services: Services, hub: str, name: str, due: datetime) -> None:
 
 def _calculate(services: Services, kpi: Kpi, entity_type: EntityType, now: datetime) -> dict[str, Any]:
     from shared.kpis.rows import kpi_rows
-    from shared.lake.kpi_values import KpiValues
+    from shared.lake.values.kpi_values import KpiValues
 
     table = KpiValues(services.lake, kpi, entity_type)
     with kpi_rows(services.lake, entity_type, now) as (work, rows):

@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from shared.domain.entity_types import EntityKind, EntityType
-from shared.lake.engine import Workspace, workspace
-from shared.lake.linked import change_rows, link_files
+from shared.domain.documents.entity_types import EntityKind, EntityType
+from shared.engine.sql import quoted, temporary
+from shared.engine.workspace import Workspace, workspace
+from shared.lake.container.store import Lake
+from shared.lake.files.linked import change_rows, link_files
+from shared.lake.files.rows_sql import chosen
+from shared.lake.log.tables import open_snapshot
+from shared.lake.paths import changes_path
 from shared.lake.schema import DELETED, INGESTED_AT, KEY, LINE, ORDER, RUN, changes_schema
-from shared.lake.slot_rows import slot_rows
-from shared.lake.sql import chosen, quoted, temporary
-from shared.lake.states import refresh
-from shared.lake.store import Lake, changes_path
-from shared.lake.tables import open_snapshot
+from shared.lake.states.refresh import refresh
+from shared.lake.states.slot_rows import slot_rows
 
 POSITION = "_at"
 """Column of interactions: greater for a row that came in later."""

@@ -5,13 +5,13 @@ import json
 from datetime import datetime
 
 from shared.clock import iso
-from shared.domain.entity_types import EntityKind, EntityType
-from shared.domain.fields import Field, FieldType
-from shared.domain.kpis import CalculationWindow, Kpi, KpiFunction
+from shared.domain.documents.entity_types import EntityKind, EntityType
+from shared.domain.documents.fields import Field, FieldType
+from shared.domain.documents.kpis import CalculationWindow, Kpi, KpiFunction
+from shared.engine.sql import LAST_CHARACTER, literal, quoted, quoted_list
 from shared.kpis.rows import POSITION
 from shared.kpis.windows import moment, time_column, window_start
 from shared.lake.schema import CALCULATION_TIME, DELETED, KEY, PROCESSING_TIME, TIMESTAMP, VALUE
-from shared.lake.sql import LAST_CHARACTER, literal, quoted, quoted_list
 
 # Doubles are added in the order in which they come, which is not always the same; so much may their sum differ.
 _SAME_DOUBLE = 1e-12

@@ -1,9 +1,9 @@
 """The spans of time that values cover, all in UTC: which field decides, and when each begins."""
 
-from shared.domain.entity_types import EntityKind, EntityType
-from shared.domain.kpis import CalculationWindow, Kpi
+from shared.domain.documents.entity_types import EntityKind, EntityType
+from shared.domain.documents.kpis import CalculationWindow, Kpi
+from shared.engine.sql import quoted
 from shared.lake.schema import INGESTED_AT, PROCESSING_TIME
-from shared.lake.sql import quoted
 
 
 def time_column(kpi: Kpi, entity_type: EntityType) -> str:

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
-from shared.domain.entity_types import EntityType
-from shared.domain.fields import Field, FieldType
-from shared.domain.kpis import Kpi
+from shared.domain.documents.entity_types import EntityType
+from shared.domain.documents.fields import Field, FieldType
+from shared.domain.documents.kpis import Kpi
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from shared.domain.run import Run
+from shared.domain.documents.run import Run
 
 # A property holds 32 K UTF-16 characters:
 # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model

@@ -3,7 +3,7 @@
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from shared.domain.correction import Correction
+from shared.domain.documents.correction import Correction
 from shared.domain.errors import FatalError
 from shared.domain.names import name_key
 from shared.ledger.run_document import read_run, write_run

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.clock import Clock
-from shared.domain.correction import Correction
+from shared.domain.documents.correction import Correction
+from shared.domain.documents.run import Run, RunKind, RunState
 from shared.domain.errors import CommitConflictError, ConflictError, PreconditionError, TransientError
 from shared.domain.names import name_key
-from shared.domain.run import Run, RunKind, RunState
 from shared.ledger.run_document import read_run
 from shared.ledger.run_rows import (
     OPEN,

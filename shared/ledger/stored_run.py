@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 
 from shared.domain.blob_version import BlobVersion
-from shared.domain.correction import Correction
+from shared.domain.documents.correction import Correction
+from shared.domain.documents.mappings import Mapping
+from shared.domain.documents.run import Run, RunError, RunState
 from shared.domain.errors import DeferredError, FatalError, HubError, TransientError
-from shared.domain.mappings import Mapping
 from shared.domain.rest import rest_for
-from shared.domain.run import Run, RunError, RunState
 
 # No invocation outlives the functionTimeout of host.json, which is as long.
 CLAIM_LENGTH = timedelta(minutes=30)

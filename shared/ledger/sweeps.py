@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
 
+from shared.domain.documents.run import RunError
 from shared.domain.errors import ConflictError, PreconditionError
 from shared.domain.names import name_key
-from shared.domain.run import RunError
 from shared.storage.tables import ETAG, Row, Table, rows_below
 
 _SWEEP, _BACKFILL, _OPEN, _COMPLETION = "sweep|", "backfill|", "search|", "completion|"

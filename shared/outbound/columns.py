@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from shared.domain.entity_types import EntityType
+from shared.domain.documents.entity_types import EntityType
+from shared.domain.documents.fields import Field, FieldType, field_named
+from shared.domain.documents.kpis import Kpi
 from shared.domain.errors import Fault, InvalidRequestError
-from shared.domain.fields import Field, FieldType, field_named
-from shared.domain.kpis import Kpi
 from shared.domain.names import same_name
 from shared.domain.shown import shown
 

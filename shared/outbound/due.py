@@ -13,8 +13,8 @@ from datetime import datetime
 from shared.app import Services
 from shared.clock import iso
 from shared.deadline import deadline
-from shared.definitions.store import Stored
-from shared.domain.connectors import Connector, ExportedEntity, ExportedEntityType
+from shared.definitions.store.definition_store import Stored
+from shared.domain.documents.connectors import Connector, ExportedEntity, ExportedEntityType
 from shared.domain.errors import FatalError, NotFoundError
 from shared.domain.names import same_name
 from shared.domain.slot import slot_of

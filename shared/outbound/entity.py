@@ -7,26 +7,26 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.app import Services
-from shared.definitions.store import Stored
-from shared.domain.connectors import (
+from shared.definitions.store.definition_store import Stored
+from shared.domain.documents.connectors import (
     Connector,
     ConnectorState,
     ExportedEntity,
     ExportedEntityType,
     OutboundConnector,
 )
-from shared.domain.entity_types import EntityKind, EntityType
-from shared.domain.kpis import Kpi
+from shared.domain.documents.entity_types import EntityKind, EntityType
+from shared.domain.documents.kpis import Kpi
+from shared.engine.sql import Bounds, literal, quoted
 from shared.kpis.value_sql import meaning
 from shared.lake.schema import KEY
-from shared.lake.sql import Bounds, literal, quoted
 from shared.ledger.slots import Plan, Series
 from shared.outbound.columns import Column, kpi_columns, profile_columns
 
 if TYPE_CHECKING:
-    from shared.lake.kpi_values import KpiValues
-    from shared.lake.slot_rows import Slot
-    from shared.lake.store import Lake
+    from shared.lake.container.store import Lake
+    from shared.lake.states.slot_rows import Slot
+    from shared.lake.values.kpi_values import KpiValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +69,20 @@ class Profiles:
 
     def newest(self, lake: "Lake", now: datetime) -> Newest:
         """Merges what arrived, stamped `now`."""
-        from shared.lake.states import refresh
+        from shared.lake.states.refresh import refresh
 
         done = refresh(lake, self.stored.document, now)
         return Newest(done.to_version, done.table_version)
 
     def changed_rows(self, lake: "Lake", after: int, newest: Newest) -> int:
         """How many rows were written after a version; FatalError `SlotExpired` where that is not known any more."""
-        from shared.lake.slot_rows import changed_rows
+        from shared.lake.states.slot_rows import changed_rows
 
         return changed_rows(lake, self.stored.document, after, newest.version, newest.table_version)
 
     def rows(self, lake: "Lake", plan: Plan) -> "AbstractContextManager[Slot]":
         """The rows of a slot, ordered by key."""
-        from shared.lake.slot_rows import slot_rows
+        from shared.lake.states.slot_rows import slot_rows
 
         return slot_rows(
             lake,
@@ -132,7 +132,7 @@ class Values:
 
     def changed_rows(self, lake: "Lake", after: int, newest: Newest) -> int:
         """How many values were written after a version."""
-        from shared.lake.kpi_values import Calculated
+        from shared.lake.values.kpi_values import Calculated
 
         return self._table(lake).changed_rows(after, Calculated(newest.version, newest.table_version))
 
@@ -151,7 +151,7 @@ class Values:
             yield replace(slot, within=within)
 
     def _table(self, lake: "Lake") -> "KpiValues":
-        from shared.lake.kpi_values import KpiValues
+        from shared.lake.values.kpi_values import KpiValues
 
         return KpiValues(lake, self.stored.document, self.read_type)
 

@@ -12,8 +12,9 @@ from datetime import datetime
 
 from shared.app import Services
 from shared.deadline import seconds_left
-from shared.definitions.containers import OF_ANOTHER_HUB
-from shared.domain.connectors import ConnectorState, ExportedEntityType
+from shared.definitions.places.containers import OF_ANOTHER_HUB
+from shared.domain.documents.connectors import ConnectorState, ExportedEntityType
+from shared.domain.documents.run import RunError
 from shared.domain.errors import (
     DeferredError,
     GoneError,
@@ -26,7 +27,6 @@ from shared.domain.errors import (
     recovery,
 )
 from shared.domain.names import same_name
-from shared.domain.run import RunError
 from shared.failpoints import FailPoint, failpoint
 from shared.ledger.slots import Plan
 from shared.outbound.entity import find_entity, listed_entities

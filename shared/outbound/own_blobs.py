@@ -1,12 +1,12 @@
 """Which blobs of a destination are ours: its owner may copy, move and replace them, and metadata go along."""
 
 from shared.app import Services
+from shared.domain.documents.run import Run, RunKind, RunState, is_run_id
 from shared.domain.names import same_name
-from shared.domain.run import Run, RunKind, RunState, is_run_id
 from shared.domain.schema_mark import Writer
 from shared.domain.slot import data_path
 from shared.ledger.stored_run import StoredRun
-from shared.storage.blobs import BlobEntry
+from shared.storage.blob.blobs import BlobEntry
 
 
 def run_of_blob(services: Services, hub: str, blob: BlobEntry) -> StoredRun | None:

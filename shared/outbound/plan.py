@@ -5,15 +5,15 @@ from datetime import datetime
 from functools import cached_property
 
 from shared.app import Services
-from shared.definitions.store import Stored
-from shared.domain.connectors import Connector, ExportedEntity
+from shared.definitions.store.definition_store import Stored
+from shared.domain.documents.connectors import Connector, ExportedEntity
+from shared.domain.documents.run import export_run_id
 from shared.domain.errors import CommitConflictError, FatalError
-from shared.domain.run import export_run_id
 from shared.domain.schema_mark import Writer
 from shared.domain.slot import export_folder
 from shared.ledger.slots import Head, Plan, Series, new_life
 from shared.outbound.entity import Entity, Newest, series_of
-from shared.storage.destination import DestinationContainer
+from shared.storage.blob.destination import DestinationContainer
 
 _RACES = 10
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 
+from shared.domain.documents.run import is_run_id
 from shared.domain.errors import PreconditionError, RefusedError
-from shared.domain.run import is_run_id
 from shared.domain.slot import data_path
+from shared.engine.workspace import Workspace
 from shared.failpoints import FailPoint, failpoint
-from shared.lake.engine import Workspace
 from shared.ledger.slots import Plan, Published
 from shared.outbound.columns import Column
 from shared.outbound.metadata import describe, publish_metadata
@@ -17,7 +17,7 @@ from shared.outbound.own_blobs import run_of_blob
 from shared.outbound.plan import Export
 from shared.outbound.slot_run import skip_run, start_run, succeed_run
 from shared.outbound.write_csv import CsvStream, csv_query
-from shared.storage.blobs import BlobEntry
+from shared.storage.blob.blobs import BlobEntry
 
 logger = logging.getLogger(__name__)
 

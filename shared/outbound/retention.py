@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from shared.app import Services
 from shared.clock import iso
-from shared.definitions.store import Stored
-from shared.domain.connectors import Connector
+from shared.definitions.store.definition_store import Stored
+from shared.domain.documents.connectors import Connector
+from shared.domain.documents.run import Run, RunError, RunKind, RunState, cleanup_run_id
 from shared.domain.errors import HubError, PreconditionError, RefusedError
-from shared.domain.run import Run, RunError, RunKind, RunState, cleanup_run_id
 from shared.domain.slot import slot_of_path
 from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import is_still
@@ -18,8 +18,8 @@ from shared.hub_turns import for_each_hub
 from shared.ledger.stored_run import StoredRun
 from shared.outbound.entity import is_exporting
 from shared.outbound.own_blobs import has_written, run_of_blob
-from shared.storage.blobs import BlobEntry
-from shared.storage.destination import DestinationContainer
+from shared.storage.blob.blobs import BlobEntry
+from shared.storage.blob.destination import DestinationContainer
 from shared.telemetry import failing_alone, log_finished
 
 logger = logging.getLogger(__name__)

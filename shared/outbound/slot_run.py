@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from shared.domain.documents.run import Run, RunError, RunKind, RunState
 from shared.domain.errors import HubError
-from shared.domain.run import Run, RunError, RunKind, RunState
 from shared.domain.slot import data_path
 from shared.hub_records import is_still
 from shared.ledger.slots import Plan, Published

@@ -11,9 +11,9 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from shared.domain.fields import FieldType
-from shared.lake.engine import Workspace
-from shared.lake.sql import literal, quoted
+from shared.domain.documents.fields import FieldType
+from shared.engine.sql import literal, quoted
+from shared.engine.workspace import Workspace
 from shared.outbound.columns import Column
 from shared.storage.clients import BLOCK_BYTES
 

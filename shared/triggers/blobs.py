@@ -18,7 +18,7 @@ def blob_created(event: str) -> None:
     The annotation `str` asks for the event as it came: as `func.EventGridEvent` the worker would decode it, and
     fail before the app saw it where its time has an offset, it is a CloudEvent, or no object.
     """
-    from shared.ingest.match import take_event
+    from shared.arrivals.match import take_event
     from shared.storage.event_grid import read_event
 
     with deadline(EVENT_S):
@@ -29,7 +29,7 @@ def blob_created(event: str) -> None:
 @blobs.queue_trigger(arg_name="message", queue_name=QUEUE_INGEST, connection=HUB_STORAGE)
 def ingest_blob(message: func.QueueMessage) -> None:
     """Ingests one blob version for one mapping, or sweeps a mapping for versions that have no run."""
-    from shared.ingest.messages import take_message
+    from shared.messages.ingest import take_message
     from shared.storage.queues import read_message
 
     with deadline(WORK_S):
@@ -40,7 +40,7 @@ def ingest_blob(message: func.QueueMessage) -> None:
 @blobs.queue_trigger(arg_name="message", queue_name=QUEUE_INGEST + POISON, connection=HUB_STORAGE)
 def ingest_blob_poison(message: func.QueueMessage) -> None:
     """Marks a run Failed whose message was tried in vain as often as host.json says."""
-    from shared.ingest.messages import give_up
+    from shared.messages.ingest import give_up
     from shared.storage.queues import read_message
 
     with deadline(WORK_S):

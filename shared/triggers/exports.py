@@ -34,7 +34,7 @@ def export_kpis(timer: func.TimerRequest) -> None:
 @exports.queue_trigger(arg_name="message", queue_name=QUEUE_EXPORT, connection=HUB_STORAGE)
 def run_export(message: func.QueueMessage) -> None:
     """Carries out one export slot, or calculates one KPI."""
-    from shared.outbound.messages import take_message
+    from shared.messages.export import take_message
     from shared.storage.queues import read_message
 
     with deadline(WORK_S):
@@ -45,7 +45,7 @@ def run_export(message: func.QueueMessage) -> None:
 @exports.queue_trigger(arg_name="message", queue_name=QUEUE_EXPORT + POISON, connection=HUB_STORAGE)
 def run_export_poison(message: func.QueueMessage) -> None:
     """Marks the run of a slot or KPI Failed that was tried in vain; the next tick tries again."""
-    from shared.outbound.messages import give_up
+    from shared.messages.export import give_up
     from shared.storage.queues import read_message
 
     with deadline(WORK_S):

@@ -23,7 +23,7 @@ def delete_expired_exports(timer: func.TimerRequest) -> None:
 @upkeep.timer_trigger(arg_name="timer", schedule="%RECONCILE_SCHEDULE%")
 def reconcile_blobs(timer: func.TimerRequest) -> None:
     """Asks for the sweeps that are due, and takes up runs that were left behind."""
-    from shared.ingest.reconcile import reconcile
+    from shared.arrivals.reconcile import reconcile
 
     with deadline(WORK_S):
         reconcile(services())

@@ -14,17 +14,17 @@ from infra.local.azurite import ACCOUNT, Endpoints
 from infra.local.key_vault import KeyVault
 from infra.local.stack import running_azurite
 from shared.app import Services
+from shared.arrivals.match import queue_version, take_event
 from shared.domain.blob_version import BlobVersion
+from shared.domain.documents.mappings import Mapping
 from shared.domain.errors import DataError
-from shared.domain.mappings import Mapping
 from shared.http.app import create_http_app
-from shared.ingest.ingest_blob import ingest_blob
-from shared.ingest.match import queue_version, take_event
+from shared.messages.ingest import carry_out_run
 from shared.storage.event_grid import read_event
 from tests.abuse.growth import Good, Target
+from tests.casts.typing_cases import mapping_of, profile_type, type_file, typer_of
 from tests.http import bodies
 from tests.http.conftest import Client
-from tests.ingest.typing_cases import mapping_of, profile_type, type_file, typer_of
 from tests.local_services import STORAGE_SECRET, development, running_vault
 
 _HUB = "/hubs/Growth"
@@ -98,7 +98,7 @@ def _bring_in_rows(services: Services, client: Client, endpoints: Endpoints, vau
     hub = _HUB.removeprefix("/hubs/")
     mapping = services.definitions.mapping(hub, "Files", "Contacts")
     run_id = queue_version(services, hub, mapping, BlobVersion("inbox", "contacts.csv", entry.etag.strip('"')))
-    ingest_blob(services, hub, run_id, "message")
+    carry_out_run(services, hub, run_id, "message")
     assert client.get(f"{_HUB}/data/Contact?$filter=Age ge 0&$top=1000").json()["nextLink"]
 
 

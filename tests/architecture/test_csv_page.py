@@ -4,11 +4,11 @@ import json
 import re
 from pathlib import Path
 
-from shared.domain.csv_format import MappingFormat
+from shared.domain.documents.csv_format import MappingFormat
 from tests.architecture.test_docs import ROOT
 
 PAGE = (ROOT / "docs" / "csv-format.md").read_text(encoding="utf-8")
-SCENARIOS = ROOT / "tests" / "ingest" / "scenarios"
+TESTS = ROOT / "tests"
 
 
 def codes_of_the_page() -> set[str]:
@@ -24,17 +24,18 @@ def codes_of(expected: Path) -> set[str]:
 
 
 def test_every_outcome_of_the_page_has_a_scenario_and_the_other_way_round() -> None:
-    typing = json.loads((SCENARIOS / "typing.json").read_text(encoding="utf-8"))
+    typing = json.loads((TESTS / "casts" / "typing.json").read_text(encoding="utf-8"))
     tried = {code for scenario in typing for code in scenario.get("refuses", {})}
-    for expected in SCENARIOS.glob("*/*/expected.json"):
+    for expected in TESTS.glob("*/scenarios/*/expected.json"):
         tried |= codes_of(expected)
     assert codes_of_the_page() == tried
 
 
 def test_scenarios_that_the_page_names_exist() -> None:
-    named = re.findall(r"`((?:csv|mapped)/[\w-]+)`", PAGE)
+    named = re.findall(r"`((?:csv|ingest)/[\w-]+)`", PAGE)
     assert named
-    assert [name for name in named if not (SCENARIOS / name / "expected.json").is_file()] == []
+    places = [TESTS / folder / "scenarios" / name for folder, name in (path.split("/") for path in named)]
+    assert [place for place in places if not (place / "expected.json").is_file()] == []
 
 
 def test_every_option_of_the_format_is_on_the_page() -> None:

@@ -17,7 +17,7 @@ import pytest
 from shared.domain.date_format import to_strptime
 from shared.domain.errors import InvalidRequestError
 from shared.domain.names import check_name
-from shared.http import connectors, data, hubs, kpis, mappings, runs, service, suggestions, types
+from shared.http.routes import connectors, data, hubs, kpis, mappings, runs, service, suggestions, types
 from tests.growth import LINEAR, growth
 
 ROOT = Path(__file__).parents[2]
@@ -93,14 +93,14 @@ USER_INFO = (
 # By file, then by expression (a literal's value, else the name that it has, else its source): texts that make it work
 # hard.
 EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
-    "shared/definitions/mapping_rules.py": {
+    "shared/definitions/rules/mapping_rules.py": {
         "CONTAINER_PATTERN": CONTAINER,
         "[a-z]+://": (Text("a"), Text("a:/")),
     },
-    "shared/definitions/secrets.py": {
+    "shared/definitions/secrets/secrets.py": {
         r"[0-9a-f]{32}": (Text("a"),),
     },
-    "shared/domain/connectors.py": {
+    "shared/domain/documents/connectors.py": {
         (
             r"secret|password|passphrase|pwd|token|apikey|sas|connectionstring"
             r"|(?:key|signature|credentials?|authorization)\Z"
@@ -114,7 +114,7 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
         ),
         r"\s*bearer\s+\S+\s*": (Text(" "), Text(" ", "bearer"), Text("a", "bearer ", " a"), Text("a ", "bearer ")),
     },
-    "shared/domain/csv_format.py": {r'[\r\n"\x00]': PLAIN},
+    "shared/domain/documents/csv_format.py": {r'[\r\n"\x00]': PLAIN},
     "shared/domain/date_format.py": {
         r"%[-A-Za-z%]": DATE_FORMAT,
         r"%.|.": DATE_FORMAT,
@@ -122,9 +122,9 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
         r"'([^']*)'|\"([^\"]*)\"|\\(.)|(([A-Za-z])\5*+)|([^A-Za-z'\"\\])": DATE_FORMAT,
         r"f'(?<!%)((?:%%)*){short}'": DATE_FORMAT,
     },
-    "shared/domain/hubs.py": {"CONTAINER_PATTERN": CONTAINER},
-    "shared/domain/kpis.py": {r"\*|[a-zA-Z][a-zA-Z0-9_]*": (Text("a", tail="-"), Text("*"))},
-    "shared/domain/mappings.py": {
+    "shared/domain/documents/hubs.py": {"CONTAINER_PATTERN": CONTAINER},
+    "shared/domain/documents/kpis.py": {r"\*|[a-zA-Z][a-zA-Z0-9_]*": (Text("a", tail="-"), Text("*"))},
+    "shared/domain/documents/mappings.py": {
         r"f'\\$?{CONTAINER_PATTERN}|\\$root|\\$web'": (*CONTAINER, Text("$")),
     },
     "shared/domain/names.py": {"pattern.strip('^$')": (Text("a"), Text("a", tail="-"), Text("_", "a"))},
@@ -136,7 +136,7 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
         ),
         "[^0-9A-Za-z]+": PLAIN,
     },
-    "shared/domain/run.py": {"[0-9a-f]{32}": (Text("a"),)},
+    "shared/domain/documents/run.py": {"[0-9a-f]{32}": (Text("a"),)},
     "shared/domain/schema_mark.py": {"[0-9a-f]{64}": (Text("a"),)},
     "shared/domain/slot.py": {
         r"(?P<folder>Profile|KPI)/(?P<name>[^/]+)/year=(?P<year>\d{4})/month=(?P<month>\d{2})/day=(?P<day>\d{2})"
@@ -146,8 +146,8 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
             Text("0", "KPI/a/year="),
         ),
     },
-    "shared/http/data.py": {"%2F": (Text("%2"), Text("%2F"))},
-    "shared/http/routing.py": {
+    "shared/http/routes/data.py": {"%2F": (Text("%2"), Text("%2F"))},
+    "shared/http/protocol/routing.py": {
         "self.path_regex": (
             Text("('", "/hubs/a/data/"),
             Text("('')", "/hubs/a/data/a"),
@@ -158,8 +158,8 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
             Text("/a", "/hubs"),
         ),
     },
-    "shared/ingest/decode.py": {"[\udc00-\udcff]": PLAIN},
-    "shared/ingest/explain_row.py": {
+    "shared/csv/decode.py": {"[\udc00-\udcff]": PLAIN},
+    "shared/csv/explain_row.py": {
         r"\r\n|\r|\n": (Text("\r"), Text("\r\n"), Text("a")),
         "self._marks": (Text('"'), Text("\\"), Text('\\"'), Text("a")),
         "self._escaped": (
@@ -169,13 +169,13 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
             Text("\\a"),
         ),
     },
-    "shared/ingest/guess_format.py": {
+    "shared/suggest/guess_format.py": {
         "[^\x00-\x7f]+": PLAIN,
         "[\udc80-\udcff]": PLAIN,
         r"[\r\n]": (Text("\n"), Text("\r\n"), Text("a")),
     },
-    "shared/ingest/match_columns.py": {r"[\s_\ufeff-]": (*PLAIN, Text(" _"))},
-    "shared/ingest/name_fields.py": {
+    "shared/casts/match_columns.py": {r"[\s_\ufeff-]": (*PLAIN, Text(" _"))},
+    "shared/suggest/name_fields.py": {
         r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+": (
             Text("A", tail="a"),
             Text("Aa"),
@@ -185,7 +185,7 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
         ),
     },
     "shared/ingest/reject_text.py": {'[",\r\n]': PLAIN},
-    "shared/ingest/suggest.py": {
+    "shared/suggest/suggest.py": {
         r"[0-9]+(?:[-_.T][0-9]+)*": (Text("0"), Text("0-"), Text("0T0-")),
         r"(?:\.[A-Za-z][A-Za-z0-9]{0,7}){1,2}$": (Text("."), Text(".a"), Text(".abcdefgh"), Text("a", ".")),
         r"[*?\[]": (Text("["), Text("a")),
@@ -196,12 +196,12 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
             Text("a", "1.1.2026", "\n"),
         ),
     },
-    "shared/ingest/text_cursor.py": {r"[\r\n]+": (Text("\n"), Text("\r\n"), Text("a"))},
-    "shared/lake/faults.py": {
+    "shared/csv/text_cursor.py": {r"[\r\n]+": (Text("\n"), Text("\r\n"), Text("a"))},
+    "shared/lake/container/faults.py": {
         r"\x1b\[[0-9;]*m": (Text("\x1b["), Text("0;", "\x1b["), Text("\x1b[0")),
         r"Error performing [A-Z]+ ": (Text("A", "Error performing "), Text("Error performing "), Text("Error ")),
     },
-    "shared/lake/filters.py": {
+    "shared/expressions/odata_filter.py": {
         r"'[^']*+(?:''[^']*+)*'|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b[a-zA-Z_]\w*\b": (
             Text("'"),
             Text("''", tail="'"),
@@ -243,10 +243,10 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
         ),
         r"[a-zA-Z0-9-]+": (Text("a", tail="_"), Text("-")),
     },
-    "shared/storage/object_store.py": {
+    "shared/storage/blob/object_store.py": {
         r"[\w=.-]++(?:/[\w=.-]++)*+": (Text("a"), Text("a/"), Text("a/", tail="/"), Text("a=."))
     },
-    "shared/storage/sas.py": {"CONTAINER_PATTERN": CONTAINER},
+    "shared/storage/blob/sas.py": {"CONTAINER_PATTERN": CONTAINER},
     "shared/storage/tables.py": {r"[/\\#?\x00-\x1f\x7f-\x9f]": PLAIN},
 }
 

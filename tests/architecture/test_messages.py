@@ -7,6 +7,7 @@ ROOT = Path(__file__).parents[2]
 
 # What `!r` may show: names that were checked before they could come here, and names of the app's own.
 CHECKED = {
+    "shared/casts/": {"entity_type.type_name", "field.field_name"},
     "shared/connectors/": {"account.name", "container", "path"},
     "shared/definitions/": {
         "account",
@@ -31,17 +32,10 @@ CHECKED = {
     "shared/domain/": {"entity_type.type_name", "self.field_name"},
     "shared/http/": {"ORIGIN", "entity_type.type_name", "hub", "name"},
     "shared/hub_records.py": {"name"},
-    "shared/ingest/": {
-        "LINE_COLUMN",
-        "entity_type.type_name",
-        "field.field_name",
-        "found.document.type_name",
-        "hub",
-        "mapping.entity_type_name",
-        "run.entity_type_name",
-    },
+    "shared/ingest/": {"found.document.type_name", "mapping.entity_type_name", "run.entity_type_name"},
     "shared/lake/": {"column.name"},
     "shared/outbound/": {"export.entity.name", "name"},
+    "shared/repair/": {"LINE_COLUMN", "hub"},
     "shared/storage/": {"account.name", "name", "self.account", "self.container"},
 }
 

@@ -22,11 +22,11 @@ from infra.local.key_vault import KeyVault
 from shared.connectors import azure_blob, outbound
 from shared.connectors.check import Check, failures
 from shared.deadline import HTTP_ANSWER_S, deadline
-from shared.domain.connectors import ExportedEntity, ExportedEntityType
+from shared.domain.documents.connectors import ExportedEntity, ExportedEntityType
 from shared.domain.schema_mark import Writer
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
-from shared.storage.blobs import BlobContainer
+from shared.storage.blob.blobs import BlobContainer
 from shared.storage.key_vault import Vaults
 from tests.fault_proxy import Answer, LoseAnswer, Request, running_proxy
 from tests.local_services import account_of, container_sas

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.ingest.open_rejects import lines_in
+from shared.repair.open_rejects import lines_in
 
 RAWS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 

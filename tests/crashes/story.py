@@ -26,28 +26,28 @@ from azure.storage.queue import QueueClient
 
 from infra.local.azurite import Endpoints
 from shared.app import Services
-from shared.definitions.store import Conditions
-from shared.domain.connectors import connector_from_request
-from shared.domain.entity_types import EntityKind, InteractionType, ProfileType
+from shared.arrivals.match import take_event
+from shared.definitions.store.definition_store import Conditions
+from shared.domain.documents.connectors import connector_from_request
+from shared.domain.documents.entity_types import EntityKind, InteractionType, ProfileType
+from shared.domain.documents.hubs import Hub
+from shared.domain.documents.kpis import Kpi
+from shared.domain.documents.mappings import Mapping
+from shared.domain.documents.run import Run, RunKind
 from shared.domain.errors import ConflictError
-from shared.domain.hubs import Hub
-from shared.domain.kpis import Kpi
-from shared.domain.mappings import Mapping
 from shared.domain.places import rejects_path, run_files_of
-from shared.domain.run import Run, RunKind
 from shared.failpoints import FailPoint, arm
 from shared.hub_records import delete_hub, put_hub
-from shared.ingest.match import take_event
-from shared.ingest.messages import take_message as take_ingest_message
-from shared.ingest.request_correction import request_correction
-from shared.lake.read import instances
-from shared.lake.store import Lake
-from shared.lake.tables import open_snapshot
+from shared.lake.container.store import Lake
+from shared.lake.log.tables import open_snapshot
+from shared.lake.read.instances import instances
 from shared.ledger.stored_run import StoredRun
 from shared.maintain import delete_remains, delete_type
+from shared.messages.export import take_message as take_export_message
+from shared.messages.ingest import take_message as take_ingest_message
 from shared.outbound.due import hand_out_kpis, hand_out_profile_exports
-from shared.outbound.messages import take_message as take_export_message
 from shared.outbound.retention import delete_expired
+from shared.repair.request_correction import request_correction
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
 from tests.local_services import STORAGE_SECRET, container_sas, development
@@ -247,7 +247,7 @@ class Story:
         definitions.put_entity_type(HUB, "Visit", InteractionType.from_request({"fields": fields}))
         passing = InteractionType.from_request({"fields": fields})
         stored, _ = definitions.put_entity_type(HUB, "Passing", passing)
-        self.services.lake.changes(stored.document).upload([], "nothing")
+        self.services.changes(stored.document).upload([], "nothing")
         kpi = {"entityType": "Profile", "entityTypeName": "Customer", "function": "Sum", "expression": "Points"}
         definitions.put_kpi(HUB, "Points", Kpi.from_request({**kpi, "calculationWindow": "Lifetime"}))
         source = {"connectionKeyVaultUrl": f"{self.place.vault_url}/secrets/{STORAGE_SECRET}"}

@@ -8,10 +8,10 @@ from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from shared.clock import Clock
 from shared.definitions.definitions import Definitions
-from shared.domain.hubs import Hub
+from shared.domain.documents.hubs import Hub
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
-from shared.storage.blobs import BlobContainer
+from shared.storage.blob.blobs import BlobContainer
 from shared.storage.key_vault import Vaults
 from shared.storage.tables import Table
 from tests.definitions.samples import files, profile

@@ -3,10 +3,10 @@
 from typing import Any
 
 from infra.local.key_vault import KeyVault
-from shared.domain.connectors import Connector, connector_from_request
-from shared.domain.entity_types import InteractionType, ProfileType
-from shared.domain.kpis import Kpi
-from shared.domain.mappings import Mapping
+from shared.domain.documents.connectors import Connector, connector_from_request
+from shared.domain.documents.entity_types import InteractionType, ProfileType
+from shared.domain.documents.kpis import Kpi
+from shared.domain.documents.mappings import Mapping
 from tests.local_services import STORAGE_SECRET
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from infra.local.key_vault import KeyVault
 from shared.definitions.definitions import Definitions
-from shared.definitions.store import Conditions
-from shared.domain.entity_types import EntityKind
+from shared.definitions.store.definition_store import Conditions
+from shared.domain.documents.entity_types import EntityKind
+from shared.domain.documents.hubs import Hub
 from shared.domain.errors import ConflictError, HubError, InvalidRequestError, NotFoundError, PreconditionError
-from shared.domain.hubs import Hub
 from tests.definitions.samples import files, kpi, mapping, profile
 
 EMPTY = Hub.from_request({})

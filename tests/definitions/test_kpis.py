@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.definitions.definitions import Definitions
-from shared.definitions.store import Conditions
+from shared.definitions.store.definition_store import Conditions
 from shared.domain.errors import ConflictError, InvalidRequestError, NotFoundError, PreconditionError
 from tests.definitions.samples import interaction, kpi, outbound, profile
 

@@ -6,11 +6,11 @@ import pytest
 
 from infra.local.key_vault import KeyVault
 from shared.definitions.definitions import Definitions
-from shared.definitions.mapping_rules import type_faults
-from shared.definitions.store import Conditions
-from shared.domain.entity_types import ProfileType
+from shared.definitions.rules.mapping_rules import type_faults
+from shared.definitions.store.definition_store import Conditions
+from shared.domain.documents.entity_types import ProfileType
+from shared.domain.documents.mappings import Mapping, MappingState
 from shared.domain.errors import InvalidRequestError, NotFoundError, PreconditionError
-from shared.domain.mappings import Mapping, MappingState
 from tests.definitions.samples import crm, files, interaction, mapping, profile
 from tests.growth import LINEAR, growth
 

@@ -6,8 +6,8 @@ import pytest
 
 from infra.local.key_vault import KeyVault
 from shared.definitions.definitions import Definitions
-from shared.definitions.store import Conditions
-from shared.domain.entity_types import EntityKind, EntityType, ProfileType
+from shared.definitions.store.definition_store import Conditions
+from shared.domain.documents.entity_types import EntityKind, EntityType, ProfileType
 from shared.domain.errors import ConflictError, InvalidRequestError, NotFoundError, PreconditionError
 from tests.definitions.samples import fields, files, interaction, kpi, mapping, outbound, profile
 

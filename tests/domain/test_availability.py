@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.availability import Availability, Frequency
+from shared.domain.documents.availability import Availability, Frequency
 from shared.domain.errors import InvalidRequestError
 
 START = datetime(2026, 1, 31, 8, 5, 13, tzinfo=UTC)

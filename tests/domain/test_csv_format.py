@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.csv_format import BareQuotes, MappingFormat
+from shared.domain.documents.csv_format import BareQuotes, MappingFormat
 from shared.domain.errors import InvalidRequestError
 
 

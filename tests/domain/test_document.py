@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from shared.domain.connectors import connector_from_json, connector_from_request
-from shared.domain.entity_types import ProfileType
+from shared.domain.documents.connectors import connector_from_json, connector_from_request
+from shared.domain.documents.entity_types import ProfileType
+from shared.domain.documents.run import Run
 from shared.domain.errors import InvalidRequestError
-from shared.domain.run import Run
 from tests.http import bodies
 
 TYPE = bodies.profile_type()

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from shared.csv.read_csv import read_csv
+from shared.domain.documents.mappings import Mapping
 from shared.domain.errors import DataError, InvalidRequestError
-from shared.domain.mappings import Mapping
-from shared.ingest.read_csv import read_csv
 
 
 def document(**properties: Any) -> dict[str, Any]:

@@ -10,16 +10,16 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from shared.domain import refusals
-from shared.domain.connectors import UNKNOWN_TYPE, Connector, ConnectorType, connector_from_request
-from shared.domain.document import Document
-from shared.domain.entity_types import InteractionType, ProfileType
+from shared.domain.documents.connectors import UNKNOWN_TYPE, Connector, ConnectorType, connector_from_request
+from shared.domain.documents.document import Document
+from shared.domain.documents.entity_types import InteractionType, ProfileType
+from shared.domain.documents.hubs import Hub
+from shared.domain.documents.kpis import Kpi
+from shared.domain.documents.mappings import Mapping
 from shared.domain.errors import Fault, InvalidRequestError
-from shared.domain.hubs import Hub
-from shared.domain.kpis import Kpi
-from shared.domain.mappings import Mapping
-from shared.http.connectors import ConnectionTestRequest
-from shared.http.mappings import PreviewRequest
-from shared.http.suggestions import SuggestRequest
+from shared.http.routes.connectors import ConnectionTestRequest
+from shared.http.routes.mappings import PreviewRequest
+from shared.http.routes.suggestions import SuggestRequest
 
 MODELS: dict[str, type[Document]] = {
     model.__name__: model

@@ -12,7 +12,7 @@ from honesty.draft import LINE_END, DirtyFile
 from honesty.file_kinds import DECLARED, FILE_KINDS, REFUSED, FileKind
 from honesty.row_kinds import ROW_KINDS, RowKind
 from honesty.run import KINDS
-from shared.ingest.read_csv import WINDOW_BYTES
+from shared.csv.read_csv import WINDOW_BYTES
 
 
 def files(kinds: list[RowKind | FileKind], seed: int) -> Iterator[DirtyFile]:

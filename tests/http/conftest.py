@@ -24,7 +24,7 @@ from shared.app import Services
 from shared.http.app import create_http_app
 from shared.settings import Settings
 from tests.http import bodies
-from tests.http.landing import Landing
+from tests.http.routes.landing import Landing
 from tests.local_services import forget_hub
 
 STORAGE_SECRET = "storage"

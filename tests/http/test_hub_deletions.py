@@ -13,9 +13,9 @@ from pydantic import SecretStr
 
 from infra.local.azurite import Endpoints
 from shared.app import Services
-from shared.definitions.store import Conditions
+from shared.definitions.store.definition_store import Conditions
+from shared.domain.documents.hubs import Hub
 from shared.domain.errors import ConflictError, PreconditionError
-from shared.domain.hubs import Hub
 from shared.domain.places import run_files_of
 from shared.domain.reject import Reject
 from shared.failpoints import FailPoint, arm
@@ -25,7 +25,7 @@ from shared.settings import Settings
 from tests.fault_proxy import FaultProxy, Request, running_proxy
 from tests.http import bodies
 from tests.http.conftest import Client
-from tests.http.recorded_runs import keep, record
+from tests.http.routes.recorded_runs import keep, record
 from tests.ingest.paused import PATIENCE_S, paused
 from tests.local_services import development
 

@@ -4,16 +4,16 @@ import pytest
 
 from shared.app import Services
 from shared.deadline import deadline
-from shared.definitions.store import Conditions
+from shared.definitions.store.definition_store import Conditions
+from shared.domain.documents.hubs import Hub
 from shared.domain.errors import ConflictError, DeferredError, http_status
-from shared.domain.hubs import Hub
 from shared.domain.places import run_files_of
 from shared.domain.reject import Reject
 from shared.failpoints import FailPoint, arm
 from shared.hub_records import delete_hub, put_hub
 from tests.http import bodies
 from tests.http.conftest import Client
-from tests.http.recorded_runs import keep, record
+from tests.http.routes.recorded_runs import keep, record
 from tests.ingest.paused import paused
 
 REJECTS = [Reject(2, "mail", "EmptyKey", "the key is empty", "jane@example.com,")]

@@ -8,10 +8,10 @@ from azure.storage.blob import ContainerClient
 
 from infra.local.key_vault import KeyVault
 from shared.app import Services
-from shared.definitions.secrets import references
+from shared.definitions.secrets.secrets import references
 from tests.http import bodies
 from tests.http.conftest import Client
-from tests.http.landing import Landing
+from tests.http.routes.landing import Landing
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from infra.local.demo import under_way
-from shared.domain.run import RunState
+from shared.domain.documents.run import RunState
 
 
 @pytest.mark.parametrize("state", RunState)

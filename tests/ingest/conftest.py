@@ -14,20 +14,20 @@ from azure.storage.blob import BlobServiceClient
 from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from shared.app import Services
-from shared.definitions.store import Conditions, Stored
+from shared.arrivals.match import queue_version
+from shared.definitions.store.definition_store import Conditions, Stored
 from shared.domain.blob_version import BlobVersion
-from shared.domain.connectors import connector_from_request
-from shared.domain.entity_types import EntityKind, EntityType, InteractionType
-from shared.domain.hubs import Hub
-from shared.domain.mappings import Mapping
-from shared.domain.run import Run, RunState
+from shared.domain.documents.connectors import connector_from_request
+from shared.domain.documents.entity_types import EntityKind, EntityType, InteractionType
+from shared.domain.documents.hubs import Hub
+from shared.domain.documents.mappings import Mapping
+from shared.domain.documents.run import Run, RunState
 from shared.hub_records import delete_hub, put_hub
 from shared.ingest.attempt import Attempt, take
-from shared.ingest.ingest_blob import ingest_blob
-from shared.ingest.match import queue_version
-from shared.lake.tables import open_snapshot
+from shared.lake.log.tables import open_snapshot
 from shared.ledger.stored_run import StoredRun
 from shared.maintain import delete_type
+from shared.messages.ingest import carry_out_run
 from shared.storage.queues import Queue
 from tests.fault_proxy import Fault, FaultProxy, running_proxy
 from tests.ingest.host import work_off
@@ -124,7 +124,7 @@ class World:
         return attempt
 
     def ingest(self, run_id: str, worker: str = MESSAGE) -> Run:
-        ingest_blob(self.services, self.hub, run_id, worker)
+        carry_out_run(self.services, self.hub, run_id, worker)
         return self.run(run_id)
 
     @property
@@ -135,7 +135,7 @@ class World:
     @property
     def committed_rows(self) -> int:
         """Rows in the table itself, before anybody takes the last one per key."""
-        snapshot = open_snapshot(self.services.lake, self.services.lake.changes(self.visit).table)
+        snapshot = open_snapshot(self.services.lake, self.services.changes(self.visit).table)
         return sum(file.rows for file in snapshot.files) if snapshot else 0
 
 

@@ -9,7 +9,7 @@ from azure.storage.queue import QueueClient, QueueMessage
 
 from infra.local.azurite import Endpoints
 from shared.app import Services
-from shared.ingest.messages import give_up, take_message
+from shared.messages.ingest import give_up, take_message
 from shared.storage.queues import ATTEMPTS
 
 _LATER_S = 4.0

@@ -5,16 +5,16 @@ from typing import Any
 
 import httpx
 
-from shared.definitions.store import Stored
+from shared.arrivals.match import queue_version
+from shared.arrivals.sweep import carry_out_backfill, request_backfill
+from shared.definitions.store.definition_store import Stored
 from shared.domain.blob_version import BlobVersion
-from shared.domain.connectors import connector_from_request
-from shared.domain.entity_types import InteractionType
-from shared.domain.hubs import Hub
-from shared.domain.mappings import Mapping
-from shared.domain.run import Run
-from shared.ingest.ingest_blob import ingest_blob
-from shared.ingest.match import queue_version
-from shared.ingest.sweep import carry_out_backfill, request_backfill
+from shared.domain.documents.connectors import connector_from_request
+from shared.domain.documents.entity_types import InteractionType
+from shared.domain.documents.hubs import Hub
+from shared.domain.documents.mappings import Mapping
+from shared.domain.documents.run import Run
+from shared.messages.ingest import carry_out_run
 from tests.ingest.conftest import BEARER, MESSAGE, World, mapping_body
 
 
@@ -40,7 +40,7 @@ class Late:
     def ingest(self, version: BlobVersion) -> Run:
         services = self.world.services
         run_id = queue_version(services, self.hub, self.mapping, version)
-        ingest_blob(services, self.hub, run_id, MESSAGE)
+        carry_out_run(services, self.hub, run_id, MESSAGE)
         stored = services.runs.get(self.hub, run_id)
         assert stored is not None
         return stored.run

@@ -6,22 +6,21 @@ import pytest
 
 from shared import failpoints
 from shared.app import Services
-from shared.definitions.store import Conditions
+from shared.arrivals.match import queue_version
+from shared.arrivals.pause import pause_mapping, resume_mapping
+from shared.definitions.store.definition_store import Conditions
 from shared.domain.blob_version import BlobVersion
-from shared.domain.connectors import connector_from_request
-from shared.domain.run import Run, RunError, RunState
+from shared.domain.documents.connectors import connector_from_request
+from shared.domain.documents.run import Run, RunError, RunState
 from shared.failpoints import FailPoint
 from shared.ingest.complete_later import complete_later
-from shared.ingest.ingest_blob import ingest_blob
-from shared.ingest.match import queue_version
-from shared.ingest.messages import give_up, take_message
-from shared.ingest.pause import pause_mapping, resume_mapping
+from shared.messages.ingest import carry_out_run, give_up, take_message
 from shared.settings import Settings
 from shared.storage.tables import ETAG
-from tests.definitions.claims import damage
+from tests.definitions.places.claims import damage
 from tests.fault_proxy import FaultProxy, running_proxy
+from tests.ingest.arrivals.sweeping import take_sent
 from tests.ingest.conftest import ROWS, World
-from tests.ingest.sweeping import take_sent
 from tests.ingest.test_complete_later import DELETE, moving, names
 from tests.local_services import STORAGE_SECRET
 
@@ -42,7 +41,7 @@ def queue_run(world: World, version: BlobVersion, mapping: str, connector: str =
 
 def ingest(world: World, version: BlobVersion, mapping: str, connector: str = "Landing") -> Run:
     run_id = queue_run(world, version, mapping, connector)
-    ingest_blob(world.services, world.hub, run_id, mapping)
+    carry_out_run(world.services, world.hub, run_id, mapping)
     return world.run(run_id)
 
 
@@ -187,7 +186,7 @@ def test_mappings_of_other_files_cost_no_request_to_the_tables(world: World) -> 
             for path in ("first.csv", "again.csv"):  # the first one learns the definitions
                 run_id = world.queue(world.upload(path, ROWS))
                 before = len(proxy.requests)
-                ingest_blob(services, world.hub, run_id, path)
+                carry_out_run(services, world.hub, run_id, path)
                 assert world.run(run_id).state is RunState.SUCCEEDED
             return len(proxy.requests) - before
 
@@ -216,7 +215,7 @@ def test_many_that_delete_ask_and_look_for_each_other_no_more_than_once_each(
         services = behind(world, proxy)
         services.ingest_queue = world.services.ingest_queue
         for run_id in run_ids:
-            ingest_blob(services, world.hub, run_id, run_id)
+            carry_out_run(services, world.hub, run_id, run_id)
         asked = take_sent(world, queue)
         for message in asked:
             take_message(services, message, message["runId"])

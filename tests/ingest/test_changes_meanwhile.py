@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.domain.entity_types import InteractionType
+from shared.domain.documents.entity_types import InteractionType
+from shared.domain.documents.mappings import Mapping
+from shared.domain.documents.run import RunState
 from shared.domain.errors import SupersededError, UnavailableError
-from shared.domain.mappings import Mapping
-from shared.domain.run import RunState
 from shared.failpoints import FailPoint, arm
 from shared.ingest.ingest_blob import _ingest
-from shared.ingest.messages import give_up
 from shared.ingest.outcome import Outcome
-from shared.lake.tables import open_snapshot
+from shared.lake.log.tables import open_snapshot
+from shared.messages.ingest import give_up
 from tests.ingest.conftest import ROWS, World, mapping_body
 
 MEANWHILE = FailPoint.PARTS_UPLOADED
@@ -74,7 +74,7 @@ def retarget_mapping(world: World) -> None:
 
 def rows_of_other(world: World) -> int:
     other = world.services.definitions.type_named(world.hub, "Other").document
-    snapshot = open_snapshot(world.services.lake, world.services.lake.changes(other).table)
+    snapshot = open_snapshot(world.services.lake, world.services.changes(other).table)
     return sum(file.rows for file in snapshot.files) if snapshot else 0
 
 
@@ -134,7 +134,7 @@ def test_a_version_that_is_overwritten_before_its_commit_is_fenced(world: World)
     """A worker that was paused after its last look at the blob finds the newer version in the log."""
     old = world.queue(world.upload("a.csv", ROWS))
     paused = world.take(old)
-    changes = world.services.lake.changes(world.visit)
+    changes = world.services.changes(world.visit)
     place = paused.place(5)
     number = paused.note_staged(Outcome.of_rows(3, 0, len(ROWS), {}), place, world.visit)
     newer = world.queue(world.upload("a.csv", "page\n/other\n"))

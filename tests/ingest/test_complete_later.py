@@ -7,23 +7,23 @@ from typing import Any
 import pytest
 
 from shared import failpoints
-from shared.definitions.store import Conditions
-from shared.domain.entity_types import EntityKind, InteractionType
-from shared.domain.mappings import Mapping
-from shared.domain.run import RunError, RunState
+from shared.arrivals.pause import pause_mapping
+from shared.arrivals.sweep import carry_out_backfill, request_backfill, sweep_by_schedule
+from shared.definitions.store.definition_store import Conditions
+from shared.domain.documents.entity_types import EntityKind, InteractionType
+from shared.domain.documents.mappings import Mapping
+from shared.domain.documents.run import RunError, RunState
 from shared.failpoints import FailPoint
 from shared.ingest import complete_later as later
 from shared.ingest.complete_later import complete_later
 from shared.ingest.ingest_blob import _ingest
-from shared.ingest.messages import give_up, take_message
-from shared.ingest.pause import pause_mapping
-from shared.ingest.sweep import carry_out_backfill, request_backfill, sweep_by_schedule
 from shared.ledger.runs import Runs
 from shared.maintain import delete_type
+from shared.messages.ingest import give_up, take_message
 from shared.storage.tables import Table
 from tests.fault_proxy import FaultProxy, Request, running_proxy
+from tests.ingest.arrivals.sweeping import Later, take_sent
 from tests.ingest.conftest import MESSAGE, ROWS, World, mapping_body
-from tests.ingest.sweeping import Later, take_sent
 from tests.local_services import account_of
 
 DELETE = {"completionOperationType": "DeleteFile"}

@@ -2,12 +2,12 @@
 
 import pytest
 
-from shared.definitions.store import Conditions
-from shared.domain.entity_types import EntityKind
-from shared.domain.run import RunState
+from shared.definitions.store.definition_store import Conditions
+from shared.domain.documents.entity_types import EntityKind
+from shared.domain.documents.run import RunState
 from shared.failpoints import FailPoint
-from shared.ingest.ingest_blob import ingest_blob
 from shared.maintain import delete_type
+from shared.messages.ingest import carry_out_run
 from tests.ingest.conftest import World
 from tests.ingest.paused import paused
 
@@ -51,7 +51,7 @@ def test_what_changes_while_a_file_is_read_counts(world: World, point: FailPoint
     assert callable(change)
     world.put_mapping(**DELETE)
     run_id = world.queue(world.upload("a.csv", ROWS))
-    with paused(lambda: ingest_blob(world.services, world.hub, run_id, "message-1"), point) as attempt:
+    with paused(lambda: carry_out_run(world.services, world.hub, run_id, "message-1"), point) as attempt:
         change(world)
         attempt.end()
     run = world.run(run_id)
@@ -63,7 +63,9 @@ def test_what_changes_while_a_file_is_read_counts(world: World, point: FailPoint
 def test_another_change_of_the_mapping_does_not_keep_the_file(world: World) -> None:
     world.put_mapping(**DELETE)
     run_id = world.queue(world.upload("a.csv", ROWS))
-    with paused(lambda: ingest_blob(world.services, world.hub, run_id, "message-1"), FailPoint.BATCH_STAGED) as attempt:
+    with paused(
+        lambda: carry_out_run(world.services, world.hub, run_id, "message-1"), FailPoint.BATCH_STAGED
+    ) as attempt:
         world.put_mapping(**DELETE, fileFilter="*.csv")
         attempt.end()
     assert world.run(run_id).details == {}

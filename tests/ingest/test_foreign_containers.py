@@ -6,20 +6,20 @@ from typing import Any
 import pytest
 
 from infra.local.azurite import ACCOUNT
+from shared.arrivals.match import take_event
+from shared.arrivals.reconcile import reconcile
+from shared.arrivals.sweep import sweep_by_schedule
 from shared.domain.blob_version import BlobVersion
-from shared.domain.connectors import ConnectorState
+from shared.domain.documents.connectors import ConnectorState
+from shared.domain.documents.hubs import Hub
+from shared.domain.documents.run import Run, RunState
 from shared.domain.errors import ConflictError, RequestError
-from shared.domain.hubs import Hub
-from shared.domain.run import Run, RunState
-from shared.ingest.match import take_event
-from shared.ingest.preview import preview
-from shared.ingest.reconcile import reconcile
 from shared.ingest.source import open_source
-from shared.ingest.suggest import Wish, suggest
-from shared.ingest.sweep import sweep_by_schedule
+from shared.suggest.preview import preview
+from shared.suggest.suggest import Wish, suggest
 from tests.fault_proxy import Answer, running_proxy
+from tests.ingest.arrivals.events import announced, event
 from tests.ingest.conftest import ROWS, World
-from tests.ingest.events import announced, event
 from tests.ingest.host import work_off
 from tests.ingest.late import Late
 

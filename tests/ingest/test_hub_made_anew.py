@@ -6,19 +6,18 @@ from functools import partial
 
 import pytest
 
+from shared.arrivals.match import new_run, queue_version
+from shared.arrivals.sweep import carry_out_backfill, request_backfill
 from shared.definitions.mappings import HUB_INSTANCE
-from shared.definitions.store import Conditions
-from shared.domain.correction import digest_of
+from shared.definitions.store.definition_store import Conditions
+from shared.domain.documents.correction import digest_of
+from shared.domain.documents.run import RunState
 from shared.domain.errors import NotFoundError
 from shared.domain.places import correction_path, run_files_of
-from shared.domain.run import RunState
 from shared.failpoints import FailPoint, arm
 from shared.hub_records import delete_hub
-from shared.ingest.ingest_blob import ingest_blob
-from shared.ingest.match import new_run, queue_version
-from shared.ingest.messages import take_message
-from shared.ingest.request_correction import request_correction
-from shared.ingest.sweep import carry_out_backfill, request_backfill
+from shared.messages.ingest import carry_out_run, take_message
+from shared.repair.request_correction import request_correction
 from tests.ingest.conftest import World
 from tests.ingest.paused import paused
 
@@ -64,7 +63,7 @@ def test_the_same_blob_is_ingested_anew_by_the_same_mapping(world: World) -> Non
 )  # fmt: skip
 def test_an_attempt_that_is_under_way_ends_and_leaves_nothing(world: World, point: FailPoint) -> None:
     run_id = world.queue(world.upload("a.csv", SOME_REFUSED))
-    with paused(lambda: ingest_blob(world.services, world.hub, run_id, "message-1"), point) as attempt:
+    with paused(lambda: carry_out_run(world.services, world.hub, run_id, "message-1"), point) as attempt:
         world.make_anew()
         attempt.end()
     assert (runs(world), files(world), world.committed_rows) == ([], [], 0)

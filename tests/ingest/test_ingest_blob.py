@@ -5,19 +5,19 @@ from contextlib import AbstractContextManager
 import pytest
 
 from shared.app import Services
-from shared.domain.entity_types import InteractionType
+from shared.arrivals.reconcile import reconcile, wake_left_behind
+from shared.arrivals.sweep import carry_out_backfill, request_backfill
+from shared.domain.documents.entity_types import InteractionType
+from shared.domain.documents.run import Run, RunError, RunKind, RunState
 from shared.domain.errors import ClaimLostError, DataError, DeferredError, SupersededError, UnavailableError
 from shared.domain.places import TABLE_RUNS
-from shared.domain.run import Run, RunError, RunKind, RunState
 from shared.failpoints import FailPoint, arm
 from shared.ingest.attempt import take
-from shared.ingest.ingest_blob import _ingest, ingest_blob
-from shared.ingest.messages import give_up, take_message
+from shared.ingest.ingest_blob import _ingest
 from shared.ingest.outcome import Outcome
-from shared.ingest.reconcile import reconcile, wake_left_behind
-from shared.ingest.sweep import carry_out_backfill, request_backfill
 from shared.ledger.runs import Place, Runs
 from shared.ledger.stored_run import StoredRun
+from shared.messages.ingest import carry_out_run, give_up, take_message
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, Fault, LoseAnswer, Request, running_proxy
 from tests.ingest.conftest import MESSAGE, ROWS, World
@@ -117,7 +117,7 @@ def test_rows_that_come_in_while_the_blob_is_read_again_are_recorded(world: Worl
 def test_a_run_ends_at_its_limits_and_nothing_is_visible(world: World, limits: dict[str, int], code: str) -> None:
     run_id = world.queue(world.upload("a.csv", f"{ROWS}a,b\nc,d\ne,f\n"))
     services = Services(world.services.settings.model_copy(update=limits))
-    ingest_blob(services, world.hub, run_id, MESSAGE)
+    carry_out_run(services, world.hub, run_id, MESSAGE)
     stored = world.stored(run_id)
     assert stored.run.error is not None
     assert (stored.run.state, stored.run.error.code, stored.run.rows_ingested) == (RunState.FAILED, code, 0)
@@ -347,7 +347,7 @@ def test_a_vault_that_does_not_answer_leaves_the_run_to_the_next_attempt(world: 
     dead = Services(world.services.settings)
     world.vault.stop()
     with pytest.raises(UnavailableError):
-        ingest_blob(dead, world.hub, run_id, MESSAGE)
+        carry_out_run(dead, world.hub, run_id, MESSAGE)
     run = world.run(run_id)
     assert run.error is not None
     assert (run.state, run.error.code) == (RunState.QUEUED, "VaultUnavailable")
@@ -358,7 +358,7 @@ def test_only_ingest_runs_are_woken(world: World) -> None:
     ours = world.queue(world.upload("a.csv", ROWS))
     export = Run(run_id="e" * 32, kind=RunKind.EXPORT, queued_at=services.clock.now())
     assert services.runs.create(StoredRun(hub=world.hub, run=export))
-    ingest_blob(services, world.hub, export.run_id, MESSAGE)
+    carry_out_run(services, world.hub, export.run_id, MESSAGE)
     assert world.run(export.run_id).state is RunState.QUEUED
     services.runs.save(world.stored(ours))
     changed = world.stored(ours).changed

@@ -1,4 +1,4 @@
-"""Each folder in `scenarios/mapped` is a file with a type and a mapping: what staging makes of it."""
+"""Each folder in `scenarios` is a file with a type and a mapping: what staging makes of it."""
 
 import json
 from pathlib import Path
@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from shared.domain.entity_types import EntityType, InteractionType, ProfileType
+from shared.casts.type_rows import RowTyper
+from shared.domain.documents.entity_types import EntityType, InteractionType, ProfileType
+from shared.domain.documents.mappings import Mapping
 from shared.domain.errors import DataError, HubError
-from shared.domain.mappings import Mapping
 from shared.ingest.lines_apart import LinesApart
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.stage import header_of, read_rows, typed_rows
-from shared.ingest.type_rows import RowTyper
 from shared.settings import Settings
-from tests.ingest.typing_cases import NOW, RUN
+from tests.casts.typing_cases import NOW, RUN
 
-SCENARIOS = sorted(Path(__file__).parent.glob("scenarios/mapped/*"))
+SCENARIOS = sorted(Path(__file__).parent.glob("scenarios/*"))
 
 
 def definitions(declared: dict[str, Any]) -> tuple[EntityType, Mapping]:

@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 
 from shared.app import Services
+from shared.casts.type_rows import RowTyper
+from shared.csv.read_csv import read_csv
+from shared.csv.reading_time import OF_SAMPLE, ReadingTime
+from shared.csv.rows import Rows
 from shared.domain.blob_version import BlobVersion
 from shared.domain.csv_dialect import CsvDialect
+from shared.domain.documents.run import RunState
 from shared.domain.errors import DataError, HubError, Recovery, UnavailableError, recovery
-from shared.domain.run import RunState
 from shared.failpoints import FailPoint, arm
-from shared.ingest.csv_rows import Rows
-from shared.ingest.ingest_blob import ingest_blob
 from shared.ingest.lines_apart import LinesApart
-from shared.ingest.read_csv import read_csv
-from shared.ingest.reading_time import OF_SAMPLE, ReadingTime
 from shared.ingest.stage import typed_rows
-from shared.ingest.type_rows import RowTyper
+from shared.messages.ingest import carry_out_run
 from shared.settings import Settings
+from tests.casts.typing_cases import NOW, RUN
+from tests.csv.test_lines_apart import KIND, MAPPING
 from tests.ingest.conftest import MESSAGE, World
-from tests.ingest.test_lines_apart import KIND, MAPPING
-from tests.ingest.typing_cases import NOW, RUN
 from tests.ingest.working_clock import WorkingClock
 
 PIECES = [b"word,count\n", *(b"w,%d\n" % number for number in range(40))]
@@ -138,11 +138,11 @@ def test_a_run_that_was_held_up_is_tried_again(world: World, monkeypatch: pytest
     arm(FailPoint.BATCH_STAGED, lambda: clock.wait(90))
     run_id = world.queue(version)
     with pytest.raises(UnavailableError, match="ReadingHeldUp"):
-        ingest_blob(services, world.hub, run_id, MESSAGE)
+        carry_out_run(services, world.hub, run_id, MESSAGE)
     run = world.stored(run_id).run
     assert (run.state, run.error and run.error.code) == (RunState.QUEUED, "ReadingHeldUp")
     assert world.committed_rows == 0
     arm(FailPoint.BATCH_STAGED, lambda: None)
-    ingest_blob(services, world.hub, run_id, MESSAGE)
+    carry_out_run(services, world.hub, run_id, MESSAGE)
     run = world.stored(run_id).run
     assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, rows)

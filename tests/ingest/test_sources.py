@@ -8,12 +8,12 @@ from itertools import permutations
 import pytest
 from azure.storage.blob import StandardBlobTier
 
+from shared.arrivals.reconcile import reconcile
+from shared.arrivals.sweep import request_backfill
 from shared.domain.blob_version import BlobVersion
+from shared.domain.documents.run import Run, RunState
 from shared.domain.errors import DeferredError, TransientError
-from shared.domain.run import Run, RunState
-from shared.ingest.ingest_blob import ingest_blob
-from shared.ingest.reconcile import reconcile
-from shared.ingest.sweep import request_backfill
+from shared.messages.ingest import carry_out_run
 from shared.storage.account_turns import SOURCE_BUSY, AccountTurns
 from shared.storage.clients import BLOCK_BYTES
 from tests.fault_proxy import Answer, ChangeAnswer, CutAnswer, Fault, Request
@@ -106,7 +106,7 @@ def test_a_source_that_fails_each_time_brings_no_part_of_a_file(proxied: Proxied
     run_id = proxied.queue(world.upload("a.csv", ROWS))
     proxied.breaks(fault)
     with pytest.raises(TransientError):
-        ingest_blob(world.services, world.hub, run_id, MESSAGE)
+        carry_out_run(world.services, world.hub, run_id, MESSAGE)
     gc.collect()
     assert ended(world.run(run_id)) == (RunState.QUEUED, "StorageUnavailable", 0)
     assert world.committed_rows == 0
@@ -147,7 +147,7 @@ def test_a_blob_that_is_still_being_copied_is_waited_for(proxied: Proxied, metho
     pending = {"x-ms-copy-id": "1", "x-ms-copy-status": "pending", "x-ms-copy-progress": "3/24"}
     proxied.breaks(ChangeAnswer(pending), method)
     with pytest.raises(DeferredError):
-        ingest_blob(world.services, world.hub, run_id, MESSAGE)
+        carry_out_run(world.services, world.hub, run_id, MESSAGE)
     # The first bytes tell it before anything is read.
     assert (world.stored(run_id).number is None) == (method == "GET")
     assert ended(world.run(run_id)) == (RunState.QUEUED, "CopyPending", 0)

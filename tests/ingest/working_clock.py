@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-import shared.ingest.reading_time
+import shared.csv.reading_time
 
 
 class WorkingClock:
-    """The clock of `shared/ingest/reading_time.py`: the time that passed, and the processor's of each thread."""
+    """The clock of `shared/csv/reading_time.py`: the time that passed, and the processor's of each thread."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self._lock = threading.Lock()
         self._worked = defaultdict[int, float](float)
-        monkeypatch.setattr(shared.ingest.reading_time, "time", self)
+        monkeypatch.setattr(shared.csv.reading_time, "time", self)
 
     def monotonic(self) -> float:
         return self.now

@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from shared.domain.kpis import CalculationWindow, Kpi, KpiFunction
+from shared.domain.documents.kpis import CalculationWindow, Kpi, KpiFunction
 
 type Group = tuple[datetime | None, tuple[Any, ...]]
 

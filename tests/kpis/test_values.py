@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.domain.entity_types import InteractionType
-from shared.domain.kpis import Kpi
+from shared.domain.documents.entity_types import InteractionType
+from shared.domain.documents.kpis import Kpi
 from shared.domain.skip_token import read_key, write_token
 from shared.kpis.value_sql import changes_sql, meaning, values_sql
 from shared.kpis.windows import time_column

@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from infra.local.azurite import Endpoints
-from shared.lake.store import Lake
+from shared.lake.container.store import Lake
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, hub_account
 

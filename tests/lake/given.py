@@ -3,15 +3,19 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from shared.domain.entity_types import EntityType, InteractionType, ProfileType
-from shared.lake.parts import Part, PartWriter
+from shared.domain.documents.entity_types import EntityType, InteractionType, ProfileType
+from shared.lake.changes.append import Changes
+from shared.lake.changes.commit_desk import CommitDesk
+from shared.lake.container.store import Lake
+from shared.lake.files.parts import PartWriter
+from shared.lake.log.part import Part
 from shared.lake.schema import changes_schema
-from shared.lake.store import Lake
 
 INGESTED_AT = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 HUB = "Contoso"
@@ -103,7 +107,7 @@ def ingest(
     order: int | None = None,
 ) -> bool:
     """Commits rows as version `number` of a blob; a new blob where none is named. `order` is its place among all."""
-    changes = lake.changes(entity_type)
+    changes = changes_of(lake, entity_type)
     run_id = uuid.uuid4().hex
     parts = written(entity_type, rows, folder, run_id, ingested_at, order)
     return changes.commit(changes.upload(parts, run_id), blob or uuid.uuid4().hex, number)
@@ -112,3 +116,14 @@ def ingest(
 def version_of(transaction: int | None) -> int | None:
     """The number of the blob version in the number of its transaction, whose lower bits are the attempt's."""
     return None if transaction is None else transaction // 2**24
+
+
+@cache
+def desk_of(lake: Lake) -> CommitDesk:
+    """The commit desk of a lake: one per process, as the app has it."""
+    return CommitDesk(lake)
+
+
+def changes_of(lake: Lake, entity_type: EntityType) -> Changes:
+    """The table `changes` of a type."""
+    return Changes(desk_of(lake), entity_type)

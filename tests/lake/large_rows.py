@@ -13,15 +13,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.domain.entity_types import EntityType
-from shared.lake.filters import condition
-from shared.lake.parts import PartWriter
-from shared.lake.read import instances
+from shared.domain.documents.entity_types import EntityType
+from shared.expressions.odata_filter import condition
+from shared.lake.container.store import Lake
+from shared.lake.files.parts import PartWriter
+from shared.lake.read.instances import instances
 from shared.lake.schema import changes_schema
-from shared.lake.store import Lake
 from shared.settings import Settings
 from shared.storage.accounts import hub_account
-from tests.lake.given import interaction_type, profile_type, typed
+from tests.lake.given import changes_of, interaction_type, profile_type, typed
 
 NOTE = {"fieldName": "Note", "fieldType": "Edm.String"}
 CUSTOMER = profile_type(NOTE)
@@ -62,7 +62,7 @@ def bring(lake: Lake, folder: Path, entity_type: EntityType, numbers: Iterable[i
     for number in numbers:
         row = {"_key": key(number), "CustomerId": key(number), "Note": note(number, size), **more}
         writer.write(typed(entity_type, [row], line=number + 2))
-    changes = lake.changes(entity_type)
+    changes = changes_of(lake, entity_type)
     changes.commit(changes.upload(writer.close(), uuid.uuid4().hex), uuid.uuid4().hex, 1)
 
 
@@ -73,7 +73,7 @@ def bring_parts(lake: Lake, folder: Path, numbers: Iterable[int], size: int) -> 
     for index, name in enumerate(PARTS):
         part = [{"_key": its_key, name: text} for its_key, text in rows]
         writer.write(typed(PATCHED, part, line=2 + index * len(rows)))
-    changes = lake.changes(PATCHED)
+    changes = changes_of(lake, PATCHED)
     changes.commit(changes.upload(writer.close(), "run"), uuid.uuid4().hex, 1)
 
 

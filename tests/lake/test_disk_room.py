@@ -10,17 +10,20 @@ from typing import Any
 
 import pytest
 
+from shared import disk_room
 from shared.deadline import deadline, deadline_of_this_thread
+from shared.disk_room import DiskRoom, Request, Share, give_back_room, take_room
 from shared.domain.errors import ThrottledError, UnavailableError, asked_to_wait_s
-from shared.lake import disk_room, read, states
-from shared.lake.disk_room import DiskRoom, Request, Share, give_back_room, take_room
-from shared.lake.filters import condition
-from shared.lake.pages import Found
-from shared.lake.parts import Layout
-from shared.lake.read import instances
-from shared.lake.states import refresh
-from shared.lake.store import Lake, states_path
-from shared.lake.tables import open_snapshot
+from shared.expressions.odata_filter import condition
+from shared.lake.container.store import Lake
+from shared.lake.files.parts import Layout
+from shared.lake.log.tables import open_snapshot
+from shared.lake.paths import states_path
+from shared.lake.read import instances as read
+from shared.lake.read.instances import instances
+from shared.lake.read.pages import Found
+from shared.lake.states import refresh as states
+from shared.lake.states.refresh import refresh
 from shared.settings import Settings
 from tests.lake.given import ingest, interaction_type, profile_type
 from tests.lake.large_rows import key

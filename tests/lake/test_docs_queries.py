@@ -8,10 +8,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from shared.lake.maintain import maintain
-from shared.lake.read import instances
-from shared.lake.states import refresh
-from shared.lake.store import Lake
+from shared.lake.container.store import Lake
+from shared.lake.read.instances import instances
+from shared.lake.states.refresh import refresh
+from shared.lake.upkeep.maintain import maintain
 from tests.lake.given import ingest, interaction_type, profile_type
 
 NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)

@@ -4,12 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
-from shared.domain.kpis import Kpi
-from shared.lake.engine import workspace
-from shared.lake.kpi_values import Calculated, KpiValues
-from shared.lake.maintain import maintain_kpi
-from shared.lake.read import kpi_values
-from shared.lake.store import Lake
+from shared.domain.documents.kpis import Kpi
+from shared.engine.workspace import workspace
+from shared.lake.container.store import Lake
+from shared.lake.read.instances import kpi_values
+from shared.lake.upkeep.maintain import maintain_kpi
+from shared.lake.values.kpi_values import Calculated, KpiValues
 from tests.lake.given import profile_type
 
 CUSTOMER = profile_type()

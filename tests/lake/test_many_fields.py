@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shared.lake.read import instances
-from shared.lake.slot_rows import changed_rows, slot_rows
-from shared.lake.states import refresh
-from shared.lake.store import Lake, states_path
+from shared.lake.container.store import Lake
+from shared.lake.paths import states_path
+from shared.lake.read.instances import instances
+from shared.lake.states.refresh import refresh
+from shared.lake.states.slot_rows import changed_rows, slot_rows
 from tests.lake.given import ingest, profile_type
 
 NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from infra.local.azurite import Endpoints
-from shared.lake.engine import workspace
-from shared.lake.parts import Layout
-from shared.lake.sorted_files import SortedFileWriter
-from shared.lake.store import Lake
-from shared.lake.tables import ensure_table
+from shared.engine.workspace import workspace
+from shared.lake.container.store import Lake
+from shared.lake.files.parts import Layout
+from shared.lake.files.sorted_files import SortedFileWriter
+from shared.lake.log.tables import ensure_table
 from tests.fault_proxy import Request, running_proxy
 from tests.local_services import account_of
 

@@ -10,14 +10,14 @@ import pytest
 
 from infra.local.azurite import Endpoints
 from shared.domain.errors import FatalError, TransientError, UnavailableError
-from shared.lake.commits import read_commits
-from shared.lake.maintain import maintain
-from shared.lake.read import instances
-from shared.lake.states import refresh
-from shared.lake.store import Lake
-from shared.lake.tables import open_snapshot
+from shared.lake.container.store import Lake
+from shared.lake.log.commits import read_commits
+from shared.lake.log.tables import open_snapshot
+from shared.lake.read.instances import instances
+from shared.lake.states.refresh import refresh
+from shared.lake.upkeep.maintain import maintain
 from tests.fault_proxy import Answer, CutAnswer, Fault, LoseAnswer, Request, running_proxy
-from tests.lake.given import ingest, profile_type, version_of, written
+from tests.lake.given import changes_of, ingest, profile_type, version_of, written
 from tests.local_services import account_of
 from tests.thorough import only_thorough
 
@@ -92,7 +92,7 @@ def test_every_row_is_in_once_whatever_storage_says(
             again(lambda: refresh(faulty, CUSTOMER, NOW))
         again(lambda: maintain(faulty, CUSTOMER, NOW, 21))
     assert len(plan.broken) >= 2 * BLOBS, "every commit, and more, met the fault"
-    changes = open_snapshot(lake, lake.changes(CUSTOMER).table)
+    changes = open_snapshot(lake, changes_of(lake, CUSTOMER).table)
     assert changes is not None
     assert sum(file.rows for file in changes.files) == 12
     commits = read_commits(lake, changes.table, -1, changes.version)
@@ -140,7 +140,7 @@ def test_a_damaged_log_is_an_error_and_is_not_written_on(
 ) -> None:
     for number in range(1, 4):
         ingest(lake, CUSTOMER, [{"_key": "a", "Name": str(number)}], tmp_path, "blob", number)
-    changes = lake.changes(CUSTOMER)
+    changes = changes_of(lake, CUSTOMER)
     sent = changes.upload(written(CUSTOMER, [{"_key": "b"}], tmp_path), "run")
     path = f"{changes.table}/_delta_log/{name}"
     content = bytes(obstore.get(lake.store, path).bytes())
@@ -165,7 +165,7 @@ def names(lake: Lake) -> list[str]:
 def test_a_pointer_to_the_checkpoint_that_is_garbage_loses_nothing(lake: Lake, tmp_path: Path) -> None:
     for number in range(1, 13):
         ingest(lake, CUSTOMER, [{"_key": str(number)}], tmp_path)
-    changes = lake.changes(CUSTOMER)
+    changes = changes_of(lake, CUSTOMER)
     path = f"{changes.table}/_delta_log/_last_checkpoint"
     assert path in names(lake)
     obstore.put(lake.store, path, b'{"version":')

@@ -8,8 +8,8 @@ import pytest
 
 from infra.local.azurite import Endpoints
 from shared.clock import Clock
+from shared.domain.documents.run import Run, RunKind, RunState
 from shared.domain.errors import PreconditionError
-from shared.domain.run import Run, RunKind, RunState
 from shared.ledger import hub_rows
 from shared.ledger.hub_rows import HubRows
 from shared.ledger.runs import Runs

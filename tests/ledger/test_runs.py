@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from infra.local.azurite import Endpoints
 from shared.clock import Clock
+from shared.domain.documents.run import Run, RunBlob, RunError, RunKind, RunState
 from shared.domain.errors import (
     CommitConflictError,
     DeferredError,
@@ -26,7 +27,6 @@ from shared.domain.errors import (
     asked_to_wait_s,
 )
 from shared.domain.rest import LONGEST_REST_S
-from shared.domain.run import Run, RunBlob, RunError, RunKind, RunState
 from shared.ledger.run_document import read_run, write_run
 from shared.ledger.runs import Place, Runs
 from shared.ledger.stored_run import RESTED, StoredRun

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from infra.local.azurite import Endpoints
-from shared.domain.run import RunError
+from shared.domain.documents.run import RunError
 from shared.ledger.sweeps import Backfill, Known, OpenSweep, Sweep, Sweeps
 from shared.storage.tables import Table
 from tests.local_services import account_of

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from infra.local.functions_host.http_routes import route_pattern
+from infra.local.functions_host.triggers.http_routes import route_pattern
 from tests.local.conftest import SampleApp
 
 

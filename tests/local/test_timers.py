@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.functions_host.host_json import ConfigurationError
-from infra.local.functions_host.timers import Schedule
+from infra.local.functions_host.triggers.timers import Schedule
 from infra.local.stack import running_stack
 from tests.local.conftest import SAMPLE_APP, SampleApp
 from tests.local.waiting import eventually

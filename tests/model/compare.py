@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from shared.domain.run import Run, RunState
+from shared.domain.documents.run import Run, RunState
 from tests.model.define import NAME
 from tests.model.hub import IS_IN, ModelHub
 from tests.model.oracle import MAPPINGS, Ingested, Version, customers, expected, visits

@@ -6,12 +6,12 @@ from azure.storage.blob import ContainerClient
 
 from infra.local.azurite import Endpoints
 from shared.app import Services
-from shared.definitions.store import Conditions
-from shared.domain.connectors import connector_from_request
-from shared.domain.entity_types import EntityKind, InteractionType, ProfileType
-from shared.domain.hubs import Hub
-from shared.domain.kpis import Kpi
-from shared.domain.mappings import Mapping
+from shared.definitions.store.definition_store import Conditions
+from shared.domain.documents.connectors import connector_from_request
+from shared.domain.documents.entity_types import EntityKind, InteractionType, ProfileType
+from shared.domain.documents.hubs import Hub
+from shared.domain.documents.kpis import Kpi
+from shared.domain.documents.mappings import Mapping
 from shared.hub_records import delete_hub
 from shared.maintain import delete_kpi, delete_type
 from tests.local_services import STORAGE_SECRET, container_sas

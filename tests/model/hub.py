@@ -18,24 +18,24 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
 
+from shared.arrivals.match import take_event
+from shared.arrivals.reconcile import reconcile
+from shared.arrivals.sweep import request_backfill
 from shared.clock import Clock
-from shared.definitions.store import Stored
+from shared.definitions.store.definition_store import Stored
 from shared.domain.blob_version import BlobVersion
+from shared.domain.documents.mappings import Mapping
+from shared.domain.documents.run import Run, RunKind, RunState, ingest_run_id
 from shared.domain.errors import GoneError, TransientError
-from shared.domain.mappings import Mapping
 from shared.domain.places import CONTAINER_RUNS
-from shared.domain.run import Run, RunKind, RunState, ingest_run_id
 from shared.failpoints import FailPoint, arm
-from shared.ingest import messages as ingest_messages
-from shared.ingest.match import take_event
-from shared.ingest.reconcile import reconcile
-from shared.ingest.sweep import request_backfill
-from shared.lake.read import instances, kpi_values
-from shared.lake.states import refresh
-from shared.lake.store import changes_path
+from shared.lake.paths import changes_path
+from shared.lake.read.instances import instances, kpi_values
+from shared.lake.states.refresh import refresh
 from shared.ledger.upkeep_times import Upkeep
 from shared.maintain import delete_remains, tables_of
-from shared.outbound import messages as export_messages
+from shared.messages import export as export_messages
+from shared.messages import ingest as ingest_messages
 from shared.outbound.due import hand_out_kpis, hand_out_profile_exports
 from shared.storage.queues import ATTEMPTS
 from tests.crashes.story import Place, StoryServices

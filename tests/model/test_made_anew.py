@@ -15,7 +15,7 @@ import pytest
 
 from infra.local.azurite import Endpoints
 from shared.http.app import create_http_app
-from shared.lake.store import changes_path, kpi_path, states_path
+from shared.lake.paths import changes_path, kpi_path, states_path
 from tests.lake.given import ingest
 from tests.local_services import running_vault
 from tests.model.compare import check_paths

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from shared.domain.run import Run, RunState
+from shared.domain.documents.run import Run, RunState
 from shared.failpoints import FailPoint
 from tests.fault_proxy import Request
 from tests.local_services import running_vault

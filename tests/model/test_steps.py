@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.run import Run
+from shared.domain.documents.run import Run
 from tests.local_services import running_vault
 from tests.model.compare import check_customers, check_data, check_rows
 from tests.model.faulty_storage import KINDS, FaultyStorage

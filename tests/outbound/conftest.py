@@ -20,16 +20,16 @@ from azure.storage.queue import QueueClient
 from infra.local.azurite import ACCOUNT, ACCOUNT_KEY, Endpoints
 from infra.local.key_vault import KeyVault, SecretStore
 from shared.app import Services
-from shared.domain.connectors import connector_from_request
-from shared.domain.entity_types import EntityType, InteractionType, ProfileType
-from shared.domain.hubs import Hub
-from shared.domain.kpis import Kpi
-from shared.domain.run import Run, RunKind
-from shared.lake.parts import PartWriter
+from shared.domain.documents.connectors import connector_from_request
+from shared.domain.documents.entity_types import EntityType, InteractionType, ProfileType
+from shared.domain.documents.hubs import Hub
+from shared.domain.documents.kpis import Kpi
+from shared.domain.documents.run import Run, RunKind
+from shared.lake.container.store import Lake
+from shared.lake.files.parts import PartWriter
 from shared.lake.schema import changes_schema
-from shared.lake.store import Lake
+from shared.messages.export import take_message
 from shared.outbound.due import hand_out_kpis, hand_out_profile_exports
-from shared.outbound.messages import take_message
 from shared.settings import Settings
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
@@ -156,7 +156,7 @@ class HubUnderTest:
             for line, row in enumerate(rows, 2)
         ]
         writer.write(table_of(columns, entity_type))
-        changes = self.services.lake.changes(entity_type)
+        changes = self.services.changes(entity_type)
         run_id = uuid.uuid4().hex
         changes.commit(changes.upload(writer.close(), run_id), blob or run_id, 1)
 

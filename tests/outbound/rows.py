@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from shared.domain.fields import Field, FieldType
+from shared.domain.documents.fields import Field, FieldType
 from shared.lake.schema import arrow_type
 
 F = FieldType

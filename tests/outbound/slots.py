@@ -4,7 +4,7 @@ import csv
 import io
 from datetime import datetime
 
-from shared.domain.connectors import ExportedEntityType
+from shared.domain.documents.connectors import ExportedEntityType
 from shared.domain.slot import SLOT_LENGTH, slot_of
 from shared.outbound.export_slot import SlotRequest, find_export
 from shared.outbound.plan import Export

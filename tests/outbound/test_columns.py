@@ -2,9 +2,9 @@
 
 import pytest
 
-from shared.domain.entity_types import InteractionType, ProfileType
+from shared.domain.documents.entity_types import InteractionType, ProfileType
+from shared.domain.documents.kpis import Kpi
 from shared.domain.errors import InvalidRequestError
-from shared.domain.kpis import Kpi
 from shared.outbound.columns import kpi_columns, profile_columns
 from tests.outbound.conftest import CUSTOMER, ORDER
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from shared.definitions.store import Conditions
-from shared.domain.entity_types import EntityKind
+from shared.definitions.store.definition_store import Conditions
+from shared.domain.documents.entity_types import EntityKind
+from shared.domain.documents.hubs import Hub
 from shared.domain.errors import NotFoundError
-from shared.domain.hubs import Hub
 from shared.failpoints import FailPoint
 from shared.hub_records import delete_hub, put_hub
 from shared.maintain import delete_type

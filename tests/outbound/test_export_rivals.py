@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-from shared.domain.entity_types import ProfileType
+from shared.domain.documents.entity_types import ProfileType
+from shared.domain.documents.run import RunState
 from shared.domain.errors import HubError
-from shared.domain.run import RunState
 from shared.domain.slot import slot_of
+from shared.messages.export import give_up, take_message
 from shared.outbound.due import hand_out_profile_exports
 from shared.outbound.export_slot import export_slot
-from shared.outbound.messages import give_up, take_message
 from shared.outbound.plan import Export, plan_slot
 from shared.outbound.publish import _write, publish_slot
 from shared.outbound.slot_run import start_run

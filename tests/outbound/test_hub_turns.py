@@ -8,9 +8,9 @@ import pytest
 
 from shared import hub_turns
 from shared.deadline import deadline, seconds_left
+from shared.domain.documents.hubs import Hub
+from shared.domain.documents.run import RunKind, RunState
 from shared.domain.errors import UnavailableError
-from shared.domain.hubs import Hub
-from shared.domain.run import RunKind, RunState
 from shared.failpoints import FailPoint, arm
 from shared.hub_turns import STEP_S, for_each_hub
 from shared.outbound.retention import delete_expired

@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 
 from infra.local.azurite import Endpoints
-from shared.definitions.store import Conditions
-from shared.domain.entity_types import EntityKind
-from shared.domain.hubs import Hub
-from shared.domain.run import Run, RunKind, RunState, kpi_run_id
+from shared import disk_room
+from shared.definitions.store.definition_store import Conditions
+from shared.disk_room import DiskRoom, Share, give_back_room, take_room
+from shared.domain.documents.entity_types import EntityKind
+from shared.domain.documents.hubs import Hub
+from shared.domain.documents.run import Run, RunKind, RunState, kpi_run_id
 from shared.domain.slot import SLOT_LENGTH, slot_of
 from shared.failpoints import FailPoint
 from shared.hub_records import delete_hub, put_hub
 from shared.kpis.calculate import Calculation, calculate_kpi
-from shared.lake import disk_room
-from shared.lake.disk_room import DiskRoom, Share, give_back_room, take_room
-from shared.lake.store import Lake
+from shared.lake.container.store import Lake
 from shared.ledger.stored_run import StoredRun
 from shared.maintain import delete_type
+from shared.messages.export import give_up, take_message
 from shared.outbound.due import request_kpi
-from shared.outbound.messages import give_up, take_message
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, Request, running_proxy

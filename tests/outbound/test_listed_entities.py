@@ -8,7 +8,7 @@ from infra.local.azurite import Endpoints
 from shared.domain.places import TABLE_DEFINITIONS
 from shared.ledger.slots import Plan, Series, new_life
 from shared.outbound.due import _forget_unlisted, hand_out_kpis, hand_out_profile_exports
-from tests.definitions.claims import damage
+from tests.definitions.places.claims import damage
 from tests.fault_proxy import running_proxy
 from tests.local_services import account_of
 from tests.outbound.conftest import NOON, PROFILE, HubUnderTest, OwnServices

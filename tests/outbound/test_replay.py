@@ -10,14 +10,14 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.domain.connectors import ExportedEntityType
-from shared.domain.entity_types import EntityType
+from shared.domain.documents.connectors import ExportedEntityType
+from shared.domain.documents.entity_types import EntityType
 from shared.domain.errors import PreconditionError, RefusedError
 from shared.domain.slot import SLOT_LENGTH, data_path, slot_of
-from shared.lake.read import instances
+from shared.lake.read.instances import instances
+from shared.messages.export import take_message
 from shared.outbound.due import hand_out_profile_exports
 from shared.outbound.export_slot import SlotRequest, find_export
-from shared.outbound.messages import take_message
 from shared.outbound.metadata import DIALECT
 from shared.outbound.plan import plan_slot
 from shared.outbound.publish import _write

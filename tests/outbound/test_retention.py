@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from shared.domain.run import RunKind, RunState
+from shared.domain.documents.run import RunKind, RunState
 from shared.domain.slot import slot_of, slot_of_path
 from shared.outbound.retention import delete_expired
-from tests.definitions.claims import damage
+from tests.definitions.places.claims import damage
 from tests.outbound.conftest import NOON, PROFILE, HubUnderTest
 
 OLD = "Profile/Customer/year=2020/month=01/day=01/hour=00/min=00/data.csv"

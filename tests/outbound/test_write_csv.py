@@ -15,11 +15,11 @@ import pyarrow.csv
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from shared.csv.read_csv import read_csv
 from shared.domain.csv_dialect import CsvDialect
+from shared.domain.documents.fields import FieldType
 from shared.domain.errors import FatalError
-from shared.domain.fields import FieldType
-from shared.ingest.read_csv import read_csv
-from shared.lake.engine import Workspace, workspace
+from shared.engine.workspace import Workspace, workspace
 from shared.outbound.columns import Column
 from shared.outbound.write_csv import CsvStream, csv_query
 from shared.settings import Settings

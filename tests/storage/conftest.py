@@ -10,7 +10,7 @@ from infra.local.key_vault import KeyVault
 from shared.settings import Settings
 from shared.storage.account_turns import Turn
 from shared.storage.accounts import StorageAccount
-from shared.storage.blobs import BlobContainer
+from shared.storage.blob.blobs import BlobContainer
 from shared.storage.tables import Table
 from tests.local.waiting import eventually
 from tests.local_services import account_of, development, running_vault

@@ -24,7 +24,7 @@ from shared.domain.errors import (
     UnavailableError,
 )
 from shared.storage.accounts import StorageAccount
-from shared.storage.blobs import BlobContainer, container_names
+from shared.storage.blob.blobs import BlobContainer, container_names
 from shared.storage.clients import blob_service
 from tests.fault_proxy import Answer, CutAnswer, FaultProxy, LoseAnswer, Request, running_proxy
 from tests.local_services import account_of

@@ -10,9 +10,9 @@ from pydantic import SecretStr
 from infra.local.azurite import Endpoints
 from shared.domain.errors import HubError, PreconditionError, RefusedError, UnavailableError
 from shared.settings import Settings
-from shared.storage.blobs import BlobContainer
+from shared.storage.blob.blobs import BlobContainer
+from shared.storage.blob.destination import DestinationContainer
 from shared.storage.clients import BLOCK_BYTES
-from shared.storage.destination import DestinationContainer
 from tests.fault_proxy import DamageBody, LoseAnswer, running_proxy
 from tests.local_services import container_sas
 

@@ -28,8 +28,8 @@ from shared.domain.errors import (
 )
 from shared.ledger.stored_run import CLAIM_LENGTH
 from shared.settings import Settings
-from shared.storage.blobs import BlobContainer
-from shared.storage.destination import DestinationContainer
+from shared.storage.blob.blobs import BlobContainer
+from shared.storage.blob.destination import DestinationContainer
 from shared.storage.key_vault import Vaults
 from shared.storage.queues import Queue
 from shared.storage.retries import LONGEST_PAUSE_S, RETRIES, asked_s

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from shared.domain.errors import InvalidRequestError
 from shared.settings import Settings
-from shared.storage.sas import ContainerSas, read_container_sas
+from shared.storage.blob.sas import ContainerSas, read_container_sas
 
 BASE = "https://contoso.blob.core.windows.net/partner"
 QUERY = "sv=2025-11-05&sr=c&sp=cwld&se=2999-01-01T00:00:00Z&sig=MARKER%3D"

@@ -20,13 +20,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from infra.local.functions_host import admin, event_grid_webhook, http_routes
 from infra.local.functions_host.host_json import read_host_options, worker_count
 from infra.local.functions_host.invocations import Invocations
 from infra.local.functions_host.logs import write_log
-from infra.local.functions_host.queues import QueueListener
 from infra.local.functions_host.refusals import OneLength, answer_http_exception
-from infra.local.functions_host.timers import Timer
+from infra.local.functions_host.triggers import admin, event_grid_webhook, http_routes
+from infra.local.functions_host.triggers.queues import QueueListener
+from infra.local.functions_host.triggers.timers import Timer
 from infra.local.functions_host.workers import Workers
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""What starts a function: HTTP, queues, timers, Event Grid and the administrator."""

@@ -1,0 +1,1 @@
+"""What there is to ingest: events, sweeps, reconciliation, pauses and progress."""

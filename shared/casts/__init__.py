@@ -1,0 +1,1 @@
+"""Text becomes a value; the one place that decides whether a row is good."""

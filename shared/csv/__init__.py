@@ -1,0 +1,1 @@
+"""Bytes to proven rows; knows no Azure, no lake and no mapping."""

@@ -1,0 +1,1 @@
+"""Which containers and paths belong to whom."""

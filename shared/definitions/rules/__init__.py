@@ -1,0 +1,1 @@
+"""What definitions must fulfil beside other definitions."""

@@ -1,0 +1,1 @@
+"""The secrets of connectors: out of the document and into the vault."""

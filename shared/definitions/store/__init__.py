@@ -1,0 +1,1 @@
+"""Documents in the table `definitions`, whatever they define."""

@@ -1,0 +1,1 @@
+"""Documents that users send or that runs leave behind, as pydantic models."""

@@ -1,0 +1,1 @@
+"""DuckDB: a workspace for one operation, statements over batches, and the text of SQL."""

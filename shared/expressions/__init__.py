@@ -1,0 +1,1 @@
+"""OData expressions as SQL conditions."""

@@ -1,0 +1,1 @@
+"""What all routes share: bodies, ETags, paging, errors and the OpenAPI document."""

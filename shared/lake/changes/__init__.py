@@ -1,0 +1,1 @@
+"""The table `changes` of a type: typed rows, each blob version exactly once."""

@@ -1,0 +1,24 @@
+"""What one process keeps per table that it commits to: the commit queue, and what it knows of the table."""
+
+from functools import lru_cache, partial
+
+from shared.lake.changes.arrival import Arrival
+from shared.lake.container.store import Lake
+from shared.lake.log.known_table import KnownTable
+from shared.together import Line, Lines
+
+_COMMITTED_TOGETHER = 64
+_KNOWN_TABLES = 16  # each keeps the names of its files
+
+
+class CommitDesk:
+    """The commit queues and known tables of a process; one object, shared by all threads."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self.known_table = lru_cache(_KNOWN_TABLES)(partial(KnownTable, lake))
+        self._lines: Lines[Arrival] = Lines(most=_COMMITTED_TOGETHER)
+
+    def line(self, table: str) -> Line[Arrival]:
+        """The commit queue of a table."""
+        return self._lines.line(table)

@@ -1,0 +1,1 @@
+"""The Delta logs: snapshots, commits and what they say."""

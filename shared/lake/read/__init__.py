@@ -1,0 +1,1 @@
+"""Reading the present instances of a type and the values of a KPI."""

@@ -1,0 +1,1 @@
+"""The table `states` of a profile type: merged rows, refresh by refresh."""

@@ -1,0 +1,1 @@
+"""Upkeep of the tables, and their deletion."""

@@ -1,0 +1,1 @@
+"""The values of KPIs: one table per KPI."""

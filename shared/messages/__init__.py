@@ -1,0 +1,1 @@
+"""What a queue message asks for, and who carries it out."""

@@ -1,0 +1,1 @@
+"""Corrected rows join the run that refused them; `correct_run.py` tells the story."""

@@ -1,0 +1,1 @@
+"""Blobs: the hub's own containers, a partner's, and what a SAS says of one."""

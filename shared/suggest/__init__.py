@@ -1,0 +1,1 @@
+"""Proposals and previews from a real file; nothing is stored."""
