@@ -48,7 +48,7 @@ def development(endpoints: Endpoints, vault_url: str = "", **more: Any) -> Setti
     """Settings of the local stack."""
     return Settings(
         azure_functions_environment="Development",
-        hub_storage=endpoints.connection_string,  # type: ignore[arg-type]
+        hub_storage=endpoints.connection_string,
         key_vault_url=vault_url,
         **more,
     )
@@ -59,7 +59,7 @@ def account_of(endpoints: Endpoints, **replaced: str) -> StorageAccount:
     text = endpoints.connection_string
     for service, endpoint in replaced.items():
         text = text.replace(getattr(endpoints, service), endpoint)
-    return hub_account(Settings(azure_functions_environment="Development", hub_storage=text))  # type: ignore[arg-type]
+    return hub_account(Settings(azure_functions_environment="Development", hub_storage=text))
 
 
 def container_sas(

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from time import monotonic
 
 import pytest
@@ -47,7 +48,7 @@ def test_owners_take_turns(coming: str, expected: str) -> None:
         assert has_turn
         for number, owner in enumerate(coming, 1):
             visits.append(pool.submit(visit, owner))
-            eventually(lambda number=number: _in_line(turns) + _sent_away(visits) == number)
+            eventually(partial(_have_come, turns, visits, number))
         assert order == []
     assert "".join(order) == expected
     assert sum(visit.result() for visit in visits) == len(expected)
@@ -67,7 +68,7 @@ def test_several_have_a_turn_at_once_and_fewer_of_one_owner() -> None:
     with ThreadPoolExecutor(6) as pool:
         for number, owner in enumerate("aaabbc", 1):
             visits.append(pool.submit(visit, owner))
-            eventually(lambda number=number: _in_line(turns) + len(turns._having) == number)
+            eventually(partial(_are_there, turns, number))
         assert _owners(turns) == "aab"
         done["b"].set()
         eventually(lambda: _owners(turns) == "aac")
@@ -130,6 +131,14 @@ def test_a_turn_ends_with_whatever_ends_it() -> None:
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             fail()
+
+
+def _have_come(turns: Turns, visits: list[Future[bool]], number: int) -> bool:
+    return _in_line(turns) + _sent_away(visits) == number
+
+
+def _are_there(turns: Turns, number: int) -> bool:
+    return _in_line(turns) + len(turns._having) == number
 
 
 def _in_line(turns: Turns) -> int:

@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from urllib.parse import quote
 
 import httpx
@@ -50,7 +51,7 @@ def test_tags_and_tokens_of_a_hub_are_worth_nothing_in_another(hub: Hub, other: 
 
 
 @pytest.mark.parametrize("spelling", [str.upper, str.lower, lambda name: "%" + f"{ord(name[0]):02X}" + name[1:]])
-def test_a_hub_in_another_spelling_is_the_same_hub(hub: Hub, spelling) -> None:  # type: ignore[no-untyped-def]
+def test_a_hub_in_another_spelling_is_the_same_hub(hub: Hub, spelling: Callable[[str], str]) -> None:
     answer = hub.http.get(f"/hubs/{spelling(hub.name)}/data/Customer")
     assert [row["Id"] for row in answer.json()["value"]] == ["A", "B", "C"]
 
@@ -120,6 +121,10 @@ def seconds_to_answer(hub: Hub) -> float:
     return longest
 
 
+def has_customer(hub: Hub, key: str) -> bool:
+    return key in {row["Id"] for row in hub.data("Customer")}
+
+
 def test_a_container_that_is_shared(hub: Hub, other: Hub) -> None:
     shared = hub.container(f"{hub.name.lower()}-shared")
     hub.put("", {"sharedContainers": [shared.container_name]})
@@ -129,4 +134,4 @@ def test_a_container_that_is_shared(hub: Hub, other: Hub) -> None:
     shared.upload_blob("both.csv", "id,city,points\nS,Oslo,9\n")
     for each in (hub, other):
         each.run_of("both.csv", mapping="Shared")
-        wait_for(lambda each=each: "S" in {row["Id"] for row in each.data("Customer")}, f"the row in {each.name}")
+        wait_for(partial(has_customer, each, "S"), f"the row in {each.name}")

@@ -93,7 +93,7 @@ CLOUD_CHANGES: dict[str, tuple[Json, str]] = {
     "a version that is a number": ({"specversion": 1.0}, "recorded"),
     "data in base64": ({"data": None, "data_base64": "e30="}, "recorded"),
 }
-NO_OBJECTS = [None, True, 7, -0.5, "", "text", [], [[]], [{"id": "inside"}], {}]
+NO_OBJECTS: list[object] = [None, True, 7, -0.5, "", "text", [], [[]], [{"id": "inside"}], {}]
 
 
 def changed(event: Json, change: Json) -> Json:

@@ -5,12 +5,13 @@ import io
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from infra.local.stack import running_stack
-from tests.acceptance.hub import Hub, Json, wait_for
+from tests.acceptance.hub import Hub, wait_for
 from tests.thorough import only_thorough
 
 COLUMNS = {"Id": "id", "City": "city", "Points": "points"}
@@ -38,8 +39,20 @@ def executed(hub: Hub, function: str) -> int:
     return len(re.findall(rf"\[{function}\b[^\n]*: Executed in", log))
 
 
-def finished_cleanups(hub: Hub) -> list[Json]:
-    return [run for run in hub.runs(kind="Cleanup") if "finishedAt" in run]
+def has_executed_more(hub: Hub, function: str, times: int) -> bool:
+    return executed(hub, function) > times
+
+
+def has_slots(hub: Hub, count: int) -> bool:
+    return len(hub.exported("Profile/")) == count
+
+
+def has_failed(hub: Hub, times: int) -> bool:
+    return [run["state"] for run in hub.runs(kind="Export")].count("Failed") == times
+
+
+def has_cleaned_up(hub: Hub, times: int) -> bool:
+    return sum("finishedAt" in run for run in hub.runs(kind="Cleanup")) == times
 
 
 def replay(blobs: dict[str, str]) -> dict[str, dict[str, str]]:
@@ -63,7 +76,7 @@ def test_slots_replayed_in_order_give_the_profile_table(clocked: Hub) -> None:
         etag = hub.upload(f"{number}.csv", content)
         hub.run_of(f"{number}.csv", etag)
         export_at(hub, NOON + timedelta(minutes=15 * number))
-        wait_for(lambda number=number: len(hub.exported("Profile/")) == number + 1, f"slot {number}")  # type: ignore[misc]
+        wait_for(partial(has_slots, hub, number + 1), f"slot {number}")
     blobs = hub.exported("Profile/")
     assert list(blobs) == [
         f"Profile/Customer/year=2026/month=11/day=22/hour=12/min={minute}/data.csv" for minute in ("00", "15", "30")
@@ -91,7 +104,7 @@ def test_no_change_no_blob_and_a_published_slot_is_never_rewritten(clocked: Hub)
     for minutes in (30, 45):
         done = executed(hub, "run_export")
         export_at(hub, NOON + timedelta(minutes=minutes))
-        wait_for(lambda done=done: executed(hub, "run_export") > done, "the slot without a change")  # type: ignore[misc]
+        wait_for(partial(has_executed_more, hub, "run_export", done), "the slot without a change")
     hub.upload("c.csv", "id,city,points\nC,z,3\n")
     hub.run_of("c.csv")
     export_at(hub, NOON + timedelta(minutes=60))
@@ -137,10 +150,7 @@ def test_slots_wait_for_their_destination_and_come_out_in_order(clocked: Hub) ->
         hub.upload(f"b{number}.csv", f"id,city,points\nB{number},y,2\n")
         hub.run_of(f"b{number}.csv")
         export_at(hub, NOON + timedelta(minutes=15 * number))
-        wait_for(
-            lambda number=number: len([r for r in hub.runs(kind="Export") if r["state"] == "Failed"]) == number,  # type: ignore[misc]
-            "the failed run",
-        )
+        wait_for(partial(has_failed, hub, number), "the failed run")
     assert len(hub.exported("Profile/")) == 1
     hub.outbound(PROFILE)
     export_at(hub, NOON + timedelta(minutes=45))
@@ -169,7 +179,7 @@ def test_retention_deletes_only_old_exports_of_ours(clocked: Hub) -> None:
     for number, (days, left) in enumerate(((20, 1), (22, 0)), start=1):
         hub.set_clock(NOON + timedelta(days=days))
         hub.fire("delete_expired_exports")
-        wait_for(lambda number=number: len(finished_cleanups(hub)) == number, "the clean-up")  # type: ignore[misc]
+        wait_for(partial(has_cleaned_up, hub, number), "the clean-up")
         assert len(set(hub.exported("Profile/")) - {*foreign}) == left
     assert set(hub.exported("")) == {*foreign, "Metadata/Profile/Customer/metadata.json"}
 

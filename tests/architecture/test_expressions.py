@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import pytest
 
@@ -314,10 +314,10 @@ def _used(path: Path) -> Iterable[Used]:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr=method), args=[first, *others]):
                 if method == "escape":
                     continue
-                pattern = first.value if isinstance(first, ast.Constant) else _value(path, first)
+                pattern = _value(path, first)
                 flags = [getattr(re, part.attr) for other in others for part in ast.walk(other) if _is_flag(part)]
                 named = names.get(id(node)) if method == "compile" else None
-                literal = first.value if isinstance(first, ast.Constant) else named or ast.unparse(first)
+                literal = pattern if isinstance(first, ast.Constant) else named or ast.unparse(first)
                 source = literal.decode() if isinstance(literal, bytes) else str(literal)
                 applied = methods.get(names.get(id(node), ""), "search") if method == "compile" else method
                 yield Used(str(path.relative_to(ROOT)), source, pattern, sum(flags), applied)
@@ -325,14 +325,17 @@ def _used(path: Path) -> Iterable[Used]:
 
 def _value(path: Path, expression: ast.expr) -> str | bytes | None:
     """What an expression of a module is, where it is made of the module's own names; else None."""
+    if isinstance(expression, ast.Constant):
+        assert isinstance(expression.value, str | bytes)
+        return expression.value
     module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
     try:
-        return eval(ast.unparse(expression), vars(module))  # type: ignore[no-any-return]
+        return eval(ast.unparse(expression), vars(module))
     except NameError:
         return None
 
 
-def _is_flag(node: ast.AST) -> bool:
+def _is_flag(node: ast.AST) -> TypeGuard[ast.Attribute]:
     return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "re"
 
 

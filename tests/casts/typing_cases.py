@@ -67,7 +67,8 @@ def type_file(
     csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([header, *rows])
     reader = read_csv([text.getvalue().encode()], CsvDialect(), batch_rows=batch_rows, window_bytes=window_bytes)
     assert reader.read_header() == header
-    typed, rejects = [], []
+    typed: list[dict[str, Any]] = []
+    rejects: list[Reject] = []
     for batch in reader:
         assert not batch.rejects
         result = typer.type(batch)

@@ -99,7 +99,7 @@ REJECTS = st.builds(
     column=st.sampled_from([None, "", "a", 'a "b"', "a,b", "a\r\nb"]),
     code=st.sampled_from(["RowWidth", "NotAnInteger"]),
     message=st.text(st.sampled_from('ab,"\r\n é'), max_size=9),
-    raw=st.text(st.one_of(st.sampled_from(',"\r\n\t ab\0'), st.characters(exclude_categories=("Cs",))), max_size=30),
+    raw=st.text(st.one_of(st.sampled_from(',"\r\n\t ab\0'), st.characters(exclude_categories=["Cs"])), max_size=30),
 )
 
 
@@ -124,7 +124,8 @@ def test_rejects_in_columns_are_those_that_were_given() -> None:
     second = [Reject(5, "a", "X", "m", "")]
     joined = Rejects.joined([Rejects.of(first), Rejects.of([]), Rejects.of(second)])
     assert joined == first + second
-    assert (joined[1], joined[1:], len(joined)) == (first[1], [first[1], *second], 3)
+    assert joined[1:] == [first[1], *second]
+    assert (joined[1], len(joined)) == (first[1], 3)
     assert [reject.line for reject in joined.by_line()] == [2, 5, 9]
     assert [reject.line for reject in joined.moved(3)] == [12, 5, 8]
 

@@ -1,7 +1,5 @@
 """Rows that two stray quotes glue together: where the glued row is refused, the rows between are not."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,10 +34,11 @@ MAPPING = Mapping.from_request(
 )
 
 
-def read(text: str, encoding: str = "utf-8") -> tuple[list[tuple[int, Any]], list[Reject]]:
+def read(text: str, encoding: str = "utf-8") -> tuple[list[tuple[int, int]], list[Reject]]:
     """Line and count of the rows, and the rejects."""
     reader = read_rows([text.encode(encoding)], MAPPING, Settings(), gzipped=False)
-    rows, rejects = [], []
+    rows: list[tuple[int, int]] = []
+    rejects: list[Reject] = []
     with RowTyper(KIND, MAPPING, header_of(reader), "a.csv", RUN, 7, NOW, Settings()) as typer:
         apart = LinesApart(reader, typer)
         with typed_rows(iter(reader), apart) as typed:

@@ -1,6 +1,7 @@
 """Reading the beginning of a file: so much of its text is looked at, whatever it holds, and rows are not cut in two."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ BEGINNINGS = {
 }
 
 
-def reading(text: bytes, escape: str, **options: int) -> tuple[CsvReader, list[int]]:
+def reading(text: bytes, escape: str, **options: Any) -> tuple[CsvReader, list[int]]:
     """A reader of the text in small pieces, and the bytes that were taken of it, as the last one."""
     taken = [0]
 

@@ -65,7 +65,7 @@ def test_an_azure_blob_connector_becomes_ready(
 
 
 def test_an_outbound_connector_becomes_ready(typed: Definitions, hub: str, partner_sas: str) -> None:
-    listed = [
+    listed: list[dict[str, Any]] = [
         {"entityType": "profile", "entityName": "CUSTOMER", "fieldNames": "customerid; BORN"},
         {"entityType": "Kpi", "entityName": "ages", "fieldNames": ["CUSTOMERID", "value"]},
     ]

@@ -28,7 +28,7 @@ MODELS: dict[str, type[Document]] = {
     )
 }  # fmt: skip
 CONNECTOR = "Connector"
-ADAPTERS = {name: TypeAdapter[Any](model) for name, model in [*MODELS.items(), (CONNECTOR, Connector)]}
+ADAPTERS = {name: TypeAdapter[Any](model) for name, model in MODELS.items()} | {CONNECTOR: TypeAdapter[Any](Connector)}
 SCENARIOS = json.loads(Path(__file__).with_name("refusals.json").read_text(encoding="utf-8"))
 # What pydantic says of itself: of a pattern, a type, a range, a length, a validator of ours.
 STOCK = ("should", "Input", "Value error", "Field required", "Extra inputs", "valid dictionary", "instance of")

@@ -14,6 +14,8 @@ from honesty.row_kinds import ROW_KINDS, RowKind
 from honesty.run import KINDS
 from shared.csv.read_csv import WINDOW_BYTES
 
+EVERY: list[RowKind | FileKind] = [*KINDS, *FILE_KINDS]
+
 
 def files(kinds: list[RowKind | FileKind], seed: int) -> Iterator[DirtyFile]:
     for kind in kinds:
@@ -21,7 +23,7 @@ def files(kinds: list[RowKind | FileKind], seed: int) -> Iterator[DirtyFile]:
 
 
 def kind_named(name: str) -> RowKind | FileKind:
-    return next(kind for kind in [*KINDS, *FILE_KINDS] if kind.name == name)
+    return next(kind for kind in EVERY if kind.name == name)
 
 
 def test_a_seed_gives_the_same_files_and_another_gives_others() -> None:
@@ -36,7 +38,7 @@ def test_a_seed_gives_the_same_files_and_another_gives_others() -> None:
 
 
 def test_there_are_the_kinds_that_count() -> None:
-    names = [kind.name for kind in [*KINDS, *FILE_KINDS]]
+    names = [kind.name for kind in EVERY]
     assert len(names) == len(set(names))
     assert len({name[:2] for name in names}) >= 50
 

@@ -151,7 +151,8 @@ def test_whatever_stands_in_a_hub_stays_whenever_it_is_put_beside_a_deletion(
     name, moment, is_over = hub.removeprefix("/hubs/"), 0, False
     while not is_over:
         moment += 1
-        reached, put = itertools.count(1), []
+        reached = itertools.count(1)
+        put: list[int] = []
 
         def begin(_: Request, reached: Iterator[int] = reached, put: list[int] = put, moment: int = moment) -> None:
             if next(reached) == moment:
@@ -201,7 +202,11 @@ def test_a_put_that_opens_a_hub_while_its_deletion_is_decided_keeps_it(
             is_put.set()
 
     def delete(behind: Services) -> None:
-        arm(FailPoint.HUB_EMPTIED, lambda: putting.append(pool.submit(put, opener)) or is_emptied.wait(PATIENCE_S))
+        def begin() -> None:
+            putting.append(pool.submit(put, opener))
+            is_emptied.wait(PATIENCE_S)
+
+        arm(FailPoint.HUB_EMPTIED, begin)
         with pytest.raises(ConflictError) as refused:
             delete_hub(behind, name, ANY)
         assert refused.value.code == "HubInUse"

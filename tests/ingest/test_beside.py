@@ -48,8 +48,8 @@ def ingest(world: World, version: BlobVersion, mapping: str, connector: str = "L
 def behind(world: World, tables: FaultProxy) -> Services:
     """The services of a process that asks for tables by way of a proxy."""
     text = world.azurite.connection_string.replace(world.azurite.table, tables.endpoint)
-    settings = {"azure_functions_environment": "Development", "key_vault_url": world.vault.url}
-    return Services(Settings(hub_storage=text, **settings))
+    settings = {"hub_storage": text, "azure_functions_environment": "Development", "key_vault_url": world.vault.url}
+    return Services(Settings.model_validate(settings))
 
 
 def asked_for(world: World, queue: FaultProxy) -> list[str]:

@@ -1,5 +1,8 @@
 """What becomes of a file is what its mapping asks for once the rows are in; nothing, once they went with their type."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from shared.definitions.store.definition_store import Conditions
@@ -11,8 +14,8 @@ from shared.messages.ingest import carry_out_run
 from tests.ingest.conftest import World
 from tests.ingest.paused import paused
 
-DELETE = {"completeOperation": {"completionOperationType": "DeleteFile"}}
-MOVE = {"completeOperation": {"completionOperationType": "MoveFile", "destinationFolder": "elsewhere"}}
+DELETE: dict[str, Any] = {"completeOperation": {"completionOperationType": "DeleteFile"}}
+MOVE: dict[str, Any] = {"completeOperation": {"completionOperationType": "MoveFile", "destinationFolder": "elsewhere"}}
 ROWS = "page\n/home\n"
 
 
@@ -47,8 +50,9 @@ def delete_both(world: World) -> None:
         (FailPoint.ROWS_COMMITTED, delete_both),
     ],
 )
-def test_what_changes_while_a_file_is_read_counts(world: World, point: FailPoint, change: object) -> None:
-    assert callable(change)
+def test_what_changes_while_a_file_is_read_counts(
+    world: World, point: FailPoint, change: Callable[[World], None]
+) -> None:
     world.put_mapping(**DELETE)
     run_id = world.queue(world.upload("a.csv", ROWS))
     with paused(lambda: carry_out_run(world.services, world.hub, run_id, "message-1"), point) as attempt:

@@ -367,7 +367,8 @@ def test_only_ingest_runs_are_woken(world: World) -> None:
 
 
 def test_messages_that_nobody_understands_are_dropped(world: World) -> None:
-    for message in (None, [], {"hub": 1}, {"hub": world.hub, "runId": "0" * 32}):
+    messages: list[object] = [None, [], {"hub": 1}, {"hub": world.hub, "runId": "0" * 32}]
+    for message in messages:
         take_message(world.services, message, MESSAGE)
         give_up(world.services, message)
 

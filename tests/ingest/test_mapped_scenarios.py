@@ -10,6 +10,7 @@ from shared.casts.type_rows import RowTyper
 from shared.domain.documents.entity_types import EntityType, InteractionType, ProfileType
 from shared.domain.documents.mappings import Mapping
 from shared.domain.errors import DataError, HubError
+from shared.domain.reject import Reject
 from shared.ingest.lines_apart import LinesApart
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.stage import header_of, read_rows, typed_rows
@@ -39,7 +40,7 @@ def outcome(scenario: Path, folder: Path) -> dict[str, Any]:
     entity_type, mapping = definitions(declared)
     settings = Settings(**declared.get("settings", {}))
     rows: list[list[str | None]] = []
-    rejects = []
+    rejects: list[Reject] = []
     try:
         data = (scenario / "input.csv").read_bytes()
         reader = read_rows([data] if data else [], mapping, settings, gzipped=False)

@@ -44,7 +44,8 @@ def test_what_happens_in_the_middle_of_the_read(
     proxied: Proxied, happens: Callable[[World], object], state: RunState, code: str
 ) -> None:
     """The first range is read, then the blob changes: none of its rows come in, and no range is of another version."""
-    world, proxy, done = proxied.world, proxied.proxy, []
+    world, proxy = proxied.world, proxied.proxy
+    done: list[object] = []
     version = world.upload("a.csv", "page\n" + "/a-page-with-a-rather-long-name\n" * (BLOCK_BYTES // 25))
 
     def plan(request: Request) -> None:

@@ -21,7 +21,7 @@ from shared.lake.log.tables import open_snapshot
 from shared.lake.paths import states_path
 from shared.lake.read import instances as read
 from shared.lake.read.instances import instances
-from shared.lake.read.pages import Found
+from shared.lake.read.pages import Found, read_page
 from shared.lake.states import refresh as states
 from shared.lake.states.refresh import refresh
 from shared.settings import Settings
@@ -80,10 +80,9 @@ def test_a_page_ends_early_where_others_take_the_room_of_its_next_range(
         pool.submit(refresh, small, CUSTOMER, NOW).result()
     monkeypatch.setattr(disk_room, "_MOST_WAITING", 0)  # who finds no room is told at once
     other, room = Path(uuid.uuid4().hex), DiskRoom(pages=10**6, work=0, small=0, kept=0)
-    read_range = read.read_page
 
     def then_another_comes(*args: Any) -> Found:
-        found = read_range(*args)
+        found = read_page(*args)
         take_room(Request(other, "other", Share.PAGES, {"large": 230_000}), room, 0)
         return found
 
@@ -94,7 +93,7 @@ def test_a_page_ends_early_where_others_take_the_room_of_its_next_range(
     with pytest.raises(ThrottledError):
         instances(small, CUSTOMER, None, ROWS, first.next_key)
     give_back_room(other)
-    monkeypatch.setattr(read, "read_page", read_range)
+    monkeypatch.setattr(read, "read_page", read_page)
     rest = instances(small, CUSTOMER, None, ROWS, first.next_key)
     assert [row["Age"] for row in (*first.rows, *rest.rows)] == list(range(ROWS))
 
@@ -237,7 +236,10 @@ def test_a_hub_that_reads_all_the_time_keeps_no_other_from_its_room(users: Users
 
 def test_few_wait_for_room_and_fewer_of_one_hub(users: Users) -> None:
     users.ask("a1", 0, a=100)
-    asked = [users.wait(name, **{name: 20}) for name in ("b1", "b2", "b3", "c1", "c2", "d1", "d2", "e1", "e2", "f1")]
+    asked = [
+        users.wait(name, Share.PAGES, **{name: 20})
+        for name in ("b1", "b2", "b3", "c1", "c2", "d1", "d2", "e1", "e2", "f1")
+    ]
     sent_away = [number for number, one in enumerate(asked) if one.done()]
     assert sent_away == [2, 9]
     assert isinstance(asked[2].exception(), ThrottledError)

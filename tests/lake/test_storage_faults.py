@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import obstore
@@ -86,9 +87,7 @@ def test_every_row_is_in_once_whatever_storage_says(
         for number in range(1, 4):
             for blob in ("a", "b"):
                 rows = [{"_key": f"{blob}{row}", "Name": str(number)} for row in range(number)]
-                again(
-                    lambda rows=rows, blob=blob, number=number: ingest(faulty, CUSTOMER, rows, tmp_path, blob, number)
-                )
+                again(partial(ingest, faulty, CUSTOMER, rows, tmp_path, blob, number))
             again(lambda: refresh(faulty, CUSTOMER, NOW))
         again(lambda: maintain(faulty, CUSTOMER, NOW, 21))
     assert len(plan.broken) >= 2 * BLOBS, "every commit, and more, met the fault"

@@ -3,10 +3,11 @@
 import itertools
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -74,7 +75,7 @@ def created(runs: Runs, stored: StoredRun) -> StoredRun:
     return found
 
 
-def wins(calls: list[Callable[[], object]]) -> list[object]:
+def wins(calls: Sequence[Callable[[], object]]) -> list[object]:
     """The results of calls made at once, leaving out those that came too late."""
 
     def call(one: Callable[[], object]) -> object:
@@ -102,7 +103,7 @@ def test_a_run_comes_back_as_it_was(runs: Runs) -> None:
 
 def test_of_ten_callers_one_creates_the_run(runs: Runs) -> None:
     for number in range(3):
-        callers = [lambda number=number: runs.create(run(f"r{number}")) for _ in range(10)]  # type: ignore[misc]
+        callers = [partial(runs.create, run(f"r{number}")) for _ in range(10)]
         assert wins(callers) == [True]
     assert len(runs.page("Contoso")[0]) == 3
 
@@ -117,7 +118,7 @@ def test_a_run_that_is_there_is_not_created_again(runs: Runs) -> None:
 def test_of_ten_changes_one_holds(runs: Runs) -> None:
     stored = created(runs, run())
     workers = [f"w{number}" for number in range(10)]
-    won = wins([lambda worker=worker: runs.save(stored.claimed(worker, START)) for worker in workers])  # type: ignore[misc]
+    won = wins([partial(runs.save, stored.claimed(worker, START)) for worker in workers])
     assert len(won) == 1
     assert runs.get("Contoso", "a") == won[0]
 
@@ -329,12 +330,13 @@ def test_runs_saved_together_each_find_their_own_write_where_the_answer_is_lost(
     with running_proxy(azurite.table) as proxy:
         proxy.break_once(LoseAnswer(), is_transaction)
         shared = Table(account_of(azurite, table=proxy.endpoint), table.name)
-        acts = [lambda each=each: numbered(Runs(shared, CLOCK), each, 1) for each in stored]
+        acts = [partial(numbered, Runs(shared, CLOCK), each, 1) for each in stored]
         found = together(shared, acts, "contoso")
         assert sum(is_transaction(request) for request in proxy.requests) == 1
     assert found == [runs.get("Contoso", run_id) for run_id in ids]
     later = [numbered(runs, replace(created(runs, run(f"{run_id}b")), ledger_key=run_id), 2) for run_id in ids]
-    assert [each.number for each in (*found, *later)] == [1] * 10 + [2] * 10
+    first = [each for each in found if isinstance(each, StoredRun)]
+    assert [each.number for each in (*first, *later)] == [1] * 10 + [2] * 10
 
 
 def test_a_write_that_never_came_through_is_reported(azurite: Endpoints, table: Table) -> None:
@@ -349,7 +351,7 @@ def test_a_write_that_never_came_through_is_reported(azurite: Endpoints, table: 
     assert Runs(table, CLOCK).get("Contoso", "new") is None
 
 
-SIGNS = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
+SIGNS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**50), 2**50) | SIGNS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(SIGNS, inner, max_size=4),

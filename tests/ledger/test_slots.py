@@ -21,7 +21,7 @@ PUBLISHED = Published(rows=3, size=99, sha256="ab")
 
 @pytest.fixture(scope="module")
 def slots(azurite: Endpoints) -> Slots:
-    settings = Settings(hub_storage=azurite.connection_string)  # type: ignore[arg-type]
+    settings = Settings(hub_storage=azurite.connection_string)
     return Slots(Table(hub_account(settings), f"slots{uuid.uuid4().hex[:8]}"))
 
 

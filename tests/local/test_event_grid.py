@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
+from azure.storage.blob import BlobBlock
 
 from infra.local.event_grid import is_announced
 from tests.local.conftest import SampleApp
@@ -66,7 +67,7 @@ def test_block_list_and_copy_are_announced_once_each(sample: SampleApp, containe
     blocks = sample.blobs.get_blob_client(container, "blocks.csv")
     blocks.stage_block("AAAA", b"id\n")
     blocks.stage_block("AAAB", b"1\n")
-    blocks.commit_block_list(["AAAA", "AAAB"])
+    blocks.commit_block_list([BlobBlock("AAAA"), BlobBlock("AAAB")])
     sample.blobs.get_blob_client(container, "copy.csv").start_copy_from_url(blocks.url)
     eventually(lambda: len(events_of(sample, container)) == 2)
     found = {e["path"]: (e["data"]["api"], e["data"]["contentLength"]) for e in events_of(sample, container)}

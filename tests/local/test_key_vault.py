@@ -5,14 +5,14 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ResourceNotFoundError
-from azure.core.pipeline.transport import HttpRequest, RequestsTransport
+from azure.core.pipeline.transport import HttpRequest, HttpResponse, HttpTransport, RequestsTransport
 from azure.keyvault.secrets import SecretClient
 
 from infra.local.key_vault import SecretStore
@@ -24,17 +24,30 @@ class AnyToken:
         return AccessToken("a token", int(time.time()) + 3600)
 
 
-class ToLoopback(RequestsTransport):
+class ToLoopback(HttpTransport[HttpRequest, HttpResponse]):
     def __init__(self, base: str) -> None:
-        super().__init__()
+        self._requests: HttpTransport[HttpRequest, HttpResponse] = RequestsTransport()
         self._base = base
 
-    def send(self, request: HttpRequest, **options: Any) -> Any:
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self) -> None:
+        self._requests.open()
+
+    def close(self) -> None:
+        self._requests.close()
+
+    def send(self, request: HttpRequest, **options: Any) -> HttpResponse:
         real = request.url
         parts = urlsplit(real)
         request.url = f"{self._base}{parts.path}?{parts.query}"
         try:
-            return super().send(request, **options)
+            return self._requests.send(request, **options)
         finally:
             request.url = real
 

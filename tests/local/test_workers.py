@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.stack import RunningStack, StartError, running_stack, start_stack
+from infra.local.azurite import StartError
+from infra.local.stack import RunningStack, running_stack, start_stack
 from tests.local.conftest import SAMPLE_APP, SampleApp
 from tests.local.test_lifecycle import gone
 from tests.local.waiting import eventually

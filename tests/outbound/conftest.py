@@ -235,7 +235,7 @@ def make_hub(azurite: Endpoints, vault: KeyVault, tmp_path: Path) -> Callable[[]
         services = OwnServices(
             Settings(
                 azure_functions_environment="Development",
-                hub_storage=azurite.connection_string,  # type: ignore[arg-type]
+                hub_storage=azurite.connection_string,
                 key_vault_url=vault.url,
                 clock_file=folder / "clock",
                 engine_memory_mb=128,

@@ -136,7 +136,8 @@ def test_workers_at_once_publish_once(hub: HubUnderTest, workers: list[str]) -> 
 
 
 def test_messages_that_are_not_understood_are_dropped(hub: HubUnderTest, caplog: pytest.LogCaptureFixture) -> None:
-    for message in ({}, [], {"kind": "Export"}, {"kind": "Kpi", "hub": "H", "kpi": "K", "slot": "noon"}):
+    messages: list[object] = [{}, [], {"kind": "Export"}, {"kind": "Kpi", "hub": "H", "kpi": "K", "slot": "noon"}]
+    for message in messages:
         take_message(hub.services, message, MESSAGE)
         give_up(hub.services, message)
     assert caplog.messages == ["a message of the queue export is not understood; it is dropped"] * 8

@@ -40,7 +40,7 @@ steps = st.lists(
                 ),
                 min_size=1,
                 max_size=4,
-                unique_by=lambda row: row["Id"],
+                unique_by=lambda row: str(row["Id"]),
             ),
         ),
         st.tuples(st.just("tick"), st.none()),
@@ -115,9 +115,7 @@ def replayed(hub: HubUnderTest) -> dict[str, dict[str, Any]]:
         for row in rows:
             cells = {name: cell for name, cell in zip(header, row, strict=True) if cell is not None}
             cells.pop("System_ProcessingTime")
-            if "Tags" in cells:
-                cells["Tags"] = split_items(cells["Tags"])
-            table[str(cells["Id"])] = cells
+            table[cells["Id"]] = {name: split_items(cell) if name == "Tags" else cell for name, cell in cells.items()}
     return table
 
 

@@ -97,7 +97,7 @@ class World:
 
     def refresh(self) -> None:
         entity_type = self.services.definitions.type_named(self.hub, "Person").document
-        refresh(self.services.lake, entity_type, self.services.clock.now())  # type: ignore[arg-type]
+        refresh(self.services.lake, entity_type, self.services.clock.now())
 
     def maintain(self, name: str = "Person") -> None:
         entity_type = self.services.definitions.type_named(self.hub, name).document

@@ -13,7 +13,7 @@ from shared.storage.accounts import StorageAccount, account_from_secret, hub_acc
 PRODUCTION = Settings()
 DEVELOPMENT = Settings(
     azure_functions_environment="Development",
-    hub_storage="UseDevelopmentStorage=true",  # type: ignore[arg-type]
+    hub_storage="UseDevelopmentStorage=true",
 )
 KEY = "c2VjcmV0LWtleQ=="
 FULL = f"DefaultEndpointsProtocol=https;AccountName=contoso;AccountKey={KEY};EndpointSuffix=core.windows.net"
@@ -184,7 +184,7 @@ def test_a_url_below_the_account_keeps_its_encoding() -> None:
 
 
 def test_the_hub_is_reached_by_its_connection_string() -> None:
-    account = hub_account(Settings(hub_storage=FULL))  # type: ignore[arg-type]
+    account = hub_account(Settings(hub_storage=FULL))
     assert account.table_endpoint == "https://contoso.table.core.windows.net"
     assert account.queue_endpoint == "https://contoso.queue.core.windows.net"
 
@@ -207,7 +207,7 @@ def test_the_hub_is_reached_by_identity_where_only_endpoints_are_set() -> None:
     [
         (Settings(), "MissingSetting"),
         (Settings(HUB_STORAGE__blobServiceUri="https://contoso.blob.core.windows.net"), "MissingSetting"),
-        (Settings(hub_storage="AccountName=contoso"), "InvalidSetting"),  # type: ignore[arg-type]
+        (Settings(hub_storage="AccountName=contoso"), "InvalidSetting"),
         (
             Settings(
                 HUB_STORAGE__blobServiceUri="http://127.0.0.1:10000/devstoreaccount1",

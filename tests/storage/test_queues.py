@@ -26,6 +26,7 @@ def test_a_message_is_base64_of_json(account: StorageAccount, name: str, client:
         "blob": "Müller's \u20ac.csv",
         "slot": None,
     }
+    assert message.expires_on is not None
     assert message.expires_on.year == 9999
 
 

@@ -17,7 +17,7 @@ from shared.domain.errors import (
     ThrottledError,
     UnavailableError,
 )
-from shared.storage.clients import RETRIES
+from shared.storage.retries import RETRIES
 from shared.storage.tables import ETAG, Delete, Insert, Replace, Row, Table
 from tests.fault_proxy import Answer, Fault, FaultProxy, LoseAnswer, Request, running_proxy
 from tests.local_services import account_of

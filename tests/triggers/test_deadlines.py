@@ -19,7 +19,7 @@ class Told(Exception):  # noqa: N818
     """What a function was told when it began to work."""
 
 
-@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - HTTP))
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - HTTP, key=str))
 def test_a_function_works_to_a_deadline(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def begin() -> None:
         raise Told(seconds_left())

@@ -26,7 +26,7 @@ from tests.fault_proxy import Answer, FaultProxy, running_proxy
 from tests.local_services import development
 
 HUB = "Contoso"
-BODY = {
+BODY: dict[str, list[dict[str, object]]] = {
     "fields": [{"fieldName": "Id", "fieldType": "Edm.String"}],
     "strongIds": [{"strongIdName": "ById", "keyPropertyNames": ["Id"]}],
 }

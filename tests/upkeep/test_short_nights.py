@@ -126,7 +126,7 @@ def test_a_hub_with_many_tables_takes_no_turns_of_the_others(nights: Nights) -> 
 
 def is_refreshed(lake: Lake, profile: EntityType) -> bool:
     changes, states = open_snapshot(lake, changes_path(profile)), open_snapshot(lake, states_path(profile))
-    return bool(changes and states) and states.transaction(APP_REFRESH) == changes.version
+    return changes is not None and states is not None and states.transaction(APP_REFRESH) == changes.version
 
 
 def test_no_refresh_waits_for_the_upkeep_of_others(nights: Nights, tmp_path: Path) -> None:

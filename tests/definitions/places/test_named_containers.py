@@ -42,7 +42,12 @@ def naming(definitions: Definitions, container: str) -> list[str]:
 
 def forget(definitions: Definitions, *hubs: str) -> None:
     """Leaves hubs as an earlier release does."""
-    definitions._store.change(HUBS, lambda change: [change.delete(NAMED, hub) for hub in hubs])
+
+    def delete(change: Change) -> None:
+        for hub in hubs:
+            change.delete(NAMED, hub)
+
+    definitions._store.change(HUBS, delete)
 
 
 def test_hubs_that_name_nothing_cost_the_others_nothing(hubs: Definitions, far: Definitions, proxy: FaultProxy) -> None:
@@ -200,10 +205,14 @@ def test_what_was_noted_of_an_earlier_hub_is_noted_again_for_the_one_made_anew(h
     """The hub is deleted and made anew between the note and the mapping, by requests that saw it in use."""
     store, tries = hubs._store, list[str]()
 
+    def end(change: Change) -> None:
+        change.delete(HUB, "Zeta")
+        change.delete(NAMED, "Zeta")
+
     def gone_and_back(change: Change) -> None:
         note_named(store, "Zeta", {"inbox"})
         if not tries:
-            store.change(HUBS, lambda end: (end.delete(HUB, "Zeta"), end.delete(NAMED, "Zeta")))
+            store.change(HUBS, end)
             again(hubs).put_hub("Zeta", Hub())
         tries.append("")
         change.is_needed = True

@@ -93,9 +93,14 @@ def exercise(
     key = f"AccountName={ACCOUNT};AccountKey={SOURCE_KEY};BlobEndpoint={endpoints.blob}"
     Vaults(settings).set("wrong-key", key)
     vault_secret = type("Vault", (), {"url": vault_url})()
-    for name in ("wrong-key", STORAGE_SECRET):
-        said.hears(lambda name=name: definitions.put_connector(hub, f"Files_{name[:5]}", files(vault_secret, name)))  # type: ignore[misc]
-        said.hears(lambda name=name: definitions.source_account(definitions.connector(hub, f"Files_{name[:5]}")))  # type: ignore[misc]
+
+    def use_key(secret: str) -> None:
+        name = f"Files_{secret[:5]}"
+        said.hears(lambda: definitions.put_connector(hub, name, files(vault_secret, secret)))
+        said.hears(lambda: definitions.source_account(definitions.connector(hub, name)))
+
+    for secret in ("wrong-key", STORAGE_SECRET):
+        use_key(secret)
 
     refused = {
         "description": f"AccountKey={MARKERS['text']}",

@@ -79,8 +79,8 @@ def test_the_sum_is_that_of_what_is_there(
     BlobContainer(account, "inbox").ensure()
     for name in ("Mapping", "M3"):
         before = taken(table, hub)
-        connector, stored = definitions.connector(hub, "CAzureBlob"), definitions.mapping(hub, "CAzureBlob", name)
-        definitions.list_first(connector, stored, account, nullcontext)
+        blobs, stored = definitions.connector(hub, "CAzureBlob"), definitions.mapping(hub, "CAzureBlob", name)
+        definitions.list_first(blobs, stored, account, nullcontext)
         assert taken(table, hub) > before
         check()
     definitions.put_mapping(hub, "CAzureBlob", "Mapping", long(10))

@@ -11,9 +11,8 @@ from infra.local.azurite import ACCOUNT, Endpoints
 from infra.local.key_vault import KeyVault
 from shared.clock import Clock
 from shared.definitions.definitions import Definitions
-from shared.definitions.store.definition_store import Stored
+from shared.definitions.places.readers import Listener
 from shared.domain.documents.connectors import Connector
-from shared.domain.documents.mappings import Mapping
 from shared.domain.errors import InvalidRequestError
 from shared.settings import Settings
 from shared.storage.key_vault import Vaults
@@ -119,7 +118,7 @@ def test_what_many_ask_for_at_once_is_read_once(
     assert len(lists) == 1
 
 
-def listening(definitions: Definitions) -> list[tuple[str, Stored[Mapping]]]:
+def listening(definitions: Definitions) -> list[Listener]:
     return definitions.listeners(ACCOUNT, "inbox")
 
 

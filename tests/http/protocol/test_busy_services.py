@@ -15,7 +15,7 @@ from infra.local.key_vault import KeyVault
 from shared.app import Services
 from shared.deadline import HTTP_ANSWER_S
 from shared.http.app import create_http_app
-from tests.fault_proxy import Answer, FaultProxy, running_proxy
+from tests.fault_proxy import Answer, FaultProxy, Plan, running_proxy
 from tests.http import bodies
 from tests.http.conftest import Client
 from tests.local_services import development
@@ -44,6 +44,10 @@ class Faulty:
                 return self.client.post(f"{files}/suggest", {"blob": "landing/a.csv"})
             case _:
                 return self.client.post(f"{files}/mappings/Contacts/preview")
+
+
+def always(answer: Answer) -> Plan:
+    return lambda _: answer
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ def test_a_busy_service_is_answered_in_time(
         time_passes = PassingTime(monkeypatch)
         proxy = faulty.proxies[service]
         proxy.requests.clear()
-        proxy.plan = lambda _, s=status, c=code: Answer(s, c, {"Retry-After": asked} if asked else {})
+        proxy.plan = always(Answer(status, code, {"Retry-After": asked} if asked else {}))
         answer = faulty.ask(service)
         assert (answer.status_code, answer.headers["Retry-After"]) == (status, retry_after), answer.text
         # Of a blob one is repeated once, where somebody waits for it.
@@ -105,7 +109,7 @@ def test_a_lake_that_is_busy_is_answered_in_time(faulty: Faulty, asked: str | No
     faulty.client.get(f"{faulty.hub}/data/Contact")
     proxy = faulty.proxies["blob"]
     for status, code in BUSY.items():
-        proxy.plan = lambda _, s=status, c=code: Answer(s, c, {"Retry-After": asked} if asked else {})
+        proxy.plan = always(Answer(status, code, {"Retry-After": asked} if asked else {}))
         proxy.requests.clear()
         began = monotonic()
         answer = faulty.client.get(f"{faulty.hub}/data/Contact")

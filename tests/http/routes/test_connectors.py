@@ -95,7 +95,7 @@ def test_secrets_show_nowhere(
         assert shown["legacy"] == {"deep": ["***"], "url": "***"}
         assert shown["plain"] == "stays"
         assert answers[1].json()["connectorProperties"]["outputBlobSASUri"] == "***"
-        wrong: list[Any] = [
+        wrong: list[object] = [
             crm(**given) | {"isInternal": "x", "colour": CANARY},
             crm(**given) | {f"Password={CANARY}": 1, f"https://a.example/?sig={CANARY}&x": 2},
             crm(organizationId=None, connectionString={"a": f"Password={CANARY}"}),

@@ -56,9 +56,9 @@ def ingest(services: Services, hub: str, mapping: str) -> None:
     carry_out_backfill(services, hub, "Files", mapping, backfill.number)
     runs, _ = services.runs.page(hub, mapping=mapping)
     carry_out_run(services, hub, runs[0].run_id, "test")
-    stored = services.runs.get(hub, runs[0].run_id)
-    assert stored is not None
-    assert stored.run.state is RunState.SUCCEEDED, stored.run
+    ended = services.runs.get(hub, runs[0].run_id)
+    assert ended is not None
+    assert ended.run.state is RunState.SUCCEEDED, ended.run
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,11 @@ def rows(megabytes: int) -> bytes:
 def outcome(bridge: Bridge, path: str, content: bytes) -> str:
     headers = {"Host": "contoso.azurewebsites.net", "Content-Type": "text/csv"}
     request = func.HttpRequest("POST", f"https://contoso.azurewebsites.net{path}", headers=headers, body=content)
-    answer = asyncio.run(bridge(request, None))
+
+    async def answered() -> func.HttpResponse:
+        return await bridge(request, None)
+
+    answer = asyncio.run(answered())
     return f"{answer.status_code} {answer.get_body().decode()}"
 
 

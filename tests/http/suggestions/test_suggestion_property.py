@@ -4,6 +4,7 @@ import csv
 import io
 import uuid
 from datetime import datetime
+from typing import Literal
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -49,7 +50,7 @@ def tables(draw: st.DrawFn) -> tuple[str, str]:
     rows = draw(st.lists(st.tuples(*cells), max_size=12))
     out = io.StringIO()
     delimiter = draw(st.sampled_from(",;\t|"))
-    quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+    quoting: Literal[0, 1] = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
     line_end = draw(st.sampled_from(["\n", "\r\n"]))
     csv.writer(out, delimiter=delimiter, quoting=quoting, lineterminator=line_end).writerows([header, *rows])
     return delimiter, out.getvalue()

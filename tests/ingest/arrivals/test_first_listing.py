@@ -114,7 +114,7 @@ def test_what_a_search_found_missing_is_not_told_once_a_later_one_has_found_it(w
     def shown() -> tuple[str, str | None]:
         found = progress(services, world.hub, services.definitions.mapping(world.hub, "Landing", "Fresh"))
         assert (found.searched_at is None) == (found.error is not None)
-        return found.state.value, found.error and found.error.code
+        return found.state.value, found.error.code if found.error else None
 
     put_mapping(services, world.hub, "Landing", "Fresh", Mapping.from_request(mapping_body(name)), Conditions())
     work_off(world.azurite, services, world.hub)

@@ -25,7 +25,7 @@ from shared.messages.ingest import give_up, take_message
 from shared.storage.queues import ATTEMPTS, Queue
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, FaultProxy, Request, running_proxy
-from tests.ingest.arrivals.test_events import announced
+from tests.ingest.arrivals.events import announced
 from tests.ingest.conftest import MESSAGE, ROWS, Proxied, World
 from tests.local_services import account_of, forget_hub
 from tests.passing_time import PassingTime

@@ -123,5 +123,5 @@ def test_ordinary_rows_never_wait_in_line(
     changes.commit(changes.upload(parts, "run"), "blob", 1)
 
     monkeypatch.setattr(large_turns, "_LARGE_ROWS", Turns(most_of_one=0, most=0, within_s=0))
-    page = instances(lake, entity_type, where and condition(where, entity_type), 1000)
+    page = instances(lake, entity_type, condition(where, entity_type) if where else None, 1000)
     assert len(page.rows) == len(rows)

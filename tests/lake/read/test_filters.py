@@ -230,7 +230,10 @@ def test_a_message_repeats_little_of_a_filter(text: str) -> None:
     assert all(len(fault.message) < 400 for fault in refused.value.details)
 
 
-EXACT = {"Spend": st.decimals(-(10**20) + 1, 10**20 - 1, places=18), "AnyOther": st.integers(-(2**63), 2**63 - 1)}
+EXACT: dict[str, st.SearchStrategy[Decimal | int]] = {
+    "Spend": st.decimals(-(10**20) + 1, 10**20 - 1, places=18),
+    "AnyOther": st.integers(-(2**63), 2**63 - 1),
+}
 SIGNS: dict[str, Callable[[Any, Any], bool]] = {"lt": lt, "le": le, "gt": gt, "ge": ge, "eq": eq, "ne": ne}
 
 

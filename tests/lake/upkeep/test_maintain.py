@@ -38,7 +38,7 @@ def snapshot(lake: Lake, table: str) -> Snapshot:
     return found
 
 
-def kinds(lake: Lake) -> list[str | None]:
+def kinds(lake: Lake) -> list[str]:
     return sorted(file.kind or "" for file in snapshot(lake, states_path(CUSTOMER)).files)
 
 

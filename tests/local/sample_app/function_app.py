@@ -11,6 +11,7 @@ import time
 from typing import Any, List  # noqa: UP035 - the worker refuses `list[str]` in func.Out
 
 import azure.functions as func
+from azure.functions.timer import TimerRequest
 from fastapi import FastAPI, Request, Response
 
 logger = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def enqueue(req: func.HttpRequest, out: func.Out[List[str]]) -> func.HttpRespons
 
 @app.function_name("tick")
 @app.timer_trigger(arg_name="timer", schedule="%TICK_SCHEDULE%")
-def tick(timer: func.TimerRequest) -> None:
+def tick(timer: TimerRequest) -> None:
     note("tick", {"pastDue": timer.past_due, "status": timer.schedule_status})
 
 

@@ -150,8 +150,7 @@ def test_exports_of_another_connector_stay_wherever_their_copies_lie(hub: HubUnd
     hub.ingest(other, [{"Id": "W"}])
     hub.tick(at(1))
     (path,) = second.paths("Profile/")
-    copied = {"data": second.blobs()[path], "metadata": second.metadata(path)}
-    hub.partner.client.upload_blob(path, **copied)
+    hub.partner.client.upload_blob(path, second.blobs()[path], metadata=second.metadata(path))
     hub.outbound(PROFILE, weird)  # also where this connector exports the same by now
     assert clean(hub) == (RunState.SUCCEEDED, 1)
     hub.services.definitions.delete_connector(hub.name, "Second")
