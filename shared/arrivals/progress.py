@@ -85,7 +85,7 @@ def _outcome(
         services.definitions.check_mapping(connector, mapping)
     except ConflictError as error:
         # A container that was not there then may have gone to another hub since.
-        return None, RunError(code=error.code, message=error.message)
+        return None, RunError.of(error)
     except NotFoundError:
         pass  # gone a moment ago, and the mapping with it
     return None, backfill.error

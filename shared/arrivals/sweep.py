@@ -166,7 +166,7 @@ def carry_out_backfill(
         if recovery(error) is Recovery.RETRY or isinstance(error, DeferredError):
             raise
         logger.warning("sweep refused: hub %s connector %s mapping %s: %s", hub, connector, mapping, error)
-        give_up_sweep(services, hub, connector, mapping, number, RunError(code=error.code, message=error.message))
+        give_up_sweep(services, hub, connector, mapping, number, RunError.of(error))
         return
     logger.info("backfill queued %d blob versions: hub %s mapping %s", queued, hub, mapping)
 

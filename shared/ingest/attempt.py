@@ -174,11 +174,11 @@ class Attempt:
         except ClaimLostError:
             raise
         except DeferredError as error:
-            self.put_back(RunError(code=error.code, message=error.message))
+            self.put_back(RunError.of(error))
             raise
         except HubError as error:
             if recovery(error) is Recovery.RETRY:
-                self.release(RunError(code=error.code, message=error.message), asked_to_wait_s(error))
+                self.release(RunError.of(error), asked_to_wait_s(error))
                 self._stored.raise_if_resting(error, self._services.clock.machine_now())
                 raise
             refuse(error)

@@ -92,7 +92,7 @@ class Outcome:
             state = RunState.SKIPPED
         else:
             state = RunState.FAILED
-        reason = RunError(code=error.code, message=error.message)
+        reason = RunError.of(error)
         return cls(state, rejected=rejected, bytes_read=bytes_read, error=reason)
 
     @classmethod

@@ -61,14 +61,14 @@ def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker
         with services.definitions.while_there(hub, stored, read_type):
             counts = _calculate(services, kpi, read_type.document, now)
     except GoneError as error:
-        reason = RunError(code=error.code, message=error.message)
+        reason = RunError.of(error)
         _end(services, stored, _queued(stored, hub, due, now), {"state": RunState.SKIPPED, "error": reason}, worker)
         return Calculation.FAILED
     except HubError as error:
         if recovery(error) is Recovery.RETRY:
             _give_back(services, stored, _queued(stored, hub, due, now), error, worker)
             raise
-        reason = RunError(code=error.code, message=error.message)
+        reason = RunError.of(error)
         _end(services, stored, _queued(stored, hub, due, now), {"state": RunState.FAILED, "error": reason}, worker)
         return Calculation.FAILED
     took_ms = services.clock.monotonic_ms() - began_ms
@@ -141,7 +141,7 @@ def _start(services: Services, kpi: Stored[Kpi], run: Run, worker: str) -> bool:
 
 
 def _give_back(services: Services, kpi: Stored[Kpi], run: Run, error: HubError, worker: str) -> None:
-    reason, asked_s = RunError(code=error.code, message=error.message), asked_to_wait_s(error)
+    reason, asked_s = RunError.of(error), asked_to_wait_s(error)
 
     def give_back(stored: StoredRun) -> StoredRun:
         return stored.given_back(reason, services.clock.machine_now(), asked_s)

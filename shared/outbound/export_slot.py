@@ -172,7 +172,7 @@ def _put_off(export: Export, plan: Plan | None, error: DeferredError) -> Deferre
     """Has the slot rest that found no turn at its destination, and gives the error that says for how long."""
     rest_s = random.randint(*_NEXT_TURN_S)  # noqa: S311 - jitter is no secret
     if plan is not None:
-        note_wait(export, plan, RunError(code=error.code, message=error.message), rest_s)
+        note_wait(export, plan, RunError.of(error), rest_s)
     return DeferredError(error.code, error.message, error.target, rest_s=rest_s)
 
 
@@ -180,7 +180,7 @@ def _give_back(export: Export, plan: Plan | None, error: HubError) -> None:
     """Keeps the reason on the record of the slot that is being published; a slot without a plan has none yet."""
     if plan is None:
         return
-    noted = note_attempt(export, plan, RunError(code=error.code, message=error.message), asked_to_wait_s(error))
+    noted = note_attempt(export, plan, RunError.of(error), asked_to_wait_s(error))
     if noted is not None:
         noted.raise_if_resting(error, export.services.clock.machine_now())
 

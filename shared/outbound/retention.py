@@ -85,7 +85,7 @@ def _clean(
             yield
         services.definitions.claim_destination(hub, connector, destination.sas)
     except HubError as failure:
-        _end(services, done, before, RunState.FAILED, RunError(code=failure.code, message=failure.message))
+        _end(services, done, before, RunState.FAILED, RunError.of(failure))
     except GeneratorExit:
         _end(services, done, before, RunState.PARTIALLY_SUCCEEDED, _TIME_IS_UP)
         raise
@@ -103,7 +103,7 @@ def _delete(destination: DestinationContainer, blob: BlobEntry, done: _CleanUp) 
         if refusal.code not in _KEPT_BY_THEIR_OWNER:
             raise
         done.kept += 1
-        done.refusal = RunError(code=refusal.code, message=refusal.message)
+        done.refusal = RunError.of(refusal)
 
 
 def _end(services: Services, done: _CleanUp, before: datetime, state: RunState, error: RunError | None) -> None:

@@ -73,7 +73,7 @@ def skip_run(export: Export, plan: Plan, code: str, message: str) -> None:
 
 def fail_run(export: Export, slot: datetime, run_id: str, error: HubError) -> None:
     """Records why a slot waits; it is tried again with the next tick."""
-    reason = RunError(code=error.code, message=error.message)
+    reason = RunError.of(error)
     _end(export, slot, run_id, {"state": RunState.FAILED, "error": reason})
 
 

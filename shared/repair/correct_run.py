@@ -63,7 +63,7 @@ def correct_run(services: Services, attempt: Attempt) -> None:
     """
     corrected = attempt.carry_out(
         lambda: _correct(services, attempt),
-        lambda error: end_in_vain(services, attempt.stored, RunError(code=error.code, message=error.message)),
+        lambda error: end_in_vain(services, attempt.stored, RunError.of(error)),
     )
     if corrected is not None:
         _, failure = corrected

@@ -3,12 +3,13 @@
 import hashlib
 import re
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field as Property
 
 from shared.domain.blob_version import BlobVersion
 from shared.domain.documents.document import AnyCaseEnum, Document
+from shared.domain.errors import HubError
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -44,6 +45,11 @@ class RunError(Document):
 
     code: str
     message: str
+
+    @classmethod
+    def of(cls, error: HubError) -> Self:
+        """The same reason as an error's."""
+        return cls(code=error.code, message=error.message)
 
 
 class RunBlob(Document):
