@@ -1,16 +1,14 @@
 """The table `changes` of a type: typed rows, appended blob version by blob version, each exactly once."""
 
 import logging
-import time
 import uuid
 from collections.abc import Sequence
 
 from shared.domain.documents.entity_types import EntityType
 from shared.domain.errors import ClaimLostError, SkippedError, SupersededError
-from shared.lake.changes.arrival import Arrival, attempt_of, committed_attempt, version_of
+from shared.lake.changes.arrival import Arrival, Fence
 from shared.lake.changes.commit_desk import CommitDesk
-from shared.lake.container.faults import translated
-from shared.lake.log.actions import added
+from shared.lake.log.actions import added, write_entry
 from shared.lake.log.part import Part, UploadedPart
 from shared.lake.log.retry import until_won
 from shared.lake.log.tables import Snapshot, open_snapshot
@@ -94,7 +92,7 @@ class Changes:
         """The attempt whose rows were committed under this id, whatever has come since; None where there are none."""
         snapshot = open_snapshot(self._lake, self.table)
         seen = None if snapshot is None else snapshot.transaction(once_id)
-        return None if seen is None else committed_attempt(seen)
+        return None if seen is None else Fence.unpack(seen).committed_attempt
 
     def _settled(self, arrival: Arrival) -> bool:
         self._desk.line(self.table).settle(arrival, self._commit_all)
@@ -123,26 +121,14 @@ class Changes:
             known.keep(snapshot)
 
     def _append(self, snapshot: Snapshot, arrivals: list[Arrival]) -> None:
-        from deltalake.transaction import CommitProperties, Transaction
-
         actions = added([part for arrival in arrivals for part in arrival.uploaded], snapshot)
-        now = time.time_ns() // 1_000_000  # without its time the log could never forget a transaction
-        transactions = [
-            Transaction(app_id, arrival.transaction, now)
+        transactions = {
+            app_id: arrival.fence.pack()
             for arrival in arrivals
             for app_id in (arrival.app_id, arrival.once_id)
             if app_id is not None
-        ]
-        with translated(self.table):
-            snapshot.handle.create_write_transaction(
-                actions,
-                mode="append",
-                schema=snapshot.handle.schema(),
-                commit_properties=CommitProperties(
-                    app_transactions=transactions,
-                    max_commit_retries=_RETRIES_BY_THE_LIBRARY,
-                ),
-            )
+        }
+        write_entry(snapshot, actions, transactions, retries=_RETRIES_BY_THE_LIBRARY, is_forgotten=True)
         for arrival in arrivals:
             arrival.result = True
         logger.info("%s files of %s blobs committed to %s", len(actions), len(arrivals), self.table)
@@ -153,15 +139,15 @@ def _new(arrivals: list[Arrival], snapshot: Snapshot) -> list[Arrival]:
     known = snapshot.transactions([arrival.app_id for arrival in arrivals])
     new: dict[str, Arrival] = {}
     for arrival in sorted(arrivals, key=lambda arrival: arrival.number, reverse=True):
-        seen = known[arrival.app_id]
-        newest = 0 if seen is None else version_of(seen)
-        if seen is None or newest < arrival.number:
+        number = known[arrival.app_id]
+        seen = None if number is None else Fence.unpack(number)
+        if seen is None or seen.version < arrival.number:
             new[arrival.app_id] = arrival
-        elif newest > arrival.number:
+        elif seen.version > arrival.number:
             _settle_outdated(arrival)
-        elif committed_attempt(seen) is not None:
+        elif seen.is_committed:
             arrival.result = False
-        elif attempt_of(seen) < arrival.attempt:
+        elif seen.attempt < arrival.attempt:
             new[arrival.app_id] = arrival
         elif arrival.closes:
             arrival.result = True

@@ -2,12 +2,43 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from shared.lake.log.part import UploadedPart
 from shared.together import Waiting
 
-# The number of a transaction tells the version, which attempt at it, and whether that committed it or closed it.
 _ATTEMPTS = 1 << 24
+
+
+class Fence(NamedTuple):
+    """What the log remembers of a blob version, as the number of an application transaction.
+
+    The numbers of one blob ascend with the version, and within it with the attempt: a later one cannot be overtaken.
+
+    Attributes:
+        version: number of the blob version among those of its blob.
+        attempt: at that version, below 2**23.
+        is_committed: whether the attempt brought its rows; else it only keeps those up to its own from doing so.
+    """
+
+    version: int
+    attempt: int
+    is_committed: bool
+
+    @classmethod
+    def unpack(cls, number: int) -> Self:
+        """The fence that a transaction's number stands for."""
+        version, rest = divmod(number, _ATTEMPTS)
+        return cls(version, rest // 2, bool(rest % 2))
+
+    def pack(self) -> int:
+        """The number that stands for this fence."""
+        return self.version * _ATTEMPTS + 2 * self.attempt + self.is_committed
+
+    @property
+    def committed_attempt(self) -> int | None:
+        """The attempt that brought the rows of the version; None if none has."""
+        return self.attempt if self.is_committed else None
 
 
 @dataclass(slots=True)
@@ -29,21 +60,6 @@ class Arrival(Waiting[bool]):
     closes: bool = False
 
     @property
-    def transaction(self) -> int:
-        """The number of its transactions."""
-        return self.number * _ATTEMPTS + 2 * self.attempt + (not self.closes)
-
-
-def version_of(transaction: int) -> int:
-    """The number of the blob version that a transaction is of."""
-    return transaction // _ATTEMPTS
-
-
-def committed_attempt(transaction: int) -> int | None:
-    """The attempt that a transaction says has committed its version; None where it has closed it."""
-    return attempt_of(transaction) if transaction % 2 else None
-
-
-def attempt_of(transaction: int) -> int:
-    """The attempt that a transaction is of."""
-    return transaction % _ATTEMPTS // 2
+    def fence(self) -> Fence:
+        """What its transactions say."""
+        return Fence(self.number, self.attempt, not self.closes)

@@ -73,21 +73,44 @@ def commit(
     Raises:
         CommitConflictError: another writer was first, or the table was deleted; it is to be looked at anew.
     """
-    from deltalake.transaction import CommitProperties, Transaction
-
     # Into a log that was emptied the library would write an entry that stands alone.
     present = open_snapshot(lake, snapshot.table)
     if present is None or present.id != snapshot.id:
         raise CommitConflictError("TableGone", f"{snapshot.table} was deleted meanwhile", snapshot.table)
+    write_entry(snapshot, actions, transactions, partition_by)
+
+
+def write_entry(
+    snapshot: Snapshot,
+    actions: "Actions",
+    transactions: Mapping[str, int],
+    partition_by: Sequence[str] = (),
+    *,
+    retries: int | None = None,
+    is_forgotten: bool = False,
+) -> None:
+    """Writes the next entry of a table's log, as `commit`, without another look whether the table is there.
+
+    Args:
+        snapshot, actions, transactions, partition_by: as those of `commit`.
+        retries: how often the library takes the next version where another writer was first; its own number if None.
+        is_forgotten: whether the log may forget the transactions once they are older than it keeps them.
+
+    Raises:
+        CommitConflictError: another writer was first.
+    """
+    from deltalake.transaction import CommitProperties, Transaction
+
+    now = time.time_ns() // 1_000_000 if is_forgotten else None
+    numbers = [Transaction(app_id, number, now) for app_id, number in transactions.items()]
+    properties = CommitProperties(max_commit_retries=retries, app_transactions=numbers)
     with translated(snapshot.table):
         snapshot.handle.create_write_transaction(
             actions,
             mode="append",
             schema=snapshot.handle.schema(),
             partition_by=[*partition_by],
-            commit_properties=CommitProperties(
-                app_transactions=[Transaction(app_id, number) for app_id, number in transactions.items()]
-            ),
+            commit_properties=properties,
         )
 
 
