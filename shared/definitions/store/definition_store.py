@@ -23,7 +23,7 @@ from shared.definitions.store.commits import GUARD, closing_in, commit
 from shared.definitions.store.listed import Listed, read_list
 from shared.definitions.store.looks import Found, Looks
 from shared.definitions.store.room import Room, noted
-from shared.definitions.store.rows import check_size, columns_of, json_in, memory_of, size_of
+from shared.definitions.store.rows import check_size, columns_of, is_of_a_later_release, json_in, memory_of, size_of
 from shared.domain.blob_version import bare_etag
 from shared.domain.documents.document import Document, invalid_request
 from shared.domain.errors import CommitConflictError, FatalError, NotFoundError, PreconditionError
@@ -362,10 +362,16 @@ def _key(kind: Kind[Any], names: tuple[str, ...]) -> str:
 
 def _stored[T: Document](kind: Kind[T], row: Row) -> Stored[T]:
     """Raises FatalError for a document that this release takes for none of its kind; nothing of it is repeated."""
+    names = row["RowKey"].removeprefix(f"{kind.prefix}|").replace("|", "/")
+    if is_of_a_later_release(row):
+        message = (
+            f"a later release has stored the {kind.label} {shown(names)}, and this one would lose a part of it; "
+            "replace or delete it with that release"
+        )
+        raise FatalError("DefinitionUnreadable", message, names)
     try:
         document = kind.read(json_in(row))
     except ValidationError as error:
-        names = row["RowKey"].removeprefix(f"{kind.prefix}|").replace("|", "/")
         wrong = ", ".join(fault.target for fault in invalid_request(error).details[:_FAULTS_TOLD])
         message = (
             f"this release cannot read the stored {kind.label} {shown(names)} (wrong: {wrong}); "

@@ -8,6 +8,12 @@ from shared.domain.documents.document import Document
 from shared.domain.errors import RequestTooLargeError
 from shared.storage.tables import Row
 
+SCHEMA_VERSION = 1
+"""The form of stored documents. It ascends when an earlier release would misread or lose what this one stores.
+
+Earlier releases that knew no such number stored form 1.
+"""
+
 # A property holds 32 K UTF-16 characters, and a row 1 MiB; a character may be two of UTF-16:
 # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 _CHUNK = 16_000
@@ -35,10 +41,16 @@ def columns_of(document: Document, internal: Mapping[str, str]) -> Row:
     text = _text(document)
     chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
     return {
+        "schemaVersion": SCHEMA_VERSION,
         "internal": json.dumps(dict(internal)),
         "chunks": len(chunks),
         **{f"json{number}": chunk for number, chunk in enumerate(chunks)},
     }
+
+
+def is_of_a_later_release(row: Row) -> bool:
+    """Whether a document was stored in a form that this release does not know, and would lose a part of."""
+    return int(row.get("schemaVersion") or SCHEMA_VERSION) > SCHEMA_VERSION
 
 
 def json_in(row: Row) -> Any:

@@ -7,6 +7,7 @@ from shared.definitions.definitions import Definitions
 from shared.domain.documents.hubs import Hub
 from shared.domain.errors import FatalError
 from shared.storage.blob.blobs import BlobContainer
+from shared.storage.tables import ETAG
 from tests.definitions.places.claims import OF_ANOTHER, again, damage, put, reads, refusal, share, use
 from tests.definitions.samples import crm, outbound
 from tests.local_services import account_of, container_sas
@@ -40,6 +41,25 @@ def test_whoever_asks_for_it_is_told(hubs: Definitions) -> None:
         assert told.value.code == "DefinitionUnreadable"
         assert "mapping 'files/broken'" in told.value.message
         assert "mappingProperties" in told.value.message
+
+
+def test_what_a_later_release_has_stored_is_not_replaced(hubs: Definitions) -> None:
+    """It may hold what this release would leave out, and lose with the next PUT."""
+    put(hubs, "Zeta", "Files", "Customers", reads("inbox"))
+    row = hubs._store._table.get("zeta", "mapping|files|customers")
+    assert row is not None
+    later = {name: value for name, value in row.items() if name not in {ETAG, "PartitionKey", "RowKey"}}
+    later["schemaVersion"] = row["schemaVersion"] + 1
+    hubs._store.change("Zeta", lambda change: change.note("mapping|files|customers", later))
+    for ask in (
+        lambda: hubs.mapping("Zeta", "Files", "Customers"),
+        lambda: put(hubs, "Zeta", "Files", "Customers", reads("inbox")),
+        lambda: hubs.pause_mapping("Zeta", "Files", "Customers", paused=True),
+    ):
+        with pytest.raises(FatalError) as told:
+            ask()
+        assert told.value.code == "DefinitionUnreadable"
+        assert "later release" in told.value.message
 
 
 @pytest.mark.parametrize("key", ["mapping|files|customers", "connector|files", "hub|zeta"])
