@@ -186,4 +186,7 @@ class Services:
 @lru_cache(maxsize=1)
 def services() -> Services:
     """The services of this process."""
+    from shared.telemetry import name_runs_in_logs
+
+    name_runs_in_logs()
     return Services(read_settings())

@@ -7,7 +7,7 @@ says so, and a message rests better in its queue than in a function.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -63,10 +63,15 @@ def seconds_left() -> float:
 
 
 def pool_of_threads(most: int, name: str = "") -> "ThreadPoolExecutor":
-    """An executor whose threads work to the deadline of the thread that makes it."""
+    """An executor whose threads work to the deadline of the thread that makes it, and in its context otherwise."""
     from concurrent.futures import ThreadPoolExecutor
 
-    return ThreadPoolExecutor(most, thread_name_prefix=name, initializer=_ends.set, initargs=(_ends.get(),))
+    return ThreadPoolExecutor(most, thread_name_prefix=name, initializer=_take_over, initargs=(copy_context(),))
+
+
+def _take_over(context: Context) -> None:
+    for variable, value in context.items():
+        variable.set(value)
 
 
 def new_thread(work: Callable[[], None], name: str) -> Thread:

@@ -19,7 +19,7 @@ from shared.hub_records import is_still
 from shared.kpis.value_sql import changes_sql, values_sql
 from shared.kpis.windows import time_column
 from shared.ledger.stored_run import StoredRun
-from shared.telemetry import log_finished
+from shared.telemetry import at_run, log_finished
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,19 @@ def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker
     except NotFoundError:
         logger.info("nothing to calculate: the KPI is gone")
         return Calculation.FAILED
+    with at_run(kpi_run_id(hub, name, stored.instance_id, due)):
+        return _calculate_due(services, stored, read_type, hub, due, worker)
+
+
+def _calculate_due(
+    services: Services,
+    stored: Stored[Kpi],
+    read_type: Stored[EntityType],
+    hub: str,
+    due: datetime,
+    worker: str,
+) -> Calculation:
+    kpi = stored.document
     began_ms = services.clock.monotonic_ms()
     now = services.clock.now()
     if not _start(services, stored, _queued(stored, hub, due, now), worker):

@@ -15,6 +15,7 @@ from shared.ingest.complete_later import complete_files, complete_later, give_up
 from shared.ingest.ingest_blob import MAPPING_PAUSED, give_up_run, ingest_blob
 from shared.repair.correct_run import correct_run, give_up_correction
 from shared.storage.queues import following, is_used_up, with_tries, worker_of
+from shared.telemetry import at_run
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,11 @@ def take_message(services: Services, message: Any, message_id: str, deliveries: 
     Raises:
         TransientError, FatalError, or anything unexpected: the message is to be delivered again.
     """
+    with at_run(_run_of(message)):
+        _take(services, message, message_id, deliveries)
+
+
+def _take(services: Services, message: Any, message_id: str, deliveries: int) -> None:
     try:
         _carry_out(services, message, message_id)
     except DeferredError as error:
@@ -51,6 +57,11 @@ def take_message(services: Services, message: Any, message_id: str, deliveries: 
             raise
         logger.exception("the attempts of a message are used up")
         give_up(services, message)
+
+
+def _run_of(message: Any) -> str | None:
+    run_id = message.get("runId") if isinstance(message, dict) else None
+    return run_id if isinstance(run_id, str) else None
 
 
 def carry_out_run(services: Services, hub: str, run_id: str, worker: str) -> None:
@@ -89,6 +100,11 @@ def give_up(services: Services, message: Any) -> None:
         ClaimLostError: the run goes on elsewhere at this very moment; the next delivery looks again.
         TransientError: so it does where storage does not answer.
     """
+    with at_run(_run_of(message)):
+        _give_up(services, message)
+
+
+def _give_up(services: Services, message: Any) -> None:
     match message:
         case {"complete": True, "runId": str(run_id)}:
             # Its rows are in, whatever becomes of the file; the next sweep asks for it again.

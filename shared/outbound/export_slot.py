@@ -33,6 +33,7 @@ from shared.outbound.entity import find_entity, listed_entities
 from shared.outbound.plan import Export, plan_slot
 from shared.outbound.publish import BLOB_FAULTS, IN_THE_WAY, publish_slot
 from shared.outbound.slot_run import fail_run, note_attempt, note_wait, skip_run
+from shared.telemetry import at_run
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,9 @@ def _export(export: Export, request: SlotRequest) -> None:
             plan_slot(export, request.slot)
             failpoint(FailPoint.SLOT_PLANNED)
             while (plan := services.slots.oldest(export.series)) is not None:
-                if not publish_slot(export, plan):
+                with at_run(plan.run_id):
+                    is_published = publish_slot(export, plan)
+                if not is_published:
                     logger.info("run %s is another worker's, or rests, and so does what waits behind it", plan.run_id)
                     return
                 _note_connection(export, None)
