@@ -1,6 +1,7 @@
 """The rows of a run in the table `runs`, all in the partition of its hub; which there are `runs.py` says."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from shared.domain.documents.correction import Correction
@@ -14,16 +15,23 @@ RUN, TIME, OPEN, RETRY, BLOB, CORRECTION = "run|", "time|", "open|", "retry|", "
 _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 _MICROSECONDS = timedelta(microseconds=1)
 _LAST_TICK = 10**18 - 1
+# What lists read of a run; its own row has everything.
+_OF_TIME = ("PartitionKey", "runId", "kind", "state", "connector", "mapping", "run")
+_OF_OPEN = ("PartitionKey", "runId", "state", "mappingInstance", "changed")
+_OF_RETRY = ("PartitionKey", "runId", "retryAt")
 
 
 def inserting(stored: StoredRun) -> tuple[list[Operation], str]:
     """The operations that record a run anew, and the id of their write."""
     row, write_id = _row(stored)
-    operations: list[Operation] = [Insert(_keyed(row, run_key(stored))), Insert(_keyed(row, _time_key(stored)))]
+    operations: list[Operation] = [
+        Insert({**row, "RowKey": run_key(stored)}),
+        Insert(_listed(row, _OF_TIME, _time_key(stored))),
+    ]
     if not stored.run.state.is_final:
-        operations.append(Insert(_keyed(row, _open_key(stored))))
+        operations.append(Insert(_listed(row, _OF_OPEN, _open_key(stored))))
     if stored.retry_at is not None:
-        operations.append(Insert(_keyed(row, _retry_key(stored))))
+        operations.append(Insert(_listed(row, _OF_RETRY, _retry_key(stored))))
     return operations, write_id
 
 
@@ -31,15 +39,15 @@ def replacing(stored: StoredRun) -> tuple[list[Operation], str]:
     """The operations that change the record of a run, that of its ETag alone, and the id of their write."""
     row, write_id = _row(stored)
     operations: list[Operation] = [
-        Replace(_keyed(row, run_key(stored)), stored.etag),
-        Upsert(_keyed(row, _time_key(stored))),
+        Replace({**row, "RowKey": run_key(stored)}, stored.etag),
+        Upsert(_listed(row, _OF_TIME, _time_key(stored))),
     ]
     if not stored.run.state.is_final:
-        operations.append(Upsert(_keyed(row, _open_key(stored))))
+        operations.append(Upsert(_listed(row, _OF_OPEN, _open_key(stored))))
     elif stored.was_open:
         operations.append(Delete(row["PartitionKey"], _open_key(stored)))
     if stored.retry_at is not None:
-        operations.append(Upsert(_keyed(row, _retry_key(stored))))
+        operations.append(Upsert(_listed(row, _OF_RETRY, _retry_key(stored))))
     elif stored.had_retry:
         operations.append(Delete(row["PartitionKey"], _retry_key(stored)))
     return operations, write_id
@@ -122,8 +130,8 @@ def rows_of(hub: str, prefix: str) -> tuple[str, dict[str, FilterValue]]:
     return rows_below(name_key(hub), prefix)
 
 
-def _keyed(row: Row, key: str) -> Row:
-    return {**row, "RowKey": key}
+def _listed(row: Row, columns: Sequence[str], key: str) -> Row:
+    return {name: row[name] for name in columns} | {"RowKey": key}
 
 
 def run_key(stored: StoredRun) -> str:
