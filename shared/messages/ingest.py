@@ -12,7 +12,8 @@ from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import delete_files_of_gone_run
 from shared.ingest.attempt import take
 from shared.ingest.complete_later import complete_files, complete_later, give_up_files
-from shared.ingest.ingest_blob import MAPPING_PAUSED, give_up_run, ingest_blob
+from shared.ingest.decide import MAPPING_PAUSED
+from shared.ingest.ingest_blob import give_up_run, ingest_blob
 from shared.repair.correct_run import correct_run, give_up_correction
 from shared.storage.queues import following, is_used_up, with_tries, worker_of
 from shared.telemetry import at_run

@@ -9,7 +9,7 @@ from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import RunState
 from shared.domain.errors import SupersededError, UnavailableError
 from shared.failpoints import FailPoint, arm
-from shared.ingest.ingest_blob import _ingest
+from shared.ingest.ingest_blob import ingest
 from shared.ingest.outcome import Outcome
 from shared.lake.log.tables import open_snapshot
 from shared.messages.ingest import give_up
@@ -85,7 +85,7 @@ def test_a_run_says_which_type_its_rows_are_of(world: World, ends: bool) -> None
     if ends:
         world.ingest(run_id)
     else:
-        _ingest(world.services, world.take(run_id))  # the worker ends before it records the outcome
+        ingest(world.services, world.take(run_id))  # the worker ends before it records the outcome
         give_up(world.services, {"hub": world.hub, "runId": run_id})
     run = world.run(run_id)
     assert (run.state, run.entity_type_name, run.rows_ingested) == (RunState.SUCCEEDED, "Other", 3)

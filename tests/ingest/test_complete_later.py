@@ -16,7 +16,7 @@ from shared.domain.documents.run import RunError, RunState
 from shared.failpoints import FailPoint
 from shared.ingest import complete_later as later
 from shared.ingest.complete_later import complete_later
-from shared.ingest.ingest_blob import _ingest
+from shared.ingest.ingest_blob import ingest
 from shared.ledger.runs import Runs
 from shared.maintain import delete_type
 from shared.messages.ingest import give_up, take_message
@@ -85,7 +85,7 @@ def test_a_file_whose_attempts_were_used_up_after_its_rows_had_come_in_is_moved(
     world.put_mapping(completeOperation=moving(archive))
     run_id = world.queue(world.upload("a.csv", ROWS))
     attempt = world.take(run_id)
-    _ingest(world.services, attempt)
+    ingest(world.services, attempt)
     attempt.release(RunError(code="VaultUnavailable", message=DENIED))
     give_up(world.services, {"hub": world.hub, "runId": run_id})
     assert world.run(run_id).details["completeOperation"] == DENIED

@@ -13,7 +13,7 @@ from shared.domain.errors import ClaimLostError, DataError, DeferredError, Super
 from shared.domain.places import TABLE_RUNS
 from shared.failpoints import FailPoint, arm
 from shared.ingest.attempt import take
-from shared.ingest.ingest_blob import _ingest
+from shared.ingest.ingest_blob import ingest
 from shared.ingest.outcome import Outcome
 from shared.ledger.runs import Place, Runs
 from shared.ledger.stored_run import StoredRun
@@ -30,12 +30,12 @@ STAGED = Outcome.of_rows(3, 0, len(ROWS), {})
 def paused_at(world: World, run_id: str, point: FailPoint) -> AbstractContextManager[Paused[Outcome]]:
     """A worker that has taken the run and stands at `point`."""
     attempt = world.take(run_id)
-    return paused(lambda: _ingest(world.services, attempt), point)
+    return paused(lambda: ingest(world.services, attempt), point)
 
 
 def test_a_crash_after_the_commit_is_recorded_with_true_counts(world: World) -> None:
     run_id = world.queue(world.upload("a.csv", ROWS))
-    _ingest(world.services, world.take(run_id))  # the worker ends before it records the outcome
+    ingest(world.services, world.take(run_id))  # the worker ends before it records the outcome
     assert world.run(run_id).state is RunState.RUNNING
     run = world.ingest(run_id)
     assert (run.state, run.rows_read, run.rows_ingested, run.attempts) == (RunState.SUCCEEDED, 3, 3, 2)
@@ -46,7 +46,7 @@ def test_a_crash_after_the_commit_is_recorded_with_true_counts(world: World) -> 
 @pytest.mark.parametrize("then", ["delivered again", "given up"])
 def test_what_happens_to_the_blob_after_the_commit_changes_nothing(world: World, since: str, then: str) -> None:
     run_id = world.queue(world.upload("a.csv", ROWS))
-    _ingest(world.services, world.take(run_id))
+    ingest(world.services, world.take(run_id))
     match since:
         case "deleted":
             world.storage.get_blob_client(world.container, "a.csv").delete_blob()
@@ -83,9 +83,9 @@ def test_two_workers_in_the_middle_commit_once(world: World) -> None:
     first = world.take(run_id)
     first.note_staged(STAGED, Place(1, None), world.visit)
     second = world.take(run_id)
-    _ingest(world.services, second)
+    ingest(world.services, second)
     with pytest.raises(ClaimLostError):
-        _ingest(world.services, first)
+        ingest(world.services, first)
     assert world.committed_rows == 3
 
 
@@ -285,7 +285,7 @@ def test_another_message_does_not_disturb_a_worker(world: World) -> None:
 def test_rows_that_are_in_make_no_failed_run(world: World) -> None:
     run_id = world.queue(world.upload("a.csv", ROWS))
     attempt = world.take(run_id)
-    _ingest(world.services, attempt)
+    ingest(world.services, attempt)
     attempt.release(RunError(code="VaultUnavailable", message="the vault does not answer"))
     assert world.run(run_id).state is RunState.QUEUED
     give_up(world.services, {"hub": world.hub, "runId": run_id})

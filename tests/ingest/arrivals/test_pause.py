@@ -14,7 +14,7 @@ from shared.definitions.store.definition_store import Conditions
 from shared.domain.documents.mappings import MappingState
 from shared.domain.documents.run import RunError, RunState
 from shared.domain.errors import DeferredError
-from shared.ingest.ingest_blob import MAPPING_PAUSED
+from shared.ingest.decide import MAPPING_PAUSED
 from shared.messages.ingest import _put_back, give_up, take_message
 from tests.acceptance.hub import wait_for
 from tests.ingest.conftest import MESSAGE, ROWS, World
