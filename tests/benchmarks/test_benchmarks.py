@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import MEASUREMENTS, main
+from benchmarks.__main__ import MEASUREMENTS, main, measurement
 from benchmarks.bench import Bench, Sizes
 from benchmarks.report import Bar
 from tests.thorough import only_thorough
@@ -34,7 +34,7 @@ BARS = {"start": 2, "scan": 7, "rejects": 3, "blobs": 1, "peers": 2, "ingest": 3
 def test_a_benchmark_says_what_it_measured(name: str, tmp_path: Path) -> None:
     if name == "peers" and not Path(os.environ.get("BENCH_DLT_PYTHON", ".cache/dlt/bin/python")).exists():
         pytest.skip("dlt is installed by `make bench` only")
-    bars = list(MEASUREMENTS[name](Bench(tmp_path, TINY)))
+    bars = list(measurement(name)(Bench(tmp_path, TINY)))
     assert len(bars) == BARS[name]
     assert all(bar.figure > 0 for bar in bars)
 
