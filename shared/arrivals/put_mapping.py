@@ -13,7 +13,7 @@ from shared.definitions.rules.mapping_rules import DESTINATION
 from shared.definitions.store.definition_store import Conditions, Stored
 from shared.domain.documents.connectors import ConnectorState
 from shared.domain.documents.mappings import Mapping
-from shared.domain.errors import HubError, NotFoundError, TransientError
+from shared.domain.errors import HubError, MissingError, NotFoundError, TransientError
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def _list(services: Services, mapping: Stored[Mapping]) -> str | None:
             services.source_turns.check(hub, name)
             account = services.definitions.account_of_mapping(connector, mapping).hurried()
             refusal = services.definitions.list_first(connector, mapping, account, nullcontext)
-            if refusal and refusal.code == "ContainerNotFound":
+            if isinstance(refusal, MissingError):
                 return f"{DESTINATION}: {refusal.message}"
     except HubError as error:
         # Of a container to read that does not exist the mapping's progress tells.

@@ -10,20 +10,20 @@ from datetime import datetime, timedelta
 from shared.app import Services
 from shared.arrivals.match import new_run, queue_run, queue_version, request_completions, send_run
 from shared.deadline import pool_of_threads, seconds_left
-from shared.definitions.places.containers import OF_ANOTHER_HUB
 from shared.definitions.store.definition_store import Stored
 from shared.domain.blob_version import BlobVersion
 from shared.domain.documents.connectors import Connector
 from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import RunError, RunState
 from shared.domain.errors import (
-    ConflictError,
     DeferredError,
+    ForeignContainerError,
     HubError,
     NotFoundError,
     PreconditionError,
     Recovery,
     RefusedError,
+    UnfinishedError,
     recovery,
 )
 from shared.ledger.stored_run import Standing
@@ -47,7 +47,6 @@ _EVENTS_TAKE_S = 3
 _PAGE_TAKES_S = 300.0
 # Of a sweep that takes longer it is noted how far it has come, for the next message, and so that no tick asks for it.
 _NOTE_EVERY = timedelta(minutes=1)
-_UNFINISHED = "SweepUnfinished"
 
 
 @dataclass(frozen=True)
@@ -116,22 +115,19 @@ def sweep_by_schedule(
         DeferredError: there is no time for all at once, and the next message is to go on.
     """
     queued = 0
-    unfinished: DeferredError | None = None
+    unfinished: UnfinishedError | None = None
     with failing_alone("sweep", hub=hub, connector=connector, mapping=mapping):
         try:
             place = _place(services, hub, connector, mapping)
             queued = sweep_mapping(services, place) if place and not _is_needless(services, place, requested) else 0
-        except ConflictError as error:
-            # A matter between two hubs, which is logged as a warning where it is found out: no operator need come.
-            if error.code != OF_ANOTHER_HUB:
-                raise
+        except ForeignContainerError:
+            pass  # a matter between two hubs, which is logged as a warning where it is found out: no operator need come
+        except UnfinishedError as error:
+            unfinished = error
         except DeferredError as error:
-            if error.code == _UNFINISHED:
-                unfinished = error
-            else:
-                # Whoever it waits for says what is wrong, so this is for no alert.
-                message = "sweep waits for the next tick: hub %s connector %s mapping %s: %s"
-                logger.info(message, hub, connector, mapping, error)
+            # Whoever it waits for says what is wrong, so this is for no alert.
+            message = "sweep waits for the next tick: hub %s connector %s mapping %s: %s"
+            logger.info(message, hub, connector, mapping, error)
         if queued:
             logger.info("sweep queued %d blob versions: hub %s mapping %s", queued, hub, mapping)
     if unfinished is not None:
@@ -214,7 +210,7 @@ def sweep_mapping(services: Services, place: Place, backfill: Backfill | None = 
                 sweep = replace(sweep, marker=marker, queued=sweep.queued + queued)
                 if marker and seconds_left() < _PAGE_TAKES_S:
                     message = "there was no time for the whole container; the next message goes on with what is left"
-                    raise DeferredError(_UNFINISHED, message)
+                    raise UnfinishedError("SweepUnfinished", message)
                 if marker and services.clock.machine_now() - noted >= _NOTE_EVERY:
                     noted = services.clock.machine_now()
                     sweep = replace(sweep, noted=noted)
@@ -223,7 +219,7 @@ def sweep_mapping(services: Services, place: Place, backfill: Backfill | None = 
     except Exception as error:
         if backfill or sweep.marker:
             # Of the schedule nobody goes on after a failure but the next tick.
-            is_left = not backfill and not (isinstance(error, DeferredError) and error.code == _UNFINISHED)
+            is_left = not backfill and not isinstance(error, UnfinishedError)
             with suppress(HubError):
                 services.sweeps.note(hub, replace(sweep, is_left=is_left), services.clock.machine_now())
         raise

@@ -10,7 +10,7 @@ from shared.domain.date_format import to_strptime
 from shared.domain.documents.entity_types import EntityKind, EntityType
 from shared.domain.documents.fields import TIMES, Field
 from shared.domain.documents.mappings import ColumnMapping, Mapping
-from shared.domain.errors import DataError
+from shared.domain.errors import DataError, OutdatedMappingError
 from shared.domain.shown import listed, shown
 
 _TOLD = 20  # of the columns that a file lacks
@@ -83,7 +83,7 @@ def _fields(structure: list[ColumnMapping], entity_type: EntityType) -> list[Fie
         if field.field_name in needed - filled
     ]
     if problems:
-        raise DataError(
+        raise OutdatedMappingError(
             "MappingOutdated",
             f"the mapping does not fit the type {entity_type.type_name!r}: {'; '.join(problems)}; correct the mapping",
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from shared.connectors.check import Check, each_in_time
-from shared.domain.errors import HubError, RefusedError
+from shared.domain.errors import DeniedError, HubError, RefusedError
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, account_from_secret
 from shared.storage.blob.blobs import BlobContainer, container_names
@@ -81,7 +81,7 @@ def _check_account(account: StorageAccount) -> Check:
     try:
         next(container_names(account), None)
     except RefusedError as error:
-        if error.code != "AccessDenied" or account.key is not None:
+        if not isinstance(error, DeniedError) or account.key is not None:
             return Check(name, False, error.message)
         # Whoever may read a container need not be allowed to list all of them.
         message = (

@@ -23,7 +23,7 @@ from shared.csv.rows import CellSplitter, RowCollector, Rows
 from shared.csv.structure import Structure, scan
 from shared.csv.text_cursor import TextCursor
 from shared.domain.csv_dialect import CsvDialect, CsvLimits
-from shared.domain.errors import DataError
+from shared.domain.errors import DataError, TooManyColumnsError
 from shared.domain.reject import RAW_LIMIT_BYTES, Reject
 
 WINDOW_BYTES = 1 << 20
@@ -377,5 +377,5 @@ class CsvReader:
 
 
 def _refuse_width(fault: RowFault) -> None:
-    if fault.code == "TooManyColumns":
-        raise DataError(fault.code, fault.message)
+    if fault.is_of_file:
+        raise TooManyColumnsError(fault.code, fault.message)

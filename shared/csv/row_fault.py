@@ -17,12 +17,14 @@ class RowFault:
         message: what is wrong and what to do.
         first_line_only: True where the row cannot be trusted beyond its first physical line: that line is
             refused, and reading starts again on the next one.
+        is_of_file: whether no row of the file can be read for it.
     """
 
     code: str
     cell: int | None
     message: str
     first_line_only: bool = True
+    is_of_file: bool = False
 
 
 class FaultKind(IntEnum):
@@ -125,6 +127,7 @@ def too_many_columns(found: int, limits: CsvLimits) -> RowFault:
         None,
         f"The file has {found} columns, more than the {limits.max_columns} that are allowed. Split it, and "
         "see that the declared delimiter is that of the file.",
+        is_of_file=True,
     )
 
 

@@ -7,21 +7,34 @@
     │   │   └── GoneError             404, a definition was deleted while it was worked with
     │   ├── MethodNotAllowedError     405
     │   ├── ConflictError             409, name taken or definition in use
+    │   │   ├── ForeignContainerError 409, the container is another hub's
+    │   │   └── TypeGoneError         409, the type that took the rows was deleted
     │   ├── PreconditionError         412, ETag
     │   ├── RequestTooLargeError      413
     │   ├── RangeError                416
+    │   ├── OwnContainerError         400, the container is the app's own
     │   └── MediaTypeError            415
     ├── DataError                     this blob version is refused; recorded, acknowledged, not retried
     │   ├── SkippedError              nothing to ingest (gone, empty); the run ends Skipped
+    │   ├── OutdatedMappingError      the mapping does not fit its type any more
+    │   ├── TooManyColumnsError       the file is wider than allowed
     │   └── SupersededError           a newer version of the blob has taken its place
     ├── DeferredError                 not now: the work is put back, and the attempt does not count
+    │   └── UnfinishedError           there was no time for all of it; another message goes on
     ├── ClaimLostError                another worker has taken the work over; stop, and write nothing
     ├── RefusedError                  an outside system refuses us; its owner must act (rights, expiry, gone)
+    │   ├── MissingError              the container or secret does not exist
+    │   ├── DeniedError               our identity, key or signature is not let in
+    │   ├── ArchivedError             the blob is in the archive tier
+    │   ├── ProtectedError            the blob is leased, immutable, or has snapshots
+    │   ├── ForeignBlobError          a blob of somebody else is in the place of ours
+    │   └── LostBlobError             what we have just written is gone or changed
     ├── TransientError                the same call may succeed later
     │   ├── UnavailableError          storage or vault does not answer
     │   ├── ThrottledError            asked to slow down (429)
     │   └── CommitConflictError       another writer won the race; reload and redo
     └── FatalError                    damage or a fault of ours; stop, do not guess
+        ├── ExpiredError              what was asked for is older than the tables know
         └── AccountingError           counts that must agree do not
 
 SDK exceptions become these where the SDK is called (`shared/storage`, `shared/lake`) and nowhere else.
@@ -121,6 +134,14 @@ class ConflictError(RequestError):
     """The name is taken by another kind, or the definition is in use."""
 
 
+class ForeignContainerError(ConflictError):
+    """The container is another hub's."""
+
+
+class TypeGoneError(ConflictError):
+    """The type that took the rows of a run was deleted, whether or not another of its name was made."""
+
+
 class PreconditionError(RequestError):
     """`If-Match` or `If-None-Match` does not hold."""
 
@@ -141,6 +162,10 @@ class RangeError(RequestError):
         self.size = size
 
 
+class OwnContainerError(RequestError):
+    """The container is the app's own, and nobody else's business."""
+
+
 class MediaTypeError(RequestError):
     """The body is not JSON."""
 
@@ -151,6 +176,14 @@ class DataError(HubError):
 
 class SkippedError(DataError):
     """There is nothing to ingest: the blob is gone or empty; the run ends Skipped."""
+
+
+class OutdatedMappingError(DataError):
+    """The mapping does not fit its type any more; whoever keeps it must correct it."""
+
+
+class TooManyColumnsError(DataError):
+    """The file has more columns than are allowed: often its delimiter is another one."""
 
 
 class SupersededError(DataError):
@@ -169,12 +202,40 @@ class DeferredError(HubError):
         self.rest_s = rest_s
 
 
+class UnfinishedError(DeferredError):
+    """There was no time for all of it; what is left is noted, and another message goes on."""
+
+
 class ClaimLostError(HubError):
     """Another worker has taken the work over; this one stops and writes nothing."""
 
 
 class RefusedError(HubError):
     """A source, destination or vault refuses us (rights, expiry, container gone); its owner must act."""
+
+
+class MissingError(RefusedError):
+    """The container or secret that is asked for does not exist, as far as we are let in to see."""
+
+
+class DeniedError(RefusedError):
+    """The service refuses whatever is asked of it with our identity, key or signature."""
+
+
+class ArchivedError(RefusedError):
+    """The blob is in the archive tier, for years maybe; it can be read once somebody rehydrates it."""
+
+
+class ProtectedError(RefusedError):
+    """The blob's owner protects it: by a lease, an immutability policy, a legal hold or snapshots."""
+
+
+class ForeignBlobError(RefusedError):
+    """A blob of somebody else is in the place of ours; it is not replaced."""
+
+
+class LostBlobError(RefusedError):
+    """What we have just written at a destination is gone or changed; the connection to it is well."""
 
 
 class TransientError(HubError):
@@ -213,6 +274,10 @@ class CommitConflictError(TransientError):
 
 class FatalError(HubError):
     """Damage, or a fault of ours; going on would risk data."""
+
+
+class ExpiredError(FatalError):
+    """What was asked for is older than the tables know; everything has to be read instead."""
 
 
 class AccountingError(FatalError):

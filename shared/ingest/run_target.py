@@ -4,7 +4,7 @@ from shared.app import Services
 from shared.definitions.store.definition_store import Stored
 from shared.domain.documents.entity_types import EntityKind, EntityType
 from shared.domain.documents.mappings import CompletionOperationType, Mapping
-from shared.domain.errors import ConflictError, NotFoundError
+from shared.domain.errors import ConflictError, NotFoundError, TypeGoneError
 from shared.domain.names import same_name
 from shared.ingest.outcome import Uncompleted
 from shared.ledger.stored_run import StoredRun
@@ -38,10 +38,10 @@ def why_it_stays(services: Services, stored: StoredRun, mapping: Stored[Mapping]
     try:
         type_of(services, stored)
         mapping_to_read_with(services, stored)
+    except TypeGoneError:
+        gone = "the type that took its rows was deleted, so the file stays where it is"
+        return Uncompleted(gone, CompletionOperationType.DO_NOTHING)
     except ConflictError as error:
-        if error.code == "TypeGone":
-            gone = "the type that took its rows was deleted, so the file stays where it is"
-            return Uncompleted(gone, CompletionOperationType.DO_NOTHING)
         return Uncompleted(f"{error.message}, so the file stays where it is", asked, is_of_all=True)
     return None
 
@@ -70,10 +70,10 @@ def type_of(services: Services, stored: StoredRun) -> Stored[EntityType]:
         kind = EntityKind(run.entity_type or "")
         found = services.definitions.entity_type(stored.hub, kind, run.entity_type_name or "")
     except NotFoundError as error:
-        raise ConflictError("TypeGone", f"{error.message}; there is nothing to correct any more") from error
+        raise TypeGoneError("TypeGone", f"{error.message}; there is nothing to correct any more") from error
     if not _is_of(stored, found.document):
         message = f"the type {found.document.type_name!r} was made anew after the run, without the rows of the run"
-        raise ConflictError("TypeGone", f"{message}; there is nothing to correct any more")
+        raise TypeGoneError("TypeGone", f"{message}; there is nothing to correct any more")
     return found
 
 

@@ -12,11 +12,13 @@ from shared.definitions.store.definition_store import Stored
 from shared.domain.blob_version import BlobVersion
 from shared.domain.documents.mappings import CompletionOperationType, Mapping, split_folder
 from shared.domain.errors import (
+    ArchivedError,
     DeferredError,
+    DeniedError,
     HubError,
+    MissingError,
     NotFoundError,
     PreconditionError,
-    RefusedError,
     SkippedError,
     SupersededError,
     TransientError,
@@ -25,7 +27,6 @@ from shared.domain.errors import (
 from shared.ingest.outcome import Uncompleted
 from shared.storage.account_turns import SOURCE_BUSY, AccountTurns, Turn
 from shared.storage.blob.blobs import BlobContainer, BlobEntry, OpenBlob
-from shared.storage.translate import is_denial
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class Source:
             # A copy between accounts may take days, and nobody has to do anything about it.
             raise DeferredError("CopyPending", "the blob is still being copied to its place; the run goes on after it")
         if (entry.tier or "").casefold() == "archive":
-            raise RefusedError("BlobArchived", "the blob is in the archive tier; rehydrate it, then run the mapping")
+            raise ArchivedError("BlobArchived", "the blob is in the archive tier; rehydrate it, then run the mapping")
         if entry.is_folder:
             raise SkippedError("Folder", "this is a folder of an account with a hierarchical namespace, not a file")
         if entry.size == 0 and entry.copy_status in {"failed", "aborted"}:
@@ -165,7 +166,7 @@ class Source:
             logger.warning("complete operation failed: run for mapping %s: %s", mapping.connector_mapping_name, error)
             if isinstance(error, PreconditionError) and self._is_superseded():
                 return Uncompleted(error.message, CompletionOperationType.DO_NOTHING)
-            is_of_all = error.code == "ContainerNotFound" or is_denial(error)
+            is_of_all = isinstance(error, MissingError | DeniedError)
             return Uncompleted(error.message, operation.completion_operation_type, is_of_all)
         return None
 

@@ -12,14 +12,17 @@ from datetime import datetime
 
 from shared.app import Services
 from shared.deadline import seconds_left
-from shared.definitions.places.containers import OF_ANOTHER_HUB
 from shared.domain.documents.connectors import ConnectorState, ExportedEntityType
 from shared.domain.documents.run import RunError
 from shared.domain.errors import (
     DeferredError,
+    ForeignBlobError,
+    ForeignContainerError,
     GoneError,
     HubError,
+    LostBlobError,
     NotFoundError,
+    OwnContainerError,
     Recovery,
     RefusedError,
     UnavailableError,
@@ -31,7 +34,7 @@ from shared.failpoints import FailPoint, failpoint
 from shared.ledger.slots import Plan
 from shared.outbound.entity import find_entity, listed_entities
 from shared.outbound.plan import Export, plan_slot
-from shared.outbound.publish import BLOB_FAULTS, IN_THE_WAY, publish_slot
+from shared.outbound.publish import publish_slot
 from shared.outbound.slot_run import fail_run, note_attempt, note_wait, skip_run
 from shared.telemetry import at_run
 
@@ -43,8 +46,8 @@ _NO_ANSWER = frozenset({"StorageUnavailable", "Throttled"})
 _NEXT_TURN_S = (20, 40)
 # A slot takes less, but for the largest.
 _SLOT_TAKES_S = 300.0
-# Faults of the place that a connector exports to, beside what the place itself refuses.
-_REFUSED_PLACES = frozenset({"ContainerNotAllowed", OF_ANOTHER_HUB})
+# The place that a connector exports to may not be its, or refuses us itself.
+_REFUSALS = (OwnContainerError, ForeignContainerError, RefusedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +193,10 @@ def _give_back(export: Export, plan: Plan | None, error: HubError) -> None:
 
 def _note_refusal(export: Export, error: HubError) -> None:
     """Lets the connector's state say that its destination refuses us, or what somebody else has put there."""
-    if error.code in IN_THE_WAY:
+    if isinstance(error, ForeignBlobError):
+        # Every slot of the entity waits at it; the others of the connector come out.
         export.services.definitions.block_export(export.hub, export.connector, export.folder, error.message)
-    elif error.code in _REFUSED_PLACES or (isinstance(error, RefusedError) and error.code not in BLOB_FAULTS):
+    elif isinstance(error, _REFUSALS) and not isinstance(error, LostBlobError):
         _note_connection(export, error)
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from shared.domain.errors import CommitConflictError, PreconditionError, RefusedError
+from shared.domain.errors import CommitConflictError, ForeignBlobError, PreconditionError
 from shared.domain.schema_mark import FOREIGN_METADATA, Owner
 from shared.domain.slot import metadata_path
 from shared.outbound.columns import Column
@@ -61,7 +61,7 @@ def publish_metadata(export: Export, content: bytes, *, is_known: Callable[[], b
         if found is not None:
             owner = export.writer.owner_of(found.metadata)
             if owner is Owner.OTHERS or (owner is Owner.EARLIER_RELEASE and not is_known()):
-                raise RefusedError("DestinationMetadataExists", f"{path} {FOREIGN_METADATA}")
+                raise ForeignBlobError("DestinationMetadataExists", f"{path} {FOREIGN_METADATA}")
             if found.size == len(content) and ours.items() <= found.metadata.items():
                 return
         try:

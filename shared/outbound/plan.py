@@ -8,7 +8,7 @@ from shared.app import Services
 from shared.definitions.store.definition_store import Stored
 from shared.domain.documents.connectors import Connector, ExportedEntity
 from shared.domain.documents.run import export_run_id
-from shared.domain.errors import CommitConflictError, FatalError
+from shared.domain.errors import CommitConflictError, ExpiredError
 from shared.domain.schema_mark import Writer
 from shared.domain.slot import export_folder
 from shared.ledger.slots import Head, Plan, Series, new_life
@@ -103,9 +103,7 @@ def _next_plan(export: Export, head: Head | None, life: str, slot: datetime, new
     try:
         if not export.entity.changed_rows(export.services.lake, after, newest):
             return None
-    except FatalError as error:
-        if error.code != "SlotExpired":
-            raise
+    except ExpiredError:
         planned_to = None  # nothing was exported for longer than the table knows changes: everything goes out again
     return Plan(
         slot=slot,

@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import timedelta
 
 from shared.domain.documents.run import is_run_id
-from shared.domain.errors import PreconditionError, RefusedError
+from shared.domain.errors import ForeignBlobError, LostBlobError, PreconditionError, RefusedError
 from shared.domain.slot import data_path
 from shared.engine.workspace import Workspace
 from shared.failpoints import FailPoint, failpoint
@@ -20,11 +20,6 @@ from shared.outbound.write_csv import CsvStream, csv_query
 from shared.storage.blob.blobs import BlobEntry
 
 logger = logging.getLogger(__name__)
-
-IN_THE_WAY = frozenset({"DestinationBlobExists", "DestinationMetadataExists"})
-"""Codes of blobs of somebody else, at which every slot of an entity waits; the others of the connector come out."""
-BLOB_FAULTS = IN_THE_WAY | {"DestinationBlobGone", "DestinationBlobChanged"}
-"""Codes of faults of one blob; the connection to the destination is well."""
 
 
 def publish_slot(export: Export, plan: Plan) -> bool:
@@ -95,7 +90,7 @@ def _upload(export: Export, plan: Plan, path: str) -> BlobEntry:
         return found
     found = export.destination.find(path)
     if found is None:
-        raise RefusedError("DestinationBlobGone", f"{path} was deleted as soon as it was written; it is written again")
+        raise LostBlobError("DestinationBlobGone", f"{path} was deleted as soon as it was written; it is written again")
     return found
 
 
@@ -130,7 +125,7 @@ def _facts_of(blob: BlobEntry) -> Published:
         return Published(rows=int(blob.metadata["rows"]), size=blob.size, sha256=blob.metadata["sha256"])
     except (KeyError, ValueError):
         message = f"the metadata of {blob.path} was changed by somebody else; delete the blob, and it is written again"
-        raise RefusedError("DestinationBlobChanged", message) from None
+        raise LostBlobError("DestinationBlobChanged", message) from None
 
 
 def _check_taken(export: Export, path: str, blob: BlobEntry) -> None:
@@ -147,11 +142,11 @@ def _check_taken(export: Export, path: str, blob: BlobEntry) -> None:
                 f"{path} is there already, by an export of another hub or installation, or as a copy of one; give each "
                 "hub a container of its own, or move the copy away"
             )
-        raise RefusedError("DestinationBlobExists", message)
+        raise ForeignBlobError("DestinationBlobExists", message)
     name = other.run.connector or ""
     if export.writer.is_neighbour(name):
         message = f"{path} was written by the connector {name!r}; give each connector a container of its own"
-        raise RefusedError("DestinationBlobExists", message)
+        raise ForeignBlobError("DestinationBlobExists", message)
 
 
 def _is_expired(export: Export, plan: Plan) -> bool:

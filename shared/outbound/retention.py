@@ -10,7 +10,7 @@ from shared.clock import iso
 from shared.definitions.store.definition_store import Stored
 from shared.domain.documents.connectors import Connector
 from shared.domain.documents.run import Run, RunError, RunKind, RunState, cleanup_run_id
-from shared.domain.errors import HubError, PreconditionError, RefusedError
+from shared.domain.errors import HubError, PreconditionError, ProtectedError
 from shared.domain.slot import slot_of_path
 from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import is_still
@@ -28,8 +28,6 @@ _FOLDERS = ("Profile/", "KPI/")
 _TIME_IS_UP = RunError(
     code="TimeIsUp", message="there was no more time for this hub; the next clean-up goes on with it"
 )
-# Codes of Blob Storage for one blob that its owner protects; the others are deleted all the same.
-_KEPT_BY_THEIR_OWNER = frozenset({"BlobImmutableDueToPolicy", "LeaseIdMissing", "SnapshotsPresent"})
 
 
 def delete_expired(services: Services) -> None:
@@ -99,9 +97,7 @@ def _delete(destination: DestinationContainer, blob: BlobEntry, done: _CleanUp) 
         # Only as it was looked at: what its owner puts in its place meanwhile stays.
         done.deleted += destination.delete(blob.path, blob.etag)
         failpoint(FailPoint.EXPORT_DELETED)
-    except RefusedError as refusal:
-        if refusal.code not in _KEPT_BY_THEIR_OWNER:
-            raise
+    except ProtectedError as refusal:
         done.kept += 1
         done.refusal = RunError.of(refusal)
 

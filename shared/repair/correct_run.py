@@ -24,6 +24,7 @@ from shared.domain.errors import (
     PreconditionError,
     RefusedError,
     RequestError,
+    TypeGoneError,
 )
 from shared.domain.places import correction_path, rejects_path
 from shared.failpoints import FailPoint, failpoint
@@ -154,7 +155,7 @@ def _bring_in(services: Services, attempt: Attempt) -> tuple[StagedCorrection, U
         with services.definitions.while_there(attempt.hub, filled):
             done = _bring_into(services, attempt, filled.document)
     except GoneError as error:
-        raise ConflictError("TypeGone", f"{error.message}; there is nothing to correct any more") from error
+        raise TypeGoneError("TypeGone", f"{error.message}; there is nothing to correct any more") from error
     return done, None if done.still_open else complete(services, attempt.stored)
 
 

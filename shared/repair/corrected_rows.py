@@ -18,7 +18,7 @@ from shared.csv.rows import Rows
 from shared.domain.documents.entity_types import EntityType
 from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import Run
-from shared.domain.errors import DataError, Fault, InvalidRequestError
+from shared.domain.errors import DataError, Fault, InvalidRequestError, OutdatedMappingError
 from shared.domain.reject import Reject
 from shared.ingest.stage import COLUMN_COUNT, COLUMNS_DIGEST, HAS_LINE_COLUMN, LINE_COLUMN, limits_of
 from shared.repair.open_rejects import Lines
@@ -90,9 +90,9 @@ def read_corrected(
         if not entity_type.key_fields:
             _check_whole_rows(names, run)
         batches, refused = _all_rows(reader, run, settings.max_rejects_per_run)
+    except OutdatedMappingError:
+        raise
     except DataError as error:
-        if error.code == "MappingOutdated":
-            raise
         raise InvalidRequestError([Fault(error.code, "body", error.message)]) from error
     _refuse((Fault(reject.code, f"line {reject.line}", reject.message) for reject in refused), reader.rejected)
     if not sum(len(batch.lines) for batch in batches):

@@ -5,7 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,7 @@ from shared.domain.errors import (
     Fault,
     HubError,
     InvalidRequestError,
+    MissingError,
     RefusedError,
     ThrottledError,
     TransientError,
@@ -138,12 +139,8 @@ class Vaults:
         of_it = f"/{name.lower()}/"
         with self._lock:  # other threads read meanwhile
             self._known = {key: item for key, item in self._known.items() if of_it not in key}
-        try:
-            with _translated(f"the secret {name!r} of the vault {vault}"):
-                self._client(vault).begin_delete_secret(name)
-        except RefusedError as error:
-            if error.code != "SecretNotFound":
-                raise
+        with suppress(MissingError), _translated(f"the secret {name!r} of the vault {vault}"):
+            self._client(vault).begin_delete_secret(name)
 
     def kept(self) -> Iterator[KeptSecret]:
         """The secrets of the hub's own vault; errors as in `set`."""
@@ -248,7 +245,7 @@ def _translate(error: AzureError, what: str) -> HubError:
     status = error.status_code if isinstance(error, HttpResponseError) else None
     match status:
         case 404:
-            return RefusedError("SecretNotFound", f"{what} does not exist; create it or correct its URL")
+            return MissingError("SecretNotFound", f"{what} does not exist; create it or correct its URL")
         case 400 | 401 | 403 | 409:
             message = f"{what} is refused with {status}; let the app's identity use it, and see that it is enabled"
             return RefusedError("VaultRefused", message)

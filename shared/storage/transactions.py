@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.domain.errors import TransientError
-from shared.storage.translate import is_denial
+from shared.domain.errors import DeniedError, TransientError
 from shared.together import Line, Lines, Waiting
 
 MOST_OPERATIONS = 100
@@ -93,7 +92,7 @@ class Transactions:
 
 def _is_of_one(error: Exception) -> bool:
     """Whether a single transaction may have caused it; the SDK's own errors are about a value of a row."""
-    return not isinstance(error, TransientError) and not is_denial(error)
+    return not isinstance(error, TransientError | DeniedError)
 
 
 def _groups(transactions: Sequence[Transaction]) -> Iterator[list[Transaction]]:

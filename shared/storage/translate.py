@@ -10,10 +10,14 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 from requests import RequestException
 
 from shared.domain.errors import (
+    ArchivedError,
     ConflictError,
+    DeniedError,
     HubError,
+    MissingError,
     NotFoundError,
     PreconditionError,
+    ProtectedError,
     RefusedError,
     RequestTooLargeError,
     ThrottledError,
@@ -41,8 +45,8 @@ _PASSING = frozenset(
 _SOURCE_CODE = "x-ms-copy-source-error-code"
 _BUSY = frozenset({"InternalError", "OperationTimedOut", "ServerBusy"})
 _TOO_LARGE = frozenset({"EntityTooLarge", "PropertyValueTooLarge", "RequestBodyTooLarge"})
-_REASONS = {
-    "BlobArchived": "is in the archive tier; rehydrate it and run the mapping again",
+_ARCHIVED = "BlobArchived"
+_PROTECTED = {
     "BlobImmutableDueToPolicy": "is protected by an immutability policy or legal hold",
     "LeaseIdMissing": "is leased by somebody else; break the lease",
     "SnapshotsPresent": "has snapshots; delete them first",
@@ -55,7 +59,6 @@ _DENIALS = {
     "AccountIsDisabled": "the account is disabled",
     "KeyBasedAuthenticationNotPermitted": "the account accepts no keys; use its URL and an identity",
 }
-_ACCESS_DENIED = "AccessDenied"
 _DENIED = "the identity, key or signature lacks the right, or the account's firewall refuses this app"
 
 
@@ -83,7 +86,7 @@ def translate(error: AzureError, what: str) -> HubError:
         return _without_answer(error, what)
     code = service_code(error)
     if status in {401, 403}:
-        return RefusedError(_ACCESS_DENIED, f"access to {what} is denied: {_DENIALS.get(code, _DENIED)}")
+        return DeniedError("AccessDenied", f"access to {what} is denied: {_DENIALS.get(code, _DENIED)}")
     if status == 429:
         return ThrottledError("Throttled", f"{what} asks to slow down", retry_after_s=asked_by(error))
     if status >= 500 or status == 408 or code in _PASSING or _source_code(error) in _BUSY:
@@ -92,11 +95,6 @@ def translate(error: AzureError, what: str) -> HubError:
     if status == 404:
         return _not_found(code, what)
     return _refused(status, code, what)
-
-
-def is_denial(error: Exception) -> bool:
-    """Whether the service refuses whatever is asked of it with our identity, key or signature."""
-    return isinstance(error, RefusedError) and error.code == _ACCESS_DENIED
 
 
 def service_code(error: AzureError) -> str:
@@ -121,15 +119,21 @@ def _without_answer(error: AzureError, what: str) -> HubError:
 
 def _not_found(code: str, what: str) -> HubError:
     if code == "ContainerNotFound":
-        return RefusedError("ContainerNotFound", f"{what}: the container does not exist; create it")
+        return MissingError("ContainerNotFound", f"{what}: the container does not exist; create it")
     if code in {"BlobNotFound", "CannotVerifyCopySource", "ResourceNotFound", ""}:
         return NotFoundError("BlobNotFound", f"{what} does not exist")
     return NotFoundError(code, f"{what} does not exist")
 
 
 def _refused(status: int, code: str, what: str) -> HubError:
-    if reason := _REASONS.get(code):
-        return RefusedError(code, f"{what} {reason}")
+    if code == _ARCHIVED:
+        return ArchivedError(code, f"{what} is in the archive tier; rehydrate it and run the mapping again")
+    if reason := _PROTECTED.get(code):
+        return ProtectedError(code, f"{what} {reason}")
+    return _conflict(status, code, what)
+
+
+def _conflict(status: int, code: str, what: str) -> HubError:
     if code in _EXISTS:
         return PreconditionError("BlobExists", f"{what} exists already")
     if code in _TAKEN:

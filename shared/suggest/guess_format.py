@@ -15,7 +15,7 @@ from shared.csv.read_csv import read_csv
 from shared.csv.reading_time import ReadingTime
 from shared.domain.csv_dialect import CsvDialect
 from shared.domain.documents.csv_format import BareQuotes, MappingFormat
-from shared.domain.errors import DataError
+from shared.domain.errors import DataError, TooManyColumnsError
 from shared.ingest.source import Source
 from shared.ingest.stage import limits_of
 from shared.settings import Settings
@@ -255,9 +255,9 @@ def _try(data: bytes, given: MappingFormat, delimiter: str, settings: Settings, 
             return None
         for _ in reader:
             pass
-    except DataError as error:
-        return Trial(delimiter, 0, 0, 0) if error.code == "TooManyColumns" else None
-    except ValueError:
+    except TooManyColumnsError:
+        return Trial(delimiter, 0, 0, 0)
+    except (DataError, ValueError):
         return None
     return Trial(delimiter, len(header), reader.rows, reader.rejected)
 

@@ -16,7 +16,7 @@ from shared.domain.blob_version import BlobVersion
 from shared.domain.documents.csv_format import MappingFormat
 from shared.domain.documents.entity_types import EntityKind
 from shared.domain.documents.mappings import Mapping
-from shared.domain.errors import DataError, InvalidRequestError, NotFoundError, RefusedError
+from shared.domain.errors import DataError, InvalidRequestError, MissingError, NotFoundError
 from shared.domain.reject import Reject
 from shared.ingest.source import Source
 from shared.storage.blob.blobs import BlobContainer
@@ -125,10 +125,8 @@ def _open(services: Services, hub: str, connector: str, blob: str) -> Source:
     container = BlobContainer(account.hurried(), name)
     try:
         entry = container.properties(path)
-    except RefusedError as error:
-        if error.code == "ContainerNotFound":
-            raise NotFoundError(error.code, error.message, "blob") from None
-        raise
+    except MissingError as error:
+        raise NotFoundError(error.code, error.message, "blob") from None
     source = Source(container, BlobVersion(name, entry.path, entry.etag, entry.size))
     source.open()
     return source

@@ -31,4 +31,4 @@ def test_every_error_has_a_status_and_a_recovery(kind: type[HubError]) -> None:
 def test_only_what_may_pass_is_retried() -> None:
     retried = {kind.__name__ for kind in classes() if recovery(made(kind)) is Recovery.RETRY}
     transient = {kind.__name__ for kind in classes(TransientError)}
-    assert retried == transient | {"HubError", "FatalError", "AccountingError"}
+    assert retried == transient | {"HubError", "FatalError", "AccountingError", "ExpiredError"}

@@ -137,7 +137,7 @@ def test_what_is_no_busy_service_is_asked_once_whatever_it_says(
 ) -> None:
     failed = asked.fails(Answer(status, headers={} if retry_after is None else {"Retry-After": retry_after}))
     is_vault = failed.code.startswith("Vault")
-    assert type(failed) is (UnavailableError if is_vault and status == 412 else error)
+    assert isinstance(failed, UnavailableError if is_vault and status == 412 else error)
     assert (asked.requests, time_passes.pauses) == (1, [])
 
 

@@ -10,6 +10,7 @@ import pytest
 from infra.local.azurite import Endpoints
 from shared.domain.errors import (
     ConflictError,
+    DeniedError,
     HubError,
     PreconditionError,
     RefusedError,
@@ -91,7 +92,7 @@ def test_of_a_shared_request_whose_answer_is_lost_nobody_knows(azurite: Endpoint
     [
         (Answer(429, "TooManyRequests", {"Retry-After": "0"}), ThrottledError, 1 + RETRIES),
         (BUSY, UnavailableError, 1 + RETRIES),
-        (Answer(403, "AuthorizationFailure"), RefusedError, 1),
+        (Answer(403, "AuthorizationFailure"), DeniedError, 1),
     ],
 )
 def test_a_refusal_that_is_nobodys_fault_is_not_asked_for_again(

@@ -43,14 +43,13 @@ from shared.definitions.store.kinds import CONNECTOR_ALONE, MAPPING_ALONE
 from shared.domain.documents.connectors import Connector
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.mappings import Mapping
-from shared.domain.errors import ConflictError, Fault, RequestError
+from shared.domain.errors import Fault, ForeignContainerError, OwnContainerError
 from shared.domain.names import name_key, same_name
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, hub_account
 
 logger = logging.getLogger(__name__)
 
-OF_ANOTHER_HUB = "ContainerOfAnotherHub"
 
 # A use is checked against claims that are at most so old; before it is refused they are read anew.
 _FRESH_S = 30.0
@@ -123,7 +122,7 @@ class Containers:
     def check_not_own(self, account: str, container: str, target: str) -> None:
         """Raises RequestError (`ContainerNotAllowed`) for a container of the app itself."""
         for fault in own_container_faults(container, target, is_own_account=self.is_own_account(account)):
-            raise RequestError(fault.code, fault.message, target, [fault])
+            raise OwnContainerError(fault.code, fault.message, target, [fault])
 
     def check_new_export(self, hub: str, account: str, container: str, target: str) -> None:
         """Raises ConflictError for a container that is another hub's and that a hub is about to export to."""
@@ -273,8 +272,8 @@ def _of_another_fault(container: str, target: str, use: Use, other: Claim) -> Fa
         f"another hub {what} the container {container!r}; name one that is this hub's own, or have the other hub list "
         "it in its sharedContainers"
     )
-    return Fault(OF_ANOTHER_HUB, target, message)
+    return Fault("ContainerOfAnotherHub", target, message)
 
 
-def _of_another(found: list[Fault]) -> ConflictError:
-    return ConflictError(found[0].code, "; ".join(fault.message for fault in found), found[0].target, found)
+def _of_another(found: list[Fault]) -> ForeignContainerError:
+    return ForeignContainerError(found[0].code, "; ".join(fault.message for fault in found), found[0].target, found)

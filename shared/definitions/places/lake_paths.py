@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from shared.definitions.store.definition_store import Change, DefinitionStore
 from shared.domain.documents.entity_types import EntityType
 from shared.domain.documents.kpis import Kpi
-from shared.domain.errors import RefusedError
+from shared.domain.errors import MissingError
 from shared.domain.places import CONTAINER_LAKE, plain_lake_path
 from shared.settings import Settings
 from shared.storage.accounts import hub_account
@@ -53,10 +53,8 @@ def is_used(settings: Settings, path: str) -> bool:
     lake = BlobContainer(hub_account(settings), CONTAINER_LAKE)
     try:
         return next(lake.list(f"{path}/"), None) is not None
-    except RefusedError as error:
-        if error.code == "ContainerNotFound":
-            return False
-        raise
+    except MissingError:
+        return False
 
 
 def retire_path(change: Change, document: EntityType | Kpi) -> str:

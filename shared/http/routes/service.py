@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from http import HTTPStatus
 
 from pydantic import BaseModel
@@ -10,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from shared.app import Services
 from shared.deadline import deadline
-from shared.domain.errors import HubError, RefusedError
+from shared.domain.errors import HubError, MissingError, RefusedError
 from shared.http.protocol.conditions import FromReading
 from shared.http.protocol.error_answers import RETRY_AFTER_S, ErrorContent, ErrorDetail
 from shared.http.protocol.routing import FromServices, new_router
@@ -90,12 +91,9 @@ def _reach_queues(services: Services) -> None:
 def _reach_vault(services: Services) -> None:
     if not services.settings.key_vault_url:
         raise RefusedError("VaultMissing", "no vault is configured; set KEY_VAULT_URL")
-    try:
+    # A vault that answers that it has no such secret has let us in.
+    with suppress(MissingError):
         services.vaults.get(f"{services.settings.key_vault_url.rstrip('/')}/secrets/readiness")
-    except RefusedError as error:
-        # A vault that answers that it has no such secret has let us in.
-        if error.code != "SecretNotFound":
-            raise
 
 
 def _reach(reach: Callable[[Services], None], services: Services) -> None:

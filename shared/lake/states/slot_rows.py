@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from shared.domain.documents.entity_types import EntityType
-from shared.domain.errors import FatalError
+from shared.domain.errors import ExpiredError, FatalError
 from shared.engine.sql import ALL_KEYS, Bounds, quoted
 from shared.engine.workspace import Connection, Workspace, workspace
 from shared.lake.container.store import Lake
@@ -128,7 +128,7 @@ def _snapshot(lake: Lake, profile_type: EntityType, version: int) -> Snapshot:
 
 
 def _expired(table: str, what: str) -> FatalError:
-    return FatalError("SlotExpired", f"{what} of {table} has expired; export the entity from the start", table)
+    return ExpiredError("SlotExpired", f"{what} of {table} has expired; export the entity from the start", table)
 
 
 def _files_of(snapshot: Snapshot, from_version: int, to_version: int) -> list[DataFile]:

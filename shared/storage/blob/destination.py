@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from shared.deadline import pool_of_threads
 from shared.domain.blob_version import bare_etag
-from shared.domain.errors import NotFoundError, PreconditionError, RefusedError
+from shared.domain.errors import DeniedError, NotFoundError, PreconditionError
 from shared.domain.shown import shown
 from shared.failpoints import FailPoint, failpoint
 from shared.settings import Settings
@@ -178,8 +178,8 @@ class DestinationContainer:
         try:
             with translated(what):
                 yield
-        except RefusedError as error:
-            if error.code == "AccessDenied" and (known := self.sas.refusal(right)) is not None:
+        except DeniedError:
+            if (known := self.sas.refusal(right)) is not None:
                 raise known from None
             raise
 

@@ -9,7 +9,6 @@ import pytest
 from pydantic import SecretStr
 
 from infra.local.azurite import Endpoints
-from shared.definitions.places.containers import OF_ANOTHER_HUB
 from shared.definitions.store.definition_store import Change, Conditions, Stored
 from shared.definitions.store.kinds import CONNECTOR
 from shared.domain.documents.connectors import Connector, ConnectorState, connector_from_request
@@ -58,7 +57,7 @@ def test_nobody_moves_a_file_into_the_place_of_another_hubs_slot(hub: HubUnderTe
     planted = reading(f"own{container}", completeOperation=operation)
     with pytest.raises(ConflictError, match="exports to") as refused:
         definitions.put_mapping("Fabrikam", "Files", "Planter", planted)
-    assert refused.value.code == OF_ANOTHER_HUB
+    assert refused.value.code == "ContainerOfAnotherHub"
     hub.tick(at(0))
     assert (contents(hub), hub.codes()) == ({FIRST: ["A"]}, ["Succeeded"])
 
