@@ -42,7 +42,9 @@ def put_hub(
         raise InvalidRequestError(faults)
 
     def there(closing: str) -> Stored[Hub] | None:
-        old = None if _is_gone(closing) else store.get(HUB, HUBS, name)
+        old = store.get(HUB, HUBS, name)
+        if old is not None and closing.startswith(_mark(old)):
+            old = None  # or is another one already, which nobody has opened yet
         conditions.check(old)
         return old
 
@@ -106,7 +108,7 @@ def delete_hub(store: DefinitionStore, name: str, conditions: Conditions, empty:
         return
     closing = _close(store, name, old, conditions)
     empty(closing)
-    _mark_as_gone(store, name, closing)
+    _mark_as_gone(store, name, old, closing)
     failpoint(FailPoint.HUB_GONE)
 
     def make(change: Change) -> None:
@@ -149,22 +151,23 @@ def _close(store: DefinitionStore, name: str, hub: Stored[Hub], conditions: Cond
     return store.change(name, make)
 
 
-def _mark_as_gone(store: DefinitionStore, name: str, closing: str) -> None:
+def _mark_as_gone(store: DefinitionStore, name: str, hub: Stored[Hub], closing: str) -> None:
     """Marks a hub as gone that a deletion has closed; ConflictError where it was opened since."""
 
     def make(change: Change) -> None:
         if change.closing == closing:
             # An id of its own: whoever is about to open the hub looks again at what there is.
-            change.closing = f"{_GONE}{uuid.uuid4().hex}"
-        elif not _is_gone(change.closing):
+            change.closing = f"{_mark(hub)}{uuid.uuid4().hex}"
+        elif not change.closing.startswith(_GONE):
             message = f"the hub {name!r} was PUT while it was being deleted; repeat the DELETE"
             raise ConflictError("HubInUse", message, name)
 
     store.change(name, make, is_begun=True)
 
 
-def _is_gone(closing: str) -> bool:
-    return closing.startswith(_GONE)
+def _mark(hub: Stored[Hub]) -> str:
+    """What the closing of a hub begins with that is marked as gone."""
+    return f"{_GONE}{hub.instance_id}-"
 
 
 def _open(store: DefinitionStore, name: str, emptied: str) -> bool:

@@ -206,7 +206,7 @@ def _stage(
     corrected = read_corrected(content, run, mapping.document, entity_type, correction.encoding, settings)
     with work_folder() as folder:
         before = fetch_rejects(services, stored, folder)
-        with before.open("rb") as file:
+        with before.open(encoding="utf-8", newline="") as file:
             lines = replaced_lines(corrected, lines_in(file))
         place = open_source(services, mapping, stored.version).place
         # As the run's other rows: the order of its blob version, and the lines of the file.

@@ -1,10 +1,11 @@
 """The rejects of a run that are still open: reading their file, and writing what a correction leaves of it."""
 
 import csv
-from codecs import iterdecode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from io import BufferedReader, RawIOBase, TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,20 +38,44 @@ def fetch_rejects(services: Services, stored: StoredRun, folder: Path) -> Path:
     return local
 
 
-def lines_in(rejects: Iterable[bytes]) -> Lines:
-    """The physical lines of the rejected rows, in the order of the file.
-
-    Args:
-        rejects: the file, in pieces of any size.
-    """
-    rows = csv.reader(_texts(rejects))
+def lines_in(rejects: Iterable[str]) -> Lines:
+    """The physical lines of the rejected rows, in the order of the file, which is opened with `newline=""`."""
+    rows = csv.reader(rejects)
     next(rows, None)
     return np.fromiter((int(row[0]) for row in rows), np.int64)
 
 
+def lines_in_pieces(rejects: Iterable[bytes]) -> Lines:
+    """The same of a file that comes in pieces of any size."""
+    with TextIOWrapper(BufferedReader(_Pieces(rejects)), "utf-8", newline="") as texts:
+        return lines_in(texts)
+
+
 def open_lines(services: Services, stored: StoredRun) -> Lines:
     """The same of a run's open rejects, of which nothing is kept; ConflictError where there are none."""
-    return lines_in(_downloaded(services, stored))
+    return lines_in_pieces(_downloaded(services, stored))
+
+
+class _Pieces(RawIOBase):
+    """Pieces of bytes as a file: its lines are cut where that costs little, for a cell may be thousands of lines."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
 
 
 def _downloaded(services: Services, stored: StoredRun) -> Iterator[bytes]:
@@ -63,19 +88,6 @@ def _downloaded(services: Services, stored: StoredRun) -> Iterator[bytes]:
         message = "the file of the run's rejects is gone, so nobody knows which rows are open"
         raise ConflictError("RejectsMissing", message)
     return services.run_files.download(path, etag)
-
-
-def _texts(chunks: Iterable[bytes]) -> Iterator[str]:
-    """The lines of a file as `open` gives them without translating their ends."""
-    rest: list[str] = []
-    for text in iterdecode(chunks, "utf-8"):
-        *whole, last = text.split("\n")
-        for line in whole:
-            yield "".join((*rest, line, "\n"))
-            rest.clear()
-        rest.append(last)
-    if any(rest):
-        yield "".join(rest)
 
 
 def write_what_is_left(rejects: Path, left: Path, corrected: AbstractSet[int], refused: Sequence[Reject]) -> int:

@@ -15,14 +15,14 @@ from infra.local.azurite import Endpoints
 from shared.app import Services
 from shared.definitions.store.definition_store import Conditions
 from shared.domain.documents.hubs import Hub
-from shared.domain.errors import ConflictError, PreconditionError
+from shared.domain.errors import ConflictError, PreconditionError, RefusedError
 from shared.domain.places import run_files_of
 from shared.domain.reject import Reject
 from shared.failpoints import FailPoint, arm
 from shared.http.app import create_http_app
 from shared.hub_records import delete_hub, delete_remains_of_hubs, put_hub
 from shared.settings import Settings
-from tests.fault_proxy import FaultProxy, Request, running_proxy
+from tests.fault_proxy import Answer, FaultProxy, Request, running_proxy
 from tests.http import bodies
 from tests.http.conftest import Client
 from tests.http.routes.recorded_runs import keep, record
@@ -142,6 +142,27 @@ def test_a_hub_that_is_put_once_a_deletion_has_won_is_a_new_one(
     assert client.get(hub).json()["displayName"] == "New"
     assert client.get(f"{hub}/profiles/Customer").status_code == 200
     assert left(services, hub) == (0, 0)
+
+
+def test_a_put_that_died_before_it_opened_its_hub_is_gone_on_with(
+    client: Client, azurite: Endpoints, services: Services, hub: str
+) -> None:
+    name, posts = hub.removeprefix("/hubs/"), itertools.count(1)
+    assert client.delete(hub).status_code == 204
+
+    def refuse(request: Request) -> Answer | None:
+        return Answer(403, "AuthorizationFailure") if request.method == "POST" and next(posts) > 1 else None
+
+    with running_proxy(azurite.table) as proxy:
+        behind = through(proxy, azurite)
+        proxy.plan = refuse
+        with pytest.raises(RefusedError):
+            put_hub(behind, name, Hub.from_request({"displayName": "First"}), ANY)
+    made = services.definitions.hub(name)
+    assert client.put(hub, {}, headers={"If-None-Match": "*"}).status_code == 412
+    assert client.put(hub, {"displayName": "Second"}).status_code == 200
+    assert services.definitions.hub(name).instance_id == made.instance_id
+    assert client.put(f"{hub}/profiles/Customer", bodies.profile_type()).status_code == 201
 
 
 def test_whatever_stands_in_a_hub_stays_whenever_it_is_put_beside_a_deletion(
