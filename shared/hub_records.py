@@ -1,6 +1,7 @@
 """The end of a hub, and its beginning: between them nothing of it is left that another hub of its name could read."""
 
 import logging
+import random
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -64,7 +65,9 @@ def delete_remains_of_hubs(services: Services) -> None:
 
     Earlier releases left them all, and somebody who was at work when the hub went may have written one behind it.
     """
-    for name in services.definitions.closed_hubs():
+    names = services.definitions.closed_hubs()
+    random.shuffle(names)  # so that of nights that are too short none leaves out the same hubs
+    for name in names:
         if seconds_left() < _HUB_S:
             logger.warning("removing what deleted hubs left goes on with the next maintenance, for want of time")
             return

@@ -108,10 +108,13 @@ def instance(lake: Lake, entity_type: EntityType, key: str) -> dict[str, Any] | 
 
 def present_keys(lake: Lake, entity_type: EntityType, keys: Sequence[str]) -> list[str]:
     """Those of the keys that have a present instance; raises as `instance`."""
+    found: list[str] = []
     with workspace(lake.settings) as work:
-        tables = present(lake, work, entity_type, (min(keys)[:-1] or None, max(keys)))
-        source = replace(_source(entity_type, tables), columns=[])
-        return [key for (key,) in read_keys(work, source, tables.bounds, keys)]
+        for key in keys:  # each by itself: between two of them there may be most of the table
+            tables = present(lake, work, entity_type, (key_below(key), key))
+            source = replace(_source(entity_type, tables), columns=[])
+            found += [present_key for (present_key,) in read_keys(work, source, tables.bounds, [key])]
+    return found
 
 
 def kpi_values(lake: Lake, kpi: Kpi, top: int = 30, after_key: str | None = None) -> Page:

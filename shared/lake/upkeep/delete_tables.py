@@ -1,10 +1,11 @@
 """Deleting the tables of types and KPIs that were deleted."""
 
 import logging
+import random
 from collections import deque
 from collections.abc import Iterable
 
-from shared.deadline import pool_of_threads
+from shared.deadline import pool_of_threads, seconds_left
 from shared.lake.container.faults import translated
 from shared.lake.container.store import Lake
 from shared.storage.blob.blobs import BlobEntry
@@ -12,6 +13,7 @@ from shared.storage.blob.blobs import BlobEntry
 logger = logging.getLogger(__name__)
 
 _PARALLEL_REQUESTS = 8
+_LEAST_S = 60.0
 
 
 def delete_tables(lake: Lake, paths: Iterable[str]) -> None:
@@ -25,12 +27,21 @@ def delete_tables(lake: Lake, paths: Iterable[str]) -> None:
 
 
 def remaining(lake: Lake, paths: Iterable[str]) -> list[str]:
-    """Those of the paths at which there is anything; UnavailableError where storage does not answer."""
+    """Those of the paths at which there is anything, as far as there is time to look.
+
+    Raises:
+        UnavailableError: storage does not answer.
+    """
     import obstore
 
     wanted = sorted(paths)
     found: set[str] = set()
-    for folder in {path.rpartition("/")[0] for path in wanted}:
+    folders = [*{path.rpartition("/")[0] for path in wanted}]
+    random.shuffle(folders)  # of nights that are too short none leaves out the same ones
+    for folder in folders:
+        if seconds_left() < _LEAST_S:
+            logger.warning("looking for what deleted types left goes on with the next maintenance, for want of time")
+            break
         with translated(folder):
             found.update(str(path) for path in obstore.list_with_delimiter(lake.store, folder)["common_prefixes"])
     return [path for path in wanted if path in found]
