@@ -13,10 +13,10 @@ from infra.local.state_dir import Stack
 from shared.failpoints import FailPoint, arm
 from tests.fault_proxy import PORTS
 from tests.local_services import forget_hubs
-from tests.thorough import examples
+from tests.thorough import THOROUGH
 
 # How long an example takes says nothing on a machine that does other work too.
-settings.register_profile("no-deadline", deadline=None, max_examples=examples(100))
+settings.register_profile("no-deadline", deadline=None, max_examples=100 if THOROUGH else 15)
 settings.load_profile("no-deadline")
 # Before any settings are read, in this process or in those that it starts.
 os.environ["DEVELOPMENT_ENDPOINTS"] = ",".join(f"http://127.0.0.1:{port}" for port in PORTS)
