@@ -30,8 +30,15 @@ install: $(PYTHON_PACKAGES) $(NODE_PACKAGES) ## everything into .venv and infra/
 test: install $(SAMPLE_DATA) ## linters, types, import rules and all tests
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy
 	.venv/bin/lint-imports
+	@$(MAKE) --no-print-directory -j 2 types all-tests
+
+# Side by side: the types keep one core busy for a minute, and tests wait as much as they compute.
+.PHONY: types all-tests
+types:
+	$(PY) -m mypy
+
+all-tests:
 	$(PY) -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 test-all: ## the same with more examples of each property and the long tests

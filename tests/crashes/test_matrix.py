@@ -11,7 +11,7 @@ from tests.crashes.story import Kill
 from tests.local_services import running_vault
 from tests.thorough import THOROUGH, only_thorough
 
-SOME = [FailPoint.ROWS_COMMITTED, FailPoint.CORRECTION_COMMITTED]
+SOME = [FailPoint.ROWS_COMMITTED]
 POINTS = list(FailPoint) if THOROUGH else SOME
 
 

@@ -13,6 +13,7 @@ from shared.lake.read.instances import instances
 from shared.lake.states.refresh import refresh
 from shared.lake.upkeep.maintain import maintain
 from tests.lake.given import ingest, interaction_type, profile_type
+from tests.thorough import only_thorough
 
 NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
 PAGE = Path(__file__).parents[2] / "docs" / "lake.md"
@@ -32,7 +33,11 @@ def asked(lake: Lake, table: str, own: str) -> dict[str, Any]:
     return dict(found)
 
 
-@pytest.mark.parametrize("own", ["", "-0123456789ab"], ids=["first of its name", "made anew"])
+@pytest.mark.parametrize(
+    "own",
+    [pytest.param("", marks=only_thorough), "-0123456789ab"],
+    ids=["first of its name", "made anew"],
+)
 def test_the_queries_say_what_data_says(lake: Lake, tmp_path: Path, own: str) -> None:
     customer, visit = (
         kind.model_copy(update={"lake_path": kind.lake_path + own}) for kind in (profile_type(), interaction_type())
