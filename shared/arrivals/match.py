@@ -16,8 +16,9 @@ from shared.definitions.store.definition_store import Stored
 from shared.domain.blob_version import BlobVersion
 from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import Run, RunBlob, RunKind, RunState, blob_ledger_key, ingest_run_id
-from shared.domain.errors import HubError, InvalidRequestError, NotFoundError, PreconditionError
+from shared.domain.errors import HubError, InvalidRequestError, PreconditionError
 from shared.failpoints import FailPoint, failpoint
+from shared.hub_records import is_still
 from shared.ledger.stored_run import StoredRun
 from shared.redact import without_secrets
 from shared.storage.event_grid import is_committing, parse_blob_created
@@ -62,8 +63,8 @@ def take_event(services: Services, event: object) -> list[str]:
         if not listener.mapping.document.is_paused
         and listener.mapping.document.matches(version.container, version.path)
     ]
-    runs = [new_run(services, one.hub, one.mapping, version) for one in matching if one.may_hear]
-    queued = [_queue(services, run, is_fresh=True) for run in runs]
+    runs = [(new_run(services, one.hub, one.mapping, version), one.mapping) for one in matching if one.may_hear]
+    queued = [_queue(services, run, mapping, is_fresh=True) for run, mapping in runs]
     _request_first_listings(services, [one for one in matching if not one.may_hear])
     if not queued:
         logger.info("event ignored: no mapping that may read the container, and is not paused, matches the blob")
@@ -119,12 +120,12 @@ def queue_version(
     Returns:
         The run's id.
     """
-    return _queue(services, new_run(services, hub, mapping, version), delay_s, is_fresh=False)
+    return _queue(services, new_run(services, hub, mapping, version), mapping, delay_s, is_fresh=False)
 
 
-def _queue(services: Services, run: StoredRun, delay_s: int = 0, *, is_fresh: bool) -> str:
+def _queue(services: Services, run: StoredRun, mapping: Stored[Mapping], delay_s: int = 0, *, is_fresh: bool) -> str:
     """As `queue_version`, for the run of one; `is_fresh` says that its mapping was found a moment ago."""
-    if _record(services, run, is_fresh=is_fresh):
+    if _record(services, run, mapping, is_fresh=is_fresh):
         failpoint(FailPoint.RUN_RECORDED)
         queue_run(services, run, delay_s)
         failpoint(FailPoint.RUN_QUEUED)
@@ -133,7 +134,7 @@ def _queue(services: Services, run: StoredRun, delay_s: int = 0, *, is_fresh: bo
     return run.run.run_id
 
 
-def _record(services: Services, run: StoredRun, *, is_fresh: bool) -> bool:
+def _record(services: Services, run: StoredRun, mapping: Stored[Mapping], *, is_fresh: bool) -> bool:
     """Records a run, unless it is known, or its mapping is gone, with its hub maybe.
 
     Of a hub that goes at this very moment the run is taken back by whoever carries it out, so that events do without
@@ -142,16 +143,10 @@ def _record(services: Services, run: StoredRun, *, is_fresh: bool) -> bool:
     """
     if is_fresh and run.hub_instance is not None:
         return services.runs.create(run)
-
-    def is_there() -> bool:
-        try:
-            with services.definitions.one_look():
-                found = services.definitions.mapping(run.hub, run.run.connector or "", run.run.mapping or "")
-        except NotFoundError:
-            return False
-        return found.instance_id == run.mapping_instance
-
-    return services.runs.create_for(run, is_there)
+    names = mapping.document.connector_name, mapping.document.connector_mapping_name
+    return services.runs.create_for(
+        run, lambda: is_still(lambda: services.definitions.mapping(run.hub, *names), mapping)
+    )
 
 
 def _queue_known(services: Services, run: StoredRun, delay_s: int) -> None:

@@ -84,7 +84,10 @@ def put_hub(
 
 
 def _is_there(store: DefinitionStore, name: str, stored: Stored[Hub]) -> bool:
-    present = store.get(HUB, HUBS, name)
+    return _is_same(store.get(HUB, HUBS, name), stored)
+
+
+def _is_same(present: Stored[Hub] | None, stored: Stored[Hub]) -> bool:
     return present is not None and present.instance_id == stored.instance_id
 
 
@@ -137,8 +140,9 @@ def _close(store: DefinitionStore, name: str, hub: Stored[Hub], conditions: Cond
     new = uuid.uuid4().hex
 
     def make(change: Change) -> str:
-        conditions.check(store.get(HUB, HUBS, name))
-        if not _is_there(store, name, hub):
+        found = store.get(HUB, HUBS, name)
+        conditions.check(found)
+        if not _is_same(found, hub):
             message = f"the hub {name!r} was made anew while it was being deleted; repeat the DELETE"
             raise ConflictError("HubInUse", message, name)
         present = [kind.label for kind in OF_A_HUB if store.all(kind, name)]

@@ -84,9 +84,18 @@ def leave_nothing_to_others(services: Services, version: BlobVersion, beside: Se
     for other in _in_order(beside):
         run = _run_of(services, other, version) if _may_be_asked(other) else None
         if run is not None and run.owes is not None:
-            details = {name: fact for name, fact in run.run.details.items() if name != COMPLETE_OPERATION}
-            with suppress(PreconditionError):  # its own message has done the same
-                services.runs.save(replace(run.with_run(details=details), owes=None))
+            note_completion(services, run, None)
+
+
+def note_completion(services: Services, stored: StoredRun, failure: Uncompleted | None) -> None:
+    """Notes in a run that has ended why its file stays where it is, and what it owes it; nothing where that is done."""
+    details = {name: fact for name, fact in stored.run.details.items() if name != COMPLETE_OPERATION}
+    if failure is not None:
+        details[COMPLETE_OPERATION] = failure.message
+    noted = replace(stored.with_run(details=details), owes=failure.owes if failure else None)
+    if noted != stored:
+        with suppress(PreconditionError):  # another message has done the same
+            services.runs.save(noted)
 
 
 def _in_order(beside: Sequence[Kept[Mapping]]) -> list[Stored[Mapping]]:

@@ -8,18 +8,16 @@ is missing that all of them are to go to.
 
 import logging
 import random
-from contextlib import suppress
-from dataclasses import replace
 
 from shared.app import Services
 from shared.arrivals.match import send_completions
 from shared.definitions.store.definition_store import Stored
 from shared.domain.documents.mappings import Mapping
-from shared.domain.errors import NotFoundError, PreconditionError
+from shared.domain.errors import NotFoundError
+from shared.ingest.beside import note_completion
 from shared.ingest.complete import complete
-from shared.ingest.outcome import COMPLETE_OPERATION, Uncompleted
+from shared.ingest.outcome import Uncompleted
 from shared.ingest.run_target import find_mapping
-from shared.ledger.stored_run import StoredRun
 
 logger = logging.getLogger(__name__)
 
@@ -112,20 +110,10 @@ def complete_later(services: Services, hub: str, run_id: str) -> Uncompleted | N
     if mapping is None or mapping.document.is_paused:
         return None
     failure = complete(services, stored)
-    _note(services, stored, failure)
-    return failure
-
-
-def _note(services: Services, stored: StoredRun, failure: Uncompleted | None) -> None:
-    details = {name: fact for name, fact in stored.run.details.items() if name != COMPLETE_OPERATION}
     if failure is None:
-        logger.info("the file of run %s was moved or deleted after all", stored.run.run_id)
-    else:
-        details[COMPLETE_OPERATION] = failure.message
-    noted = replace(stored.with_run(details=details), owes=failure.owes if failure else None)
-    if noted != stored:
-        with suppress(PreconditionError):  # a second message has done the same
-            services.runs.save(noted)
+        logger.info("the file of run %s was moved or deleted after all", run_id)
+    note_completion(services, stored, failure)
+    return failure
 
 
 def _asked(services: Services, hub: str, connector: str, mapping: str, number: str) -> Stored[Mapping] | None:

@@ -15,6 +15,7 @@ from shared.domain.errors import ConflictError, NotFoundError
 from shared.domain.reject import Reject
 from shared.ingest.reject_file import HEADER
 from shared.ledger.stored_run import StoredRun
+from shared.storage.blob.blobs import BlobEntry
 
 # Raw text and names of columns may be longer than the module takes by default; the file is ours.
 csv.field_size_limit(2**31 - 1)
@@ -24,17 +25,15 @@ type Lines = npt.NDArray[np.int64]
 
 def size_of_rejects(services: Services, stored: StoredRun) -> int:
     """Bytes of the file of a run's open rejects; 0 where there is none."""
-    try:
-        return services.run_files.properties(stored.rejects).size if stored.rejects else 0
-    except NotFoundError:
-        return 0
+    found = _find(services, stored)
+    return found.size if found else 0
 
 
 def fetch_rejects(services: Services, stored: StoredRun, folder: Path) -> Path:
     """Downloads the file of a run's open rejects; ConflictError where there is none."""
     local = folder / "open-rejects.csv"
     with local.open("wb") as file:
-        file.writelines(_downloaded(services, stored))
+        file.writelines(_downloaded(services, _require(services, stored)))
     return local
 
 
@@ -51,9 +50,14 @@ def lines_in_pieces(rejects: Iterable[bytes]) -> Lines:
         return lines_in(texts)
 
 
-def open_lines(services: Services, stored: StoredRun) -> Lines:
-    """The same of a run's open rejects, of which nothing is kept; ConflictError where there are none."""
-    return lines_in_pieces(_downloaded(services, stored))
+def open_lines(services: Services, stored: StoredRun, most_bytes: int) -> Lines | None:
+    """The same of a run's open rejects, of which nothing is kept; None where their file is larger.
+
+    Raises:
+        ConflictError: there is none.
+    """
+    found = _require(services, stored)
+    return lines_in_pieces(_downloaded(services, found)) if found.size <= most_bytes else None
 
 
 class _Pieces(RawIOBase):
@@ -78,16 +82,23 @@ class _Pieces(RawIOBase):
         return count
 
 
-def _downloaded(services: Services, stored: StoredRun) -> Iterator[bytes]:
-    path = stored.rejects
+def _find(services: Services, stored: StoredRun) -> BlobEntry | None:
     try:
-        etag = services.run_files.properties(path).etag if path else None
+        return services.run_files.properties(stored.rejects) if stored.rejects else None
     except NotFoundError:
-        etag = None
-    if path is None or etag is None:
+        return None
+
+
+def _require(services: Services, stored: StoredRun) -> BlobEntry:
+    found = _find(services, stored)
+    if found is None:
         message = "the file of the run's rejects is gone, so nobody knows which rows are open"
         raise ConflictError("RejectsMissing", message)
-    return services.run_files.download(path, etag)
+    return found
+
+
+def _downloaded(services: Services, rejects: BlobEntry) -> Iterator[bytes]:
+    return services.run_files.download(rejects.path, rejects.etag)
 
 
 def write_what_is_left(rejects: Path, left: Path, corrected: AbstractSet[int], refused: Sequence[Reject]) -> int:

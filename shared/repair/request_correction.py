@@ -80,13 +80,14 @@ def _taken_before(services: Services, stored: StoredRun, digest: str) -> StoredR
 def _count_rows(services: Services, stored: StoredRun, content: bytes, encoding: str | None) -> int:
     """Reads the rows as the queue will, and sees whether each has its reject, unless it takes too long to tell."""
     from shared.repair.corrected_rows import read_corrected, replaced_lines
-    from shared.repair.open_rejects import open_lines, size_of_rejects
+    from shared.repair.open_rejects import open_lines
 
     mapping = mapping_to_read_with(services, stored)
     entity_type = type_of(services, stored).document
     corrected = read_corrected(content, stored.run, mapping.document, entity_type, encoding, services.settings)
-    if size_of_rejects(services, stored) <= READ_AT_ONCE:
-        replaced_lines(corrected, open_lines(services, stored))
+    lines = open_lines(services, stored, READ_AT_ONCE)
+    if lines is not None:
+        replaced_lines(corrected, lines)
     return corrected.rows
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from azure.storage.blob import BlobLeaseClient
 
 from shared import failpoints
 from shared.arrivals.pause import pause_mapping
@@ -133,15 +134,21 @@ def test_whatever_asks_and_however_often_one_message_is_under_way(
     assert (names(world, world.container), len(names(world, archive))) == ([], 3)
 
 
+def ingest_leased(world: World, *paths: str) -> list[BlobLeaseClient]:
+    """Ingests files that cannot be deleted until their leases are released."""
+    leases = []
+    for path in paths:
+        version = world.upload(path, ROWS)
+        leases.append(world.storage.get_blob_client(world.container, path).acquire_lease())
+        world.ingest(world.queue(version), path)
+    return leases
+
+
 def test_files_that_stay_each_for_a_reason_of_its_own_keep_no_other_and_end_the_work(
     world: World, queue: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.put_mapping(completeOperation=DELETE)
-    leases = []
-    for path in ("a.csv", "b.csv", "c.csv"):
-        version = world.upload(path, ROWS)
-        leases.append(world.storage.get_blob_client(world.container, path).acquire_lease())
-        world.ingest(world.queue(version), path)
+    leases = ingest_leased(world, "a.csv", "b.csv", "c.csv")
     leases[2].release()
     (message,) = asked_for(world, queue)
     take_message(world.services, message, MESSAGE)
@@ -163,11 +170,7 @@ def test_what_a_message_left_the_next_goes_on_with_and_tries_no_file_twice(
     world: World, queue: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.put_mapping(completeOperation=DELETE)
-    leases = []
-    for path in ("a.csv", "b.csv", "c.csv"):
-        version = world.upload(path, ROWS)
-        leases.append(world.storage.get_blob_client(world.container, path).acquire_lease())
-        world.ingest(world.queue(version), path)
+    leases = ingest_leased(world, "a.csv", "b.csv", "c.csv")
     leases[1].release()
     monkeypatch.setattr(later, "_AT_ONCE", 1)
     (message,) = asked_for(world, queue)
