@@ -22,6 +22,10 @@ CONTAINER_PATTERN = r"[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]"
 # Hosts of the local stack, as `urlsplit` gives them.
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
+# Clouds that hand out the names of accounts for themselves, apart from the public one:
+# https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-endpoints
+_SOVEREIGN_CLOUDS = ("chinacloudapi.cn", "usgovcloudapi.net")
+
 DefinitionName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 # Columns that the exports and KPI values add themselves; a field of that name would stand there twice.
@@ -36,6 +40,20 @@ def same_name(left: str, right: str) -> bool:
 def name_key(name: str) -> str:
     """The form of a name that keys and paths use: lower case."""
     return name.lower()
+
+
+def account_at(host: str) -> str:
+    """The storage account that a host serves: `contoso`, or `contoso.chinacloudapi.cn` outside the public cloud.
+
+    Each cloud may have a `contoso` of its own, which belongs to somebody else.
+    """
+    return in_cloud_of(host, host.partition(".")[0])
+
+
+def in_cloud_of(host: str, name: str) -> str:
+    """The name of an account with its cloud, where a host of it is outside the public one."""
+    cloud = next((cloud for cloud in _SOVEREIGN_CLOUDS if host.endswith(f".{cloud}")), None)
+    return name if cloud is None else f"{name}.{cloud}"
 
 
 def check_hub_name(name: str) -> str:

@@ -11,14 +11,14 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import SecretStr
 
 from shared.domain.errors import FatalError, Fault, InvalidRequestError
-from shared.domain.names import LOOPBACK
+from shared.domain.names import LOOPBACK, account_at, in_cloud_of
 from shared.settings import DEVELOPMENT_STORAGE, Settings
 
 # Public and sovereign clouds, and accounts with DNS zone endpoints:
 # https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-endpoints
 _ACCOUNT = r"[a-z0-9]{3,24}"
 _BLOB_HOST = re.compile(
-    rf"(?P<account>{_ACCOUNT})(?:\.blob\.core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"
+    rf"{_ACCOUNT}(?:\.blob\.core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"
     r"|\.z\d{1,2}\.blob\.storage\.azure\.net)"
 )
 
@@ -28,7 +28,8 @@ class StorageAccount:
     """An account and its endpoints; without a connection string it is reached by identity.
 
     Attributes:
-        name: of a connector's account, the one in its endpoint, whatever else its connection string says.
+        name: of a connector's account, the one in its endpoint, whatever else its connection string says; with its
+            cloud outside the public one (`account_at`).
         client_id: of the user-assigned identity; None leaves the choice to the default chain.
         is_hurried: whether somebody waits for the answer; see `hurried`.
     """
@@ -44,6 +45,11 @@ class StorageAccount:
     def hurried(self) -> Self:
         """The same account for whoever waits for its answer: its blob service is given up after about 10 s."""
         return replace(self, is_hurried=True)
+
+    @property
+    def login(self) -> str:
+        """The name that storage itself calls the account by."""
+        return self.name.partition(".")[0]
 
     @cached_property
     def key(self) -> SecretStr | None:
@@ -101,12 +107,11 @@ def read_blob_url(text: str, settings: Settings) -> BlobUrl:
         if not re.fullmatch(_ACCOUNT, account):
             raise ValueError("on loopback its path must start with the name of the account")
         return BlobUrl(account, f"{own}/{account}", path, parts.query)
-    found = _BLOB_HOST.fullmatch(host)
-    if found is None or "@" in parts.netloc or port not in {None, 443}:
+    if not _BLOB_HOST.fullmatch(host) or "@" in parts.netloc or port not in {None, 443}:
         raise ValueError("its host must be an Azure Storage account such as ACCOUNT.blob.core.windows.net")
     if parts.scheme.lower() != "https":
         raise ValueError("it must start with https://")
-    return BlobUrl(found["account"], f"https://{host}", parts.path.lstrip("/"), parts.query)
+    return BlobUrl(account_at(host), f"https://{host}", parts.path.lstrip("/"), parts.query)
 
 
 def _loopback_services(settings: Settings) -> dict[int, str]:
@@ -133,9 +138,10 @@ def hub_account(settings: Settings) -> StorageAccount:
     """
     if settings.storage_connection_string is not None:
         try:
-            return _from_connection_string(settings.storage_connection_string)
+            account = _from_connection_string(settings.storage_connection_string)
         except ValueError as error:
             raise FatalError("InvalidSetting", f"HUB_STORAGE is not usable: {error}") from None
+        return replace(account, name=in_cloud_of(urlsplit(account.blob_endpoint).hostname or "", account.name))
     blob, queue, table = (
         settings.hub_storage__blob_service_uri,
         settings.hub_storage__queue_service_uri,
@@ -224,7 +230,7 @@ def _account_at(endpoint: str) -> str:
     """The account that an endpoint is of; the emulator's has it in its path."""
     parts = urlsplit(endpoint)
     host = parts.hostname or ""
-    return parts.path.strip("/").partition("/")[0] if host in LOOPBACK else host.partition(".")[0]
+    return parts.path.strip("/").partition("/")[0] if host in LOOPBACK else account_at(host)
 
 
 def _parts(text: str) -> dict[str, str]:

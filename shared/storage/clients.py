@@ -104,7 +104,7 @@ def table_client(account: StorageAccount, name: str) -> "TableClient":
 def credential(account: StorageAccount) -> Credential:
     """What the account is reached with: its key, its signature, or a token."""
     if account.key is not None:
-        return AzureNamedKeyCredential(account.name, account.key.get_secret_value())
+        return AzureNamedKeyCredential(account.login, account.key.get_secret_value())
     if account.sas is not None:
         return AzureSasCredential(account.sas.get_secret_value())
     return token_credential(account.client_id)

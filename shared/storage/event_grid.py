@@ -9,7 +9,7 @@ from azure.eventgrid import SystemEventNames
 
 from shared.domain.blob_version import bare_etag
 from shared.domain.errors import Fault, InvalidRequestError
-from shared.domain.names import LOOPBACK
+from shared.domain.names import LOOPBACK, account_at, same_name
 
 _TYPE = SystemEventNames.StorageBlobCreatedEventName.value
 _SUBJECT = "/blobServices/default/containers/"
@@ -152,14 +152,15 @@ def _cross_check(
     if parts is None or not host or "@" in parts.netloc:
         faults.append(Fault("InvalidEvent", "data.url", "must be the URL of the blob"))
         return place, account
-    named = host.split(".", maxsplit=1)[0]
+    named = account_at(host)
     if host in LOOPBACK:
         # The emulator's URLs have the account first in their path.
         named, _, raw = raw.partition("/")
         decoded = decoded.partition("/")[2]
     if "/".join(place) not in {raw, decoded}:
         faults.append(Fault("InvalidEvent", "data.url", "names another blob than the subject"))
-    if account is not None and account.casefold() != named.casefold():
+    # A resource id tells nothing of the cloud.
+    if account is not None and not same_name(account, named.partition(".")[0]):
         faults.append(Fault("InvalidEvent", "data.url", f"names another account than the {account_id}"))
     container, _, path = decoded.partition("/")
     return (container, path), named

@@ -146,6 +146,7 @@ def test_folders_of_the_connectors_account(typed: Definitions, hub: str, folder:
         ("https://other.blob.core.windows.net/inbox", "InvalidValue"),
         ("http://127.0.0.1:10000/other/inbox", "InvalidValue"),
         ("https://devstoreaccount1.blob.core.windows.net/inbox?x=1", "InvalidValue"),
+        ("https://devstoreaccount1.blob.core.chinacloudapi.cn/inbox", "InvalidValue"),
         ("https://me@devstoreaccount1.blob.core.windows.net/inbox", "InvalidValue"),
         ("ftp://devstoreaccount1.blob.core.windows.net/inbox", "InvalidValue"),
         ("lake", "ContainerNotAllowed"),

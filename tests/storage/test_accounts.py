@@ -37,10 +37,6 @@ def test_a_connection_string_names_account_endpoint_and_key() -> None:
         (f"accountname=contoso;accountkey={KEY}", "https://contoso.blob.core.windows.net"),
         (f"{FULL};", "https://contoso.blob.core.windows.net"),
         (
-            f"AccountName=contoso;AccountKey={KEY};EndpointSuffix=core.chinacloudapi.cn",
-            "https://contoso.blob.core.chinacloudapi.cn",
-        ),
-        (
             f"AccountName=contoso;AccountKey={KEY};BlobEndpoint=https://contoso.z12.blob.storage.azure.net/",
             "https://contoso.z12.blob.storage.azure.net",
         ),
@@ -53,6 +49,20 @@ def test_accounts_of_azure_storage_are_taken(text: str, endpoint: str | None) ->
     account = connected(text)
     assert account.name == "contoso"
     assert account.blob_endpoint == (endpoint or "https://contoso.blob.core.windows.net")
+
+
+@pytest.mark.parametrize("cloud", ["chinacloudapi.cn", "usgovcloudapi.net"])
+def test_accounts_of_one_name_in_two_clouds_are_told_apart(cloud: str) -> None:
+    text = f"AccountName=contoso;AccountKey={KEY};EndpointSuffix=core.{cloud}"
+    url = f"https://contoso.blob.core.{cloud}/in/a.csv"
+    found = [
+        connected(text),
+        connected(f"https://contoso.blob.core.{cloud}"),
+        hub_account(Settings(hub_storage=text)),
+    ]
+    assert {account.name for account in found} == {f"contoso.{cloud}"}
+    assert {account.login for account in found} == {"contoso"}
+    assert read_blob_url(url, PRODUCTION).account == f"contoso.{cloud}"
 
 
 def test_a_signature_loses_its_question_mark() -> None:

@@ -51,6 +51,12 @@ def cloud_event(**changed: Any) -> dict[str, Any]:
     return {"specversion": "1.0", **kept, **renamed, **changed}
 
 
+@pytest.mark.parametrize("service", ["blob", "dfs"])
+def test_an_account_of_another_cloud_is_not_its_namesake(service: str) -> None:
+    sample = event(url=f"https://contoso.{service}.core.usgovcloudapi.net/inbox/in/a.csv")
+    assert parse_blob_created(sample).account == "contoso.usgovcloudapi.net"
+
+
 @pytest.mark.parametrize("sample", [event(), cloud_event()], ids=["Event Grid", "CloudEvents"])
 def test_the_documented_sample_is_read(sample: dict[str, Any]) -> None:
     assert parse_blob_created(sample) == BlobCreated(

@@ -102,7 +102,7 @@ class Lake:
         """Access for deltalake. A token lasts an hour or more; ask anew for each table that is opened."""
         patience = _patience()
         options = {
-            "azure_storage_account_name": self._account.name,
+            "azure_storage_account_name": self._account.login,
             "azure_storage_endpoint": self._account.blob_endpoint,
             "allow_http": str(is_http(self._account)).lower(),
             "max_retries": str(_RETRIES),

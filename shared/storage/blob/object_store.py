@@ -30,7 +30,7 @@ def object_store(
     from obstore.store import AzureStore
 
     by_identity = account.key is None and account.sas is None
-    config: AzureConfig = {"account_name": account.name, "endpoint": account.blob_endpoint}
+    config: AzureConfig = {"account_name": account.login, "endpoint": account.blob_endpoint}
     if account.key is not None:
         config["account_key"] = account.key.get_secret_value()
     elif account.sas is not None:
