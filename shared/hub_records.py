@@ -72,8 +72,9 @@ def delete_remains_of_hubs(services: Services) -> None:
             logger.warning("removing what deleted hubs left goes on with the next maintenance, for want of time")
             return
         with failing_alone("removing what a deleted hub left", hub=name):
-            if closing := services.definitions.closing_of(name):
-                _delete_records(services, name, closing)  # or somebody else is about it
+            closing = services.definitions.closing_of(name)
+            if closing and _delete_records(services, name, closing):  # or somebody else is about it
+                services.definitions.note_emptied(name, closing)
 
 
 def delete_files_of_gone_run(services: Services, hub: str, run_id: str) -> None:

@@ -96,8 +96,15 @@ class Definitions:
         return hubs.closing_of(self._store, name)
 
     def closed_hubs(self) -> list[str]:
-        """The names of hubs that were closed and not made anew, in lower case: deleted ones, or nearly so."""
-        return list(hubs.closed_hubs(self._store))
+        """The names of hubs that were closed and may have records, in lower case: deleted ones, or nearly so.
+
+        Who was at work when a hub went may write one behind it, so it is named for a week after `note_emptied`.
+        """
+        return list(hubs.closed_hubs(self._store, self._clock))
+
+    def note_emptied(self, name: str, closing: str) -> None:
+        """Notes that the records of a hub are gone which this deletion has closed."""
+        hubs.note_emptied(self._store, self._clock, name, closing)
 
     def note_containers(self, hub: str) -> None:
         """Notes which containers a hub names, where an earlier release has not; not to be called within a look."""

@@ -12,11 +12,12 @@ takes its place.
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 
 from shared.clock import Clock
 from shared.definitions.places.named_containers import forget_hub, note_all_named, note_new_hub
 from shared.definitions.secrets.secrets import faults_of_secrets
-from shared.definitions.store.commits import GUARD, closing_in
+from shared.definitions.store.commits import GUARD, closing_in, emptied_since_in
 from shared.definitions.store.definition_store import HUBS, Change, Conditions, DefinitionStore, Stored
 from shared.definitions.store.kinds import HUB, OF_A_HUB
 from shared.domain.documents.hubs import Hub
@@ -27,6 +28,8 @@ from shared.failpoints import FailPoint, failpoint
 type Empty = Callable[[str], None]
 
 _GONE = "gone-"
+# Behind the deletion of a hub nobody writes so late: messages of its runs have been given up by then.
+_LATEST_WRITE = timedelta(days=7)
 
 
 def without_records(_: str) -> None:
@@ -96,9 +99,23 @@ def closing_of(store: DefinitionStore, name: str) -> str:
     return closing_in(store.noted(name, GUARD))
 
 
-def closed_hubs(store: DefinitionStore) -> Iterator[str]:
-    """The names of hubs that were closed and not made anew, in lower case."""
-    return (row["PartitionKey"] for row in store.all_noted(GUARD) if row["closed"])
+def closed_hubs(store: DefinitionStore, clock: Clock) -> Iterator[str]:
+    """The names of hubs that were closed and not made anew, in lower case; see `Definitions.closed_hubs`."""
+    long_ago = (clock.now() - _LATEST_WRITE).isoformat()
+    for row in store.all_noted(GUARD):
+        emptied_since = emptied_since_in(row)
+        if row["closed"] and not (emptied_since and emptied_since < long_ago):
+            yield row["PartitionKey"]
+
+
+def note_emptied(store: DefinitionStore, clock: Clock, name: str, closing: str) -> None:
+    """Notes that a deletion has removed the records of the hub that it closed, unless that is noted already."""
+
+    def make(change: Change) -> None:
+        if change.closing == closing and not change.emptied_since:
+            change.emptied_since = clock.now().isoformat()
+
+    store.change(name, make, is_begun=True)
 
 
 def delete_hub(store: DefinitionStore, name: str, conditions: Conditions, empty: Empty) -> None:

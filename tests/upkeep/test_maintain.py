@@ -3,7 +3,9 @@
 import logging
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 
 import pytest
 
@@ -54,10 +56,15 @@ def proxy(azurite: Endpoints) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
-def services(azurite: Endpoints, proxy: FaultProxy) -> OwnServices:
+def clock_file(tmp_path: Path) -> Path:
+    return tmp_path / "clock"
+
+
+@pytest.fixture
+def services(azurite: Endpoints, proxy: FaultProxy, clock_file: Path) -> OwnServices:
     port = int(proxy.endpoint.rpartition(":")[2].split("/")[0])
     endpoints = Endpoints(azurite.blob_port, azurite.queue_port, port)
-    services = OwnServices(development(endpoints), f"t{uuid.uuid4().hex[:10]}")
+    services = OwnServices(development(endpoints, clock_file=clock_file), f"t{uuid.uuid4().hex[:10]}")
     services.definitions.put_hub(HUB, Hub.from_request({}))
     return services
 
@@ -115,6 +122,32 @@ def test_the_runs_of_a_hub_that_is_gone_go_and_no_others(services: OwnServices) 
     left = {name: len(services.runs.page(name)[0]) for name in (gone, lost, kept)}
     files = {name: len(list(services.run_files.list(run_files_of(name)))) for name in (gone, lost, kept)}
     assert left == files == {gone: 0, lost: 1, kept: 1}
+
+
+def test_a_hub_that_is_gone_is_looked_after_for_a_week(services: OwnServices, clock_file: Path) -> None:
+    """What somebody writes behind a deletion goes; later no night asks for the hub any more, however many have gone."""
+    name = f"h{uuid.uuid4().hex[:10]}"
+
+    def left_of(late: bool) -> int:
+        if late:
+            run = Run(run_id=uuid.uuid4().hex, kind=RunKind.INGEST, queued_at=services.clock.now())
+            assert services.runs.create(StoredRun(name, run))
+        maintain_all(services)
+        return len(services.runs.page(name)[0])
+
+    def a_night_later(days: int) -> None:
+        clock_file.write_text((services.clock.now() + timedelta(days=days)).isoformat())
+
+    services.definitions.put_hub(name, Hub.from_request({}))
+    services.definitions.delete_hub(name)
+    assert left_of(late=False) == 0
+    a_night_later(6)
+    assert left_of(late=True) == 0
+    a_night_later(2)
+    assert left_of(late=True) == 1
+    services.definitions.put_hub(name, Hub.from_request({}))  # as nobody's request does, with what was left
+    services.definitions.delete_hub(name)
+    assert left_of(late=False) == 0
 
 
 def test_a_deletion_goes_on_where_it_was_interrupted(services: OwnServices) -> None:

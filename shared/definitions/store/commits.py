@@ -18,6 +18,11 @@ def closing_in(guard: Row | None) -> str:
     return str(guard.get("closing") or _BY_AN_EARLIER_RELEASE)
 
 
+def emptied_since_in(guard: Row | None) -> str:
+    """When the records of a closed hub were deleted first; empty where they were not yet."""
+    return str(guard.get("emptiedSince") or "") if guard is not None else ""
+
+
 def commit(table: Table, partition: str, operations: Callable[[str], list[Operation]]) -> bool:
     """Commits a change; False where another one came first.
 

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from shared.definitions.store.change_line import ChangeLine
-from shared.definitions.store.commits import GUARD, closing_in, commit
+from shared.definitions.store.commits import GUARD, closing_in, commit, emptied_since_in
 from shared.definitions.store.listed import Listed, read_list
 from shared.definitions.store.looks import Found, Looks
 from shared.definitions.store.room import Room, noted
@@ -113,6 +113,7 @@ class Change:
     Attributes:
         connectors: how many connectors the hub has ever had; raise it to number one.
         closing: which deletion of the hub has closed it, see `hubs.py`; empty where it is open; may be set.
+        emptied_since: when the records of the closed hub were deleted first, in ISO form; empty before; may be set.
         is_put: whether it adds to the hub what somebody asks for, so that there must be room for it; may be set.
         is_needed: whether other changes begin anew for it although it may write nothing; may be set.
         sizes: of the documents that it writes, by row key; 0 for those that it deletes.
@@ -121,11 +122,12 @@ class Change:
     def __init__(self, partition: str, guard: Row | None) -> None:
         self.connectors = int(guard["connectors"]) if guard else 0
         self.closing = closing_in(guard)
+        self.emptied_since = emptied_since_in(guard)
         self.is_put = False
         self.is_needed = False
         self.sizes: dict[str, int] = {}
         self.operations: list[Operation] = []
-        self._was_closing = self.closing
+        self._was = self.closing, self.emptied_since
         self._partition = partition
         self._etag = guard[ETAG] if guard else None
 
@@ -169,7 +171,7 @@ class Change:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return not (self.operations or self.is_needed) and self.closing == self._was_closing
+        return not (self.operations or self.is_needed) and (self.closing, self.emptied_since) == self._was
 
     def guarded(self, write_id: str, total: int | None) -> list[Operation]:
         """The operations, with the guard's first, which notes what all documents take."""
@@ -179,6 +181,7 @@ class Change:
             "connectors": self.connectors,
             "closed": bool(self.closing),
             "closing": self.closing,
+            "emptiedSince": self.emptied_since if self.closing == self._was[0] else "",
             "writeId": write_id,
             **noted(total),
         }
