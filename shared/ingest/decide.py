@@ -5,7 +5,7 @@ stays true.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shared.app import Services
@@ -68,9 +68,10 @@ def decide(services: Services, attempt: Attempt) -> Work | Outcome:
         if committed is not None:
             # A crash came between the commit and the run's record. What has happened since does not change that.
             outcome = attempt.staged(committed)
-            if outcome.state is not RunState.SUCCEEDED:
+            if outcome.state is not RunState.SUCCEEDED or outcome.asked is CompletionOperationType.DO_NOTHING:
                 return outcome
-            return outcome.but(complete(services, attempt.stored))
+            owes = outcome.asked.value if outcome.asked else None
+            return outcome.but(complete(services, replace(attempt.stored, owes=owes)))
         if mapping is None:
             raise SkippedError("MappingGone", "the mapping was deleted; nothing of the blob was ingested")
         return Work(mapping, entity_type, changes, open_source(services, mapping, attempt.stored.version))

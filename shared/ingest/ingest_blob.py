@@ -91,8 +91,9 @@ def give_up_run(services: Services, stored: StoredRun) -> None:
     if attempt is None:
         end(services, stored, Outcome.of_reason(reason), 0, retryable=reason.code not in OUR_FAULTS)
         return
-    failure = not_completed(services, stored, reason.message)
-    end(services, stored, Outcome.of_staged(stored.run, attempt).but(failure), 0)
+    outcome = Outcome.of_staged(stored.run, attempt)
+    failure = not_completed(services, stored, reason.message, outcome.asked)
+    end(services, stored, outcome.but(failure), 0)
     with services.definitions.one_look():
         mapping = find_mapping(services, stored)
         beside = readers_beside(services, mapping, stored.version) if mapping else ()
@@ -127,8 +128,7 @@ def _ingest(services: Services, attempt: Attempt) -> Outcome:
             return outcome
         if is_as_read(services, attempt, work):
             return outcome.but(_complete(services, attempt, work))
-    asked = work.mapping.document.completion.value
-    failure = complete(services, replace(attempt.stored, owes=asked))
+    failure = complete(services, replace(attempt.stored, owes=work.mapping.document.completion.value))
     failpoint(FailPoint.BLOB_COMPLETED)
     return outcome.but(failure)
 
@@ -178,7 +178,7 @@ def stage(services: Services, attempt: Attempt, work: Work) -> Staged:
             services.run_files.upload_file(path, rejects.path)
             outcome = replace(outcome, rejects=path)
             failpoint(FailPoint.REJECTS_STORED)
-    return Staged(outcome, place, uploaded)
+    return Staged(replace(outcome, asked=mapping.completion), place, uploaded)
 
 
 def commit(services: Services, attempt: Attempt, work: Work, staged: Staged) -> Outcome:

@@ -50,6 +50,7 @@ class Outcome:
         bytes_read: bytes downloaded.
         details: further facts for the run's record.
         rejects: path of the file of the rows refused; None where there are none.
+        asked: what the mapping asked to be done with the file when it was read; None for a run of an earlier release.
         owes: what is still to be done with the file.
         waits: whether that is to be done once another mapping has ingested the file.
     """
@@ -61,6 +62,7 @@ class Outcome:
     error: RunError | None = None
     details: dict[str, Any] = field(default_factory=dict)
     rejects: str | None = None
+    asked: CompletionOperationType | None = None
     owes: str | None = None
     waits: bool = False
 
@@ -77,11 +79,12 @@ class Outcome:
             staged = notes_of(run)[str(attempt)]
             counts = (int(staged["ingested"]), int(staged["rejected"]), int(staged["bytesRead"]))
             rejects = str(staged["rejects"]) if counts[1] else None
+            asked = CompletionOperationType(staged["asked"]) if staged.get("asked") else None
         except (KeyError, TypeError, ValueError):
             message = f"the rows of run {run.run_id} are in, but its record does not say how many they are"
             raise FatalError("RunDamaged", message) from None
         details = {name: value for name, value in run.details.items() if name != STAGED}
-        return replace(cls.of_rows(*counts, details), rejects=rejects)
+        return replace(cls.of_rows(*counts, details), rejects=rejects, asked=asked)
 
     @classmethod
     def of_error(cls, error: HubError, rejected: int = 0, bytes_read: int = 0) -> Self:
@@ -107,6 +110,7 @@ class Outcome:
             "rejected": self.rejected,
             "bytesRead": self.bytes_read,
             "rejects": self.rejects,
+            "asked": self.asked.value if self.asked else None,
         }
 
     def but(self, failure: Uncompleted | None) -> Self:

@@ -20,10 +20,21 @@ def find_mapping(services: Services, stored: StoredRun) -> Stored[Mapping] | Non
     return mapping if mapping.instance_id == stored.mapping_instance else None
 
 
-def not_completed(services: Services, stored: StoredRun, message: str) -> Uncompleted:
-    """That the file of a run whose rows are in stays as it is, as far as its mapping asks for anything else."""
-    mapping = find_mapping(services, stored)
-    return Uncompleted(message, mapping.document.completion if mapping else CompletionOperationType.DO_NOTHING)
+def not_completed(
+    services: Services, stored: StoredRun, message: str, asked: CompletionOperationType | None = None
+) -> Uncompleted:
+    """That the file of a run whose rows are in stays as it is, as far as anything else is asked for.
+
+    Args:
+        services: of the process.
+        stored: the run.
+        message: why it stays.
+        asked: what is noted to have been asked for; without it what the mapping asks for now.
+    """
+    if asked is None:
+        mapping = find_mapping(services, stored)
+        asked = mapping.document.completion if mapping else CompletionOperationType.DO_NOTHING
+    return Uncompleted(message, asked)
 
 
 def why_it_stays(services: Services, stored: StoredRun, mapping: Stored[Mapping]) -> Uncompleted | None:

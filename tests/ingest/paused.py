@@ -1,9 +1,11 @@
-"""Workers that stand still at a failpoint while the test goes on."""
+"""Workers that stand still at a failpoint while the test goes on, or die there."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
+
+import pytest
 
 from shared.failpoints import FailPoint, arm
 
@@ -41,3 +43,18 @@ def paused[T](work: Callable[[], T], point: FailPoint) -> Iterator[Paused[T]]:
             yield Paused(working, go_on)
         finally:
             go_on.set()
+
+
+@contextmanager
+def dying_at(point: FailPoint) -> Iterator[None]:
+    """Whoever comes to `point` dies there, as a worker does that is killed; somebody must."""
+
+    def die() -> None:
+        raise SystemExit
+
+    arm(point, die)
+    try:
+        with pytest.raises(SystemExit):
+            yield
+    finally:
+        arm(point, lambda: None)

@@ -21,6 +21,7 @@ from tests.definitions.places.claims import damage
 from tests.fault_proxy import FaultProxy, running_proxy
 from tests.ingest.arrivals.sweeping import take_sent
 from tests.ingest.conftest import ROWS, World
+from tests.ingest.paused import dying_at
 from tests.ingest.test_complete_later import DELETE, moving, names
 from tests.local_services import STORAGE_SECRET
 
@@ -91,14 +92,8 @@ def test_two_that_delete_do_not_wait_for_each_other(world: World, queue: FaultPr
     assert asked_for(world, queue) == [first.run_id]
 
 
-def die() -> None:
-    raise SystemExit
-
-
 @pytest.mark.parametrize("changed", ["Landing", "Second"])
-def test_a_connector_whose_account_is_not_found_yet_may_read_the_same_file(
-    world: World, changed: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connector_whose_account_is_not_found_yet_may_read_the_same_file(world: World, changed: str) -> None:
     """The request that PUT it with another secret has died before it looked which account that names."""
     world.services.definitions.delete_mapping(world.hub, "Landing", "Keep")
     for connector in ("Landing", "Second"):
@@ -106,8 +101,7 @@ def test_a_connector_whose_account_is_not_found_yet_may_read_the_same_file(
     world.put_mapping("Keep", "Second")
     url = f"{world.vault.url}/secrets/{STORAGE_SECRET}"
     body = {"connectorType": "AzureBlob", "connectorProperties": {"connectionKeyVaultUrl": url}}
-    monkeypatch.setitem(failpoints._armed, FailPoint.CONNECTOR_STORED, die)
-    with pytest.raises(SystemExit):
+    with dying_at(FailPoint.CONNECTOR_STORED):
         world.services.definitions.put_connector(world.hub, changed, connector_from_request(body))
     version = world.upload("a.csv", ROWS)
     assert ingest(world, version, "Visits").details == {"completeOperation": WAITS}

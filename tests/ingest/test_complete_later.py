@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobLeaseClient
 
-from shared import failpoints
 from shared.arrivals.pause import pause_mapping
 from shared.arrivals.sweep import carry_out_backfill, request_backfill, sweep_by_schedule
 from shared.definitions.store.definition_store import Conditions
@@ -25,6 +24,7 @@ from shared.storage.tables import Table
 from tests.fault_proxy import FaultProxy, Request, running_proxy
 from tests.ingest.arrivals.sweeping import Later, take_sent
 from tests.ingest.conftest import MESSAGE, ROWS, World, mapping_body
+from tests.ingest.paused import dying_at
 from tests.local_services import account_of
 
 DELETE = {"completionOperationType": "DeleteFile"}
@@ -333,22 +333,14 @@ def test_a_file_whose_rows_are_not_what_the_mapping_fills_stays(world: World, ho
 
 @pytest.mark.parametrize("text", [ROWS, "page\n"])
 @pytest.mark.parametrize("how", ["not filled any more", "made anew"])
-def test_so_does_one_whose_worker_died_before_that(
-    world: World, how: str, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_so_does_one_whose_worker_died_before_that(world: World, how: str, text: str) -> None:
     fill(world, "Visit")
     run_id = world.queue(world.upload("a.csv", text))
     died_at = FailPoint.ROWS_COMMITTED if text == ROWS else FailPoint.COUNTS_NOTED
-    monkeypatch.setitem(failpoints._armed, died_at, die)
-    with pytest.raises(SystemExit):
+    with dying_at(died_at):
         world.ingest(run_id)
-    monkeypatch.undo()
     lose_the_type(world, how)
     run = world.ingest(run_id)
     is_in_anew = text == ROWS and how == "made anew"
     assert names(world, world.container) == ([] if is_in_anew else ["a.csv"])
     assert (run.state, world.committed_rows) == (RunState.SUCCEEDED, 3 if text == ROWS else 0)
-
-
-def die() -> None:
-    raise SystemExit

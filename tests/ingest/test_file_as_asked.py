@@ -12,7 +12,7 @@ from shared.failpoints import FailPoint
 from shared.maintain import delete_type
 from shared.messages.ingest import carry_out_run
 from tests.ingest.conftest import World
-from tests.ingest.paused import paused
+from tests.ingest.paused import dying_at, paused
 
 DELETE: dict[str, Any] = {"completeOperation": {"completionOperationType": "DeleteFile"}}
 MOVE: dict[str, Any] = {"completeOperation": {"completionOperationType": "MoveFile", "destinationFolder": "elsewhere"}}
@@ -74,3 +74,21 @@ def test_another_change_of_the_mapping_does_not_keep_the_file(world: World) -> N
         attempt.end()
     assert world.run(run_id).details == {}
     assert not is_there(world)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "stays"), [({}, DELETE, True), (DELETE, MOVE, True), (DELETE, DELETE, False)]
+)
+def test_what_a_mapping_asks_for_after_a_worker_died_does_not_count(
+    world: World, before: dict[str, Any], after: dict[str, Any], stays: bool
+) -> None:
+    """The rows came in while the file was to stay, or to be deleted."""
+    world.put_mapping(**before)
+    run_id = world.queue(world.upload("a.csv", ROWS))
+    with dying_at(FailPoint.ROWS_COMMITTED):
+        world.ingest(run_id)
+    world.put_mapping(**after)
+    run = world.ingest(run_id)
+    assert (run.state, world.committed_rows) == (RunState.SUCCEEDED, 1)
+    assert is_there(world) is stays
+    assert ("completeOperation" in run.details) is (before != after and before != {})
