@@ -59,15 +59,18 @@ class Definitions:
     - UnavailableError or CommitConflictError where it may succeed later; nothing is half stored.
 
     Every `delete_*` does nothing where there is nothing to delete.
+
+    Attributes:
+        containers: whose a container is.
     """
 
     def __init__(self, table: Table, vaults: Vaults, clock: Clock, settings: Settings) -> None:
         self._store = DefinitionStore(table)
         self._clock = clock
         self._is_used = partial(is_used, settings)
-        self._containers = Containers(self._store, clock, settings)
-        self._listings = Listings(self._store, self._containers, vaults, settings)
-        self._connectors = Connectors(self._store, vaults, self._containers, self._listings, clock, settings)
+        self.containers = Containers(self._store, clock, settings)
+        self._listings = Listings(self._store, self.containers, vaults, settings)
+        self._connectors = Connectors(self._store, vaults, self.containers, self._listings, clock, settings)
 
     def one_look(self) -> AbstractContextManager[None]:
         """Within it, this thread reads what is here now, with one request for each hub while nothing changes."""
@@ -96,10 +99,7 @@ class Definitions:
         return hubs.closing_of(self._store, name)
 
     def closed_hubs(self) -> list[str]:
-        """The names of hubs that were closed and may have records, in lower case: deleted ones, or nearly so.
-
-        Who was at work when a hub went may write one behind it, so it is named for a week after `note_emptied`.
-        """
+        """The names of hubs that were closed and may have records, in lower case, until a week after `note_emptied`."""
         return list(hubs.closed_hubs(self._store, self._clock))
 
     def note_emptied(self, name: str, closing: str) -> None:
@@ -148,10 +148,9 @@ class Definitions:
         return types.put_type(self._store, self._clock, hub, name, entity_type, conditions, self._is_used)
 
     def delete_entity_type(self, hub: str, kind: EntityKind, name: str, conditions: Conditions = _ANY) -> list[str]:
-        """Deletes a type; ConflictError `InUse` names who uses it.
+        """Deletes a type and returns its path in the lake, or those of earlier types of the name if there is none.
 
-        Returns:
-            Its path in the lake, at which nothing is needed any more; those of earlier ones where there is no type.
+        ConflictError `InUse` names who uses it. Nothing at these paths is needed any more.
         """
         return types.delete_type(self._store, hub, kind, name, conditions)
 
@@ -285,12 +284,12 @@ class Definitions:
             RequestError, ConflictError: as `check_container`. Others as `source_account`.
         """
         account, document = self.source_account(connector), mapping.document
-        self._containers.check_mapping(document.tenant_id, account.name, document)
+        self.containers.check_mapping(document.tenant_id, account.name, document)
         return account
 
     def check_mapping(self, connector: Stored[Connector], mapping: Stored[Mapping]) -> None:
         """Raises ConflictError for a container of another hub that a mapping names, as far as its account is known."""
-        self._containers.check_new(connector, mapping.document.tenant_id, mapping.document)
+        self.containers.check_new(connector, mapping.document.tenant_id, mapping.document)
 
     def check_container(self, hub: str, account: StorageAccount, container: str, target: str = "") -> None:
         """Refuses a container of an account that a hub may not use.
@@ -299,7 +298,7 @@ class Definitions:
             RequestError: it is the app's own (`ContainerNotAllowed`).
             ConflictError: it is another hub's (`ContainerOfAnotherHub`).
         """
-        self._containers.check_use(hub, account.name, container, target)
+        self.containers.check_use(hub, account.name, container, target)
 
     def list_first(
         self,
@@ -325,14 +324,6 @@ class Definitions:
             HubError: the folder's container cannot be listed.
         """
         return self._listings.list_first(connector, mapping, account, asking)
-
-    def is_alone(self, hub: str, account: StorageAccount, container: str) -> bool:
-        """Whether no other hub reads a container of the account, moves files or exports to it by right, as of now."""
-        return self._containers.is_alone(hub, account, container)
-
-    def is_own_account(self, account: StorageAccount) -> bool:
-        """Whether it is the hub's own, which has containers that no mapping may name."""
-        return self._containers.is_own_account(account.name)
 
     def remove_unnamed_secrets(self, now: datetime) -> int:
         """Removes secrets from the vault that the app made and that no connector names; how many there were.
@@ -364,7 +355,7 @@ class Definitions:
         way: nobody else shall know what lies there. What cannot be read is left out, and logged.
         """
         with self.one_look():
-            return list(listeners(self._store, self._containers, account, container))
+            return list(listeners(self._store, self.containers, account, container))
 
     def mapping(self, hub: str, connector: str, name: str) -> Stored[Mapping]:
         """A mapping."""
@@ -383,7 +374,7 @@ class Definitions:
             ConflictError: it names a container of another hub (`ContainerOfAnotherHub`).
         """
         return mappings.put_mapping(
-            self._store, self._clock, hub, connector, name, mapping, conditions, self._containers
+            self._store, self._clock, hub, connector, name, mapping, conditions, self.containers
         )
 
     def pause_mapping(

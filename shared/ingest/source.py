@@ -206,5 +206,5 @@ def open_source(services: Services, mapping: Stored[Mapping], version: BlobVersi
         BlobContainer(account, version.container),
         version,
         services.source_turns.turn(account.blob_endpoint, mapping.document.tenant_id),
-        lambda name: services.definitions.is_alone(mapping.document.tenant_id, account, name),
+        lambda name: services.definitions.containers.is_alone(mapping.document.tenant_id, account, name),
     )

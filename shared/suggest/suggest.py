@@ -119,7 +119,7 @@ def _suggest(
 
 def _open(services: Services, hub: str, connector: str, blob: str) -> Source:
     account = services.definitions.source_account(services.definitions.connector(hub, connector))
-    is_own = services.definitions.is_own_account(account)
+    is_own = services.definitions.containers.is_own_account(account.name)
     name, path = place_of_blob(blob, account.name, is_own_account=is_own)
     services.definitions.check_container(hub, account, name, "blob")
     container = BlobContainer(account.hurried(), name)

@@ -58,7 +58,7 @@ def test_a_guest_leaves_the_owner_its_moves_within_its_own_container(hubs: Defin
     put(hubs, "Alpha", "Files", "Customers", reads("inbox", "inbox/taken"))
     for fresh in (hubs, again(hubs)):
         assert (use(fresh, "Zeta"), use(fresh, "Alpha")) == (None, None)
-    assert not hubs.is_alone("Zeta", account(hubs), "inbox")
+    assert not hubs.containers.is_alone("Zeta", account(hubs), "inbox")
     share(hubs, "Zeta")
     fresh = again(hubs)
     assert (use(fresh, "Zeta"), use(fresh, "Alpha")) == (None, OF_ANOTHER)
@@ -73,7 +73,7 @@ def test_a_refused_claim_is_in_nobodys_way(
     squatter.arrives(azurite)
     fresh = again(hubs)
     assert (use(fresh, "Zeta"), use(fresh, "Alpha", via="Late")) == (None, OF_ANOTHER)
-    assert fresh.is_alone("Zeta", account(hubs), "inbox")
+    assert fresh.containers.is_alone("Zeta", account(hubs), "inbox")
     # The owner comes back to what it has long read.
     put(fresh, "Zeta", "Files", "Others", reads("others", "inbox/done"))
     put(fresh, "Zeta", "Files", "Deeper", reads("inbox/deeper"))

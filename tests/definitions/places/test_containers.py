@@ -268,7 +268,7 @@ def test_nobody_waits_for_the_claims_that_another_reads(
             pool.submit(far.account_of_mapping, connector, stored).result(60)
             assert not stuck.done()
             with deadline(0.5), pytest.raises(UnavailableError):
-                far._containers._read()
+                far.containers._read()
         finally:
             proxy.plan = lambda _: None
             proxy.release()
@@ -323,7 +323,7 @@ def test_the_apps_own_account_is_known_however_it_is_spelt(
     hosts = {"own": "127.0.0.1", "named": "localhost", "shouted": "LOCALHOST", "six": "[::1]"}
     endpoints = {name: azurite.blob.replace("127.0.0.1", host) for name, host in hosts.items()}
     account = account_from_secret(text.format(**endpoints), settings)
-    assert hubs.is_own_account(account)
+    assert hubs.containers.is_own_account(account.name)
     with pytest.raises(RequestError) as refused:
         hubs.check_container("Zeta", account, "azure-webjobs-secrets")
     assert refused.value.code == "ContainerNotAllowed"
@@ -351,7 +351,7 @@ def test_the_apps_own_account_in_azure(table: Table, text: str, is_own: bool) ->
         }
     )
     definitions = Definitions(table, Vaults(settings), Clock(settings), settings)
-    assert definitions.is_own_account(account_from_secret(text, settings)) is is_own
+    assert definitions.containers.is_own_account(account_from_secret(text, settings).name) is is_own
 
 
 @pytest.mark.parametrize("host", ["contoso-secondary.blob.core.windows.net", "contoso.dfs.core.windows.net"])

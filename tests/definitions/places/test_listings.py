@@ -44,7 +44,7 @@ def test_who_only_names_a_container_keeps_nobody_out(
     fresh = again(hubs)
     assert (use(fresh, "Zeta"), listening(fresh, free)) == (None, ["Zeta"])
     account = fresh.source_account(fresh.connector("Zeta", "Files"))
-    assert [fresh.is_alone("Zeta", account, container) for container in (free, archive)] == [True, True]
+    assert [fresh.containers.is_alone("Zeta", account, container) for container in (free, archive)] == [True, True]
 
     # Let in at last, it is the second all the same.
     Vaults(settings).set(secret, azurite.connection_string)

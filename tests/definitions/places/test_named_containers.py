@@ -64,9 +64,9 @@ def test_hubs_that_name_nothing_cost_the_others_nothing(hubs: Definitions, far: 
     def costs() -> list[int]:
         far.listeners(ACCOUNT, "inbox")  # reads the list of hubs
         event = cost(lambda: far.listeners(ACCOUNT, "inbox"))
-        far._containers._known = {}
+        far.containers._known = {}
         ingestion = cost(lambda: far.account_of_mapping(connector, mapping))
-        is_alone = cost(lambda: far.is_alone("Zeta", far.source_account(connector), "done"))
+        is_alone = cost(lambda: far.containers.is_alone("Zeta", far.source_account(connector), "done"))
         replaced = cost(lambda: far.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done")))
         fresh = next(names)
         first = cost(lambda: far.put_mapping("Zeta", "Files", fresh, reads(fresh.lower())))
