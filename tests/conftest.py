@@ -1,6 +1,7 @@
 """What every test may ask for: a real Azurite, or the whole local stack, one per worker process."""
 
 import os
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,7 @@ from tests.thorough import THOROUGH
 
 # How long an example takes says nothing on a machine that does other work too.
 settings.register_profile("no-deadline", deadline=None, max_examples=100 if THOROUGH else 15)
+settings.register_profile("quick", deadline=None, max_examples=5)
 settings.load_profile("no-deadline")
 # Before any settings are read, in this process or in those that it starts.
 os.environ["DEVELOPMENT_ENDPOINTS"] = ",".join(f"http://127.0.0.1:{port}" for port in PORTS)
@@ -33,6 +35,42 @@ def _no_failpoint_stays_armed() -> Iterator[None]:
     yield
     for point in FailPoint:
         arm(point, lambda: None)
+
+
+_SERVICES = frozenset({"azurite", "stack"})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick", action="store_true", help="only tests that start no service and are over in a moment: make check"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--quick"):
+        settings.load_profile("quick")
+    if config.option.hypothesis_seed is None:
+        # Before Hypothesis reads it, and before the processes are started that are to have the same.
+        config.option.hypothesis_seed = os.environ.get("SEED") or str(random.randrange(2**32))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"random histories and examples: SEED={config.option.hypothesis_seed} repeats them"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--quick"):
+        return
+    quick = [item for item in items if not needs_services(item) and item.get_closest_marker("lengthy") is None]
+    chosen = set(quick)
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = quick
+
+
+def needs_services(item: pytest.Item) -> bool:
+    """Whether a test asks for storage or the whole stack, by whatever fixture."""
+    return not _SERVICES.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 _SHARED: list[Endpoints] = []

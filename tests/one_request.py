@@ -10,11 +10,17 @@ from typing import Any
 from shared.storage.tables import Table
 from shared.together import Line, Waiting
 from tests.fault_proxy import Request
+from tests.local.waiting import eventually
 
 
 @dataclass(slots=True)
 class Blocker(Waiting[bool]):
     """Keeps a line busy until it is let go."""
+
+
+def until_waiting(line: Line[Any], number: int) -> None:
+    """Waits until so many threads wait in a line."""
+    eventually(lambda: line.waiting >= number)
 
 
 @contextmanager
@@ -29,8 +35,7 @@ def kept_busy(table: Table, partition: str) -> Iterator[Line[Any]]:
     line: Line[Any] = table.transactions.line(partition)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(line.settle, Blocker(), wait)
-        while not line.is_busy:
-            pass
+        eventually(lambda: line.is_busy)
         try:
             yield line
         finally:
@@ -51,8 +56,7 @@ def together(table: Table, acts: Sequence[Callable[[], object]], partition: str 
         with kept_busy(table, partition) as line:
             for number, act in enumerate(acts, 1):
                 outcomes.append(pool.submit(outcome, act))
-                while line.waiting < number:
-                    pass
+                until_waiting(line, number)
         return [outcome.result() for outcome in outcomes]
 
 

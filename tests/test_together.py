@@ -3,8 +3,9 @@
 import math
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 
 import pytest
@@ -19,6 +20,8 @@ from shared.domain.errors import (
     UnavailableError,
 )
 from shared.together import Line, Waiting
+from tests.local.waiting import eventually
+from tests.one_request import until_waiting
 
 
 @dataclass(slots=True)
@@ -65,8 +68,7 @@ def while_one_is_busy(doubling: Doubling, line: Line[Number], values: range) -> 
         others = []
         for number, value in enumerate(values, 1):
             others.append(threads.submit(outcome, value))
-            while line.waiting < number:
-                pass
+            until_waiting(line, number)
         doubling.may_go_on.set()
         return [first.result(), *(other.result() for other in others)]
 
@@ -228,11 +230,14 @@ def test_whoever_has_time_does_not_share_the_hurry_of_others(first_in_line: floa
     with ThreadPoolExecutor(6) as threads:
         first = threads.submit(line.settle, Number(1), settle)
         assert began.wait(30)
-        waiting = []
+        waiting: list[Future[str]] = []
+
+        def all_wait(number: int) -> bool:
+            return line.waiting >= number - waiting[0].done()
+
         for number, seconds in enumerate(others, 1):
             waiting.append(threads.submit(within, seconds))
-            while line.waiting < number - waiting[0].done():
-                pass
+            eventually(partial(all_wait, number))
         if first_in_line < 1:
             assert waiting[0].result(30) == "StillWaiting"
         may_go_on.set()
@@ -265,8 +270,7 @@ def test_whoever_does_it_for_others_is_as_hurried_as_they_are() -> None:
         assert began.wait(30)
         for number, seconds in enumerate((2000, 1000), 1):
             waiting.append(threads.submit(within, seconds))
-            while line.waiting < number:
-                pass
+            until_waiting(line, number)
         may_go_on.set()
         for each in waiting:
             each.result()

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import pytest
+
 from shared import work_folder
 from shared.disk_room import room_of_this_disk
 
@@ -25,6 +27,7 @@ def test_a_folder_goes_with_its_work() -> None:
     assert not folder.exists()
 
 
+@pytest.mark.lengthy
 def test_what_a_killed_process_left_is_removed_and_a_living_one_keeps_its_own() -> None:
     spawn = multiprocessing.get_context("spawn")
     receiver, sender = spawn.Pipe(duplex=False)

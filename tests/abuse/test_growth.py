@@ -34,6 +34,7 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Targ
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.lengthy
 def test_texts_that_are_taken(targets: dict[str, Target], name: str) -> None:
     target = targets[name]
     for text in good_texts(target):
@@ -43,6 +44,7 @@ def test_texts_that_are_taken(targets: dict[str, Target], name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.lengthy
 def test_some_texts(targets: dict[str, Target], name: str) -> None:
     try_texts(targets[name], long_examples(12))
 

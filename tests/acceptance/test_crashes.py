@@ -14,6 +14,8 @@ from tests.acceptance.hub import Hub, wait_for
 from tests.local.waiting import eventually
 from tests.thorough import only_thorough
 
+pytestmark = pytest.mark.lengthy
+
 ROWS = 30_000
 COLUMNS = {"Id": "id", "City": "city", "Points": "points"}
 MOMENT_COMES_WITHIN_S = 60.0

@@ -14,6 +14,8 @@ from infra.local.stack import running_stack
 from tests.acceptance.hub import Hub, wait_for
 from tests.thorough import only_thorough
 
+pytestmark = pytest.mark.lengthy
+
 COLUMNS = {"Id": "id", "City": "city", "Points": "points"}
 NOON = datetime(2026, 11, 22, 12, 7, tzinfo=UTC)
 PROFILE = {"entityType": "Profile", "entityName": "Customer"}

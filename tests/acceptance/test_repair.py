@@ -11,6 +11,8 @@ import pytest
 from infra.local.stack import running_stack
 from tests.acceptance.hub import Hub, Json, wait_for
 
+pytestmark = pytest.mark.lengthy
+
 NOON = datetime(2026, 11, 22, 12, 7, tzinfo=UTC)
 BAD = "id,city,points\nA,Utrecht,1\nB,Paris,two\nC,Gent,three\n"
 

@@ -350,6 +350,7 @@ def test_every_expression_is_listed() -> None:
     assert all(EXPRESSIONS[used.path][used.source] for used in FOUND)
 
 
+@pytest.mark.lengthy
 def test_no_other_way_leads_to_an_expression() -> None:
     """Names of `re` that are imported singly, and the expressions of fnmatch, would not be found."""
     for path in sorted(ROOT.glob("shared/**/*.py")):
@@ -362,6 +363,7 @@ def test_no_other_way_leads_to_an_expression() -> None:
                     assert name.name != "re" or not name.asname, path
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     ("used", "text"),
     TRIED,

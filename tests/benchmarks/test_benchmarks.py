@@ -10,6 +10,8 @@ from benchmarks.bench import Bench, Sizes
 from benchmarks.report import Bar
 from tests.thorough import only_thorough
 
+pytestmark = pytest.mark.lengthy
+
 TINY = Sizes(
     runs=1,
     starts=1,

@@ -72,6 +72,7 @@ def refused_carefully(data: bytes, dialect: CsvDialect, limits: CsvLimits) -> li
     st.sampled_from([64, 100, 1 << 20]),
     st.integers(1, 300),
 )
+@pytest.mark.lengthy
 def test_a_reject_says_what_the_careful_reader_says(
     pieces: list[bytes], comment: str, limits: CsvLimits, window: int, chunk: int
 ) -> None:
@@ -148,6 +149,7 @@ UGLY: dict[str, Callable[[int], bytes]] = {
 @pytest.mark.parametrize(
     ("shape", "is_before_header"), [*((shape, False) for shape in UGLY), ("blank lines", True), ("comments", True)]
 )
+@pytest.mark.lengthy
 def test_reading_time_grows_with_the_file(shape: str, is_before_header: bool) -> None:
     once, fourfold = (
         _cpu_s(UGLY[shape](size) + b"id,name\n" if is_before_header else b"id,name\n" + UGLY[shape](size))
@@ -183,6 +185,7 @@ def test_rejects_are_held_in_columns() -> None:
     ],
     ids=["lone quotes", "short rows", "ended by CR", "glued lines", "careful reader", "no header"],
 )
+@pytest.mark.lengthy
 def test_few_rejects_are_held_at_once(line: bytes, lines: int, dialect: CsvDialect, tmp_path: Path) -> None:
     # In a process of its own: arrow's peak is that of the process.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:

@@ -49,6 +49,7 @@ def test_declared_dialects_are_read(name: str, dialect: CsvDialect, rows: int, w
 
 
 @pytest.mark.parametrize("path", FUZZED, ids=lambda path: f"{path.parent.name}-{path.name}")
+@pytest.mark.lengthy
 def test_fuzzed_files_are_read_as_the_oracle_reads_them(path: Path) -> None:
     data = path.read_bytes()
     for dialect in (CsvDialect(), CsvDialect(delimiter=";", bare_quotes="Literal", has_header=False)):

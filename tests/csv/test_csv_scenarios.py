@@ -24,10 +24,6 @@ def load(scenario: Path) -> tuple[bytes, CsvDialect, CsvLimits, bool, dict[str, 
     return source.read_bytes(), CsvDialect(**declared), limits, source.suffix == ".gz", expected
 
 
-def test_there_are_scenarios() -> None:
-    assert len(SCENARIOS) >= 35
-
-
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.name)
 def test_a_scenario_comes_out_as_written(scenario: Path, window: int) -> None:

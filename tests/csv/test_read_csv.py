@@ -33,6 +33,7 @@ SLOW_DRAWS = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 @settings(max_examples=examples(300), deadline=None, suppress_health_check=SLOW_DRAWS)
 @given(clean_files(), WINDOWS, CHUNKS, st.sampled_from([1, 7, 1 << 16]))
+@pytest.mark.lengthy
 def test_clean_files_are_read_exactly(
     case: tuple[CsvDialect, bytes, list[list[str]]], window: int, chunk: int, batch_rows: int
 ) -> None:
@@ -46,6 +47,7 @@ def test_clean_files_are_read_exactly(
 
 @settings(max_examples=examples(1000), deadline=None, suppress_health_check=SLOW_DRAWS)
 @given(dirty_files(), LIMITS, WINDOWS, CHUNKS, st.sampled_from([1, 1 << 16]))
+@pytest.mark.lengthy
 def test_dirty_files_are_read_as_the_oracle_reads_them(
     case: tuple[CsvDialect, bytes], limits: CsvLimits, window: int, chunk: int, batch_rows: int
 ) -> None:
@@ -125,6 +127,7 @@ def test_a_broken_row_tells_nothing_of_its_neighbours() -> None:
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("size", [999, 1000, 1001, 1002, 5000, 500_000])
+@pytest.mark.lengthy
 def test_a_line_that_does_not_end_is_refused_and_skipped(size: int, line_end: bytes) -> None:
     data = line_end.join([b"id,name", b"1,a", b"2," + b"x" * (size - 2), b"", b"3,b", b'4,"' + b"y" * size, b"5,c"])
     for chunk in (7, 1001, 1 << 20):
@@ -153,6 +156,7 @@ def peak_memory(chunks: Iterator[bytes], limits: CsvLimits) -> tuple[int, list[s
         tracemalloc.stop()
 
 
+@pytest.mark.lengthy
 def test_memory_does_not_grow_with_a_line() -> None:
     def chunks() -> Iterator[bytes]:
         yield b"id,name\n1,a\n2,"

@@ -68,6 +68,7 @@ PATHS = st.text("ab/", max_size=10) | st.text("ab/c-[]!ä", max_size=8)
 @example("[!]", "[!]")
 @example("[]", "[]")
 @example("", "")
+@pytest.mark.lengthy
 def test_it_takes_what_trying_everything_takes(pattern: str, path: str) -> None:
     assert Glob(pattern).matches(path) is takes(pattern, path)
 

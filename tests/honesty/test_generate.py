@@ -87,6 +87,7 @@ def line_starts(data: bytes) -> list[int]:
     return [0, *(found.end() for found in LINE_END.finditer(data))]
 
 
+@pytest.mark.lengthy
 def test_files_to_be_refused_have_no_clean_rows_and_all_others_have_their_rows() -> None:
     for kind in REFUSED:
         assert all(not file.rows and file.refusal for file in generate.file_files(kind, 1))

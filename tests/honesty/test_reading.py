@@ -31,6 +31,7 @@ def sample() -> list[DirtyFile]:
     return files + [next(generate.file_files(kind, 3)) for kind in FILE_KINDS]
 
 
+@pytest.mark.lengthy
 def test_the_product_meets_the_bars_on_a_file_of_each_kind() -> None:
     scores = [score(file, ingest(file, SETTINGS)) for file in sample()]
     assert [each for each in scores if not each.is_honest or each.missed or each.attributed != each.rejects] == []

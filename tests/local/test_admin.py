@@ -8,6 +8,8 @@ import pytest
 from tests.local.conftest import SampleApp
 from tests.local.waiting import eventually
 
+pytestmark = pytest.mark.lengthy
+
 
 def test_timer(sample: SampleApp) -> None:
     before = len(sample.seen("tick"))

@@ -12,6 +12,8 @@ from infra.local.event_grid import is_announced
 from tests.local.conftest import SampleApp
 from tests.local.waiting import eventually
 
+pytestmark = pytest.mark.lengthy
+
 _WEBHOOK = "/runtime/webhooks/eventgrid?functionName=blob_created"
 _NOTIFICATION = {"aeg-event-type": "Notification"}
 

@@ -11,6 +11,8 @@ import pytest
 from infra.local.functions_host.triggers.http_routes import route_pattern
 from tests.local.conftest import SampleApp
 
+pytestmark = pytest.mark.lengthy
+
 
 @pytest.mark.parametrize(
     ("route", "path", "parameters"),

@@ -20,6 +20,8 @@ from tests.local.conftest import SAMPLE_APP, SampleApp, up
 from tests.local.waiting import eventually
 from tests.thorough import only_thorough
 
+pytestmark = pytest.mark.lengthy
+
 
 def children(pid: int) -> list[int]:
     listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout

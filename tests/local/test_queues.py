@@ -2,11 +2,14 @@
 
 import uuid
 
+import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueClient
 
 from tests.local.conftest import SampleApp
 from tests.local.waiting import eventually
+
+pytestmark = pytest.mark.lengthy
 
 _MAX_DEQUEUE_COUNT = 3  # sample_app/host.json
 

@@ -62,6 +62,7 @@ STATE_DIRS: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.mark.parametrize(("make", "reason"), STATE_DIRS.values(), ids=STATE_DIRS)
+@pytest.mark.lengthy
 def test_a_state_dir_that_cannot_be_used_is_an_error_in_words(
     tmp_path: Path, make: Callable[[Path], Path], reason: str
 ) -> None:

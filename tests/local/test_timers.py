@@ -12,6 +12,8 @@ from infra.local.stack import running_stack
 from tests.local.conftest import SAMPLE_APP, SampleApp
 from tests.local.waiting import eventually
 
+pytestmark = pytest.mark.lengthy
+
 _EVERY_SECOND = {"TICK_SCHEDULE": "* * * * * *"}
 
 

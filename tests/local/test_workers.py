@@ -14,6 +14,8 @@ from tests.local.test_lifecycle import gone
 from tests.local.waiting import eventually
 from tests.thorough import only_thorough
 
+pytestmark = pytest.mark.lengthy
+
 TWO = {"FUNCTIONS_WORKER_PROCESS_COUNT": "2"}
 
 

@@ -11,4 +11,4 @@ def eventually[T](look: Callable[[], T], within: float = 10) -> T:
         if found := look():
             return found
         assert time.monotonic() < deadline, f"still {found!r} after {within} s"
-        time.sleep(0.02)
+        time.sleep(0.005)

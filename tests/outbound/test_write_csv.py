@@ -48,6 +48,7 @@ def written(work: Workspace, rows: list[dict[str, Any]]) -> bytes:
     max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 @given(rows=rows_of_every_type())
+@pytest.mark.lengthy
 def test_every_reader_reads_what_was_written(work: Workspace, rows: list[dict[str, Any]]) -> None:
     data = written(work, rows)
     header = [field.field_name for field in FIELDS]
@@ -111,6 +112,7 @@ READERS = {"csv": read_with_python, "pyarrow": read_with_pyarrow, "duckdb": read
     max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 @given(rows=rows_of_every_type())
+@pytest.mark.lengthy
 def test_our_own_reader_takes_it_back(work: Workspace, rows: list[dict[str, Any]]) -> None:
     expected = [[cell(field, row[field.field_name]) or None for field in FIELDS] for row in rows]
     assert read_with_ours(written(work, rows))[1:] == expected

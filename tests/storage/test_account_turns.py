@@ -310,6 +310,7 @@ def test_an_error_gives_the_turn_back(turns: AccountTurns) -> None:
     [(600, {"NoneType", "ConnectionError"}), (0.01, {"NoneType", "ConnectionError", "DeferredError"})],
     ids=["patient", "impatient"],
 )
+@pytest.mark.lengthy
 def test_no_turn_is_lost_whatever_happens(patience_s: float, outcomes: set[str]) -> None:
     """Work of several hubs, in several threads each, of which some are slow, and some fail."""
     turns = AccountTurns(SOURCE_BUSY, patience_s=patience_s, newcomer_s=patience_s)

@@ -247,6 +247,7 @@ def test_answers_of_a_vault_become_errors_of_ours(
 
 
 @pytest.mark.parametrize(("status", "error"), [(429, ThrottledError), (503, UnavailableError)])
+@pytest.mark.lengthy
 def test_a_vault_in_trouble_is_asked_again(listener: Listener, status: int, error: type[Exception]) -> None:
     listener.status = status
     with pytest.raises(error):
@@ -254,6 +255,7 @@ def test_a_vault_in_trouble_is_asked_again(listener: Listener, status: int, erro
     assert len(listener.seen) == 4
 
 
+@pytest.mark.lengthy
 def test_a_vault_that_never_answers_is_given_up_within_seconds() -> None:
     with silent_service() as url:
         vaults = Vaults(Settings(azure_functions_environment="Development", key_vault_url=url))

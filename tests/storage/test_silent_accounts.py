@@ -96,6 +96,7 @@ def test_accounts_that_were_slow_leave_their_own_hub_a_place(turns: AccountTurns
         assert is_served(turns, HUB, f"https://well{number}.example")
 
 
+@pytest.mark.lengthy
 def test_all_hubs_together_leave_room(turns: AccountTurns, ask_all: AskAll) -> None:
     hubs = {f"Hub{number}": [f"https://silent{number}.example"] for number in range(6)}
     for hub, accounts in hubs.items():
@@ -162,6 +163,7 @@ def test_a_hub_with_many_accounts_that_answer_is_not_limited() -> None:
             one.result(10)
 
 
+@pytest.mark.lengthy
 def test_there_is_room_whatever_happens() -> None:
     """Work of three hubs at accounts of which each answer takes long, and of another hub at those that are well."""
     turns = AccountTurns(SOURCE_BUSY, patience_s=0.02)

@@ -22,7 +22,7 @@ from shared.storage.retries import RETRIES
 from shared.storage.tables import ETAG, Delete, Insert, Replace, Row, Table
 from tests.fault_proxy import Answer, Fault, FaultProxy, LoseAnswer, Request, running_proxy
 from tests.local_services import account_of
-from tests.one_request import is_transaction, kept_busy, together
+from tests.one_request import is_transaction, kept_busy, together, until_waiting
 
 BUSY = Answer(503, "ServerBusy")
 
@@ -159,8 +159,7 @@ def test_partitions_do_not_wait_for_each_other(azurite: Endpoints, table: Table)
     with ThreadPoolExecutor(1) as pool:
         with kept_busy(table, "p") as line:
             waits = pool.submit(table.insert, row("a"))
-            while not line.waiting:
-                pass
+            until_waiting(line, 1)
             assert table.insert(row("a", "q"))
             assert not waits.done()
         assert waits.result()
@@ -175,7 +174,3 @@ def test_a_line_lasts_for_as_long_as_somebody_stands_in_it(table: Table) -> None
     del line
     assert ended() is None
     assert table.insert(row())
-
-
-def test_nothing_to_do_is_done(table: Table) -> None:
-    assert table.transact([]) == []

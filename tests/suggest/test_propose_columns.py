@@ -90,10 +90,12 @@ def one(cells: Cells, name: str = "value") -> tuple[str, str | None]:
         ([], "String", None),
     ],
 )
+@pytest.mark.lengthy
 def test_types(cells: Cells, kind: str, specifier: str | None) -> None:
     assert one(cells) == (kind, specifier)
 
 
+@pytest.mark.lengthy
 def test_the_last_cell_decides_as_much_as_the_first() -> None:
     many: list[str | None] = ["5"] * 10_000
     assert one([*many, "5"])[0] == "Int32"
@@ -103,6 +105,7 @@ def test_the_last_cell_decides_as_much_as_the_first() -> None:
     assert one([*["01/01/2026"] * 10_000, "01/13/2026"]) == ("Date", "MM/dd/yyyy")
 
 
+@pytest.mark.lengthy
 def test_digits_of_an_id_are_no_date() -> None:
     assert one(["20251231"], "order_id") == ("Int32", None)
 
@@ -121,18 +124,21 @@ def test_digits_of_an_id_are_no_date() -> None:
         ({"a": ["a,b"]}, "", ["String"]),
     ],
 )
+@pytest.mark.lengthy
 def test_cultures(columns: dict[str, Cells], culture: str, kinds: list[str]) -> None:
     found, taken, notes = proposed(columns)
     assert (taken, [column.kind.value.removeprefix("Edm.") for column in found]) == (culture, kinds)
     assert any("acceptLanguage" in note for note in notes) is (bool(culture) or columns == {"a": ["1,234"]})
 
 
+@pytest.mark.lengthy
 def test_a_culture_that_is_given_stays() -> None:
     for culture in ("", "en-US"):
         found, taken, _ = proposed({"a": ["12,50"]}, MappingFormat.from_request({"acceptLanguage": culture}))
         assert (taken, found[0].kind.value) == (culture, "Edm.String")
 
 
+@pytest.mark.lengthy
 def test_what_cannot_be_told_is_said() -> None:
     _, _, notes = proposed({"zip": ["01099"], "day": ["01/02/2026"], "void": [None], "n": ["1"]})
     assert [("'zip'" in note, "'day'" in note, "'void'" in note) for note in notes] == [
@@ -142,6 +148,7 @@ def test_what_cannot_be_told_is_said() -> None:
     ]
 
 
+@pytest.mark.lengthy
 def test_counts_are_those_of_the_values() -> None:
     (number, guid, text), _, _ = proposed(
         {
@@ -159,6 +166,7 @@ def test_counts_are_those_of_the_values() -> None:
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n"), min_size=0, max_size=9)))
 @settings(max_examples=examples(12))
+@pytest.mark.lengthy
 def test_columns_are_typed_each_for_itself(cells: list[str]) -> None:
     """However columns are laid together, each is proposed and counted as it is alone."""
     columns: dict[str, Cells] = {

@@ -164,6 +164,7 @@ def break_storage(endpoints: Endpoints, good: str, forged: str, said: Witness) -
     said.hears(lambda: list(DestinationContainer(SecretStr(gone_url), settings).list()))
 
 
+@pytest.mark.lengthy
 def test_no_marked_secret_comes_out_anywhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     said = Witness()
     with (

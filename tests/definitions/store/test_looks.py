@@ -5,9 +5,11 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
 
 import pytest
 
+from infra.local.azurite import Endpoints
 from shared.clock import Clock
 from shared.definitions.definitions import Definitions
 from shared.definitions.store.looks import Found, Looks
@@ -17,6 +19,8 @@ from shared.domain.errors import FatalError, NotFoundError
 from shared.settings import Settings
 from shared.storage.key_vault import Vaults
 from shared.storage.tables import Table
+from tests.fault_proxy import running_proxy
+from tests.local_services import account_of
 
 
 def profile_type(*more: str) -> ProfileType:
@@ -94,23 +98,20 @@ def test_a_look_is_of_its_thread_and_takes_in_looks_within_it(
 
 
 def test_an_unchanged_hub_costs_one_request(
-    definitions: Definitions, table: Table, hub: str, monkeypatch: pytest.MonkeyPatch
+    definitions: Definitions, table: Table, hub: str, azurite: Endpoints, settings: Settings
 ) -> None:
     definitions.put_entity_type(hub, "Customer", profile_type())
-    with definitions.one_look():
-        names_of(definitions, hub)
-    asked: list[str] = []
-    get = table.get
-
-    def noted(partition: str, key: str) -> object:
-        asked.append(key)
-        return get(partition, key)
-
-    monkeypatch.setattr(table, "get", noted)
-    with definitions.one_look():
-        for _ in range(3):
-            names_of(definitions, hub)
-    assert asked == ["guard"]
+    with running_proxy(azurite.table) as proxy:
+        behind = Table(account_of(azurite, table=proxy.endpoint), table.name)
+        far = Definitions(behind, Vaults(settings), Clock(settings), settings)
+        with far.one_look():
+            names_of(far, hub)
+        before = len(proxy.requests)
+        with far.one_look():
+            for _ in range(3):
+                names_of(far, hub)
+        (asked,) = proxy.requests[before:]
+    assert "RowKey='guard'" in unquote(asked.target)
 
 
 class Read:

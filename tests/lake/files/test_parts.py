@@ -30,6 +30,7 @@ def test_bounds_hold_however_long_the_key(key: str) -> None:
     assert lower_bound(key) <= key <= upper_bound(key)
 
 
+@pytest.mark.lengthy
 def test_parts_hold_every_row_in_its_order(tmp_path: Path) -> None:
     writer = PartWriter(changes_schema(CUSTOMER), tmp_path, Layout(part_bytes=100_000))
     line = 2
