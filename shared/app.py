@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shared.ledger.sweeps import Sweeps
     from shared.ledger.upkeep_times import UpkeepTimes
     from shared.seldom import Seldom
-    from shared.storage.account_turns import AccountTurns
+    from shared.storage.account_permits import AccountPermits
     from shared.storage.accounts import StorageAccount
     from shared.storage.blob.blobs import BlobContainer
     from shared.storage.key_vault import Vaults
@@ -133,18 +133,18 @@ class Services:
         return self._queue(QUEUE_EXPORT)
 
     @cached_property
-    def source_turns(self) -> "AccountTurns":
-        """Turns at the accounts that blobs are read from."""
-        from shared.storage.account_turns import SOURCE_BUSY, AccountTurns
+    def source_permits(self) -> "AccountPermits":
+        """Permits at the accounts that blobs are read from."""
+        from shared.storage.account_permits import SOURCE_BUSY, AccountPermits
 
-        return AccountTurns(SOURCE_BUSY)
+        return AccountPermits(SOURCE_BUSY)
 
     @cached_property
-    def destination_turns(self) -> "AccountTurns":
-        """Turns at the accounts that exports go to: apart from the others, since the queues are apart."""
-        from shared.storage.account_turns import DESTINATION_BUSY, AccountTurns
+    def destination_permits(self) -> "AccountPermits":
+        """Permits at the accounts that exports go to: apart from the others, since the queues are apart."""
+        from shared.storage.account_permits import DESTINATION_BUSY, AccountPermits
 
-        return AccountTurns(DESTINATION_BUSY)
+        return AccountPermits(DESTINATION_BUSY)
 
     @cached_property
     def first_listings(self) -> "Seldom":

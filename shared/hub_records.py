@@ -84,7 +84,7 @@ def delete_files_of_gone_run(services: Services, hub: str, run_id: str) -> None:
 
 
 def is_still(find: Callable[[], Stored[Any]], stored: Stored[Any]) -> bool:
-    """Whether a definition is there that was found before; one made anew is another. Not to be asked within a look."""
+    """Whether a definition still exists; one made anew is another one. Not for use in a consistent read."""
     try:
         return find().instance_id == stored.instance_id
     except NotFoundError:
@@ -107,12 +107,12 @@ def _delete_records(services: Services, name: str, closing: str) -> bool:
             message = f"there was no time to delete all runs of an earlier hub {name!r}; repeat the request, it goes on"
             raise DeferredError("TimeIsUp", message, name)
 
-    with services.hub_rows.deletion(name) as has_turn, suppress(_InUseError):
-        if has_turn:
+    with services.hub_rows.deletion(name) as has_permit, suppress(_InUseError):
+        if has_permit:
             services.hub_rows.delete(name, check)
             failpoint(FailPoint.HUB_ROWS_DELETED)
             _delete_files(services, run_files_of(name), check)
-    return has_turn
+    return has_permit
 
 
 def _delete_files(services: Services, prefix: str, check: Callable[[], None]) -> None:

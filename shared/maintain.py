@@ -13,7 +13,7 @@ from shared.domain.documents.entity_types import EntityKind
 from shared.domain.errors import GoneError
 from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import delete_remains_of_hubs
-from shared.hub_turns import for_each_hub
+from shared.hub_rotation import for_each_hub
 from shared.ledger.upkeep_times import Upkeep
 from shared.telemetry import failing_alone
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
+from shared.batching import BatchQueue, Waiting
 from shared.storage.tables import Table
-from shared.together import Line, Waiting
 from tests.fault_proxy import Request
 from tests.local.waiting import eventually
 
@@ -18,13 +18,13 @@ class Blocker(Waiting[bool]):
     """Keeps a line busy until it is let go."""
 
 
-def until_waiting(line: Line[Any], number: int) -> None:
+def until_waiting(queue: BatchQueue[Any], number: int) -> None:
     """Waits until so many threads wait in a line."""
-    eventually(lambda: line.waiting >= number)
+    eventually(lambda: queue.waiting >= number)
 
 
 @contextmanager
-def kept_busy(table: Table, partition: str) -> Iterator[Line[Any]]:
+def kept_busy(table: Table, partition: str) -> Iterator[BatchQueue[Any]]:
     """The line of a partition, in which nothing moves for the length of a `with` block."""
     let_go = Event()
 
@@ -32,17 +32,17 @@ def kept_busy(table: Table, partition: str) -> Iterator[Line[Any]]:
         let_go.wait(30)
         items[0].result = True
 
-    line: Line[Any] = table.transactions.line(partition)
+    queue: BatchQueue[Any] = table.transactions.queue(partition)
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(line.settle, Blocker(), wait)
-        eventually(lambda: line.is_busy)
+        pool.submit(queue.submit, Blocker(), wait)
+        eventually(lambda: queue.is_busy)
         try:
-            yield line
+            yield queue
         finally:
             let_go.set()
 
 
-def together(table: Table, acts: Sequence[Callable[[], object]], partition: str = "p") -> list[object]:
+def batch(table: Table, acts: Sequence[Callable[[], object]], partition: str = "p") -> list[object]:
     """What becomes of acts whose transactions go to the service together, as far as they can; of errors, the class."""
 
     def outcome(act: Callable[[], object]) -> object:
@@ -53,10 +53,10 @@ def together(table: Table, acts: Sequence[Callable[[], object]], partition: str 
 
     outcomes: list[Future[object]] = []
     with ThreadPoolExecutor(len(acts)) as pool:
-        with kept_busy(table, partition) as line:
+        with kept_busy(table, partition) as queue:
             for number, act in enumerate(acts, 1):
                 outcomes.append(pool.submit(outcome, act))
-                until_waiting(line, number)
+                until_waiting(queue, number)
         return [outcome.result() for outcome in outcomes]
 
 

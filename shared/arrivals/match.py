@@ -108,7 +108,8 @@ def queue_version(
     """Makes sure that the version has its one run for the mapping, and that the queue knows of it.
 
     A run that is still Queued is sent again: whoever created it may have died before it was sent, and a
-    message too many does no harm. Of a mapping that is gone by now nothing is recorded. Not to be called within a look.
+    message too many does no harm. Of a mapping that is gone by now nothing is recorded. Must not be called within a
+    consistent read.
 
     Args:
         services: of the process.
@@ -138,7 +139,7 @@ def _record(services: Services, run: StoredRun, mapping: Stored[Mapping], *, is_
     """Records a run, unless it is known, or its mapping is gone, with its hub maybe.
 
     Of a hub that goes at this very moment the run is taken back by whoever carries it out, so that events do without
-    another look. Who works through thousands of files needs one, and a mapping that an earlier release has stored, for
+    another read. Who works through thousands of files needs one, and a mapping that an earlier release has stored, for
     it does not name its hub.
     """
     if is_fresh and run.hub_instance is not None:

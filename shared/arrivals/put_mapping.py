@@ -85,7 +85,7 @@ def _list(services: Services, mapping: Stored[Mapping]) -> str | None:
             connector = services.definitions.connector(hub, name)
             if connector.document.state is not ConnectorState.READY:
                 return None
-            services.source_turns.check(hub, name)
+            services.source_permits.check(hub, name)
             account = services.definitions.account_of_mapping(connector, mapping).hurried()
             refusal = services.definitions.list_first(connector, mapping, account, nullcontext)
             if isinstance(refusal, MissingError):

@@ -15,7 +15,7 @@ from shared.definitions.store.definition_store import Stored
 from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import RunKind
 from shared.domain.errors import FatalError, PreconditionError
-from shared.hub_turns import TICK_S, for_each_hub
+from shared.hub_rotation import TICK_S, for_each_hub
 from shared.ledger.stored_run import StoredRun
 from shared.ledger.sweeps import Known, Sweep
 
@@ -132,7 +132,7 @@ def _forget_gone(services: Services, hub: str, missing: set[str]) -> Generator[N
         return
     definitions = services.definitions
     try:
-        with definitions.one_look():
+        with definitions.consistent_read():
             names = [connector.document.connector_name for connector in definitions.connectors(hub)]
             there = {mapping.instance_id for name in names for mapping in definitions.mappings(hub, name)}
     except FatalError:

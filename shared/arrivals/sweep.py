@@ -259,7 +259,7 @@ def _is_recent(last: Sweep, now: datetime) -> bool:
 
 def _place(services: Services, hub: str, connector: str, mapping: str) -> Place | None:
     """The mapping; None where it is gone or paused."""
-    services.source_turns.check(hub, connector)
+    services.source_permits.check(hub, connector)
     try:
         stored = services.definitions.mapping(hub, connector, mapping)
         if stored.document.is_paused:
@@ -347,23 +347,23 @@ def _pages(services: Services, place: Place, marker: str) -> Iterator[tuple[Sequ
     """The pages of the listing from a marker on, each with that of the next; from the first where it is refused."""
     document = place.mapping.document
     account = services.definitions.account_of_mapping(place.connector, place.mapping)
-    services.source_turns.learn(place.hub, document.connector_name, account.blob_endpoint)
-    turn = services.source_turns.turn(account.blob_endpoint, place.hub)
+    services.source_permits.learn(place.hub, document.connector_name, account.blob_endpoint)
+    permit = services.source_permits.permit(account.blob_endpoint, place.hub)
     container = BlobContainer(account, document.container)
     is_first = True
     try:
         # Its refusal is none of the marker.
-        services.definitions.list_first(place.connector, place.mapping, account, turn.request)
+        services.definitions.list_first(place.connector, place.mapping, account, permit.request)
         try:
-            for page in turn.each(container.pages(document.prefix, marker, _PAGE)):
+            for page in permit.each(container.pages(document.prefix, marker, _PAGE)):
                 is_first = False
                 yield page
         except RefusedError:
             if not marker or not is_first:
                 raise
-            yield from turn.each(container.pages(document.prefix, "", _PAGE))
+            yield from permit.each(container.pages(document.prefix, "", _PAGE))
     finally:
-        turn.close()
+        permit.close()
 
 
 def _send_backfill(services: Services, mapping: Stored[Mapping], number: str, *, wake: bool = False) -> None:

@@ -133,7 +133,7 @@ class Connectors:
             if faults or found:
                 raise InvalidRequestError([*faults, *found])
             if (destination := self._destination_given(body, given)) is not None:
-                with self._store.one_look():
+                with self._store.consistent_read():
                     self._containers.check_new_export(hub, *destination, SAS_TARGET)
             if old is None:
                 change.connectors += 1

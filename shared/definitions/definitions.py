@@ -72,9 +72,9 @@ class Definitions:
         self._listings = Listings(self._store, self.containers, vaults, settings)
         self._connectors = Connectors(self._store, vaults, self.containers, self._listings, clock, settings)
 
-    def one_look(self) -> AbstractContextManager[None]:
+    def consistent_read(self) -> AbstractContextManager[None]:
         """Within it, this thread reads what is here now, with one request for each hub while nothing changes."""
-        return self._store.one_look()
+        return self._store.consistent_read()
 
     def hub_names(self) -> list[str]:
         """The names of all hubs; one whose definition cannot be read is left out, and logged."""
@@ -107,7 +107,7 @@ class Definitions:
         hubs.note_emptied(self._store, self._clock, name, closing)
 
     def note_containers(self, hub: str) -> None:
-        """Notes which containers a hub names, where an earlier release has not; not to be called within a look."""
+        """Notes which containers a hub names if an earlier release has not; not for use in a consistent read."""
         note_all_named(self._store, hub)
 
     def delete_hub(self, name: str, conditions: Conditions = _ANY, empty: Empty = without_records) -> None:
@@ -184,7 +184,7 @@ class Definitions:
 
     @contextmanager
     def while_there(self, hub: str, *needed: Stored[Any]) -> Iterator[None]:
-        """Work on the tables of types and KPIs; not to be begun within a look.
+        """Work on the tables of types and KPIs; not to be begun within a consistent read.
 
         Raises:
             GoneError: one of them was deleted meanwhile, and for that or any other reason the work failed.
@@ -354,7 +354,7 @@ class Definitions:
         The account has let their connectors in, and their hubs may read the container as of now, or nobody is in their
         way: nobody else shall know what lies there. What cannot be read is left out, and logged.
         """
-        with self.one_look():
+        with self.consistent_read():
             return list(listeners(self._store, self.containers, account, container))
 
     def mapping(self, hub: str, connector: str, name: str) -> Stored[Mapping]:

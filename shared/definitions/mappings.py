@@ -44,7 +44,7 @@ def put_mapping(
         entity_type, faults = _check(store, hub, connector, mapping, is_own_account=is_own_account)
         if faults or entity_type is None:
             raise InvalidRequestError(faults)
-        with store.one_look():
+        with store.consistent_read():
             containers.check_new(connector, hub, mapping)
         note_named(store, hub, {container for container, _ in named(mapping)})
         internal = facts_of_mapping(connector, mapping, old, clock.machine_now())

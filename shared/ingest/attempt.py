@@ -39,7 +39,7 @@ class Attempt:
 
     Attributes:
         hub: name of the hub.
-        beside: the other mappings of the hub that read the blob, as a look at the definitions found them last.
+        beside: the other mappings of the hub that read the blob, as the definitions were last read.
 
     Every method that writes raises ClaimLostError where another worker has changed the record meanwhile.
     """
@@ -113,7 +113,7 @@ class Attempt:
         return self._stored.number
 
     def check_claim(self) -> None:
-        """Looks whether the run is still this attempt's, before something is done that is not fenced."""
+        """ConsistentReads whether the run is still this attempt's, before something is done that is not fenced."""
         present = self._services.runs.get(self.hub, self.run.run_id)
         if present is None or present.etag != self._stored.etag:
             raise claim_lost(self.run)

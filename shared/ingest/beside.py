@@ -21,8 +21,8 @@ from shared.ledger.stored_run import StoredRun
 
 
 def readers_beside(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> list[Kept[Mapping]]:
-    """The other mappings of the hub that read a blob, or may, paused or not; as of now, or of the look it is within."""
-    with services.definitions.one_look():
+    """The other mappings of the hub that may read a blob, paused or not; as of now or of the consistent read."""
+    with services.definitions.consistent_read():
         beside = services.definitions.readers_beside(mapping)
     return [
         other

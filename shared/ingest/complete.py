@@ -18,7 +18,7 @@ def complete(services: Services, stored: StoredRun) -> Uncompleted | None:
     Raises:
         TransientError, FatalError: it may work the next time. DeferredError: the source is busy.
     """
-    with services.definitions.one_look():
+    with services.definitions.consistent_read():
         mapping = find_mapping(services, stored)
         asked = mapping.document.completion if mapping else CompletionOperationType.DO_NOTHING
         if stored.owes is not None and stored.owes != asked.value:

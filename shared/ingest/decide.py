@@ -54,7 +54,7 @@ def decide(services: Services, attempt: Attempt) -> Work | Outcome:
         DeferredError: the mapping is paused, or the source is busy.
         HubError: the source cannot be opened.
     """
-    with services.definitions.one_look():
+    with services.definitions.consistent_read():
         mapping = find_mapping(services, attempt.stored)
         if mapping is not None and mapping.document.is_paused:
             raise DeferredError(MAPPING_PAUSED, "the mapping is paused; the run goes on when it is resumed")
@@ -79,7 +79,7 @@ def decide(services: Services, attempt: Attempt) -> Work | Outcome:
 
 def check_definitions(services: Services, attempt: Attempt, work: Work) -> None:
     """Raises SkippedError where mapping or type were deleted while the blob was read, or made anew."""
-    with services.definitions.one_look():
+    with services.definitions.consistent_read():
         mapping = find_mapping(services, attempt.stored)
         if mapping is None:
             raise SkippedError("MappingGone", "the mapping was deleted while the blob was read; nothing was ingested")
@@ -95,7 +95,7 @@ def is_as_read(services: Services, attempt: Attempt, work: Work) -> bool:
     """
     if work.mapping.document.completion is CompletionOperationType.DO_NOTHING:
         return True
-    with services.definitions.one_look():
+    with services.definitions.consistent_read():
         attempt.beside = readers_beside(services, work.mapping, attempt.stored.version)
         mapping = find_mapping(services, attempt.stored)
         if mapping is None or mapping.etag != work.mapping.etag:
@@ -124,7 +124,7 @@ def fence(services: Services, stored: StoredRun) -> int | None:
     if number is None or key is None:
         return None
     changes = services.changes(entity_type)
-    return _committed_attempt(stored, lambda once_id: changes.close(key, number, stored.takes, once_id))
+    return _committed_attempt(stored, lambda once_id: changes.fence(key, number, stored.takes, once_id))
 
 
 def _committed_attempt(stored: StoredRun, ask: Callable[[str], int | None]) -> int | None:

@@ -94,7 +94,7 @@ def give_up_run(services: Services, stored: StoredRun) -> None:
     outcome = Outcome.of_staged(stored.run, attempt)
     failure = not_completed(services, stored, reason.message, outcome.asked)
     end(services, stored, outcome.but(failure), 0)
-    with services.definitions.one_look():
+    with services.definitions.consistent_read():
         mapping = find_mapping(services, stored)
         beside = readers_beside(services, mapping, stored.version) if mapping else ()
     ask_those_who_wait(services, stored, beside)

@@ -25,21 +25,21 @@ from shared.domain.errors import (
     UnavailableError,
 )
 from shared.ingest.outcome import Uncompleted
-from shared.storage.account_turns import SOURCE_BUSY, AccountTurns, Turn
+from shared.storage.account_permits import SOURCE_BUSY, AccountPermits, Permit
 from shared.storage.blob.blobs import BlobContainer, BlobEntry, OpenBlob
 
 logger = logging.getLogger(__name__)
 
 
 class Source:
-    """One blob version in its container; a context manager, which gives the turn at the account back.
+    """One blob version in its container; a context manager, which gives the permit at the account back.
 
     Attributes:
         place: account, container and path: tells the blob from all others.
         size: bytes of the blob; None as long as nobody has said.
         bytes_read: bytes downloaded so far.
 
-    With a `turn`, whatever asks the account raises DeferredError where others come first and it does not answer them,
+    With a `permit`, whatever asks the account raises DeferredError where others come first and it does not answer them,
     or has too much to do. With `is_alone`, which says of a container whether no other hub uses it, MoveFile replaces
     nothing that may be another hub's.
     """
@@ -48,7 +48,7 @@ class Source:
         self,
         container: BlobContainer,
         version: BlobVersion,
-        turn: Turn | None = None,
+        permit: Permit | None = None,
         is_alone: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self.version = version
@@ -57,7 +57,7 @@ class Source:
         self.bytes_read = 0
         self.is_gzip = version.path.casefold().endswith(".gz")
         self._container = container
-        self._turn = turn or AccountTurns(SOURCE_BUSY).turn("", "")
+        self._permit = permit or AccountPermits(SOURCE_BUSY).permit("", "")
         self._is_alone = is_alone
         self._opened: OpenBlob | None = None
 
@@ -67,7 +67,7 @@ class Source:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._turn.close()
+        self._permit.close()
 
     def open(self) -> datetime:
         """Asks for the first bytes of this version, and keeps them for `chunks`.
@@ -79,7 +79,7 @@ class Source:
             SupersededError, SkippedError, DeferredError, RefusedError: as `check_current`.
         """
         try:
-            with self._turn.request():
+            with self._permit.request():
                 opened = self._container.open(self.version.path, self.version.etag)
         except (TransientError, DeferredError):
             raise
@@ -95,14 +95,14 @@ class Source:
         return opened.entry.last_modified
 
     def check_current(self) -> None:
-        """Looks whether the blob still holds this version.
+        """ConsistentReads whether the blob still holds this version.
 
         Raises:
             SupersededError: it was overwritten. SkippedError: it is gone, empty or a folder.
             DeferredError: it is still being copied. RefusedError: it is archived.
         """
         try:
-            with self._turn.request():
+            with self._permit.request():
                 entry = self._container.properties(self.version.path)
         except NotFoundError:
             raise SkippedError("BlobGone", "the blob was deleted; nothing of this version was ingested") from None
@@ -138,7 +138,7 @@ class Source:
             self.bytes_read += len(first)
             yield first
             del first  # megabytes, for as long as the rest is read
-        for chunk in self._turn.each(rest):
+        for chunk in self._permit.each(rest):
             self.bytes_read += len(chunk)
             yield chunk
 
@@ -155,7 +155,7 @@ class Source:
         if operation.completion_operation_type is CompletionOperationType.DO_NOTHING:
             return None
         try:
-            with self._turn.request():
+            with self._permit.request():
                 if operation.completion_operation_type is CompletionOperationType.DELETE_FILE:
                     self._container.delete(self.version.path, self.version.etag)
                 else:
@@ -201,10 +201,10 @@ def open_source(services: Services, mapping: Stored[Mapping], version: BlobVersi
     """
     connector = services.definitions.connector(mapping.document.tenant_id, mapping.document.connector_name)
     account = services.definitions.account_of_mapping(connector, mapping)
-    services.source_turns.learn(mapping.document.tenant_id, mapping.document.connector_name, account.blob_endpoint)
+    services.source_permits.learn(mapping.document.tenant_id, mapping.document.connector_name, account.blob_endpoint)
     return Source(
         BlobContainer(account, version.container),
         version,
-        services.source_turns.turn(account.blob_endpoint, mapping.document.tenant_id),
+        services.source_permits.permit(account.blob_endpoint, mapping.document.tenant_id),
         lambda name: services.definitions.containers.is_alone(mapping.document.tenant_id, account, name),
     )

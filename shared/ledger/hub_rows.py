@@ -7,9 +7,9 @@ from itertools import batched, groupby
 from shared.domain.errors import PreconditionError
 from shared.domain.names import name_key
 from shared.ledger.run_rows import RUN, rows_of
+from shared.permits import Permits
 from shared.storage.tables import ETAG, Delete, FilterValue, Row, Table, above
 from shared.storage.transactions import MOST_OPERATIONS
-from shared.turns import Turns
 
 _MANY = 1_000_000
 _KEYS = ["PartitionKey", "RowKey"]
@@ -23,14 +23,14 @@ class HubRows:
     def __init__(self, runs: Table, slots: Table) -> None:
         self._runs = runs
         self._slots = slots
-        self._deletions = Turns(most_of_one=1, most=_MANY, within_s=0, at_once=_MANY)
+        self._deletions = Permits(most_of_one=1, most=_MANY, within_s=0, at_once=_MANY)
 
     def deletion(self, hub: str) -> AbstractContextManager[bool]:
         """Held by who deletes what is recorded of a hub; gives False where another thread does it now.
 
         What two delete at once takes each of them longer than it takes one.
         """
-        return self._deletions.turn_now(name_key(hub))
+        return self._deletions.permit_now(name_key(hub))
 
     def delete(self, hub: str, check: Callable[[], None]) -> None:
         """Deletes every row of a hub; what an error leaves is deleted when it is called again.

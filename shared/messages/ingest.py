@@ -141,15 +141,15 @@ def _carry_out(services: Services, message: Any, message_id: str) -> None:
                 moment = datetime.fromisoformat(requested) if isinstance(requested, str) else None
                 sweep_by_schedule(services, hub, connector, mapping, moment)
         case {"complete": True, "hub": str(hub), "runId": str(run_id)}:
-            services.source_turns.check(hub, str(message.get("connector") or ""))
+            services.source_permits.check(hub, str(message.get("connector") or ""))
             complete_later(services, hub, run_id)
         case {"complete": True, "hub": str(hub), "connector": str(connector), "mapping": str(mapping)}:
-            services.source_turns.check(hub, connector)
+            services.source_permits.check(hub, connector)
             number, refused = str(message.get("number", "")), message.get("refused")
             tried = refused if isinstance(refused, int) else 0
             complete_files(services, hub, connector, mapping, number, tried, str(message.get("place", "")))
         case {"hub": str(hub), "runId": str(run_id)}:
-            services.source_turns.check(hub, str(message.get("connector") or ""))
+            services.source_permits.check(hub, str(message.get("connector") or ""))
             carry_out_run(services, hub, run_id, worker=worker_of(message, message_id))
         case _:
             logger.error("a message of the queue ingest is not understood; it is dropped")

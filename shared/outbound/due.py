@@ -18,7 +18,7 @@ from shared.domain.documents.connectors import Connector, ExportedEntity, Export
 from shared.domain.errors import FatalError, NotFoundError
 from shared.domain.names import same_name
 from shared.domain.slot import slot_of
-from shared.hub_turns import TICK_S, for_each_hub
+from shared.hub_rotation import TICK_S, for_each_hub
 from shared.outbound.entity import find_entity, listed_entities, series_of
 
 logger = logging.getLogger(__name__)
@@ -124,8 +124,8 @@ def _forget_unlisted(services: Services, hub: str) -> Generator[None]:
     known = services.slots.series_of(hub)
     while known:
         try:
-            # A look of its own for each, which is one request while nobody changes the hub.
-            with services.definitions.one_look():
+            # A consistent read of its own for each, which is one request while nobody changes the hub.
+            with services.definitions.consistent_read():
                 listed = _listed(services, hub)
         except FatalError as error:
             logger.error("slots are kept: hub %s: %s", hub, error)

@@ -124,7 +124,7 @@ def _export(export: Export, request: SlotRequest) -> None:
 
 def find_export(services: Services, request: SlotRequest, worker: str | None) -> Export | None:
     """The connector and entity as they are now; None where there is nothing to export any more."""
-    with services.definitions.one_look():
+    with services.definitions.consistent_read():
         try:
             connector = services.definitions.connector(request.hub, request.connector)
             for listed in listed_entities(connector):

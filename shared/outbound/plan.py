@@ -50,8 +50,8 @@ class Export:
     def destination(self) -> DestinationContainer:
         """The partner's container; raises RefusedError where the secret is gone."""
         sas_uri = self.services.definitions.outbound_sas(self.connector)
-        turns = self.services.destination_turns
-        return DestinationContainer(sas_uri, self.services.settings, turns=turns, hub=self.hub)
+        permits = self.services.destination_permits
+        return DestinationContainer(sas_uri, self.services.settings, permits=permits, hub=self.hub)
 
     def close(self) -> None:
         """Ends the work at the destination, where it was begun."""

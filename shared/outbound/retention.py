@@ -14,7 +14,7 @@ from shared.domain.errors import HubError, PreconditionError, ProtectedError
 from shared.domain.slot import slot_of_path
 from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import is_still
-from shared.hub_turns import for_each_hub
+from shared.hub_rotation import for_each_hub
 from shared.ledger.stored_run import StoredRun
 from shared.outbound.entity import is_exporting
 from shared.outbound.own_blobs import has_written, run_of_blob

@@ -187,7 +187,7 @@ def _close(services: Services, stored: StoredRun) -> StagedCorrection | None:
     if not correction.staged:
         return None
     changes = services.changes(type_of(services, stored).document)
-    attempt = changes.close(correction_ledger_key(stored.run.run_id, correction.digest), _ONCE, stored.takes)
+    attempt = changes.fence(correction_ledger_key(stored.run.run_id, correction.digest), _ONCE, stored.takes)
     return None if attempt is None else correction.staged[attempt]
 
 

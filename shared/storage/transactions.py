@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared.batching import BatchQueue, BatchQueues, Waiting
 from shared.domain.errors import DeniedError, TransientError
-from shared.together import Line, Lines, Waiting
 
 MOST_OPERATIONS = 100
 # The service takes 4 MiB at once; texts grow on their way.
@@ -36,11 +36,11 @@ class Transactions:
 
     def __init__(self, send: Callable[[list[Any]], list[str]]) -> None:
         self._send = send
-        self._lines: Lines[Transaction] = Lines(most=MOST_OPERATIONS)
+        self._queues: BatchQueues[Transaction] = BatchQueues(most=MOST_OPERATIONS)
 
-    def line(self, partition: str) -> Line[Transaction]:
+    def queue(self, partition: str) -> BatchQueue[Transaction]:
         """Where transactions on a partition wait while one is on its way, to go together in the next request."""
-        return self._lines.line(partition)
+        return self._queues.queue(partition)
 
     def carry_out(self, partition: str, transaction: Transaction) -> list[str]:
         """Carries a transaction out, with those of other threads on the same partition.
@@ -51,7 +51,7 @@ class Transactions:
         Raises:
             HubError: as `send` does about this transaction, or about a request that it was part of.
         """
-        self.line(partition).settle(transaction, self._carry_out_all)
+        self.queue(partition).submit(transaction, self._carry_out_all)
         return transaction.outcome()
 
     def _carry_out_all(self, transactions: list[Transaction]) -> None:
@@ -108,9 +108,9 @@ def _groups(transactions: Sequence[Transaction]) -> Iterator[list[Transaction]]:
 
 
 def _fits(transaction: Transaction, group: Sequence[Transaction]) -> bool:
-    together = [*group, transaction]
+    batch = [*group, transaction]
     return (
         all(transaction.keys.isdisjoint(other.keys) for other in group)
-        and sum(len(each.batch) for each in together) <= MOST_OPERATIONS
-        and sum(each.characters for each in together) <= _MOST_CHARACTERS
+        and sum(len(each.batch) for each in batch) <= MOST_OPERATIONS
+        and sum(each.characters for each in batch) <= _MOST_CHARACTERS
     )

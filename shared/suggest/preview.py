@@ -17,7 +17,7 @@ from shared.domain.shown import shown
 from shared.ingest.source import Source
 from shared.ingest.stage import open_rows
 from shared.storage.blob.blobs import BlobContainer, BlobEntry
-from shared.suggest.sample_turn import sample_turn
+from shared.suggest.sample_permit import sample_permit
 
 if TYPE_CHECKING:
     from shared.suggest.first_rows import FirstRows
@@ -33,14 +33,14 @@ def preview(
     rows: int = 20,
     within_s: float = SAMPLE_SECONDS,
 ) -> Iterator[dict[str, Any]]:
-    """Reads the first rows of a blob as the mapping would; others have no turn until the context ends.
+    """Reads the first rows of a blob as the mapping would; others have no permit until the context ends.
 
     Args:
         services: of the process.
         hub, connector, mapping: names.
         blob: path within the mapping's container; None for the newest blob that matches.
         rows: how many good rows at most.
-        within_s: seconds that it may take, once it has its turn; before that a third of them to find the newest blob.
+        within_s: seconds that it may take, once it has its permit; before that a third of them to find the newest blob.
 
     Gives:
         `blob`, `columns` [{name, type, isArray, column}], `rows` as `/data` would give them, `rejects` up to there, and
@@ -50,7 +50,7 @@ def preview(
         NotFoundError: the mapping or the blob. ConflictError: `TooManyBlobs`, the newest is not found in time.
         DataError: the file is refused as a whole, `TooSlow` among others.
         UnavailableError: `SourceTooSlow`, `ReadingHeldUp`.
-        RequestError: the mapping's containers are not for its hub. ThrottledError: `PreviewsBusy`, it had no turn.
+        RequestError: the mapping's containers are not for its hub. ThrottledError: `PreviewsBusy`, it had no permit.
     """
     stored = services.definitions.mapping(hub, connector, mapping)
     container = _container(services, hub, stored)
@@ -69,7 +69,7 @@ def preview(
         for column in document.mapping_properties.structure
         if (field := entity_type.field(column.property_name)) is not None
     }
-    with sample_turn(hub, "PreviewsBusy"):
+    with sample_permit(hub, "PreviewsBusy"):
         time = ReadingTime(within_s, OF_SAMPLE)
         first, is_cut = _first_rows(services, source, document, entity_type, list(columns), rows, time)
         yield {

@@ -21,7 +21,7 @@ from shared.domain.reject import Reject
 from shared.ingest.source import Source
 from shared.storage.blob.blobs import BlobContainer
 from shared.suggest.name_fields import definition_name
-from shared.suggest.sample_turn import sample_turn
+from shared.suggest.sample_permit import sample_permit
 
 if TYPE_CHECKING:
     from shared.suggest.choose_key import Identity
@@ -75,10 +75,10 @@ def suggest(
         RefusedError: the connector reads no blobs, or its storage refuses.
         DataError: the file is refused as a whole, `TooSlow` among others.
         UnavailableError: `SourceTooSlow`, `ReadingHeldUp`.
-        ThrottledError: `SuggestionsBusy`, it had no turn.
+        ThrottledError: `SuggestionsBusy`, it had no permit.
     """
     source = _open(services, hub, connector, blob)
-    with sample_turn(hub, "SuggestionsBusy"):
+    with sample_permit(hub, "SuggestionsBusy"):
         return _suggest(services, hub, connector, source, wish, ReadingTime(within_s, OF_SAMPLE))
 
 

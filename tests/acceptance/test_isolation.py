@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from infra.local.state_dir import Stack
-from shared.storage.account_turns import PATIENCE_S
+from shared.storage.account_permits import PATIENCE_S
 from tests.acceptance.hub import Hub, mapping_body, wait_for
 from tests.fault_proxy import Drip, Fault, Hang, Request, running_proxy
 from tests.thorough import only_thorough

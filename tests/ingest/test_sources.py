@@ -14,7 +14,7 @@ from shared.domain.blob_version import BlobVersion
 from shared.domain.documents.run import Run, RunState
 from shared.domain.errors import DeferredError, TransientError
 from shared.messages.ingest import carry_out_run
-from shared.storage.account_turns import SOURCE_BUSY, AccountTurns
+from shared.storage.account_permits import SOURCE_BUSY, AccountPermits
 from shared.storage.clients import BLOCK_BYTES
 from tests.fault_proxy import Answer, ChangeAnswer, CutAnswer, Fault, Request
 from tests.ingest.conftest import MESSAGE, ROWS, Proxied, World
@@ -80,16 +80,16 @@ def test_events_of_a_blob_that_was_replaced_come_in_any_order(world: World, orde
 
 def test_the_blobs_of_one_hub_leave_the_other_hubs_of_their_account_a_turn(world: World) -> None:
     services, run_id = world.services, world.queue(world.upload("a.csv", ROWS))
-    turns = services.source_turns = AccountTurns(SOURCE_BUSY, patience_s=0.1)
+    permits = services.source_permits = AccountPermits(SOURCE_BUSY, patience_s=0.1)
 
     def request(hub: str) -> AbstractContextManager[None]:
-        return turns.turn(world.azurite.blob, hub).request()
+        return permits.permit(world.azurite.blob, hub).request()
 
     with request(world.hub):
         with request(world.hub), pytest.raises(DeferredError, match="SourceBusy"), request("Fabrikam"):
             pass
         with pytest.raises(DeferredError, match="SourceBusy"):
-            world.ingest(run_id)  # the turn that is free is the other hub's
+            world.ingest(run_id)  # the permit that is free is the other hub's
         with request("Fabrikam"):
             pass
         assert ended(world.ingest(run_id)) == (RunState.SUCCEEDED, None, 3)

@@ -35,7 +35,7 @@ from shared.settings import Settings
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, CutAnswer, Fault, LoseAnswer, running_proxy
 from tests.local_services import account_of
-from tests.one_request import is_transaction, together
+from tests.one_request import batch, is_transaction
 
 START = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 FAR = datetime(9999, 1, 1, tzinfo=UTC)
@@ -331,7 +331,7 @@ def test_runs_saved_together_each_find_their_own_write_where_the_answer_is_lost(
         proxy.break_once(LoseAnswer(), is_transaction)
         shared = Table(account_of(azurite, table=proxy.endpoint), table.name)
         acts = [partial(numbered, Runs(shared, CLOCK), each, 1) for each in stored]
-        found = together(shared, acts, "contoso")
+        found = batch(shared, acts, "contoso")
         assert sum(is_transaction(request) for request in proxy.requests) == 1
     assert found == [runs.get("Contoso", run_id) for run_id in ids]
     later = [numbered(runs, replace(created(runs, run(f"{run_id}b")), ledger_key=run_id), 2) for run_id in ids]

@@ -5,19 +5,19 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from shared.domain.errors import DeferredError
-from shared.storage.account_turns import Turn
+from shared.storage.account_permits import Permit
 
 
 class Asked:
     """A request in a thread of its own, which is answered when it is told to be."""
 
-    def __init__(self, threads: ThreadPoolExecutor, turn: Turn) -> None:
-        self.turn = turn
+    def __init__(self, threads: ThreadPoolExecutor, permit: Permit) -> None:
+        self.permit = permit
         self._begun, self._answered = threading.Event(), threading.Event()
         self._asking = threads.submit(self._ask)
 
     def _ask(self) -> None:
-        with self.turn.request():
+        with self.permit.request():
             self._begun.set()
             self._answered.wait()
 
@@ -46,9 +46,9 @@ class Asked:
         self._answered.set()
 
 
-type Ask = Callable[[Turn], Asked]
+type Ask = Callable[[Permit], Asked]
 
 
-def in_line(turn: Turn) -> int:
-    """How many wait for a turn at its account."""
-    return len(turn._turns._accounts[turn.account].line.places)
+def in_line(permit: Permit) -> int:
+    """How many wait for a permit at its account."""
+    return len(permit._permits._accounts[permit.account].wait_list.waiters)

@@ -8,7 +8,7 @@ import pytest
 from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from shared.settings import Settings
-from shared.storage.account_turns import Turn
+from shared.storage.account_permits import Permit
 from shared.storage.accounts import StorageAccount
 from shared.storage.blob.blobs import BlobContainer
 from shared.storage.tables import Table
@@ -58,10 +58,10 @@ def ask() -> Iterator[Ask]:
     """Makes a request; those that wait in line have come in the order of the calls."""
     asked: list[Asked] = []
 
-    def ask(turn: Turn) -> Asked:
-        before = in_line(turn)
-        asked.append(one := Asked(threads, turn))
-        eventually(lambda: one.has_begun or one.is_over or in_line(turn) > before)
+    def ask(permit: Permit) -> Asked:
+        before = in_line(permit)
+        asked.append(one := Asked(threads, permit))
+        eventually(lambda: one.has_begun or one.is_over or in_line(permit) > before)
         return one
 
     with ThreadPoolExecutor(32) as threads:

@@ -22,7 +22,7 @@ from shared.storage.retries import RETRIES
 from shared.storage.tables import ETAG, Delete, Insert, Replace, Row, Table
 from tests.fault_proxy import Answer, Fault, FaultProxy, LoseAnswer, Request, running_proxy
 from tests.local_services import account_of
-from tests.one_request import is_transaction, kept_busy, together, until_waiting
+from tests.one_request import batch, is_transaction, kept_busy, until_waiting
 
 BUSY = Answer(503, "ServerBusy")
 
@@ -56,10 +56,10 @@ def test_transactions_of_many_threads_share_a_request_and_fail_alone(azurite: En
         def pair(number: int) -> Callable[[], list[str]]:
             return lambda: shared.transact([Insert(row(f"a{number}")), Insert(row(f"b{number}"))])
 
-        etags = together(shared, [pair(number) for number in range(10)])
+        etags = batch(shared, [pair(number) for number in range(10)])
         assert len(proxy.requests) == 1
         assert etags == [[table.get("p", f"{name}{number}")[ETAG] for name in "ab"] for number in range(10)]  # type: ignore[index]
-        found = together(
+        found = batch(
             shared,
             [
                 lambda: len(shared.transact([Insert(row("new")), Delete("p", "a2")])),
@@ -82,7 +82,7 @@ def test_of_a_shared_request_whose_answer_is_lost_nobody_knows(azurite: Endpoint
     with running_proxy(azurite.table) as proxy:
         shared = behind(azurite, proxy, table)
         proxy.break_once(LoseAnswer(), is_transaction)
-        assert together(shared, [inserting(shared, name) for name in "abcdef"]) == [UnavailableError] * 6
+        assert batch(shared, [inserting(shared, name) for name in "abcdef"]) == [UnavailableError] * 6
         assert len(proxy.requests) == 1
     assert keys(table) == [*"abcdef", "other"]
 
@@ -101,7 +101,7 @@ def test_a_refusal_that_is_nobodys_fault_is_not_asked_for_again(
     with running_proxy(azurite.table) as proxy:
         shared = behind(azurite, proxy, table)
         proxy.plan = lambda _: fault
-        assert together(shared, [inserting(shared, name) for name in "abcdef"]) == [error] * 6
+        assert batch(shared, [inserting(shared, name) for name in "abcdef"]) == [error] * 6
         assert len(proxy.requests) == requests
         assert all(names(request) == {*"abcdef"} for request in proxy.requests)
         proxy.plan = lambda _: None
@@ -117,7 +117,7 @@ def test_a_value_that_no_row_can_hold_is_its_own_rows_fault(
 ) -> None:
     table.insert(row("there"))
     acts = [inserting(table, "a"), inserting(table, "b", "c", bad=value), inserting(table, "d")]
-    assert together(table, acts) == [1, error, 1]
+    assert batch(table, acts) == [1, error, 1]
     assert keys(table) == ["a", "d", "there"]
 
 
@@ -125,7 +125,7 @@ def test_a_row_that_the_service_finds_fault_with_fails_alone(azurite: Endpoints,
     with running_proxy(azurite.table) as proxy:
         shared = behind(azurite, proxy, table)
         proxy.plan = lambda request: Answer(400, "InvalidInput") if "b" in names(request) else None
-        assert together(shared, [inserting(shared, name) for name in "abc"]) == [1, RefusedError, 1]
+        assert batch(shared, [inserting(shared, name) for name in "abc"]) == [1, RefusedError, 1]
     assert keys(table) == ["a", "c"]
 
 
@@ -136,7 +136,7 @@ def test_a_request_that_fails_is_not_the_fault_of_the_next(azurite: Endpoints, t
         shared = behind(azurite, proxy, table)
         proxy.plan = lambda request: BUSY if names(request) == {*"bcd"} else None
         acts = [inserting(shared, *those) for those in ("a", "b", "bc", "d", "de", "f")]
-        assert together(shared, acts) == [1, 1, UnavailableError, UnavailableError, 2, 1]
+        assert batch(shared, acts) == [1, 1, UnavailableError, UnavailableError, 2, 1]
         assert len(proxy.requests) == 1 + (1 + RETRIES) + 1
     assert keys(table) == [*"abdef", "there"]
 
@@ -147,7 +147,7 @@ def test_who_is_tried_alone_fails_alone(azurite: Endpoints, table: Table) -> Non
     with running_proxy(azurite.table) as proxy:
         shared = behind(azurite, proxy, table)
         proxy.plan = lambda request: BUSY if names(request) == {"b"} else None
-        found = together(shared, [inserting(shared, name) for name in "abcdef"])
+        found = batch(shared, [inserting(shared, name) for name in "abcdef"])
         assert found == [ConflictError, UnavailableError, 1, 1, 1, 1]
         # All, each of two, the second's repetitions, and those that were left.
         assert len(proxy.requests) == 1 + 2 + RETRIES + 1
@@ -157,9 +157,9 @@ def test_who_is_tried_alone_fails_alone(azurite: Endpoints, table: Table) -> Non
 def test_partitions_do_not_wait_for_each_other(azurite: Endpoints, table: Table) -> None:
     table.insert(row("there"))
     with ThreadPoolExecutor(1) as pool:
-        with kept_busy(table, "p") as line:
+        with kept_busy(table, "p") as queue:
             waits = pool.submit(table.insert, row("a"))
-            until_waiting(line, 1)
+            until_waiting(queue, 1)
             assert table.insert(row("a", "q"))
             assert not waits.done()
         assert waits.result()
@@ -167,10 +167,10 @@ def test_partitions_do_not_wait_for_each_other(azurite: Endpoints, table: Table)
 
 
 def test_a_line_lasts_for_as_long_as_somebody_stands_in_it(table: Table) -> None:
-    with kept_busy(table, "p") as line:
-        assert table.transactions.line("p") is line
-        assert table.transactions.line("q") is not line
-    ended = weakref.ref(line)
-    del line
+    with kept_busy(table, "p") as queue:
+        assert table.transactions.queue("p") is queue
+        assert table.transactions.queue("q") is not queue
+    ended = weakref.ref(queue)
+    del queue
     assert ended() is None
     assert table.insert(row())

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pytest
 
 from infra.local.azurite import Endpoints
-from shared import hub_turns
+from shared import hub_rotation
 from shared.app import Services
 from shared.deadline import WORK_S, deadline
 from shared.definitions.store.definition_store import Conditions
@@ -100,7 +100,7 @@ class Nights(Services):
 @pytest.fixture
 def nights(azurite: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nights]:
     """A turn of a hub is the upkeep of one table."""
-    monkeypatch.setattr(hub_turns, "TURN_S", 0.0)
+    monkeypatch.setattr(hub_rotation, "SLICE_S", 0.0)
     with running_proxy(azurite.blob) as proxy:
         yield Nights(development(azurite, clock_file=tmp_path / "clock"), azurite, proxy, PassingTime(monkeypatch))
 

@@ -105,14 +105,14 @@ class Containers:
     def may_read(self, hub: str, account: str, container: str) -> bool | None:
         """Whether a claim of the hub to read a container stands, as of now; None where it has none and may get one.
 
-        Of many questions within a look one reads the definitions.
+        Of many questions within a consistent read only one reads the definitions.
 
         For what tells a hub of blobs before any is asked for: `check_use` may go by what was stored 30 s ago.
         """
         if own_container_faults(container, "", is_own_account=self.is_own_account(account)):
             return False
         place = name_key(account), container
-        with self._store.one_look():
+        with self._store.consistent_read():
             claims = [self._claim(one, place) for one in hubs_naming(self._store, {container})]
         found = standing([claim for claim in claims if claim is not None])
         if any(same_name(claim.hub, hub) and Use.READ in claim.since for claim in found):
@@ -211,7 +211,7 @@ class Containers:
         """The claims of these containers, as of now, or of all; there may be others with them."""
         began, commits = time.monotonic(), self._store.commits
         claims: _Claims = {}
-        with self._store.one_look():
+        with self._store.consistent_read():
             for hub in hubs_naming(self._store, containers):
                 for place, claim in self._claims_of(hub).items():
                     claims.setdefault(place, []).append(claim)

@@ -62,13 +62,13 @@ class _Index:
 
 
 def hubs_naming(store: DefinitionStore, containers: Collection[str] | None) -> list[Kept[Hub]]:
-    """The hubs that may name one of these containers, by name; all where that is None. A look sees them at once."""
+    """The hubs that may name one of these containers, or all hubs, by name; in a consistent read asked at once."""
     found = store.kept(HUB, HUBS)
     if containers is not None:
         index = store.derived(HUBS, "named", lambda: _index(store))
         naming = {hub for container in containers for hub in index.hubs.get(container, ())}
         found = [hub for hub in found if hub.name in naming or hub.name not in index.known]
-    store.look_ahead([hub.name for hub in found])
+    store.read_ahead([hub.name for hub in found])
     return found
 
 
@@ -115,7 +115,7 @@ def forget_hub(store: DefinitionStore, change: Change, name: str) -> None:
 
 
 def note_all_named(store: DefinitionStore, hub: str) -> None:
-    """Notes what a hub names by what is stored for it; not to be called within a look.
+    """Notes what a hub names by what is stored for it; not to be called within a consistent read.
 
     That completes the list of a hub of an earlier release, and mends one that such a release has stored mappings
     beside. With a mapping that cannot be read, a list is not complete.
@@ -127,7 +127,7 @@ def note_all_named(store: DefinitionStore, hub: str) -> None:
             return
     if before.document.is_full:
         return
-    with store.one_look():
+    with store.consistent_read():
         containers, is_all = _containers_of(store, hub)
     is_complete = is_all or before.document.is_complete
     instance = before.instance_id

@@ -23,11 +23,11 @@ from shared.domain.documents.mappings import Mapping as DataMapping
 from shared.domain.documents.mappings import split_folder
 from shared.domain.errors import HubError
 from shared.domain.names import name_key, same_name
+from shared.permits import Permits
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
 from shared.storage.blob.blobs import BlobContainer
 from shared.storage.key_vault import Vaults
-from shared.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -85,14 +85,14 @@ class NamersOfContainers:
         self._containers = containers
         self._vaults = vaults
         self._settings = settings
-        self._turns = Turns(_OF_ONE_HUB, _OF_ALL, 0.0, at_once_of_one=_OF_ONE_HUB, at_once=_OF_ALL)
+        self._permits = Permits(_OF_ONE_HUB, _OF_ALL, 0.0, at_once_of_one=_OF_ONE_HUB, at_once=_OF_ALL)
 
     def list_for_others(self, hub: str, account: str, containers: Collection[str]) -> Namers:
         """Lists containers of an account that a hub has just listed for the other hubs that name them.
 
         One that anybody has listed before is not asked for again.
         """
-        with self._store.one_look():
+        with self._store.consistent_read():
             new = [name for name in sorted(containers) if not self._containers.is_claimed(account, name)]
             namings = {name: self._namings_of((name_key(account), name)) for name in new}
         ours = {name: _first_of(hub, found) for name, found in namings.items()}
@@ -126,7 +126,7 @@ class NamersOfContainers:
     def _is_let_in(self, one: Naming, account: str) -> bool:
         name = one.mapping.document.connector_name
         try:
-            with self._turns.turn_now(name_key(one.hub)) as may:
+            with self._permits.permit_now(name_key(one.hub)) as may:
                 return may and self._can_list(one, account)
         except HubError as error:
             logger.info("nothing is listed for another hub: hub %s connector %s: %s", one.hub, name, error)

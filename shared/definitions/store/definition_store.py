@@ -18,10 +18,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.definitions.store.change_line import ChangeLine
+from shared.definitions.store.change_queue import ChangeQueue
 from shared.definitions.store.commits import GUARD, closing_in, commit, emptied_since_in
+from shared.definitions.store.consistent_reads import ConsistentReads, Found
 from shared.definitions.store.listed import Listed, read_list
-from shared.definitions.store.looks import Found, Looks
 from shared.definitions.store.room import Room, noted
 from shared.definitions.store.rows import check_size, columns_of, is_of_a_later_release, json_in, memory_of, size_of
 from shared.domain.blob_version import bare_etag
@@ -199,20 +199,20 @@ class DefinitionStore:
     def __init__(self, table: Table) -> None:
         self.commits = 0
         self._table = table
-        self._looks = Looks(table, GUARD)
+        self._reads = ConsistentReads(table, GUARD)
         self._room = Room(table)
-        self._line = ChangeLine()
+        self._queue = ChangeQueue()
 
-    def one_look(self) -> AbstractContextManager[None]:
+    def consistent_read(self) -> AbstractContextManager[None]:
         """Within it, this thread reads the documents of a hub as they are when it asks for the first of them, or newer.
 
         One request tells whether what was read before still holds, however many documents are asked for.
         """
-        return self._looks.one()
+        return self._reads.one()
 
-    def look_ahead(self, hubs: Iterable[str]) -> None:
-        """Asks at once whether these hubs were changed, of which this thread's look is about to read documents."""
-        self._looks.ahead([name_key(hub) for hub in hubs])
+    def read_ahead(self, hubs: Iterable[str]) -> None:
+        """Asks at once whether these hubs were changed, whose documents this consistent read is about to need."""
+        self._reads.ahead([name_key(hub) for hub in hubs])
 
     def get[T: Document](self, kind: Kind[T], hub: str, *names: str) -> Stored[T] | None:
         """A document, or None."""
@@ -223,7 +223,7 @@ class DefinitionStore:
             self._room.saw(partition, key, row)
             return _measured(_stored(kind, row)) if row else Found(None)
 
-        return self._looks.seen(partition, (kind, key), read)
+        return self._reads.seen(partition, (kind, key), read)
 
     def require[T: Document](self, kind: Kind[T], hub: str, *names: str) -> Stored[T]:
         """A document; raises NotFoundError."""
@@ -240,7 +240,7 @@ class DefinitionStore:
             found = [_measured(_stored(kind, row)) for row in self._rows(partition, prefix)]
             return Found([one.value for one in found], sum(one.memory for one in found))
 
-        return list(self._looks.seen(partition, (kind, prefix), read))
+        return list(self._reads.seen(partition, (kind, prefix), read))
 
     def some[T: Document](self, kind: Kind[T], hub: str, *parents: str, most: int) -> list[Stored[T]]:
         """The first of them, as they are now, and no more than `most`."""
@@ -258,27 +258,27 @@ class DefinitionStore:
     def kept[T: Document](self, kind: Kind[T], hub: str, *parents: str) -> list[Kept[T]]:
         """What is known of the documents of a kind, by name, also of those that cannot be read; these are logged.
 
-        In a look those are read that were changed since an earlier one: what a hub changes does not cost the others
-        more than that.
+        Within a consistent read only those are read that changed since an earlier one, so that the changes of a hub
+        cost the others no more than that.
         """
         partition, prefix = name_key(hub), _key(kind, (*parents, ""))
 
         def read(earlier: Listed[Kept[T]] | None) -> Found[Listed[Kept[T]]]:
             return read_list(self._table, partition, prefix, lambda row: _kept(kind, row), earlier)
 
-        listed = self._looks.read_on(partition, ("kept", kind, prefix), read)
+        listed = self._reads.read_on(partition, ("kept", kind, prefix), read)
         return [one.found.value for one in listed.values()]
 
     def derived[T](self, hub: str, key: str, derive: Callable[[], T]) -> T:
-        """What is worked out of the documents of a hub, and of no other; within a look it is kept as they are.
+        """What is derived from the documents of one hub; within a consistent read it is kept as they are.
 
         Args:
             hub: whose documents they are.
-            key: tells it from all else that is worked out of them.
-            derive: works it out; what it gives is shared by threads and must not be changed.
+            key: tells it from everything else that is derived.
+            derive: derives it; what it returns is shared by threads and must not be changed.
         """
         # It takes less than what it was worked out of.
-        return self._looks.seen(name_key(hub), ("derived", key), lambda: Found(derive()))
+        return self._reads.seen(name_key(hub), ("derived", key), lambda: Found(derive()))
 
     def _rows(self, partition: str, prefix: str) -> Iterator[Row]:
         for row in self._table.query(*rows_below(partition, prefix)):
@@ -321,21 +321,22 @@ class DefinitionStore:
             hub: whose documents are changed; `HUBS` for the hubs themselves.
             make: reads, checks, and puts its writes into the change; called once or more.
             asks_outside: whether it waits for other services when it is first called, and then has their answers.
-            is_begun: whether it goes on with what was begun, so that it is not refused for want of a turn.
+            is_begun: whether it goes on with what was begun, so that it is not refused for want of a permit.
 
         Raises:
-            CommitConflictError: others are faster, many times over. FatalError: this thread is in the middle of a look.
+            CommitConflictError: others were faster, many times over.
+            FatalError: this thread is in the middle of a consistent read.
             ThrottledError: `ChangesBusy`, too many wait in line, and this thread has no time.
         """
-        if self._looks.is_open:
-            raise FatalError("ChangeInLook", "a change would be checked against what an earlier look found")
+        if self._reads.is_open:
+            raise FatalError("ChangeInLook", "a change would be checked against what an earlier read found")
         partition = name_key(hub)
         if asks_outside:
             # Nobody waits in line for somebody else's service.
             result, is_done = self._try(partition, make)
             if is_done:
                 return result
-        with self._line.turn(partition, is_begun=is_begun or asks_outside):
+        with self._queue.permit(partition, is_begun=is_begun or asks_outside):
             for attempt in range(_ATTEMPTS):
                 result, is_done = self._try(partition, make)
                 if is_done:

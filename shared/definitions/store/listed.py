@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from shared.definitions.store.looks import Found
+from shared.definitions.store.consistent_reads import Found
 from shared.storage.tables import ETAG, Row, Table, rows_below
 
 _FACTS = ("PartitionKey", "RowKey", "revision")

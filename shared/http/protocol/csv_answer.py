@@ -21,12 +21,12 @@ from shared.domain.errors import RequestTooLargeError, ThrottledError
 from shared.domain.names import name_key
 from shared.http.protocol.byte_range import AskedRange
 from shared.http.protocol.gateway import IS_HEAD
-from shared.turns import Turns
+from shared.permits import Permits
 
 ANSWER_BYTES = 64 * 1024**2
-# So much of an answer is held outside of a turn.
+# So much of an answer is held outside of a permit.
 LITTLE_BYTES = 1024**2
-_LARGE_ANSWERS = Turns(most_of_one=4, most=8, within_s=10.0)
+_LARGE_ANSWERS = Permits(most_of_one=4, most=8, within_s=10.0)
 # One thread reads them: what is given back stays with the thread for its next one, and would stay with each of many.
 _reader = ThreadPoolExecutor(1, "large-answers")
 _MEDIA_TYPE = "text/csv; charset=utf-8"
@@ -103,8 +103,8 @@ class CsvRequest:
         return read() if len(part) <= LITTLE_BYTES else self._in_turn(csv, read)
 
     def _in_turn(self, csv: StoredCsv, read: Callable[[], bytes]) -> bytes:
-        """What `read` gives, in a turn that ends when the answer is sent."""
-        if not self._until_sent.enter_context(_LARGE_ANSWERS.turn(name_key(csv.hub))):
+        """What `read` gives, in a permit that ends when the answer is sent."""
+        if not self._until_sent.enter_context(_LARGE_ANSWERS.permit(name_key(csv.hub))):
             message = "others are getting large answers of this app; repeat the request, or ask for less with $top"
             raise ThrottledError("LargeAnswersBusy", message)
         return _reader.submit(copy_context().run, read).result()

@@ -18,12 +18,12 @@ from shared.domain.csv_dialect import check_encoding
 from shared.domain.errors import MediaTypeError, RequestTooLargeError, ThrottledError
 from shared.domain.names import name_key
 from shared.http.protocol.body import check_not_compressed, read_within
-from shared.turns import Turns
+from shared.permits import Permits
 
 MEDIA_TYPE = "text/csv"
-# Bodies up to here need no turn.
+# Bodies up to here need no permit.
 LITTLE_BYTES = 1024**2
-_LARGE_BODIES = Turns(most_of_one=4, most=8, within_s=10.0)
+_LARGE_BODIES = Permits(most_of_one=4, most=8, within_s=10.0)
 # One thread works on them: what is given back stays with the thread for its next one, and would stay with each of many.
 _worker = ThreadPoolExecutor(1, "large-corrections")
 
@@ -49,7 +49,7 @@ CsvBody = Annotated[CsvContent, Depends(_read_csv)]
 
 
 def in_turn[Result](hub: str, size: int, work: Callable[[], Result]) -> Result:
-    """What `work` makes of a correction; of a large one, when it has its turn.
+    """What `work` makes of a correction; of a large one, when it has its permit.
 
     Args:
         hub: whose rows they are.
@@ -61,11 +61,11 @@ def in_turn[Result](hub: str, size: int, work: Callable[[], Result]) -> Result:
     """
     if size <= LITTLE_BYTES:
         return work()
-    with _LARGE_BODIES.turn(name_key(hub)) as has_turn:
-        if not has_turn:
+    with _LARGE_BODIES.permit(name_key(hub)) as has_permit:
+        if not has_permit:
             message = (
                 "others are sending large corrections to this app, or correct runs with many rejects; nothing of this "
-                f"one was taken, repeat the request. Up to {LITTLE_BYTES} bytes of rows and of rejects need no turn"
+                f"one was taken, repeat the request. Up to {LITTLE_BYTES} bytes of rows and of rejects need no permit"
             )
             raise ThrottledError("CorrectionsBusy", message)
         return _worker.submit(copy_context().run, work).result()

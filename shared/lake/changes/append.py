@@ -21,7 +21,7 @@ _RETRIES_BY_THE_LIBRARY = 100  # appends of different blobs never conflict; the 
 
 
 class Changes:
-    """The changes of one type."""
+    """The table `changes` of one type."""
 
     def __init__(self, desk: CommitDesk, entity_type: EntityType) -> None:
         self.table = changes_path(entity_type)
@@ -30,10 +30,10 @@ class Changes:
         self._type = entity_type
 
     def upload(self, parts: Sequence[Part], run_id: str) -> list[UploadedPart]:
-        """Puts parts into the table's folder, where nobody sees them before `commit`.
+        """Writes parts to the table's folder, where nobody sees them before `commit`.
 
-        Every attempt has names of its own: an attempt that was given up for dead may still be committing its files, and
-        a file that the log knows must never change. What an attempt leaves behind, vacuum removes.
+        Every attempt uses names of its own: an attempt presumed lost may still be committing its files, and a file that
+        the log names must never change. Vacuum removes what an attempt leaves behind.
 
         Raises:
             ConflictError: the table keeps a field with another type.
@@ -51,9 +51,9 @@ class Changes:
     def commit(
         self, uploaded: Sequence[UploadedPart], app_id: str, number: int, attempt: int = 1, once_id: str | None = None
     ) -> bool:
-        """Makes the rows of one blob version visible, in one commit, unless they are already.
+        """Makes the rows of one blob version visible in one commit, unless they are already.
 
-        What other threads of this process bring at the same time goes into the same commit.
+        Blob versions of other threads of this process share the commit.
 
         Args:
             uploaded: the parts, in the order of their rows.
@@ -63,52 +63,52 @@ class Changes:
             once_id: of these rows alone, for `committed_by`; None where `app_id` has no other number.
 
         Returns:
-            Whether they were committed now; False where an earlier attempt had done so.
+            Whether they were committed now; False if an earlier attempt had committed them.
 
         Raises:
-            ClaimLostError: a later attempt has closed the version.
+            ClaimLostError: a later attempt has fenced this one.
             SupersededError: a later version of the blob is committed.
             SkippedError: the type's tables were deleted after the upload.
             CommitConflictError: too many writers at once.
         """
-        return self._settled(Arrival(uploaded, app_id, number, attempt, once_id))
+        return self._submit(Arrival(uploaded, app_id, number, attempt, once_id))
 
-    def close(self, app_id: str, number: int, attempt: int, once_id: str | None = None) -> int | None:
-        """Lets no attempt at a version up to this one commit any more, so that what is recorded of it stays true.
+    def fence(self, app_id: str, number: int, attempt: int, once_id: str | None = None) -> int | None:
+        """Fences a blob version: attempts numbered up to `attempt` can no longer commit.
 
         Args:
             app_id, number, attempt, once_id: as of `commit`.
 
         Returns:
-            The attempt whose rows are in already; None where there are none, and will be none but of later attempts.
+            The attempt that has committed its rows; None if none has, and only a later attempt still can.
 
         Raises:
             CommitConflictError: too many writers at once.
         """
-        self._settled(Arrival((), app_id, number, attempt, closes=True))
+        self._submit(Arrival((), app_id, number, attempt, fences=True))
         return self.committed_by(once_id or app_id)
 
     def committed_by(self, once_id: str) -> int | None:
-        """The attempt whose rows were committed under this id, whatever has come since; None where there are none."""
+        """Returns the attempt that committed its rows under this id, whatever came since, or None."""
         snapshot = open_snapshot(self._lake, self.table)
         seen = None if snapshot is None else snapshot.transaction(once_id)
         return None if seen is None else Fence.unpack(seen).committed_attempt
 
-    def _settled(self, arrival: Arrival) -> bool:
-        self._desk.line(self.table).settle(arrival, self._commit_all)
+    def _submit(self, arrival: Arrival) -> bool:
+        self._desk.queue(self.table).submit(arrival, self._commit_all)
         return arrival.outcome()
 
     def _commit_all(self, arrivals: list[Arrival]) -> None:
-        while not all(arrival.is_settled for arrival in arrivals):
-            until_won(lambda: self._commit_some([arrival for arrival in arrivals if not arrival.is_settled]))
+        while not all(arrival.is_done for arrival in arrivals):
+            until_won(lambda: self._commit_some([arrival for arrival in arrivals if not arrival.is_done]))
 
     def _commit_some(self, arrivals: list[Arrival]) -> None:
-        """Settles those that the log knows, and commits the lowest number of every other blob."""
+        """Decides those that the log knows, and commits the lowest number of every other blob."""
         known = self._desk.known_table(self.table)
         snapshot = known.newest()
         present = []
         for arrival in arrivals:
-            if snapshot is None and arrival.closes:
+            if snapshot is None and arrival.fences:
                 arrival.result = True  # nothing can be committed to a table that is not there
             elif snapshot is not None and all(part.table_id == snapshot.id for part in arrival.uploaded):
                 present.append(arrival)
@@ -135,7 +135,7 @@ class Changes:
 
 
 def _new(arrivals: list[Arrival], snapshot: Snapshot) -> list[Arrival]:
-    """The lowest number of every blob that is to be written; settles those that need not, or must not."""
+    """The lowest number of every blob that is to be written; decides those that need not or must not be."""
     known = snapshot.transactions([arrival.app_id for arrival in arrivals])
     new: dict[str, Arrival] = {}
     for arrival in sorted(arrivals, key=lambda arrival: arrival.number, reverse=True):
@@ -144,20 +144,20 @@ def _new(arrivals: list[Arrival], snapshot: Snapshot) -> list[Arrival]:
         if seen is None or seen.version < arrival.number:
             new[arrival.app_id] = arrival
         elif seen.version > arrival.number:
-            _settle_outdated(arrival)
+            _refuse_outdated(arrival)
         elif seen.is_committed:
             arrival.result = False
         elif seen.attempt < arrival.attempt:
             new[arrival.app_id] = arrival
-        elif arrival.closes:
+        elif arrival.fences:
             arrival.result = True
         else:
             arrival.error = ClaimLostError("ClaimLost", "a later attempt has ended without these rows")
     return list(new.values())
 
 
-def _settle_outdated(arrival: Arrival) -> None:
-    if arrival.closes:
+def _refuse_outdated(arrival: Arrival) -> None:
+    if arrival.fences:
         arrival.result = True
     else:
         message = "a newer version of this blob was ingested first; its content counts"

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from shared.batching import Waiting
 from shared.lake.log.part import UploadedPart
-from shared.together import Waiting
 
 _ATTEMPTS = 1 << 24
 
@@ -18,7 +18,7 @@ class Fence(NamedTuple):
     Attributes:
         version: number of the blob version among those of its blob.
         attempt: at that version, below 2**23.
-        is_committed: whether the attempt brought its rows; else it only keeps those up to its own from doing so.
+        is_committed: whether the attempt committed rows; otherwise it only fences attempts up to its own.
     """
 
     version: int
@@ -37,7 +37,7 @@ class Fence(NamedTuple):
 
     @property
     def committed_attempt(self) -> int | None:
-        """The attempt that brought the rows of the version; None if none has."""
+        """The attempt that committed the rows of the version, or None."""
         return self.attempt if self.is_committed else None
 
 
@@ -49,7 +49,7 @@ class Arrival(Waiting[bool]):
         app_id, number: the transaction that orders the versions of the blob.
         attempt: at this version.
         once_id: of the transaction that says that this version is committed, whatever comes later.
-        closes: whether it brings nothing, and lets no attempt up to its own bring anything either.
+        fences: whether it commits no rows, and only fences attempts up to its own.
     """
 
     uploaded: Sequence[UploadedPart]
@@ -57,9 +57,9 @@ class Arrival(Waiting[bool]):
     number: int
     attempt: int
     once_id: str | None = None
-    closes: bool = False
+    fences: bool = False
 
     @property
     def fence(self) -> Fence:
         """What its transactions say."""
-        return Fence(self.number, self.attempt, not self.closes)
+        return Fence(self.number, self.attempt, not self.fences)

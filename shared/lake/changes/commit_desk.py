@@ -2,10 +2,10 @@
 
 from functools import lru_cache, partial
 
+from shared.batching import BatchQueue, BatchQueues
 from shared.lake.changes.arrival import Arrival
 from shared.lake.container.store import Lake
 from shared.lake.log.known_table import KnownTable
-from shared.together import Line, Lines
 
 _COMMITTED_TOGETHER = 64
 _KNOWN_TABLES = 16  # each keeps the names of its files
@@ -17,8 +17,8 @@ class CommitDesk:
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
         self.known_table = lru_cache(_KNOWN_TABLES)(partial(KnownTable, lake))
-        self._lines: Lines[Arrival] = Lines(most=_COMMITTED_TOGETHER)
+        self._queues: BatchQueues[Arrival] = BatchQueues(most=_COMMITTED_TOGETHER)
 
-    def line(self, table: str) -> Line[Arrival]:
+    def queue(self, table: str) -> BatchQueue[Arrival]:
         """The commit queue of a table."""
-        return self._lines.line(table)
+        return self._queues.queue(table)

@@ -19,7 +19,7 @@ from shared.lake.files.widest import widest_in
 from shared.lake.log.tables import open_snapshot
 from shared.lake.paths import hub_of, kpi_path
 from shared.lake.read.condition import Condition
-from shared.lake.read.large_turns import Items
+from shared.lake.read.large_row_permits import Items
 from shared.lake.read.pages import LOOKED_FOR_S, Found, Source, read_keys, read_page
 from shared.lake.read.present import PresentInteractions, PresentProfiles, present
 from shared.lake.schema import CALCULATION_TIME, DELETED, KEY, REFRESH, TIMESTAMP, VALUE, field_columns

@@ -15,7 +15,7 @@ from shared.lake.files.row_sizes import NARROW_BYTES, VECTOR_ROWS, Slice, slices
 from shared.lake.files.rows_sql import between
 from shared.lake.files.widest import Widest, sizes_of_rows
 from shared.lake.read.condition import Condition
-from shared.lake.read.large_turns import rows_with_items, too_slow, turn_at_large_rows
+from shared.lake.read.large_row_permits import large_rows_permit, rows_with_items, too_slow
 from shared.lake.schema import KEY
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def read_page(work: Workspace, source: Source, where: Condition | None, top: int
     reading = _Reading(work, source, condition, top)
     if source.widest.is_narrow_with(condition.cells):
         return reading.ordinary_rows(after_key)
-    with turn_at_large_rows(work, source.hub) as until:
+    with large_rows_permit(work, source.hub) as until:
         return reading.large_rows(after_key, until)
 
 
@@ -99,7 +99,7 @@ def read_keys(work: Workspace, source: Source, bounds: Bounds, keys: Sequence[st
 
     if source.widest.is_narrow:
         return work.connection.execute(query(), list(keys)).fetchall()
-    with turn_at_large_rows(work, source.hub) as until:
+    with large_rows_permit(work, source.hub) as until:
         try:
             return rows_with_items(work.connection.sql(query(), params=list(keys)).to_arrow_table(), until)
         except interruption():

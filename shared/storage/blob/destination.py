@@ -18,7 +18,7 @@ from shared.domain.errors import DeniedError, NotFoundError, PreconditionError
 from shared.domain.shown import shown
 from shared.failpoints import FailPoint, failpoint
 from shared.settings import Settings
-from shared.storage.account_turns import DESTINATION_BUSY, AccountTurns
+from shared.storage.account_permits import DESTINATION_BUSY, AccountPermits
 from shared.storage.blob.blobs import BlobEntry, list_pages, only_version
 from shared.storage.blob.sas import ContainerSas, read_container_sas
 from shared.storage.clients import BLOCK_BYTES, CHECKSUM, sas_container
@@ -30,7 +30,7 @@ _BLOCKS_AT_ONCE = 3
 class DestinationContainer:
     """The container of an `outputBlobSASUri`; raises InvalidRequestError if that is none.
 
-    Where it `is_hurried`, somebody waits for the answers, and a request is given up after about 10 s. With `turns`,
+    Where it `is_hurried`, somebody waits for the answers, and a request is given up after about 10 s. With `permits`,
     which are shared fairly among hubs, whatever asks the account raises DeferredError where others come first and it
     does not answer them, or has too much to do; `close` ends the work there.
     """
@@ -41,13 +41,13 @@ class DestinationContainer:
         settings: Settings,
         *,
         is_hurried: bool = False,
-        turns: AccountTurns | None = None,
+        permits: AccountPermits | None = None,
         hub: str = "",
     ) -> None:
         self._is_hurried = is_hurried
         self.sas: ContainerSas = read_container_sas(sas_uri, settings)
         account = self.sas.container_url.removesuffix(f"/{self.sas.container}")
-        self._turn = (turns or AccountTurns(DESTINATION_BUSY)).turn(account, hub)
+        self._permit = (permits or AccountPermits(DESTINATION_BUSY)).permit(account, hub)
 
     @cached_property
     def _client(self) -> ContainerClient:
@@ -55,13 +55,13 @@ class DestinationContainer:
         return sas_container(self.sas.container_url, signature, is_hurried=self._is_hurried)
 
     def close(self) -> None:
-        """Gives the turn at the account back."""
-        self._turn.close()
+        """Gives the permit at the account back."""
+        self._permit.close()
 
     def list(self, prefix: str = "", metadata: bool = True) -> Iterator[BlobEntry]:
         """The blobs whose path starts with `prefix`, by path."""
         with self._needing("l", self.sas.name):
-            for page in self._turn.each(list_pages(self._client, prefix, metadata, self.sas.name)):
+            for page in self._permit.each(list_pages(self._client, prefix, metadata, self.sas.name)):
                 yield from page
 
     def find(self, path: str) -> BlobEntry | None:
@@ -92,7 +92,7 @@ class DestinationContainer:
         blob = self._client.get_blob_client(path)
         blocks = self._stage(blob, path, chunks)
         failpoint(FailPoint.BLOCKS_STAGED)
-        with self._needing("w", self._blob(path)), self._turn.request():
+        with self._needing("w", self._blob(path)), self._permit.request():
             answer = blob.commit_block_list(
                 [*blocks],
                 content_settings=ContentSettings(content_type=content_type),
@@ -109,7 +109,7 @@ class DestinationContainer:
         sent: deque[Future[None]] = deque()
 
         def send(block_id: str, block: bytes) -> None:
-            with self._needing("w", self._blob(path)), self._turn.request():
+            with self._needing("w", self._blob(path)), self._permit.request():
                 blob.stage_block(block_id, block, length=len(block), validate_content=CHECKSUM)
 
         with pool_of_threads(_BLOCKS_AT_ONCE, "stage") as pool:
@@ -143,7 +143,7 @@ class DestinationContainer:
             PreconditionError: what is there is another version, or was not to be there at all. It may be ours: an
                 earlier try whose answer was lost.
         """
-        with self._needing("w", self._blob(path)), self._turn.request():
+        with self._needing("w", self._blob(path)), self._permit.request():
             answer = self._client.get_blob_client(path).upload_blob(
                 data,
                 overwrite=etag is not None,
@@ -160,13 +160,13 @@ class DestinationContainer:
         Raises:
             PreconditionError: it is not of `etag` any more. NotFoundError: it is gone.
         """
-        with self._needing("w", self._blob(path)), self._turn.request():
+        with self._needing("w", self._blob(path)), self._permit.request():
             self._client.get_blob_client(path).set_blob_metadata(dict(metadata), **only_version(etag))
 
     def delete(self, path: str, etag: str) -> bool:
         """Deletes one version of a blob; False if that is not there any more."""
         try:
-            with self._needing("d", self._blob(path)), self._turn.request():
+            with self._needing("d", self._blob(path)), self._permit.request():
                 self._client.get_blob_client(path).delete_blob(**only_version(etag))
         except (NotFoundError, PreconditionError):
             return False

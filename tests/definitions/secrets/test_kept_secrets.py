@@ -158,7 +158,7 @@ def test_what_an_earlier_release_left_in_the_document_is_masked_and_moved(
     for read in (definitions.connector(hub, "Files"), definitions.connectors(hub)[0]):
         assert "MARKER" not in repr(read)
         assert read.document.to_json()["connectorProperties"]["clientSecret"] == "***"
-    with definitions.one_look():
+    with definitions.consistent_read():
         assert "MARKER" in repr(definitions._store.all(CONNECTOR_AS_STORED, hub))
         assert "MARKER" not in repr(definitions.connectors(hub))
     assert all(check.ok for check in definitions.test_connector(hub, "Files"))

@@ -117,7 +117,7 @@ def test_a_list_that_is_read_on_is_as_if_it_were_read_anew(
     elsewhere, hub = DefinitionStore(store._table), uuid.uuid4().hex
 
     def names() -> list[Kept[Hub]]:
-        with store.one_look():
+        with store.consistent_read():
             return store.kept(HUB, hub)
 
     for texts in rounds:

@@ -15,9 +15,9 @@ from azure.storage.blob import ContainerClient
 from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from shared.http.protocol import outside_calls
+from shared.permits import Permits
 from shared.settings import Settings
 from shared.storage.key_vault import Vaults
-from shared.turns import Turns
 from tests.fault_proxy import FaultProxy, Hang, running_proxy
 from tests.http import bodies
 from tests.http.conftest import Client
@@ -106,11 +106,11 @@ def test_mappings_are_put_without_a_turn_and_listed_by_their_sweeps(
     path, body = f"{hanging.path}/connectors/Files/mappings", bodies.mapping(container.container_name)
     hanging.proxy.requests.clear()
     with monkeypatch.context() as changed:
-        changed.setattr(outside_calls, "_CALLS", Turns(most_of_one=12, most=32, within_s=60, at_once=0))
+        changed.setattr(outside_calls, "_CALLS", Permits(most_of_one=12, most=32, within_s=60, at_once=0))
         assert [client.put(f"{path}/M{number}", body).status_code for number in range(2)] == [201, 201]
     assert hanging.proxy.requests == []
     assert client.put(f"{path}/M1", body).status_code == 200
-    assert len(hanging.proxy.requests) == 1, "with a turn it is listed at once"
+    assert len(hanging.proxy.requests) == 1, "with a permit it is listed at once"
 
 
 def test_without_a_turn_nothing_is_done(
@@ -120,7 +120,7 @@ def test_without_a_turn_nothing_is_done(
     before = client.get(f"{hanging.path}/connectors").json()
     hanging.proxy.requests.clear()
     with monkeypatch.context() as changed:
-        changed.setattr(outside_calls, "_CALLS", Turns(most_of_one=0, most=0, within_s=0))
+        changed.setattr(outside_calls, "_CALLS", Permits(most_of_one=0, most=0, within_s=0))
         for method, path, body in asked.values():
             answer = client.send(method, path, json=body)
             assert (answer.status_code, answer.json()["error"]["code"]) == (429, "OutsideCallsBusy"), path

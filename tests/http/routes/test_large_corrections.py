@@ -12,9 +12,9 @@ from azure.storage.blob import ContainerClient
 from shared.app import Services
 from shared.domain.documents.run import Run, RunState
 from shared.http.protocol import csv_body
+from shared.permits import Permits
 from shared.repair import request_correction
 from shared.triggers.bridge import Bridge, create_bridge
-from shared.turns import Turns
 from tests.abuse.spending import Spending
 from tests.http import bodies
 from tests.http.conftest import Client
@@ -71,7 +71,7 @@ def test_several_large_ones_take_the_memory_of_one(services: Services, hub: str,
 
 
 def test_large_ones_without_a_turn(client: Client, hub: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_body, "_LARGE_BODIES", Turns(most_of_one=0, most=0, within_s=0))
+    monkeypatch.setattr(csv_body, "_LARGE_BODIES", Permits(most_of_one=0, most=0, within_s=0))
     path = f"{hub}/runs/{run.run_id}/rejects"
     large = b"id,name\nb," + b"B" * MB + b"\n"
     refused = post(client, path, large)
@@ -91,7 +91,7 @@ def test_little_rows_for_large_rejects_need_a_turn(
     path, little = f"{hub}/runs/{run.run_id}/rejects", b"id,name\nb,Bob\n"
     monkeypatch.setattr(csv_body, "LITTLE_BYTES", len(little))
     with monkeypatch.context() as patched:
-        patched.setattr(csv_body, "_LARGE_BODIES", Turns(most_of_one=0, most=0, within_s=0))
+        patched.setattr(csv_body, "_LARGE_BODIES", Permits(most_of_one=0, most=0, within_s=0))
         refused = post(client, path, little)
         assert (refused.status_code, refused.json()["error"]["code"]) == (429, "CorrectionsBusy")
     assert post(client, path, little).status_code == 202

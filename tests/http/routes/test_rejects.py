@@ -18,10 +18,10 @@ from shared.domain.places import CONTAINER_RUNS
 from shared.domain.reject import Reject
 from shared.http.app import create_http_app
 from shared.http.protocol import csv_answer
+from shared.permits import Permits
 from shared.settings import Settings
 from shared.storage.blob.blobs import BlobContainer
 from shared.triggers.bridge import create_bridge
-from shared.turns import Turns
 from tests.abuse.spending import Spending
 from tests.fault_proxy import Answer, CutAnswer, Fault, FaultProxy, Request, running_proxy
 from tests.http.conftest import Client
@@ -194,7 +194,7 @@ def test_storage_that_fails_midway_is_an_error(stored: Stored, options: dict[str
 
 
 def test_large_answers_without_a_turn(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_answer, "_LARGE_ANSWERS", Turns(most_of_one=0, most=0, within_s=0))
+    monkeypatch.setattr(csv_answer, "_LARGE_ANSWERS", Permits(most_of_one=0, most=0, within_s=0))
     asked: list[dict[str, Any]] = [{}, {"params": {"$top": 140}}, {"headers": {"Range": "bytes=0-2000000"}}]
     for options in asked:
         answer = stored.client.get(stored.path, **options)

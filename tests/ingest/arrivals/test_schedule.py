@@ -11,7 +11,7 @@ from shared.arrivals.reconcile import reconcile, with_next_run
 from shared.arrivals.sweep import COMPLETE_EVERY, carry_out_backfill, request_backfill, sweep_by_schedule
 from shared.domain.documents.run import RunError, RunState
 from shared.messages.ingest import give_up
-from shared.storage.account_turns import SOURCE_BUSY, TURNS, AccountTurns
+from shared.storage.account_permits import PERMITS, SOURCE_BUSY, AccountPermits
 from shared.storage.tables import Table
 from tests.fault_proxy import running_proxy
 from tests.ingest.conftest import ROWS, World
@@ -83,12 +83,12 @@ def test_a_sweep_of_a_busy_account_waits_for_the_next_tick_and_is_no_failure(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     services = world.services
-    services.source_turns = AccountTurns(SOURCE_BUSY, patience_s=0)
+    services.source_permits = AccountPermits(SOURCE_BUSY, patience_s=0)
     account = services.definitions.source_account(services.definitions.connector(world.hub, "Landing"))
     with ExitStack() as others, caplog.at_level(logging.INFO):
-        for _ in range(TURNS):
-            turn = others.enter_context(closing(services.source_turns.turn(account.blob_endpoint, world.hub)))
-            others.enter_context(turn.request())
+        for _ in range(PERMITS):
+            permit = others.enter_context(closing(services.source_permits.permit(account.blob_endpoint, world.hub)))
+            others.enter_context(permit.request())
         for _ in range(2):  # the first finds out which account it is, the second need not ask
             tick(world, NOON)
     assert caplog.text.count("sweep waits for the next tick: hub") == 2

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared import hub_turns
+from shared import hub_rotation
 from shared.app import Services
 from shared.arrivals import reconcile
 from shared.arrivals.match import take_event
@@ -185,7 +185,7 @@ def test_what_one_hub_left_behind_keeps_no_other_waiting(
         run = Run(run_id=uuid.uuid4().hex, kind=RunKind.INGEST, queued_at=services.clock.now())
         assert services.runs.create(StoredRun(hub=hub, run=run))
     monkeypatch.setattr(reconcile, "LEFT_BEHIND_AFTER", timedelta(0))
-    monkeypatch.setattr(hub_turns, "TURN_S", 0.0)
+    monkeypatch.setattr(hub_rotation, "SLICE_S", 0.0)
     reconcile.reconcile(services)
     forget_hub(world.azurite, other)
     sent = (message for _, message in sent_messages(queue) if "runId" in message)

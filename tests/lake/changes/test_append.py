@@ -134,20 +134,20 @@ def test_what_was_committed_is_known_when_a_later_version_is_in(lake: Lake, tmp_
 def test_what_is_closed_lets_no_earlier_attempt_in(lake: Lake, tmp_path: Path) -> None:
     customer = profile_type()
     changes = changes_of(lake, customer)
-    assert changes.close("blob", 1, 1, "once") is None, "there is no table yet"
+    assert changes.fence("blob", 1, 1, "once") is None, "there is no table yet"
     ready = changes.upload(written(customer, [{"_key": "a", "Age": 1}], tmp_path), "run")
-    assert changes.close("blob", 1, 2, "once") is None
-    assert changes.close("blob", 1, 1, "once") is None
+    assert changes.fence("blob", 1, 2, "once") is None
+    assert changes.fence("blob", 1, 1, "once") is None
     for attempt in (1, 2):
         with pytest.raises(ClaimLostError):
             changes.commit(ready, "blob", 1, attempt, "once")
     assert rows_in(lake, changes) == 0
     assert changes.commit(ready, "blob", 1, 3, "once")
-    assert changes.close("blob", 1, 4, "once") == 3
+    assert changes.fence("blob", 1, 4, "once") == 3
     assert not changes.commit(ready, "blob", 1, 5, "once")
     newer = changes.upload(written(customer, [{"_key": "a", "Age": 2}], tmp_path), "newer")
     assert changes.commit(newer, "blob", 2, 1, "newer")
-    assert changes.close("blob", 1, 6, "once") == 3, "whatever comes later"
+    assert changes.fence("blob", 1, 6, "once") == 3, "whatever comes later"
     with pytest.raises(SupersededError):
         changes.commit(ready, "blob", 1, 7, "once")
     assert rows_in(lake, changes) == 2
@@ -170,7 +170,7 @@ def test_a_racing_commit_and_close_agree(lake: Lake, tmp_path: Path, processes: 
 
     def close() -> int | None:
         start.wait()
-        return changes_of(other, customer).close(blob, 1, 2)
+        return changes_of(other, customer).fence(blob, 1, 2)
 
     with ThreadPoolExecutor(2) as pool:
         committed, closed = pool.submit(commit), pool.submit(close)

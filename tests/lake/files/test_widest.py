@@ -16,10 +16,10 @@ from shared.lake.files import widest
 from shared.lake.files.parts import PartWriter
 from shared.lake.files.row_sizes import NARROW_BYTES, VALUE_BYTES, row_bytes
 from shared.lake.files.widest import widest_in, widest_merged
-from shared.lake.read import large_turns
+from shared.lake.read import large_row_permits
 from shared.lake.read.instances import instances
+from shared.permits import Permits
 from shared.settings import Settings
-from shared.turns import Turns
 from tests.lake.given import changes_of, interaction_type, profile_type, written
 
 TABLES: dict[str, dict[str, Any]] = {
@@ -122,6 +122,6 @@ def test_ordinary_rows_never_wait_in_line(
     changes = changes_of(lake, entity_type)
     changes.commit(changes.upload(parts, "run"), "blob", 1)
 
-    monkeypatch.setattr(large_turns, "_LARGE_ROWS", Turns(most_of_one=0, most=0, within_s=0))
+    monkeypatch.setattr(large_row_permits, "_LARGE_ROWS", Permits(most_of_one=0, most=0, within_s=0))
     page = instances(lake, entity_type, condition(where, entity_type) if where else None, 1000)
     assert len(page.rows) == len(rows)

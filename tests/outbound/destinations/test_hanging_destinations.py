@@ -17,7 +17,7 @@ from shared.domain.documents.run import RunState
 from shared.domain.errors import UnavailableError
 from shared.messages.export import take_message
 from shared.outbound.due import hand_out_profile_exports
-from shared.storage.account_turns import DESTINATION_BUSY, OF_HUB, TURNS, AccountTurns
+from shared.storage.account_permits import DESTINATION_BUSY, OF_HUB, PERMITS, AccountPermits
 from shared.storage.queues import ATTEMPTS, Queue
 from tests.acceptance.hub import wait_for
 from tests.fault_proxy import FaultProxy, Hang, running_proxy
@@ -43,7 +43,7 @@ def neighbour(hub: HubUnderTest, partner: Partner) -> Iterator[HubUnderTest]:
 
 def handed_out(hub: HubUnderTest, sas: str, *names: str) -> list[dict[str, Any]]:
     """The messages of exports of some types to one destination, and of what else is due."""
-    hub.services.destination_turns = AccountTurns(DESTINATION_BUSY, patience_s=PATIENCE_S)
+    hub.services.destination_permits = AccountPermits(DESTINATION_BUSY, patience_s=PATIENCE_S)
     for name in names:
         hub.ingest(hub.profile_type(name), [{"Id": "A"}])
     hub.outbound(*({**PROFILE, "entityName": name} for name in names), sas=sas)
@@ -79,8 +79,8 @@ def test_a_destination_that_hangs_holds_up_nobody_else(hub: HubUnderTest, second
             work = at_once(slots, services, messages)
             work[-1].result(30)
             assert contents(other) == {FIRST: ["B"]}
-            wait_for(lambda: sum(one.done() for one in work) == len(work) - TURNS, "those that go back", 30)
-            assert len(proxy.requests) == TURNS, "no more of them wait for an answer"
+            wait_for(lambda: sum(one.done() for one in work) == len(work) - PERMITS, "those that go back", 30)
+            assert len(proxy.requests) == PERMITS, "no more of them wait for an answer"
         finally:
             proxy.plan = lambda _: None
             proxy.release()
@@ -107,7 +107,7 @@ def test_many_destinations_of_one_hub_that_hang_hold_up_no_other_hub(
         for number, proxy in enumerate(proxies):
             sas = hub.partner.sas().replace(azurite.blob, proxy.endpoint)
             hub.outbound(PROFILE, name=f"Partner{number}", sas=sas)
-        services.destination_turns = AccountTurns(DESTINATION_BUSY, patience_s=PATIENCE_S)
+        services.destination_permits = AccountPermits(DESTINATION_BUSY, patience_s=PATIENCE_S)
         hub.set_clock(at(0))
         hand_out_profile_exports(services)
         messages = sorted(hub.messages(), key=lambda message: str(message["hub"]) == other.name)
@@ -133,10 +133,10 @@ def test_many_destinations_of_one_hub_that_hang_hold_up_no_other_hub(
 
 
 def assert_put_back(hub: HubUnderTest, queue: FaultProxy) -> None:
-    """What waited for its turn rests until its message comes, without an attempt; afterwards it rests no more."""
+    """What waited for its permit rests until its message comes, without an attempt; afterwards it rests no more."""
     put_back = sent_messages(queue)
     waiting = [run for run in hub.runs() if run.state is RunState.QUEUED]
-    assert len(put_back) == len(waiting) == len(TYPES) - TURNS
+    assert len(put_back) == len(waiting) == len(TYPES) - PERMITS
     assert all(20 <= delay_s <= 40 for delay_s, _ in put_back)
     now = hub.services.clock.machine_now()
     for run in waiting:
@@ -166,14 +166,14 @@ def test_the_exports_of_one_hub_leave_the_other_hubs_of_its_destination_a_turn(
 
         def hang() -> ExitStack:
             one = hanging.enter_context(ExitStack())
-            turn = one.enter_context(closing(services.destination_turns.turn(azurite.blob, hub.name)))
-            one.enter_context(turn.request())
+            permit = one.enter_context(closing(services.destination_permits.permit(azurite.blob, hub.name)))
+            one.enter_context(permit.request())
             return one
 
         hangs, _ = hang(), hang()
         assert publish(of_other, other) == "DestinationBusy"
         hangs.close()
-        assert publish(message, hub) == "DestinationBusy", "the turn that is free is the other hub's"
+        assert publish(message, hub) == "DestinationBusy", "the permit that is free is the other hub's"
         assert publish(of_other, other) == "Succeeded"
         assert publish(message, hub) == "Succeeded"
 
@@ -188,9 +188,9 @@ def test_the_attempts_of_a_message_that_was_put_back_are_added_up(
         (message,) = handed_out(hub, hub.partner.sas().replace(azurite.blob, account), "Customer")
     with running_proxy(azurite.queue) as queue, ExitStack() as hanging:
         services.export_queue = Queue(account_of(azurite, queue=queue.endpoint), services.export_queue.name)
-        for _ in range(TURNS):
-            turn = hanging.enter_context(closing(services.destination_turns.turn(account, hub.name)))
-            hanging.enter_context(turn.request())
+        for _ in range(PERMITS):
+            permit = hanging.enter_context(closing(services.destination_permits.permit(account, hub.name)))
+            hanging.enter_context(permit.request())
         take_message(services, message, "message-1", ATTEMPTS - 1)
     ((_, put_back),) = sent_messages(queue)
     (run,) = hub.runs()

@@ -1,4 +1,4 @@
-"""Whatever reads large rows waits for its turn, ends in time, and makes objects of a few items at a time."""
+"""Whatever reads large rows waits for its permit, ends in time, and makes objects of a few items at a time."""
 
 import os
 import threading
@@ -16,12 +16,12 @@ from shared.engine.workspace import workspace
 from shared.expressions.odata_filter import condition
 from shared.lake.container.store import Lake
 from shared.lake.files.row_sizes import NARROW_BYTES
-from shared.lake.read import large_turns, pages
+from shared.lake.read import large_row_permits, pages
 from shared.lake.read.instances import instance, instances, present_keys
-from shared.lake.read.large_turns import turn_at_large_rows
+from shared.lake.read.large_row_permits import large_rows_permit
 from shared.lake.read.origin import traced_instance
+from shared.permits import Permits
 from shared.settings import Settings
-from shared.turns import Turns
 from tests.abuse.spending import Spending
 from tests.lake.given import ingest, profile_type
 from tests.lake.large_rows import CUSTOMER, VISIT, bring, key, note
@@ -45,7 +45,7 @@ def test_whoever_reads_large_rows_waits_for_his_turn(
 ) -> None:
     bring(lake, tmp_path, entity_type, range(3), size)
     assert read(lake, entity_type)
-    monkeypatch.setattr(large_turns, "_LARGE_ROWS", Turns(most_of_one=0, most=0, within_s=0))
+    monkeypatch.setattr(large_row_permits, "_LARGE_ROWS", Permits(most_of_one=0, most=0, within_s=0))
     if size == SIZE:
         with pytest.raises(ThrottledError, match="LargeRowsBusy"):
             read(lake, entity_type)
@@ -83,15 +83,15 @@ def test_a_page_of_large_rows_ends_when_its_time_is_up(
 
 
 def test_a_statement_that_outlasts_its_turn_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large_turns, "ENDED_AFTER_S", 0.2)
+    monkeypatch.setattr(large_row_permits, "ENDED_AFTER_S", 0.2)
     endless = "SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b"
     began = monotonic()
     with workspace(Settings()) as work:
-        with turn_at_large_rows(work, "hub"), pytest.raises(duckdb.InterruptException):
+        with large_rows_permit(work, "hub"), pytest.raises(duckdb.InterruptException):
             work.connection.execute(endless)
         assert monotonic() - began < 5
         assert work.connection.execute("SELECT 1").fetchall() == [(1,)]
-    assert "end-of-turn" not in {thread.name for thread in threading.enumerate()}
+    assert "end-of-permit" not in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.parametrize("read", list(READS.values())[:3], ids=list(READS)[:3])
@@ -100,7 +100,7 @@ def test_rows_that_cannot_be_read_in_time_are_refused_in_words(
 ) -> None:
     entity_type = profile_type(AMOUNTS)
     ingest(lake, entity_type, [{"_key": key(1), "CustomerId": key(1), "Amounts": [Decimal(1)] * 9000}], tmp_path)
-    monkeypatch.setattr(large_turns, "ENDED_AFTER_S", -1.0)
+    monkeypatch.setattr(large_row_permits, "ENDED_AFTER_S", -1.0)
     with pytest.raises(UnavailableError, match=r"LargeRowsTooSlow: .* smaller cells or fewer fields"):
         read(lake, entity_type)
 

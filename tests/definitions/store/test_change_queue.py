@@ -12,12 +12,12 @@ import pytest
 from infra.local.azurite import Endpoints
 from shared.deadline import EVENT_S, deadline
 from shared.definitions.definitions import Definitions
-from shared.definitions.store.change_line import MOST_WAITING
+from shared.definitions.store.change_queue import MOST_WAITING
 from shared.definitions.store.definition_store import Change, Conditions, DefinitionStore
 from shared.definitions.store.kinds import HUB
 from shared.domain.documents.hubs import Hub
 from shared.domain.errors import HubError
-from shared.hub_turns import STEP_S
+from shared.hub_rotation import STEP_S
 from shared.storage.tables import Table
 from tests.definitions.samples import profile
 from tests.local_services import account_of
@@ -99,7 +99,7 @@ def test_one_more_than_may_wait_is_told_at_once(store: DefinitionStore) -> None:
     with ThreadPoolExecutor(MOST_WAITING) as pool:
         with standing(store, "contoso"):
             waiting = [pool.submit(put, store, "contoso") for _ in range(MOST_WAITING)]
-            while len(store._line._turns._line.places) < MOST_WAITING:
+            while len(store._queue._permits._wait_list.waiters) < MOST_WAITING:
                 time.sleep(0.01)
             assert put(store, "contoso") == "ChangesBusy"
             assert wait(waiting, 0).done == set()
@@ -107,7 +107,7 @@ def test_one_more_than_may_wait_is_told_at_once(store: DefinitionStore) -> None:
             with deadline(10):
                 assert store.change("contoso", lambda change: change.connectors, is_begun=True) == 0
             assert put(store, "contoso", seconds=EVENT_S) == "ChangesBusy"
-            assert put(store, "contoso", seconds=STEP_S) == ""  # work goes on without a turn
+            assert put(store, "contoso", seconds=STEP_S) == ""  # work goes on without a permit
         assert {one.result(30) for one in waiting} == {""}
 
 

@@ -10,6 +10,7 @@ from threading import Event
 
 import pytest
 
+from shared.batching import BatchQueue, Waiting
 from shared.deadline import deadline, seconds_left
 from shared.domain.errors import (
     AccountingError,
@@ -19,7 +20,6 @@ from shared.domain.errors import (
     ThrottledError,
     UnavailableError,
 )
-from shared.together import Line, Waiting
 from tests.local.waiting import eventually
 from tests.one_request import until_waiting
 
@@ -32,18 +32,18 @@ class Number(Waiting[int]):
 class Doubling:
     """Doubles numbers; the first ones it is given only when it is let."""
 
-    def __init__(self, line: Line[Number], odd_one_out: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, queue: BatchQueue[Number], odd_one_out: Callable[[], None] = lambda: None) -> None:
         self.groups: list[list[int]] = []
         self.began, self.may_go_on = Event(), Event()
-        self._line = line
+        self._queue = queue
         self._odd_one_out = odd_one_out
 
     def double(self, value: int) -> int | None:
         item = Number(value)
-        self._line.settle(item, self._settle)
+        self._queue.submit(item, self._process)
         return item.outcome()
 
-    def _settle(self, items: list[Number]) -> None:
+    def _process(self, items: list[Number]) -> None:
         self.groups.append([item.value for item in items])
         self.began.set()
         assert self.may_go_on.wait(30)
@@ -53,7 +53,7 @@ class Doubling:
             item.result = 2 * item.value
 
 
-def while_one_is_busy(doubling: Doubling, line: Line[Number], values: range) -> list[int | BaseException | None]:
+def while_one_is_busy(doubling: Doubling, queue: BatchQueue[Number], values: range) -> list[int | BaseException | None]:
     """What becomes of values that arrive in this order while the value 1 is being doubled."""
 
     def outcome(value: int) -> int | BaseException | None:
@@ -68,22 +68,22 @@ def while_one_is_busy(doubling: Doubling, line: Line[Number], values: range) -> 
         others = []
         for number, value in enumerate(values, 1):
             others.append(threads.submit(outcome, value))
-            until_waiting(line, number)
+            until_waiting(queue, number)
         doubling.may_go_on.set()
         return [first.result(), *(other.result() for other in others)]
 
 
 def test_those_that_arrive_meanwhile_are_settled_together() -> None:
-    line: Line[Number] = Line(most=64)
-    doubling = Doubling(line)
-    assert while_one_is_busy(doubling, line, range(2, 8)) == [2, 4, 6, 8, 10, 12, 14]
+    queue: BatchQueue[Number] = BatchQueue(most=64)
+    doubling = Doubling(queue)
+    assert while_one_is_busy(doubling, queue, range(2, 8)) == [2, 4, 6, 8, 10, 12, 14]
     assert [sorted(group) for group in doubling.groups] == [[1], [2, 3, 4, 5, 6, 7]]
 
 
 def test_no_more_than_allowed_are_settled_together() -> None:
-    line: Line[Number] = Line(most=4)
-    doubling = Doubling(line)
-    assert while_one_is_busy(doubling, line, range(2, 12)) == [2 * value for value in range(1, 12)]
+    queue: BatchQueue[Number] = BatchQueue(most=4)
+    doubling = Doubling(queue)
+    assert while_one_is_busy(doubling, queue, range(2, 12)) == [2 * value for value in range(1, 12)]
     assert [len(group) for group in doubling.groups] == [1, 4, 4, 2]
 
 
@@ -91,9 +91,9 @@ def test_an_error_is_the_error_of_all_that_are_not_settled() -> None:
     def fail() -> None:
         raise ValueError("13")
 
-    line: Line[Number] = Line(most=64)
-    doubling = Doubling(line, fail)
-    found = while_one_is_busy(doubling, line, range(12, 16))
+    queue: BatchQueue[Number] = BatchQueue(most=64)
+    doubling = Doubling(queue, fail)
+    found = while_one_is_busy(doubling, queue, range(12, 16))
     assert found[0] == 2
     # The one before it was settled.
     assert found[1] == 24
@@ -105,7 +105,7 @@ def test_an_error_is_the_error_of_all_that_are_not_settled() -> None:
 
 def test_what_is_left_unsettled_does_not_wait_for_ever() -> None:
     item: Waiting[int] = Waiting()
-    Line[Waiting[int]](most=2).settle(item, lambda _: None)
+    BatchQueue[Waiting[int]](most=2).submit(item, lambda _: None)
     with pytest.raises(AccountingError):
         item.outcome()
 
@@ -123,10 +123,10 @@ def four_that_wait(error: BaseException, most: int = 64) -> tuple[Doubling, list
     def fail() -> None:
         raise error
 
-    line: Line[Number] = Line(most)
-    doubling = Doubling(line, fail)
-    found = while_one_is_busy(doubling, line, range(13, 17))
-    assert line.waiting == 0
+    queue: BatchQueue[Number] = BatchQueue(most)
+    doubling = Doubling(queue, fail)
+    found = while_one_is_busy(doubling, queue, range(13, 17))
+    assert queue.waiting == 0
     assert doubling.double(5) == 10
     return doubling, found[1:]
 
@@ -180,8 +180,8 @@ def test_what_ends_one_thread_ends_no_other(error: BaseException, most: int) -> 
 
 def test_whoever_waits_for_his_turn_waits_no_longer_than_he_has() -> None:
     """And what he wanted is not done behind his back."""
-    line: Line[Number] = Line(most=64)
-    doubling = Doubling(line)
+    queue: BatchQueue[Number] = BatchQueue(most=64)
+    doubling = Doubling(queue)
 
     def hurried() -> int | None:
         with deadline(0.05):
@@ -193,7 +193,7 @@ def test_whoever_waits_for_his_turn_waits_no_longer_than_he_has() -> None:
         with pytest.raises(UnavailableError) as failed:
             hurried()
         assert failed.value.code == "StillWaiting"
-        assert line.waiting == 0
+        assert queue.waiting == 0
         doubling.may_go_on.set()
         assert first.result() == 2
     assert doubling.groups == [[1]]
@@ -202,11 +202,11 @@ def test_whoever_waits_for_his_turn_waits_no_longer_than_he_has() -> None:
 @pytest.mark.parametrize("first_in_line", [0.5, 1000.0])
 def test_whoever_has_time_does_not_share_the_hurry_of_others(first_in_line: float) -> None:
     """A worker's transaction does not fail because an HTTP caller's, which waits beside it, has no time for a retry."""
-    line: Line[Number] = Line(most=64)
+    queue: BatchQueue[Number] = BatchQueue(most=64)
     groups: list[list[int]] = []
     began, may_go_on = Event(), Event()
 
-    def settle(items: list[Number]) -> None:
+    def submit(items: list[Number]) -> None:
         groups.append([item.value for item in items])
         began.set()
         assert may_go_on.wait(30)
@@ -220,7 +220,7 @@ def test_whoever_has_time_does_not_share_the_hurry_of_others(first_in_line: floa
         try:
             with deadline(seconds):
                 item = Number(round(10 * seconds))
-                line.settle(item, settle)
+                queue.submit(item, submit)
                 item.outcome()
         except UnavailableError as error:
             return error.code
@@ -228,12 +228,12 @@ def test_whoever_has_time_does_not_share_the_hurry_of_others(first_in_line: floa
 
     others = [first_in_line, 20.0, 1000.0, 30.0, 2000.0]
     with ThreadPoolExecutor(6) as threads:
-        first = threads.submit(line.settle, Number(1), settle)
+        first = threads.submit(queue.submit, Number(1), submit)
         assert began.wait(30)
         waiting: list[Future[str]] = []
 
         def all_wait(number: int) -> bool:
-            return line.waiting >= number - waiting[0].done()
+            return queue.waiting >= number - waiting[0].done()
 
         for number, seconds in enumerate(others, 1):
             waiting.append(threads.submit(within, seconds))
@@ -251,10 +251,10 @@ def test_whoever_has_time_does_not_share_the_hurry_of_others(first_in_line: floa
 
 
 def test_whoever_does_it_for_others_is_as_hurried_as_they_are() -> None:
-    line: Line[Number] = Line(most=64)
+    queue: BatchQueue[Number] = BatchQueue(most=64)
     began, may_go_on, left = Event(), Event(), list[float]()
 
-    def settle(items: list[Number]) -> None:
+    def submit(items: list[Number]) -> None:
         left.append(seconds_left())
         began.set()
         assert may_go_on.wait(30)
@@ -263,14 +263,14 @@ def test_whoever_does_it_for_others_is_as_hurried_as_they_are() -> None:
 
     def within(seconds: float) -> None:
         with deadline(seconds):
-            line.settle(Number(1), settle)
+            queue.submit(Number(1), submit)
 
     with ThreadPoolExecutor(3) as threads:
-        waiting = [threads.submit(line.settle, Number(1), settle)]
+        waiting = [threads.submit(queue.submit, Number(1), submit)]
         assert began.wait(30)
         for number, seconds in enumerate((2000, 1000), 1):
             waiting.append(threads.submit(within, seconds))
-            until_waiting(line, number)
+            until_waiting(queue, number)
         may_go_on.set()
         for each in waiting:
             each.result()

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from shared import hub_turns
+from shared import hub_rotation
 from shared.deadline import deadline, seconds_left
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.run import RunKind, RunState
 from shared.domain.errors import UnavailableError
 from shared.failpoints import FailPoint, arm
-from shared.hub_turns import STEP_S, for_each_hub
+from shared.hub_rotation import STEP_S, for_each_hub
 from shared.outbound.retention import delete_expired
 from tests.outbound.conftest import NOON, PROFILE, HubUnderTest, Partner
 from tests.passing_time import PassingTime
@@ -24,7 +24,7 @@ OTHERS = ("Adatum", "Fabrikam", "Tailspin")
 @pytest.fixture
 def passing(monkeypatch: pytest.MonkeyPatch) -> PassingTime:
     """Time that passes where a test says so; a turn is a single step."""
-    monkeypatch.setattr(hub_turns, "TURN_S", 0.0)
+    monkeypatch.setattr(hub_rotation, "SLICE_S", 0.0)
     return PassingTime(monkeypatch)
 
 

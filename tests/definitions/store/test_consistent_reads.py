@@ -12,7 +12,7 @@ import pytest
 from infra.local.azurite import Endpoints
 from shared.clock import Clock
 from shared.definitions.definitions import Definitions
-from shared.definitions.store.looks import Found, Looks
+from shared.definitions.store.consistent_reads import ConsistentReads, Found
 from shared.domain.documents.entity_types import EntityKind, ProfileType
 from shared.domain.documents.hubs import Hub
 from shared.domain.errors import FatalError, NotFoundError
@@ -44,21 +44,21 @@ def elsewhere(table: Table, settings: Settings) -> Definitions:
 def test_each_look_sees_what_another_process_has_changed(
     definitions: Definitions, elsewhere: Definitions, hub: str
 ) -> None:
-    with definitions.one_look(), pytest.raises(NotFoundError):
+    with definitions.consistent_read(), pytest.raises(NotFoundError):
         names_of(definitions, hub)
     for fields in ([], ["Name"], ["Name", "City"]):
         elsewhere.put_entity_type(hub, "Customer", profile_type(*fields))
         for _ in range(2):
-            with definitions.one_look():
+            with definitions.consistent_read():
                 assert names_of(definitions, hub) == ["Id", *fields]
     elsewhere.delete_entity_type(hub, EntityKind.PROFILE, "Customer")
-    with definitions.one_look(), pytest.raises(NotFoundError):
+    with definitions.consistent_read(), pytest.raises(NotFoundError):
         names_of(definitions, hub)
 
 
 def test_a_hub_made_and_deleted_elsewhere_is_seen(definitions: Definitions, elsewhere: Definitions) -> None:
     def seen() -> list[str]:
-        with definitions.one_look():
+        with definitions.consistent_read():
             return definitions.hub_names()
 
     assert seen() == []
@@ -78,7 +78,7 @@ def test_outside_of_a_look_everything_is_read_anew(definitions: Definitions, els
 
 
 def test_nothing_is_changed_on_the_strength_of_a_look(definitions: Definitions, hub: str) -> None:
-    with definitions.one_look(), pytest.raises(FatalError):
+    with definitions.consistent_read(), pytest.raises(FatalError):
         definitions.put_entity_type(hub, "Customer", profile_type())
     definitions.put_entity_type(hub, "Customer", profile_type())
 
@@ -87,13 +87,13 @@ def test_a_look_is_of_its_thread_and_takes_in_looks_within_it(
     definitions: Definitions, elsewhere: Definitions, hub: str
 ) -> None:
     elsewhere.put_entity_type(hub, "Customer", profile_type())
-    with definitions.one_look():
+    with definitions.consistent_read():
         assert names_of(definitions, hub) == ["Id"]
         elsewhere.put_entity_type(hub, "Customer", profile_type("Name"))
-        with definitions.one_look():
+        with definitions.consistent_read():
             assert names_of(definitions, hub) == ["Id"]
         assert in_another_thread(lambda: names_of(definitions, hub)) == ["Id", "Name"]
-    with definitions.one_look():
+    with definitions.consistent_read():
         assert names_of(definitions, hub) == ["Id", "Name"]
 
 
@@ -104,10 +104,10 @@ def test_an_unchanged_hub_costs_one_request(
     with running_proxy(azurite.table) as proxy:
         behind = Table(account_of(azurite, table=proxy.endpoint), table.name)
         far = Definitions(behind, Vaults(settings), Clock(settings), settings)
-        with far.one_look():
+        with far.consistent_read():
             names_of(far, hub)
         before = len(proxy.requests)
-        with far.one_look():
+        with far.consistent_read():
             for _ in range(3):
                 names_of(far, hub)
         (asked,) = proxy.requests[before:]
@@ -118,7 +118,7 @@ class Read:
     """What is read of a partition."""
 
 
-def looked(looks: Looks, partition: str, memory: int = 100_000, key: str = "key") -> Read:
+def looked(looks: ConsistentReads, partition: str, memory: int = 100_000, key: str = "key") -> Read:
     with looks.one():
         return looks.seen(partition, key, lambda: Found(Read(), memory))
 
@@ -128,7 +128,7 @@ def change(table: Table, partition: str) -> None:
 
 
 def test_of_a_hub_that_is_changed_all_the_time_only_the_newest_is_kept(table: Table) -> None:
-    looks = Looks(table, "guard")
+    looks = ConsistentReads(table, "guard")
     sizes, earlier = set(), []
     for _ in range(6):
         change(table, "evil")
@@ -142,7 +142,7 @@ def test_of_a_hub_that_is_changed_all_the_time_only_the_newest_is_kept(table: Ta
 
 
 def test_where_it_is_too_much_the_largest_goes_first(table: Table) -> None:
-    looks = Looks(table, "guard", most=1_000_000)
+    looks = ConsistentReads(table, "guard", most=1_000_000)
     for partition in ("good", "evil", "other"):
         change(table, partition)
     good = looked(looks, "good")
@@ -157,7 +157,7 @@ def test_where_it_is_too_much_the_largest_goes_first(table: Table) -> None:
 
 
 def test_who_still_reads_what_was_changed_meanwhile_disturbs_nobody(table: Table) -> None:
-    looks = Looks(table, "guard")
+    looks = ConsistentReads(table, "guard")
     change(table, "hub")
     asked, done = threading.Event(), threading.Event()
 

@@ -1,4 +1,4 @@
-"""Turns at large rows: one request at a time reads them, and none for longer than others can wait."""
+"""Permits to read large rows: one request at a time, and none for longer than others can wait."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,31 +9,31 @@ from typing import TYPE_CHECKING, Any
 from shared.deadline import new_thread
 from shared.domain.errors import ThrottledError, UnavailableError
 from shared.engine.workspace import Workspace
-from shared.turns import Turns
+from shared.permits import Permits
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ENDED_AFTER_S = 20.0
-"""What one turn takes at most; a statement at work then is interrupted."""
+"""What one permit takes at most; a statement at work then is interrupted."""
 
 # One at a time: what several read at once would add up. Whoever reads ordinary rows does not wait, and finds one of the
-# forty threads that answer requests: few may wait for their turn, and not for long.
-_LARGE_ROWS = Turns(most_of_one=8, most=16, within_s=60.0)
+# forty threads that answer requests: few may wait for their permit, and not for long.
+_LARGE_ROWS = Permits(most_of_one=8, most=16, within_s=60.0)
 _AGAIN_S = 0.5
 _ITEMS_AT_ONCE = 4096
 
 
 @contextmanager
-def turn_at_large_rows(work: Workspace, hub: str) -> Iterator[float]:
-    """Waits for a turn and keeps it while the context is open; gives the moment of the monotonic clock when it ends.
+def large_rows_permit(work: Workspace, hub: str) -> Iterator[float]:
+    """Waits for a permit and keeps it while the context is open; gives the moment of the monotonic clock when it ends.
 
     Raises:
         ThrottledError: others are reading large rows; those of other hubs only as long as each of them takes one page.
-        duckdb.InterruptException: from a statement that goes on to the end of the turn.
+        duckdb.InterruptException: from a statement that goes on to the end of the permit.
     """
-    with _LARGE_ROWS.turn(hub) as has_turn:
-        if not has_turn:
+    with _LARGE_ROWS.permit(hub) as has_permit:
+        if not has_permit:
             message = "others are reading large rows of this app; repeat the request, or ask for them one after another"
             raise ThrottledError("LargeRowsBusy", message)
         until = monotonic() + ENDED_AFTER_S
@@ -46,7 +46,7 @@ def turn_at_large_rows(work: Workspace, hub: str) -> Iterator[float]:
                 work.connection.interrupt()
                 left = _AGAIN_S
 
-        ending = new_thread(end, "end-of-turn")
+        ending = new_thread(end, "end-of-permit")
         ending.start()
         try:
             yield until
@@ -86,7 +86,7 @@ def rows_with_items(table: "pa.Table", until: float) -> list[tuple[Any, ...]]:
 
 
 def too_slow() -> UnavailableError:
-    """What is raised where no row of all that were asked for could be read in one turn."""
+    """What is raised where no row of all that were asked for could be read in one permit."""
     return UnavailableError(
         "LargeRowsTooSlow",
         f"the rows are so large that none was read within {ENDED_AFTER_S:.0f} s; repeat the request when the app has "

@@ -1,9 +1,9 @@
-"""What was read of a hub's definitions is kept for as long as nobody changes the hub.
+"""Consistent reads of a hub's definitions: what was read is kept for as long as nobody changes the hub.
 
-Every change of a hub's definitions replaces the row `guard` of its partition. So one request for that row tells whether
-all that was read earlier still holds. Blob versions come by the thousand, and definitions change once in a while; where
-somebody changes his all the time, the others' events must not wait for all of it each time, so a list is read on from
-what was known of it.
+Every change of a hub's definitions replaces the row `guard` of its partition, so one request for that row tells whether
+what was read earlier still holds. Blob versions come by the thousand, while definitions change once in a while. If
+somebody changes theirs all the time, events of other hubs must not wait until all of it is read again each time: a list
+is brought up to date from what was known of it.
 """
 
 import threading
@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.batching import BatchQueues, Waiting
 from shared.deadline import pool_of_threads
 from shared.storage.tables import ETAG, Table
-from shared.together import Lines, Waiting
 
-_LOOK_TOGETHER = 64
-_LOOKS_AT_ONCE = 8
+_BATCH = 64
+_PARALLEL_READS = 8
 # Eight hubs with as much as a hub may have, all of it such as is kept; thousands of ordinary ones.
 _KEPT_BYTES = 128 * 2**20
 # A hub of which nothing is known yet.
@@ -37,7 +37,7 @@ class _Seen:
     """What was read of a partition since its guard had this ETag.
 
     Attributes:
-        found: by key; written under the lock of the looks.
+        found: by key; written under the lock of the reads.
         lists: keys of what can be read on from, once the partition was changed.
         earlier: lists as they were before that.
         memory: that all of it takes.
@@ -49,17 +49,17 @@ class _Seen:
     lists: set[Hashable] = field(default_factory=set)
     earlier: dict[Hashable, Found[Any]] = field(default_factory=dict)
     memory: int = _LEAST_BYTES
-    reads: Lines[Waiting[Found[Any]]] = field(default_factory=lambda: Lines(most=_LOOK_TOGETHER))
+    reads: BatchQueues[Waiting[Found[Any]]] = field(default_factory=lambda: BatchQueues(most=_BATCH))
 
 
-class Looks:
-    """Looks at the partitions of a table; safe for use by many threads.
+class ConsistentReads:
+    """Consistent reads of the partitions of a table; safe for use by many threads.
 
-    Of each partition only what was read last is kept, and of all together so much as there is room for: where it is too
-    much, the largest goes first, since whoever has the most of it costs the others the least that way.
+    Only the latest state of each partition is kept, and of all of them as much as there is room for. The largest goes
+    first, since that way whoever has the most costs the others the least.
 
     Args:
-        table: that is looked at.
+        table: that is read.
         guard: key of the row that every change of a partition replaces.
         most: bytes that are kept.
     """
@@ -71,7 +71,7 @@ class Looks:
         self._kept: dict[str, _Seen] = {}
         self._memory = 0
         self._keeping = threading.Lock()
-        self._lines: Lines[Waiting[_Seen]] = Lines(most=_LOOK_TOGETHER)
+        self._queues: BatchQueues[Waiting[_Seen]] = BatchQueues(most=_BATCH)
         self._present = threading.local()
 
     @property
@@ -81,12 +81,12 @@ class Looks:
 
     @property
     def is_open(self) -> bool:
-        """Whether this thread is in the middle of a look."""
+        """Whether this thread is in the middle of a consistent read."""
         return self._of_thread() is not None
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """One look of this thread; a look within it is part of it."""
+        """Begins a consistent read of this thread; one within it is part of it."""
         if self._of_thread() is not None:
             yield
             return
@@ -97,17 +97,17 @@ class Looks:
             self._present.partitions = None
 
     def ahead(self, partitions: Collection[str]) -> None:
-        """Looks at several partitions at once that this thread's look is about to see; outside of a look, at none."""
+        """Asks at once for partitions that this thread's consistent read is about to see; outside of one, for none."""
         partitions_seen = self._of_thread()
         if partitions_seen is None:
             return
         wanted = [partition for partition in partitions if partition not in partitions_seen]
         if len(wanted) > 1:
-            with pool_of_threads(min(len(wanted), _LOOKS_AT_ONCE), "looks") as pool:
-                partitions_seen.update(zip(wanted, pool.map(self._look, wanted), strict=True))
+            with pool_of_threads(min(len(wanted), _PARALLEL_READS), "reads") as pool:
+                partitions_seen.update(zip(wanted, pool.map(self._read_guard, wanted), strict=True))
 
     def seen[T](self, partition: str, key: Hashable, read: Callable[[], Found[T]]) -> T:
-        """What `read` gives, now or as it was found since the partition's last change; outside of a look, now.
+        """Returns what `read` finds now, or found since the partition's last change; outside of a consistent read, now.
 
         Args:
             partition: that is read.
@@ -129,13 +129,13 @@ class Looks:
         return getattr(self._present, "partitions", None)
 
     def _seen(self, partition: str) -> _Seen | None:
-        """What this thread's look sees of a partition; None outside of a look."""
+        """What this thread's consistent read has of a partition; None outside of one."""
         partitions = self._of_thread()
         if partitions is None:
             return None
         seen = partitions.get(partition)
         if seen is None:
-            seen = partitions[partition] = self._look(partition)
+            seen = partitions[partition] = self._read_guard(partition)
         return seen
 
     def _found[T](
@@ -155,20 +155,20 @@ class Looks:
                 one.result = found
 
         want: Waiting[Found[T]] = Waiting()
-        seen.reads.line(key).settle(want, read_for_all)
+        seen.reads.queue(key).submit(want, read_for_all)
         return want.outcome().value
 
-    def _look(self, partition: str) -> _Seen:
-        look: Waiting[_Seen] = Waiting()
-        self._lines.line(partition).settle(look, lambda looks: self._look_for_all(partition, looks))
-        return look.outcome()
+    def _read_guard(self, partition: str) -> _Seen:
+        read: Waiting[_Seen] = Waiting()
+        self._queues.queue(partition).submit(read, lambda reads: self._read_for_all(partition, reads))
+        return read.outcome()
 
-    def _look_for_all(self, partition: str, looks: list[Waiting[_Seen]]) -> None:
-        """One request, which begins after every one of these looks did."""
+    def _read_for_all(self, partition: str, reads: list[Waiting[_Seen]]) -> None:
+        """Sends one request for all of these reads, each of which began before it."""
         guard = self._table.get(partition, self._guard)
         seen = _Seen("") if guard is None else self._since(partition, guard[ETAG])
-        for look in looks:
-            look.result = seen
+        for read in reads:
+            read.result = seen
 
     def _since(self, partition: str, etag: str) -> _Seen:
         """What is known since the guard had an ETag, in the place of what was known before."""
@@ -195,7 +195,7 @@ class Looks:
             more = found.memory - sum(old.memory for old in replaced if old is not None)
             seen.memory += more
             if self._kept.get(partition) is not seen:
-                return  # for those alone whose look began before a change, or before it was too much
+                return  # for those alone whose read began before a change, or before it was too much
             self._memory += more
             while self._memory > self._most:
                 largest = max(self._kept, key=lambda name: self._kept[name].memory)

@@ -13,7 +13,7 @@ from shared.telemetry import failing_alone
 
 logger = logging.getLogger(__name__)
 
-TURN_S = 30.0
+SLICE_S = 30.0
 # A timer that fires every quarter of an hour is done by then, or what becomes due meanwhile would wait for the next.
 TICK_S = 10 * 60.0
 STEP_S = 60.0
@@ -26,7 +26,7 @@ def for_each_hub(
     what: str,
     work: Callable[[str], Generator[None]],
     step_s: float = STEP_S,
-    last_turns: Mapping[str, datetime] | None = None,
+    last_served: Mapping[str, datetime] | None = None,
 ) -> None:
     """Does some work for every hub, a turn of one after that of another, until all is done or the time is up.
 
@@ -38,16 +38,16 @@ def for_each_hub(
         what: is done, for log lines.
         work: for a hub of this name, in steps; it is closed where the time is up.
         step_s: seconds after which requests of a step are given up; none is begun with less time left.
-        last_turns: when each hub had its last turn, by its name in lower case, where that is known: the hub with the
+        last_served: when each hub had its last turn, by its name in lower case, where that is known: the hub with the
             earliest is the first then, and chance decides among those without.
     """
     names = services.definitions.hub_names()
     random.shuffle(names)
-    names.sort(key=lambda name: (last_turns or {}).get(name_key(name), _NEVER))
+    names.sort(key=lambda name: (last_served or {}).get(name_key(name), _NEVER))
     waiting = deque((hub, work(hub)) for hub in names)
     while waiting and seconds_left() >= step_s:
         hub, steps = waiting.popleft()
-        if _take_turn(services, what, hub, steps, step_s):
+        if _work_for_a_slice(services, what, hub, steps, step_s):
             waiting.append((hub, steps))
     if not waiting:
         return
@@ -58,7 +58,7 @@ def for_each_hub(
     logger.warning("%s goes on with the next tick, for want of time: %d hubs: %s", what, len(waiting), left)
 
 
-def _take_turn(services: Services, what: str, hub: str, steps: Generator[None], step_s: float) -> bool:
+def _work_for_a_slice(services: Services, what: str, hub: str, steps: Generator[None], step_s: float) -> bool:
     """Takes steps until the turn is over; whether there are more."""
     began_ms = services.clock.monotonic_ms()
     with failing_alone(what, hub=hub):
@@ -68,6 +68,6 @@ def _take_turn(services: Services, what: str, hub: str, steps: Generator[None], 
                     next(steps)
                 except StopIteration:
                     return False
-            if services.clock.monotonic_ms() - began_ms >= TURN_S * 1000 or seconds_left() < step_s:
+            if services.clock.monotonic_ms() - began_ms >= SLICE_S * 1000 or seconds_left() < step_s:
                 return True
     return False

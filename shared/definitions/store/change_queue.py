@@ -8,21 +8,21 @@ from contextlib import contextmanager
 
 from shared.deadline import EVENT_S, seconds_left
 from shared.domain.errors import ThrottledError
-from shared.turns import Turns
+from shared.permits import Permits
 
 MOST_WAITING = 24
 _OF_ALL = 32
 
 
-class ChangeLine:
+class ChangeQueue:
     """The line of this process before each partition of the definitions."""
 
     def __init__(self) -> None:
-        self._turns = Turns(most_of_one=MOST_WAITING + 1, most=_OF_ALL, within_s=10.0, at_once=_OF_ALL)
+        self._permits = Permits(most_of_one=MOST_WAITING + 1, most=_OF_ALL, within_s=10.0, at_once=_OF_ALL)
 
     @contextmanager
-    def turn(self, partition: str, *, is_begun: bool = False) -> Iterator[None]:
-        """Holds the turn at a partition; whoever gets none, and is not to be refused, goes on without.
+    def permit(self, partition: str, *, is_begun: bool = False) -> Iterator[None]:
+        """Holds the permit at a partition; whoever gets none, and is not to be refused, goes on without.
 
         Args:
             partition: that is changed.
@@ -31,11 +31,11 @@ class ChangeLine:
         Raises:
             ThrottledError: `ChangesBusy`, too many wait already.
         """
-        with self._turns.turn(partition) as has_turn:
+        with self._permits.permit(partition) as has_permit:
             # Callers of HTTP, and events, have no more time, and can be told to come again; a step of a tick has more.
-            if not has_turn and not is_begun and seconds_left() <= EVENT_S:
+            if not has_permit and not is_begun and seconds_left() <= EVENT_S:
                 message = (
-                    f"too many changes of definitions wait for their turn: {MOST_WAITING} of one hub, or {_OF_ALL} of "
+                    f"too many changes of definitions wait: {MOST_WAITING} of one hub, or {_OF_ALL} of "
                     "all together. Repeat the request, fewer at once"
                 )
                 raise ThrottledError("ChangesBusy", message)
