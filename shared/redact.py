@@ -25,16 +25,16 @@ _ENCODED_USER_INFO = re.compile(
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 
 
-def folded(text: str) -> str:
+def plain_letters(text: str) -> str:
     """The text with each character in its plain form: full-width letters as ASCII ones, for one.
 
     Character by character: to normalise a text as a whole puts marks in order, which takes the square of their number.
     """
-    return text if text.isascii() else "".join(map(_folded, text))
+    return text if text.isascii() else "".join(map(_plain_letter, text))
 
 
 @lru_cache(maxsize=4096)
-def _folded(sign: str) -> str:
+def _plain_letter(sign: str) -> str:
     plain = unicodedata.normalize("NFKC", sign)
     return (
         plain if len(plain) == 1 else sign
@@ -67,4 +67,4 @@ def without_secrets(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return text if text.isascii() else folded(_UNSEEN.sub("", text))
+    return text if text.isascii() else plain_letters(_UNSEEN.sub("", text))

@@ -96,7 +96,7 @@ def read(hub: ModelHub) -> None:
 
 
 def pile_up(hub: ModelHub, folder: Path) -> None:
-    """Enough small files for them to be merged, and enough refreshes for them to be folded."""
+    """Enough small files for them to be merged, and enough refreshes for them to be rebased."""
     for index in range(9):
         give(hub, [{"Id": f"old-{index}", "City": "Gent", "Points": index}], folder)
         hub.refresh(upkeep=False)
@@ -122,7 +122,7 @@ def give_and_calculate(hub: ModelHub, folder: Path) -> None:
 WORKS: dict[str, tuple[Callable[[ModelHub, Path], None], Callable[[ModelHub], None]]] = {
     "a refresh": (give_old, refresh),
     "a blob is taken in": (give_old, take_in),
-    "files are merged, refreshes folded": (pile_up, maintain),
+    "files are merged, refreshes rebased": (pile_up, maintain),
     "refreshes expire": (fold_and_age, maintain),
     "a KPI is calculated and exported": (give_old, calculate),
     "a slot is exported": (give_old, export),

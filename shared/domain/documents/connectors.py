@@ -20,7 +20,7 @@ from shared.domain.documents.document import AnyCaseEnum, Document, invalid_requ
 from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.names import NAME_PATTERN
 from shared.domain.refusals import any_of, none_of
-from shared.redact import carries_secret, folded
+from shared.redact import carries_secret, plain_letters
 
 MASK = "***"
 UNKNOWN_TYPE = "unknown_connector_type"
@@ -308,7 +308,7 @@ def connector_from_json(stored: object) -> Connector:
 
 def is_secret_name(name: str) -> bool:
     """Whether what stands in a connector property of this name belongs into Key Vault, whatever it is."""
-    plain = folded(name).casefold()
+    plain = plain_letters(name).casefold()
     return bool(_IN_SECRET_NAMES.search("".join(filter(str.isalnum, plain))))
 
 

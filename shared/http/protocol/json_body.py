@@ -76,11 +76,11 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(name) > NAME_LIMIT:
             message = f"the name {shown(name)} of a property has more than {NAME_LIMIT} characters; shorten it"
             raise invalid_json(message)
-        folded = name.casefold()
-        if folded in seen:
+        key = name.casefold()
+        if key in seen:
             message = f"an object of the body names {shown(name)} twice, be it in another case; name each property once"
             raise invalid_json(message)
-        seen.add(folded)
+        seen.add(key)
     return dict(pairs)
 
 

@@ -1,6 +1,6 @@
 """Where the values of an instance come from: for each field the change that its value stands in.
 
-Changes are kept for ever, row by row, so a refresh, a fold or the merging of small files takes nothing from this.
+Changes are kept for ever, row by row, so a refresh, a rebase or the merging of small files takes nothing from this.
 """
 
 from collections.abc import Sequence

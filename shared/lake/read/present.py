@@ -22,7 +22,7 @@ from shared.lake.schema import (
     RUN,
     changes_schema,
 )
-from shared.lake.states.merge import Fold
+from shared.lake.states.merge import Merge
 from shared.lake.states.state_rows import APP_ORDER, APP_REFRESH, StateRows, reach
 
 _KEY, _DELETED, _TIME = quoted(KEY), quoted(DELETED), quoted(PROCESSING_TIME)
@@ -123,9 +123,9 @@ class PresentProfiles:
 
     def _merge(self, bounds: Bounds) -> str | None:
         """Name of a table of the rows that the pending changes change; None where they change none."""
-        fold = Fold(self._work, self._lake.settings, self._pending, self._columns, self._states, bounds)
+        merge = Merge(self._work, self._lake.settings, self._pending, self._columns, self._states, bounds)
         is_first = True
-        for part in fold.merged():
+        for part in merge.merged():
             if is_first:
                 replace_table(self._work.connection, self._merged, part)
             else:

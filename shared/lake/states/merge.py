@@ -50,7 +50,7 @@ class _Group:
     condition: str
 
 
-class Fold:
+class Merge:
     """Changes in a workspace, to be merged.
 
     Args:
@@ -104,7 +104,7 @@ class Fold:
         """
         everything = self._changes
         yield from self._by_ranges()
-        # A page may fold many times in one workspace.
+        # A page may merge many times in one workspace.
         self._connection.execute(f"DROP TABLE IF EXISTS {self._repeated}")
         self._connection.execute(f"DROP VIEW {everything}")
 
@@ -149,19 +149,19 @@ class Fold:
         return temporary(self._connection, "VIEW", f"SELECT * FROM {change_rows(files, self._columns)}")
 
     def _merge(self, bounds: Bounds) -> str:
-        folded = self._last_rows(bounds) if self._is_uniform else self._folded(bounds)
+        merged = self._last_rows(bounds) if self._is_uniform else self._merged(bounds)
         if self._earlier is None:
-            return f"SELECT {_KEY}, {quoted_list(self._fields)}, {_DELETED} FROM ({folded}) WHERE NOT {_DELETED}"
+            return f"SELECT {_KEY}, {quoted_list(self._fields)}, {_DELETED} FROM ({merged}) WHERE NOT {_DELETED}"
         new = ", ".join(f"{self._value(name)} AS {quoted(name)}" for name in self._fields)
         before = ", ".join(f"earlier.{quoted(name)} AS {_before(name)}" for name in self._fields)
         differs = " OR ".join(f"{quoted(name)} IS DISTINCT FROM {_before(name)}" for name in [*self._fields, DELETED])
         return f"""
-            WITH folded AS MATERIALIZED ({folded}),
-            earlier AS ({self._earlier.last(bounds, f"SELECT {_KEY} FROM folded")}),
+            WITH merged AS MATERIALIZED ({merged}),
+            earlier AS ({self._earlier.last(bounds, f"SELECT {_KEY} FROM merged")}),
             both_rows AS (
-                SELECT folded.{_KEY}, {new}, folded.{_DELETED}, {before}, earlier.{_DELETED} AS {_before(DELETED)},
+                SELECT merged.{_KEY}, {new}, merged.{_DELETED}, {before}, earlier.{_DELETED} AS {_before(DELETED)},
                     earlier.{_KEY} IS NOT NULL AS was_there
-                FROM folded LEFT JOIN earlier ON folded.{_KEY} = earlier.{_KEY}
+                FROM merged LEFT JOIN earlier ON merged.{_KEY} = earlier.{_KEY}
             )
             SELECT {_KEY}, {quoted_list(self._fields)}, {_DELETED} FROM both_rows
             WHERE CASE WHEN was_there THEN {differs} ELSE NOT {_DELETED} END
@@ -183,7 +183,7 @@ class Fold:
             WHERE {between(*bounds, "changes")} AND (repeated.{_KEY} IS NULL OR _at = repeated.last)
             """
 
-    def _folded(self, bounds: Bounds) -> str:
+    def _merged(self, bounds: Bounds) -> str:
         """Each group of fields from the last change that sets it, if that came after the last deletion.
 
         The positions are looked for first, so that of all values only those that last are kept: an aggregate cannot
@@ -220,9 +220,9 @@ class Fold:
         column = quoted(name)
         index = self._group_of(name)
         if self._is_uniform:
-            return f"earlier.{column}" if index is None else f"folded.{column}"
+            return f"earlier.{column}" if index is None else f"merged.{column}"
         kept = f"CASE WHEN NOT is_reset THEN earlier.{column} END"
-        return kept if index is None else f"CASE WHEN at_{index} IS NOT NULL THEN folded.{column} ELSE {kept} END"
+        return kept if index is None else f"CASE WHEN at_{index} IS NOT NULL THEN merged.{column} ELSE {kept} END"
 
     def _group_of(self, name: str) -> int | None:
         return next((index for index, group in enumerate(self._groups) if name in group.fields), None)

@@ -27,7 +27,7 @@ from shared.lake.log.retry import until_won
 from shared.lake.log.tables import Snapshot, ensure_table, open_snapshot
 from shared.lake.paths import changes_path, states_path
 from shared.lake.schema import KEY, KIND, PROCESSING_TIME, REFRESH, states_schema
-from shared.lake.states.merge import Fold
+from shared.lake.states.merge import Merge
 from shared.lake.states.state_rows import APP_ORDER, APP_REFRESH, SLOT, STATES_LAYOUT, StateRows
 
 if TYPE_CHECKING:
@@ -118,13 +118,13 @@ def _merge(
 ) -> _Merged:
     earlier = StateRows(lake, work, states, changes.fields) if states.files else None
     local = link_changes(lake, work, changes, pending, merged_to)
-    fold = Fold(work, lake.settings, local, [*changes.columns.values()], earlier)
+    merge = Merge(work, lake.settings, local, [*changes.columns.values()], earlier)
     stamp = (
         f"TIMESTAMPTZ {literal(iso(now))} AS {quoted(PROCESSING_TIME)}, {changes.version}::BIGINT AS {quoted(REFRESH)}"
     )
     columns = [column for column in states.columns.values() if column.name != KIND]
     with SortedFileWriter(lake, work, states, columns, STATES_LAYOUT, SLOT) as writer:
-        for merged in fold.merged():
+        for merged in merge.merged():
             writer.write(f"SELECT *, {stamp} FROM ({merged}) ORDER BY {quoted(KEY)}")
         written = writer.close()
     return _Merged(written, max(merged_to, highest_order(work, changes, local)))

@@ -1,4 +1,4 @@
-"""Rows of `states` by key: the base, and over it the refreshes that are not folded into it yet."""
+"""Rows of `states` by key: the base, and over it the refreshes that are not rebased yet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 APP_REFRESH = "refresh"
 APP_ORDER = "order"
-APP_FOLD = "fold"
+APP_REBASE = "fold"
 APP_EXPIRE = "expire"
 BASE = "base"
 SLOT = "slot"
@@ -45,10 +45,10 @@ class Layers:
 
 def layers(snapshot: Snapshot, low: str | None = None, high: str | None = None) -> Layers:
     """The files with keys above `low` and not above `high`."""
-    folded = snapshot.transaction(APP_FOLD) or 0
+    rebased = snapshot.transaction(APP_REBASE) or 0
     live = [file for file in snapshot.files if file.may_hold(low, high)]
     base = [file for file in live if file.kind == BASE]
-    slots = [file for file in live if file.kind == SLOT and _refresh(file) > folded]
+    slots = [file for file in live if file.kind == SLOT and _refresh(file) > rebased]
     if not base and slots:
         first = min(_refresh(file) for file in slots)
         base = [file for file in slots if _refresh(file) == first]

@@ -11,7 +11,7 @@ from shared.lake.log.tables import open_snapshot
 from shared.lake.paths import changes_path, kpi_path, states_path
 from shared.lake.states.refresh import refresh
 from shared.lake.upkeep.compact import compact
-from shared.lake.upkeep.rebase import expire_slots, fold_slots
+from shared.lake.upkeep.rebase import expire_slots, rebase
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ _GRACE = timedelta(days=7)  # a slot that waits for its destination may be older
 
 
 def maintain(lake: Lake, entity_type: EntityType, now: datetime, retention_days: int) -> None:
-    """Merges small files, folds refreshes into the base, and lets go of what nobody can ask for any more.
+    """Merges small files, rebases refreshes, and lets go of what nobody can ask for any more.
 
     Changes are refreshed first: a type that nothing exports would else wait until the log forgets its commits.
 
@@ -43,7 +43,7 @@ def maintain(lake: Lake, entity_type: EntityType, now: datetime, retention_days:
         refresh(lake, entity_type, now)
         settled = {file.path for file in known.files} if known else set()
         compact(lake, changes, lambda file: file.path in settled)
-        fold_slots(lake, states, now)
+        rebase(lake, states, now)
         expire_slots(lake, states, now, timedelta(days=retention_days) + _GRACE)
         _clean(lake, states)
     else:

@@ -20,7 +20,7 @@ from shared.lake.log.tables import DataFile, Snapshot, open_snapshot
 from shared.lake.schema import DELETED, KEY, KIND
 from shared.lake.states.state_rows import (
     APP_EXPIRE,
-    APP_FOLD,
+    APP_REBASE,
     APP_REFRESH,
     BASE,
     SLOT,
@@ -34,14 +34,14 @@ logger = logging.getLogger(__name__)
 _KEY, _DELETED = quoted(KEY), quoted(DELETED)
 _MANY_FILES = 64
 _LARGE_SHARE = 10  # the base is written anew when a tenth of it was written in refreshes
-_LONG_UNFOLDED = timedelta(days=7)
+_LONG_UNREBASED = timedelta(days=7)
 
 
-def fold_slots(lake: Lake, table: str, now: datetime) -> bool:
+def rebase(lake: Lake, table: str, now: datetime) -> bool:
     """Writes the base anew with the last row of each key, where refreshes have piled up; deleted rows go.
 
     Raises:
-        CommitConflictError: others fold the same table. UnavailableError: storage does not answer.
+        CommitConflictError: others rebase the same table. UnavailableError: storage does not answer.
     """
 
     def attempt() -> bool:
@@ -52,18 +52,18 @@ def fold_slots(lake: Lake, table: str, now: datetime) -> bool:
         written = _write_anew(lake, snapshot)
         gone = removed([file for file in snapshot.files if file.kind == BASE])
         actions = [*added(written, snapshot, kind=BASE, is_change=False), *gone]
-        commit(lake, snapshot, actions, {APP_FOLD: upto}, [KIND])
-        logger.info("%s folded into its base up to refresh %s: %s files", table, upto, len(written))
+        commit(lake, snapshot, actions, {APP_REBASE: upto}, [KIND])
+        logger.info("%s rebased up to refresh %s: %s files", table, upto, len(written))
         return True
 
     return until_won(attempt)
 
 
 def _is_worthwhile(snapshot: Snapshot, now: datetime) -> bool:
-    folded = snapshot.transaction(APP_FOLD) or 0
+    rebased = snapshot.transaction(APP_REBASE) or 0
     base = sum(file.size for file in snapshot.files if file.kind == BASE)
-    waiting = [file for file in _slots(snapshot) if file.refreshes and file.refreshes[1] > folded]
-    if any(file.processed and file.processed < now - _LONG_UNFOLDED for file in waiting):
+    waiting = [file for file in _slots(snapshot) if file.refreshes and file.refreshes[1] > rebased]
+    if any(file.processed and file.processed < now - _LONG_UNREBASED for file in waiting):
         return True
     above = layers(snapshot).above
     size = sum(file.size for file in above)
@@ -85,7 +85,7 @@ def _write_anew(lake: Lake, snapshot: Snapshot) -> list[UploadedPart]:
 
 
 def expire_slots(lake: Lake, table: str, now: datetime, keep: timedelta) -> int:
-    """Takes the files of refreshes off the table that are older than `keep` and folded into the base.
+    """Takes the files of refreshes off the table that are older than `keep` and rebased.
 
     Returns:
         How many files went.
@@ -95,11 +95,11 @@ def expire_slots(lake: Lake, table: str, now: datetime, keep: timedelta) -> int:
         snapshot = open_snapshot(lake, table)
         if snapshot is None:
             return 0
-        folded = snapshot.transaction(APP_FOLD) or 0
+        rebased = snapshot.transaction(APP_REBASE) or 0
         gone = [
             file
             for file in _slots(snapshot)
-            if file.refreshes and file.refreshes[1] <= folded and file.processed and file.processed < now - keep
+            if file.refreshes and file.refreshes[1] <= rebased and file.processed and file.processed < now - keep
         ]
         if not gone:
             return 0

@@ -1,4 +1,4 @@
-"""Rows with cells of megabytes are read page by page, filtered, refreshed, folded and exported in bounded memory."""
+"""Rows with cells of megabytes are read page by page, filtered, refreshed, rebased and exported in bounded memory."""
 
 import json
 import subprocess

@@ -158,7 +158,7 @@ def test_the_log_keeps_what_exports_need(lake: Lake, tmp_path: Path) -> None:
         assert configuration["delta.checkpointInterval"] == "10"
         assert configuration["delta.logRetentionDuration"] == "interval 29 days"
         assert configuration["delta.deletedFileRetentionDuration"] == "interval 29 days"
-    # The watermarks of refreshes and folds must outlive every retention.
+    # The watermarks of refreshes and rebases must outlive every retention.
     assert "delta.setTransactionRetentionDuration" not in configuration
 
 
