@@ -32,6 +32,7 @@ class Progress(Document):
         searched_at: when every blob had been looked at; or when a later sweep began that made up for one that failed.
         found: how many blob versions it queued.
         queued, running: open runs of the mapping, those that events brought among them.
+        is_cut: whether there was no time to count all of them; absent otherwise.
         runs: URL of the mapping's runs.
     """
 
@@ -41,15 +42,16 @@ class Progress(Document):
     found: int = 0
     queued: int = 0
     running: int = 0
+    is_cut: bool | None = None
     error: RunError | None = None
     runs: str = ""
 
 
 def progress(services: Services, hub: str, mapping: Stored[Mapping]) -> Progress:
-    """The progress of a mapping; its cost grows with the runs that are open."""
+    """The progress of a mapping; its cost grows with the runs that are open, for seconds."""
     # First the backfill, then the runs: what it found meanwhile is then among them.
     backfill = services.sweeps.backfill(hub, mapping.instance_id)
-    counts = services.runs.open_counts(hub, mapping.instance_id)
+    counts, is_cut = services.runs.open_counts(hub, mapping.instance_id)
     searching = backfill is not None and backfill.is_open
     searched_at, error = _outcome(services, hub, mapping, backfill)
     if mapping.document.is_paused and (searching or counts):
@@ -67,6 +69,7 @@ def progress(services: Services, hub: str, mapping: Stored[Mapping]) -> Progress
         found=backfill.found if backfill else 0,
         queued=counts[RunState.QUEUED],
         running=counts[RunState.RUNNING],
+        is_cut=is_cut or None,
         error=error,
     )
 

@@ -72,7 +72,7 @@ def next_run(mapping: Stored[Mapping], last: Sweep | None) -> datetime | None:
 
 
 def wake_left_behind(services: Services, hub: str, mappings: dict[str, Mapping] | None = None) -> Generator[None]:
-    """Sends the messages of Ingest runs again whose message was lost or whose worker died, one at each step.
+    """Sends the messages of Ingest runs again whose message was lost or whose worker died; each step is one run.
 
     Args:
         services: of the process.
@@ -80,15 +80,18 @@ def wake_left_behind(services: Services, hub: str, mappings: dict[str, Mapping] 
         mappings: those that are there, by instance; the runs of paused ones are left alone.
     """
     now = services.clock.machine_now()
-    for stored in services.runs.unfinished(hub, changed_before=now - LEFT_BEHIND_AFTER):
-        mapping = (mappings or {}).get(stored.mapping_instance or "")
-        if stored.run.kind is not RunKind.INGEST or (mapping is not None and mapping.is_paused):
-            continue
-        if stored.claimed_until is None or stored.claimed_until < now:
+    paused = {instance for instance, mapping in (mappings or {}).items() if mapping.is_paused}
+    for stored in services.runs.unfinished(hub, now - LEFT_BEHIND_AFTER, paused):
+        if stored is not None and _is_left_behind(stored, now):
             with suppress(PreconditionError):  # somebody has just taken it up
                 services.runs.save(stored)  # so that it is not sent again at the next tick
                 queue_run(services, stored)
         yield
+
+
+def _is_left_behind(stored: StoredRun, now: datetime) -> bool:
+    is_claimed = stored.claimed_until is not None and stored.claimed_until >= now
+    return stored.run.kind is RunKind.INGEST and not is_claimed
 
 
 def retry_failed(services: Services, hub: str, mappings: dict[str, Mapping]) -> Generator[None]:
@@ -97,8 +100,8 @@ def retry_failed(services: Services, hub: str, mappings: dict[str, Mapping]) -> 
     Each step is one run.
     """
     for stored in services.runs.due_again(hub, services.clock.machine_now()):
-        mapping = mappings.get(stored.mapping_instance or "")
-        if mapping is not None and not mapping.is_paused and _belongs(stored, mapping):
+        mapping = mappings.get(stored.mapping_instance or "") if stored is not None else None
+        if stored is not None and mapping is not None and not mapping.is_paused and _belongs(stored, mapping):
             take_up_again(services, hub, stored.run.run_id)
         yield
 

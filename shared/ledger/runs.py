@@ -8,12 +8,14 @@ correction.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from time import monotonic
 
 from shared.clock import Clock
+from shared.deadline import deadline, seconds_left
 from shared.domain.documents.correction import Correction
 from shared.domain.documents.run import Run, RunKind, RunState
 from shared.domain.errors import CommitConflictError, ConflictError, PreconditionError, TransientError
@@ -37,7 +39,6 @@ from shared.ledger.stored_run import Standing, StoredRun
 from shared.storage.tables import (
     ETAG,
     Delete,
-    FilterValue,
     Insert,
     Operation,
     Replace,
@@ -50,6 +51,12 @@ _FILTER_STEP = timedelta(seconds=1)
 _RACES = 20
 # Begins the place of a part of `owing` that lies before its beginning; no token holds it.
 _PAST_END = "<"
+# A sweep that knows the states of its mapping's runs asks for none of them; with more it asks for each blob's.
+_STATES_S = 60.0
+_MOST_STATES = 200_000
+# A request of a query takes so long at most, so none is begun with less time left. The newest run is sought for 2 s.
+_REQUEST_S = 5.0
+_NEWEST_S = _REQUEST_S + 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +244,8 @@ class Runs:
     ) -> tuple[list[Run], str | None]:
         """Runs, newest first, and what the next page is asked for with; None on the last one.
 
+        A page ends when the thread's deadline is near, be it without a run: only the order of time is a key.
+
         Raises:
             InvalidRequestError: the continuation is not one of ours.
         """
@@ -247,16 +256,21 @@ class Runs:
         for name, value in wanted.items():
             where += f" and {name} eq @{name}"
             values[name] = value
-        rows, following = self._table.page(where, values, top, continuation)
+        rows, following = self._table.page(where, values, top, continuation, may_end_early=True)
         return [read_run(row["run"]) for row in rows], following
 
-    def states_of_mapping(self, hub: str, connector: str, mapping: str) -> dict[str, Standing]:
-        """Where every run of a mapping stands, by run id."""
+    def states_of_mapping(self, hub: str, connector: str, mapping: str) -> dict[str, Standing] | None:
+        """Where every run of a mapping stands, by run id; None if the hub has too many runs to read them all."""
+        ends = monotonic() + _STATES_S
         where, values = rows_of(hub, RUN)
         where += " and connector eq @connector and mapping eq @mapping"
         values |= {"connector": name_key(connector), "mapping": name_key(mapping)}
-        rows = self._table.query(where, values, ["runId", "state", "owes"])
-        return {row["runId"]: Standing(RunState(row["state"]), row.get("owes")) for row in rows}
+        found: dict[str, Standing] = {}
+        for rows in self._table.pages(where, values, ["runId", "state", "owes"]):
+            found |= {row["runId"]: Standing(RunState(row["state"]), row.get("owes")) for row in rows}
+            if len(found) > _MOST_STATES or monotonic() > ends:
+                return None
+        return found
 
     def owing(
         self, hub: str, mapping_instance: str, operation: str, begin: str, place: str, most: int
@@ -288,12 +302,24 @@ class Runs:
         return run_ids, None if is_past_end else _PAST_END
 
     def newest_of_mapping(self, hub: str, connector: str, mapping: str) -> Run | None:
-        """The run of a mapping that was queued last, or None."""
-        found, _ = self.page(hub, connector, mapping, top=1)
+        """The run of a mapping that was queued last; None also if it was not found within seconds."""
+        with deadline(_NEWEST_S):
+            found, _ = self.page(hub, connector, mapping, top=1)
         return found[0] if found else None
 
-    def unfinished(self, hub: str, changed_before: datetime) -> Iterator[StoredRun]:
-        """Queued and Running runs that nobody has saved since a machine time."""
+    def unfinished(
+        self, hub: str, changed_before: datetime, paused: Collection[str] = ()
+    ) -> Iterator[StoredRun | None]:
+        """Queued and Running runs that nobody has saved since a machine time.
+
+        Args:
+            hub: of the runs.
+            changed_before: the machine time.
+            paused: instances of mappings whose runs are left out.
+
+        Yields:
+            The runs, and None for each row that is none of them, since it takes its time too.
+        """
         where, values = rows_of(hub, OPEN)
         where += " and changed lt @before"
         values["before"] = changed_before + _FILTER_STEP
@@ -301,36 +327,44 @@ class Runs:
         def still(stored: StoredRun) -> bool:
             return not stored.run.state.is_final and (stored.changed is None or stored.changed < changed_before)
 
-        yield from self._found(hub, where, values, still)
+        for row in self._table.query(where, values, ["runId", "mappingInstance"]):
+            yield None if row.get("mappingInstance") in paused else self._found(hub, row["runId"], still)
 
-    def due_again(self, hub: str, now: datetime) -> Iterator[StoredRun]:
-        """Failed runs that are to be tried again by themselves at the machine time `now`."""
+    def due_again(self, hub: str, now: datetime) -> Iterator[StoredRun | None]:
+        """Failed runs that are to be tried again by themselves at the machine time `now`; yields as `unfinished`."""
         where, values = rows_of(hub, RETRY)
         where += " and retryAt lt @now"
         values["now"] = now + _FILTER_STEP
-        yield from self._found(hub, where, values, lambda stored: stored.retry_at is not None and stored.retry_at < now)
+
+        def is_due(stored: StoredRun) -> bool:
+            return stored.retry_at is not None and stored.retry_at < now
+
+        for row in self._table.query(where, values, ["runId"]):
+            yield self._found(hub, row["runId"], is_due)
 
     def queued(self, hub: str, mapping_instance: str) -> list[str]:
         """The ids of a mapping's Queued runs."""
-        return [row["runId"] for row in self._open_of(hub, mapping_instance) if row["state"] == RunState.QUEUED.value]
+        found = (row for rows in self._open_of(hub, mapping_instance) for row in rows)
+        return [row["runId"] for row in found if row["state"] == RunState.QUEUED.value]
 
-    def open_counts(self, hub: str, mapping_instance: str) -> Counter[RunState]:
-        """How many runs of a mapping are Queued, and how many Running."""
-        return Counter(RunState(row["state"]) for row in self._open_of(hub, mapping_instance))
+    def open_counts(self, hub: str, mapping_instance: str) -> tuple[Counter[RunState], bool]:
+        """How many runs of a mapping are Queued, and how many Running; and whether there was no time to count all."""
+        counts: Counter[RunState] = Counter()
+        for rows in self._open_of(hub, mapping_instance):
+            counts.update(RunState(row["state"]) for row in rows)
+            if seconds_left() < _REQUEST_S:
+                return counts, True
+        return counts, False
 
-    def _open_of(self, hub: str, mapping_instance: str) -> Iterator[Row]:
+    def _open_of(self, hub: str, mapping_instance: str) -> Iterator[Iterable[Row]]:
         where, values = rows_of(hub, OPEN)
         where += " and mappingInstance eq @instance"
         values["instance"] = mapping_instance
-        return self._table.query(where, values, ["runId", "state"])
+        return self._table.pages(where, values, ["runId", "state"])
 
-    def _found(
-        self, hub: str, where: str, values: dict[str, FilterValue], still: Callable[[StoredRun], bool]
-    ) -> Iterator[StoredRun]:
-        for row in self._table.query(where, values, ["runId"]):
-            stored = self.get(hub, row["runId"])
-            if stored is not None and still(stored):
-                yield stored
+    def _found(self, hub: str, run_id: str, still: Callable[[StoredRun], bool]) -> StoredRun | None:
+        stored = self.get(hub, run_id)
+        return stored if stored is not None and still(stored) else None
 
     def _save_with(self, stored: StoredRun, *more: Operation) -> StoredRun:
         stored = replace(stored, changed=self._clock.machine_now())

@@ -1,7 +1,7 @@
 """Table Storage: rows as plain dicts, conditional writes, pages, and transactions within a partition."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -11,8 +11,16 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.data.tables import EdmType, EntityProperty, TableClient, TableEntity, UpdateMode
 
-from shared.domain.errors import FatalError, NotFoundError, PreconditionError
-from shared.domain.skip_token import read_key, read_place, refused_token, write_token
+from shared.deadline import seconds_left
+from shared.domain.errors import (
+    DeniedError,
+    FatalError,
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionError,
+    RefusedError,
+)
+from shared.domain.skip_token import Place, read_key, read_place, refused_token, write_token
 from shared.storage.accounts import StorageAccount
 from shared.storage.clients import table_client
 from shared.storage.transactions import MOST_OPERATIONS, Transaction, Transactions
@@ -28,6 +36,10 @@ ETAG = "etag"
 _NOT_IN_KEYS = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 _MAX_KEY_CHARACTERS = 512  # 1 KiB of UTF-16, by the same page
 _PAGE_ROWS = 1000
+# Where a query goes on is a key in a form of the service's own: https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination
+_LONGEST_IN_PLACE = 4 * 1024
+# A request of a query takes the service 5 s at most, by the same page.
+_PAGE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -133,7 +145,21 @@ class Table:
             parameters: the values by name; they are quoted here.
             select: columns to read; None for all.
         """
-        return self._rows(where, parameters, select, _PAGE_ROWS)
+        for rows in self.pages(where, parameters, select):
+            yield from rows
+
+    def pages(
+        self,
+        where: str,
+        parameters: Mapping[str, FilterValue] | None = None,
+        select: Sequence[str] | None = None,
+    ) -> Iterator[Iterable[Row]]:
+        """The same rows as each request finds them: maybe none, for whoever has to watch the time.
+
+        Args:
+            where, parameters, select: as in `query`.
+        """
+        return (rows for rows, _ in self._pages(where, parameters, select, _PAGE_ROWS, None))
 
     def page(
         self,
@@ -142,8 +168,10 @@ class Table:
         size: int = 30,
         continuation: str | None = None,
         select: Sequence[str] | None = None,
+        *,
+        may_end_early: bool = False,
     ) -> tuple[list[Row], str | None]:
-        """One page of the rows that a filter lets through; the filter must fix the partition.
+        """Returns one page of the rows that a filter lets through; the filter must fix the partition.
 
         Args:
             where: as in `query`.
@@ -151,6 +179,8 @@ class Table:
             size: rows of the page at most.
             continuation: what the page before returned.
             select: as in `query`; always with `RowKey`.
+            may_end_early: whether a page may have fewer rows, or none, though there are more: it ends when the thread's
+                deadline is near, since a filter over columns that are no keys makes the service read all rows.
 
         Returns:
             The rows, and what the next page is asked for with; None on the last one.
@@ -159,14 +189,25 @@ class Table:
             InvalidRequestError: the continuation is not one of ours.
         """
         values: dict[str, FilterValue] = dict(parameters or {})
-        if continuation:
+        place = _place_of(continuation) if continuation else None
+        if continuation and place is None:
             where = f"( {where} ) and RowKey gt @after_key"
             values["after_key"] = _key_of(continuation)
         found: list[Row] = []
-        for row in self._rows(where, values, select, min(size + 1, _PAGE_ROWS)):
-            if len(found) == size:
-                return found, write_token(found[-1]["RowKey"])
-            found.append(row)
+        try:
+            for rows, following in self._pages(where, values, select, min(size + 1, _PAGE_ROWS), place):
+                for row in rows:
+                    if len(found) == size:
+                        return found, write_token(found[-1]["RowKey"])
+                    found.append(row)
+                if may_end_early and following and seconds_left() < _PAGE_S:
+                    return found, write_token(found[-1]["RowKey"] if found else following)
+        except DeniedError:
+            raise
+        except RefusedError:
+            if place is None:
+                raise
+            raise refused_token() from None  # the service never said it
         return found, None
 
     def part(
@@ -190,16 +231,8 @@ class Table:
             The rows, and what the next part is asked for with; empty after the last one.
         """
         start = read_place(continuation) if continuation else None
-        # Its type does not say that it has a place of its own, nor that this is a dict.
-        pages: Any = self._client.query_entities(
-            where, parameters=dict(parameters), select=[*select], results_per_page=most
-        ).by_page(start)  # type: ignore[arg-type]
-        try:
-            with translated(self._what):
-                rows = [_decoded(entity) for entity in next(pages)]
-        except NotFoundError:
-            return [], ""  # no table yet: no rows
-        return rows, write_token(pages.continuation_token) if pages.continuation_token else ""
+        rows, following = next(self._pages(where, parameters, select, most, start), ([], None))
+        return [*rows], write_token(following) if following else ""
 
     def transact(self, operations: Sequence[Operation]) -> list[str]:
         """Carries out at most 100 operations on one partition, all or none.
@@ -244,24 +277,31 @@ class Table:
                 raise
         return call()
 
-    def _rows(
+    def _pages(
         self,
         where: str,
         parameters: Mapping[str, FilterValue] | None,
         select: Sequence[str] | None,
         page_rows: int,
-    ) -> Iterator[Row]:
-        try:
-            with translated(self._what):
-                for entity in self._client.query_entities(
-                    where,
-                    parameters=dict(parameters or {}),
-                    select=[*select] if select else None,
-                    results_per_page=page_rows,
-                ):
-                    yield _decoded(entity)
-        except NotFoundError:
-            return  # no table yet: no rows
+        start: Place | None,
+    ) -> Iterator[tuple[Iterable[Row], Place | None]]:
+        """What each request of a query finds, and where the next one goes on; None after the last one."""
+        # Its type does not say that it has a place of its own, nor that this is a dict.
+        pages: Any = self._client.query_entities(
+            where,
+            parameters=dict(parameters or {}),
+            select=[*select] if select else None,
+            results_per_page=page_rows,
+        ).by_page(start)  # type: ignore[arg-type]
+        while True:
+            try:
+                with translated(self._what):
+                    page = next(pages, None)
+            except NotFoundError:
+                return  # no table yet: no rows
+            if page is None:
+                return
+            yield map(_decoded, page), pages.continuation_token
 
 
 def above(prefix: str) -> str:
@@ -321,6 +361,23 @@ def _plain(value: Any) -> Any:
         # The SDK's own subclass of datetime is turned into a plain one.
         return datetime.combine(value.date(), value.timetz()).astimezone(UTC)
     return value
+
+
+def _place_of(token: str) -> Place | None:
+    """Where a request of a query begins, for a token that holds this; None for one that holds a key."""
+    try:
+        place = read_place(token)
+    except InvalidRequestError:
+        return None
+    if place.keys() != {"PartitionKey", "RowKey"} or not all(map(_may_be_in_place, place.values())):
+        raise refused_token()
+    return place
+
+
+def _may_be_in_place(value: object) -> bool:
+    """Whether the service may have said it of where a query goes on; it becomes a part of a URL."""
+    is_text = isinstance(value, str) and len(value) <= _LONGEST_IN_PLACE and value.isascii() and value.isprintable()
+    return value is None or is_text
 
 
 def _key_of(token: str) -> str:

@@ -1,12 +1,10 @@
 """The record of runs on Azurite: made once, changed by one at a time, listed newest first, always small enough."""
 
-import itertools
 import json
-import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -15,13 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.local.azurite import Endpoints
-from shared.clock import Clock
-from shared.domain.documents.run import Run, RunBlob, RunError, RunKind, RunState
+from shared.domain.documents.run import RunError, RunState
 from shared.domain.errors import (
     CommitConflictError,
     DeferredError,
     FatalError,
-    InvalidRequestError,
     PreconditionError,
     ThrottledError,
     UnavailableError,
@@ -31,48 +27,11 @@ from shared.domain.rest import LONGEST_REST_S
 from shared.ledger.run_document import read_run, write_run
 from shared.ledger.runs import Place, Runs
 from shared.ledger.stored_run import RESTED, StoredRun
-from shared.settings import Settings
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, CutAnswer, Fault, LoseAnswer, running_proxy
+from tests.ledger.sample_runs import CLOCK, START, created, run
 from tests.local_services import account_of
 from tests.one_request import batch, is_transaction
-
-START = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
-FAR = datetime(9999, 1, 1, tzinfo=UTC)
-CLOCK = Clock(Settings())
-_NUMBERS = itertools.count(1)
-
-
-@pytest.fixture
-def table(azurite: Endpoints) -> Table:
-    return Table(account_of(azurite), f"runs{next(_NUMBERS)}x{uuid.uuid4().hex[:8]}")
-
-
-@pytest.fixture
-def runs(table: Table) -> Runs:
-    return Runs(table, CLOCK)
-
-
-def run(run_id: str = "a", minute: int = 0, hub: str = "Contoso", **facts: Any) -> StoredRun:
-    document = Run(
-        **{
-            "run_id": run_id,
-            "kind": RunKind.INGEST,
-            "connector": "Files",
-            "mapping": "Customers",
-            "blob": RunBlob(container="inbox", path="a.csv", etag="0x1"),
-            "queued_at": START + timedelta(minutes=minute),
-            **facts,
-        }
-    )
-    return StoredRun(hub=hub, run=document, ledger_key="key", mapping_instance="m1")
-
-
-def created(runs: Runs, stored: StoredRun) -> StoredRun:
-    assert runs.create(stored)
-    found = runs.get(stored.hub, stored.run.run_id)
-    assert found is not None
-    return found
 
 
 def wins(calls: Sequence[Callable[[], object]]) -> list[object]:
@@ -134,106 +93,6 @@ def test_a_saved_run_can_be_saved_again(runs: Runs) -> None:
     assert runs.get("Contoso", "a") == stored
     with pytest.raises(PreconditionError):
         runs.save(replace(stored, etag="W/\"datetime'2020-01-01T00%3A00%3A00.0000000Z'\""))
-
-
-def test_lists_are_newest_first(runs: Runs) -> None:
-    for minute in (3, 1, 4, 15, 9, 2, 6):
-        created(runs, run(f"m{minute:02d}", minute))
-    found, following = runs.page("contoso", top=3)
-    rest, last = runs.page("Contoso", top=10, continuation=following)
-    assert [item.run_id for item in (*found, *rest)] == ["m15", "m09", "m06", "m04", "m03", "m02", "m01"]
-    assert last is None
-
-
-@pytest.mark.parametrize(
-    ("wanted", "ids"),
-    [
-        ({}, ["d", "c", "b", "a"]),
-        ({"connector": "FILES"}, ["c", "b", "a"]),
-        ({"connector": "files", "mapping": "orders"}, ["b"]),
-        ({"kind": RunKind.EXPORT}, ["d"]),
-        ({"state": RunState.SUCCEEDED}, ["c"]),
-        ({"state": RunState.QUEUED, "kind": RunKind.INGEST, "connector": "Files"}, ["b", "a"]),
-        ({"connector": "nobody"}, []),
-        ({"connector": "' or connector ne '"}, []),
-        ({"mapping": "@hub"}, []),
-    ],
-)
-def test_lists_are_filtered(runs: Runs, wanted: dict[str, Any], ids: list[str]) -> None:
-    created(runs, run("a", 1))
-    created(runs, run("b", 2, mapping="Orders"))
-    runs.save(created(runs, run("c", 3)).with_run(state=RunState.SUCCEEDED))
-    created(runs, run("d", 4, kind=RunKind.EXPORT, connector="Partner", mapping=None, blob=None))
-    created(runs, run("x", 5, hub="Fabrikam"))
-    found, following = runs.page("Contoso", **wanted)
-    assert [item.run_id for item in found] == ids
-    assert following is None
-
-
-def test_a_filtered_list_has_pages(runs: Runs) -> None:
-    for minute in range(20):
-        created(runs, run(f"m{minute:02d}", minute, connector="Even" if minute % 2 == 0 else "Odd"))
-    found: list[str] = []
-    continuation: str | None = None
-    for _ in range(4):
-        page, continuation = runs.page("Contoso", "even", top=3, continuation=continuation)
-        found += [item.run_id for item in page]
-    assert continuation is None
-    assert found == [f"m{minute:02d}" for minute in range(18, -1, -2)]
-
-
-def test_a_token_of_somebody_else_is_refused(runs: Runs) -> None:
-    with pytest.raises(InvalidRequestError):
-        runs.page("Contoso", continuation="zzz")
-
-
-def test_the_states_of_a_mapping(runs: Runs) -> None:
-    created(runs, run("a"))
-    runs.save(created(runs, run("b")).with_run(state=RunState.FAILED))
-    created(runs, run("c", mapping="Orders"))
-    created(runs, run("d", connector="Other"))
-    assert runs.states_of_mapping("contoso", "files", "CUSTOMERS") == {
-        "a": (RunState.QUEUED, None),
-        "b": (RunState.FAILED, None),
-    }
-    assert runs.states_of_mapping("Contoso", "Files", "none") == {}
-
-
-def test_the_newest_run_of_a_mapping(runs: Runs) -> None:
-    assert runs.newest_of_mapping("Contoso", "Files", "Customers") is None
-    created(runs, run("new", 9))
-    created(runs, run("old", 1))
-    created(runs, run("other", 20, mapping="Orders"))
-    newest = runs.newest_of_mapping("contoso", "files", "customers")
-    assert newest is not None
-    assert newest.run_id == "new"
-
-
-def test_unfinished_runs_are_found_until_they_end(runs: Runs) -> None:
-    first = created(runs, run("first"))
-    created(runs, run("second"))
-    runs.save(runs.save(first.with_run(state=RunState.RUNNING)).with_run(state=RunState.SUCCEEDED))
-    again = runs.save(created(runs, run("third")).with_run(state=RunState.FAILED))
-    created(runs, run("elsewhere", hub="Fabrikam"))
-    assert {stored.run.run_id for stored in runs.unfinished("contoso", FAR)} == {"second"}
-    runs.save(again.with_run(state=RunState.QUEUED))
-    assert {stored.run.run_id for stored in runs.unfinished("Contoso", FAR)} == {"second", "third"}
-
-
-def test_a_run_that_was_just_saved_is_not_left_behind(runs: Runs) -> None:
-    old = created(runs, run("old"))
-    assert old.changed is not None
-    created(runs, run("new"))
-    between = old.changed + timedelta(microseconds=1)
-    assert [stored.run.run_id for stored in runs.unfinished("Contoso", between)] == ["old"]
-    runs.save(old.with_run(attempts=2))
-    assert list(runs.unfinished("Contoso", between)) == []
-
-
-def test_a_run_that_was_finished_when_it_was_created_is_not_unfinished(runs: Runs) -> None:
-    stored = created(runs, run("a", state=RunState.SUCCEEDED))
-    assert list(runs.unfinished("Contoso", FAR)) == []
-    assert runs.save(stored.with_run(attempts=1)).run.attempts == 1
 
 
 def numbered(runs: Runs, stored: StoredRun, order: int) -> StoredRun:

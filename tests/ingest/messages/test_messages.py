@@ -194,6 +194,20 @@ def test_what_one_hub_left_behind_keeps_no_other_waiting(
     assert woken.index(other) < 8, "it comes before the others are done"
 
 
+def test_each_run_of_a_paused_mapping_is_a_step(
+    world: World, queue: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody pauses a mapping that has found a hundred thousand files: the tick goes on to the other hubs."""
+    monkeypatch.setattr(reconcile, "LEFT_BEHIND_AFTER", timedelta(0))
+    for name in ("a.csv", "b.csv", "c.csv"):
+        world.queue(world.upload(name, ROWS))
+    definitions = world.services.definitions
+    mapping = definitions.pause_mapping(world.hub, "Landing", "Visits", paused=True)
+    queue.requests.clear()
+    steps = wake_left_behind(world.services, world.hub, {mapping.instance_id: mapping.document})
+    assert (sum(1 for _ in steps), sent_messages(queue)) == (3, [])
+
+
 def test_a_claim_that_could_not_be_given_back_is_held_by_the_message_that_rests(
     proxied: Proxied,
     queue: FaultProxy,
