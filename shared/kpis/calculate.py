@@ -111,12 +111,13 @@ def _calculate(services: Services, kpi: Kpi, entity_type: EntityType, now: datet
     from shared.lake.values.kpi_values import KpiValues
 
     table = KpiValues(services.lake, kpi, entity_type)
+    since = table.newest().number
     with kpi_rows(services.lake, entity_type, now) as (work, rows):
         time = quoted(time_column(kpi, entity_type))
         counted = work.connection.execute(f"SELECT count(*), count({time}) FROM {rows}").fetchone() or (0, 0)
         values = temporary(work.connection, "TABLE", values_sql(kpi, entity_type, rows))
         failpoint(FailPoint.KPI_CALCULATED)
-        written = table.write(work, lambda present: changes_sql(kpi, entity_type, values, present, now))
+        written = table.write(work, lambda present: changes_sql(kpi, entity_type, values, present, now), since)
     failpoint(FailPoint.KPI_COMMITTED)
     is_lifetime = kpi.calculation_window is CalculationWindow.LIFETIME
     used = counted[0] if is_lifetime else counted[1]

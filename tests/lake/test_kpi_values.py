@@ -4,7 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
+import pytest
+
 from shared.domain.documents.kpis import Kpi
+from shared.domain.errors import UnavailableError
 from shared.engine.workspace import workspace
 from shared.lake.container.store import Lake
 from shared.lake.read.instances import kpi_values
@@ -43,9 +46,11 @@ def changes(present: str, values: Values) -> str:
         """
 
 
-def calculate(lake: Lake, values: Values) -> Calculated:
+def calculate(lake: Lake, values: Values, since: int | None = None) -> Calculated:
+    table = KpiValues(lake, KPI, CUSTOMER)
+    before = table.newest().number if since is None else since
     with workspace(lake.settings) as work:
-        return KpiValues(lake, KPI, CUSTOMER).write(work, lambda present: changes(present, values))
+        return table.write(work, lambda present: changes(present, values), before)
 
 
 def slot(lake: Lake, after: int, to: Calculated, *, is_first: bool = False) -> list[tuple[Any, ...]]:
@@ -87,15 +92,28 @@ def test_present_values_come_page_by_page(lake: Lake) -> None:
 def test_calculations_at_once_write_each_change_once(lake: Lake) -> None:
     start = Barrier(3)
 
-    def attempt(_: int) -> Calculated:
+    def attempt(_: int) -> int | str:
         start.wait()
-        return calculate(lake, {("a", 1): 2})
+        try:
+            return calculate(lake, {("a", 1): 2}, since=0).number
+        except UnavailableError as error:
+            return error.code
 
     with ThreadPoolExecutor(3) as pool:
         done = list(pool.map(attempt, range(3)))
 
-    assert sorted(one.rows for one in done) == [0, 0, 1]
-    assert {one.number for one in done} == {1}
+    assert sorted(map(str, done)) == ["1", "CalculatedMeanwhile", "CalculatedMeanwhile"]
+
+
+def test_a_calculation_that_ends_late_overwrites_no_newer_values(lake: Lake) -> None:
+    """It read its rows before the other one did, which has seen more."""
+    first = calculate(lake, {("a", 1): 1})
+    newer = calculate(lake, {("a", 1): 3}, since=first.number)
+    with pytest.raises(UnavailableError) as refused:
+        calculate(lake, {("a", 1): 2}, since=first.number)
+    assert refused.value.code == "CalculatedMeanwhile"
+    assert [row["Value"] for row in kpi_values(lake, KPI).rows] == [3.0]
+    assert KpiValues(lake, KPI, CUSTOMER).newest() == Calculated(2, newer.table_version)
 
 
 def test_upkeep_changes_no_value_and_no_slot(lake: Lake) -> None:

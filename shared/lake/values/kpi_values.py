@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from shared.domain.documents.entity_types import EntityType
 from shared.domain.documents.kpis import Kpi
-from shared.domain.errors import FatalError
+from shared.domain.errors import FatalError, UnavailableError
 from shared.engine.sql import ALL_KEYS, Bounds, quoted, quoted_list
 from shared.engine.workspace import Workspace, workspace
 from shared.lake.container.store import Lake
@@ -70,24 +70,29 @@ class KpiValues:
         snapshot = ensure_table(self._lake, self.table, self._schema)
         return Calculated(snapshot.transaction(APP_REFRESH) or 0, snapshot.version)
 
-    def write(self, work: Workspace, changes: Callable[[str], str]) -> Calculated:
-        """Appends what a calculation changed; nothing is committed where it changed nothing.
+    def write(self, work: Workspace, changes: Callable[[str], str], since: int) -> Calculated:
+        """Appends what a calculation changed; nothing is committed if it changed nothing.
 
         Args:
             work: where the queries are good.
             changes: makes a query of what has to be written, from a query of the present values. Both have `_key`, the
                 fields of `groupBy`, `Timestamp`, `Value`, `CalculationTime` and `_deleted`, each key once. It is called
-                again when another calculation was first.
+                again when the table was changed otherwise meanwhile.
+            since: number of the last calculation, from before the rows were read: a later one may have read newer rows.
 
         Raises:
-            CommitConflictError: too many calculations at once. UnavailableError: storage does not answer.
+            UnavailableError: another calculation has ended meanwhile (`CalculatedMeanwhile`), or storage does not
+                answer.
+            CommitConflictError: too many writers at once.
             ConflictError: the table keeps a field of `groupBy` with another type.
         """
-        return until_won(lambda: self._write(work, changes))
+        return until_won(lambda: self._write(work, changes, since))
 
-    def _write(self, work: Workspace, changes: Callable[[str], str]) -> Calculated:
+    def _write(self, work: Workspace, changes: Callable[[str], str], before: int) -> Calculated:
         snapshot = ensure_table(self._lake, self.table, self._schema)
-        before = snapshot.transaction(APP_REFRESH) or 0
+        if (snapshot.transaction(APP_REFRESH) or 0) != before:
+            message = "another calculation of the KPI has ended since this one read its rows; it is calculated anew"
+            raise UnavailableError("CalculatedMeanwhile", message)
         present = LastValues(self._lake, work, snapshot, self._columns).last()
         changed = changes(f"SELECT * EXCLUDE ({_REFRESH}) FROM ({present}) WHERE NOT {_DELETED}")
         names = quoted_list(name for name in self._schema.names if name != REFRESH)
