@@ -9,8 +9,6 @@ from shared.domain.errors import FatalError, HubError, SkippedError, SupersededE
 
 STAGED = "staged"
 COMPLETE_OPERATION = "completeOperation"
-# Another five attempts would end the same way; somebody has to look first.
-OUR_FAULTS = frozenset({"WorkerLost", "InternalError"})
 
 
 def notes_of(run: Run) -> dict[str, Any]:

@@ -36,6 +36,42 @@ class Standing(NamedTuple):
         return self.owes is not None and self.owes == mapping.completion.value
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends; what is None stays as it is recorded.
+
+    Attributes:
+        state: final.
+        error: why it ended so, if not well.
+        ingested, rejected: rows.
+        bytes_read: bytes downloaded.
+        duration_ms: milliseconds of the attempt.
+        details: further facts.
+    """
+
+    state: RunState
+    error: RunError | None = None
+    ingested: int | None = None
+    rejected: int | None = None
+    bytes_read: int | None = None
+    duration_ms: int | None = None
+    details: dict[str, Any] | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """The properties of the run that change."""
+        rows_read = None if self.ingested is None else self.ingested + (self.rejected or 0)
+        known = {
+            "rows_read": rows_read,
+            "rows_ingested": self.ingested,
+            "rows_rejected": self.rejected,
+            "bytes_read": self.bytes_read,
+            "duration_ms": self.duration_ms,
+            "details": self.details,
+        }
+        changed = {name: value for name, value in known.items() if value is not None}
+        return {"state": self.state, "error": self.error, **changed}
+
+
 @dataclass(frozen=True)
 class StoredRun:
     """A run with what only the server needs of it.
@@ -108,8 +144,9 @@ class StoredRun:
         """The same record with changed properties of its run."""
         return replace(self, run=self.run.model_copy(update=changes))
 
-    def begun(self, started_at: datetime) -> Self:
-        """The record with one more attempt under way."""
+    def begun(self, now: datetime) -> Self:
+        """The record with one more attempt under way; one at a correction belongs to the run that began before."""
+        started_at = (self.run.started_at if self.correction else None) or now
         begun = self.with_run(state=RunState.RUNNING, attempts=self.run.attempts + 1, started_at=started_at, error=None)
         return replace(begun, takes=self.takes + 1)
 
@@ -152,13 +189,18 @@ class StoredRun:
         rest_s = rest_for(asked_s, rested_s) if asked_s is not None else None
         if rest_s is None:
             return queued
-        return self.resting(reason, now, rest_s).with_run(details={**self.run.details, RESTED: rested_s + rest_s})
+        resting = self.requeued(reason, now + timedelta(seconds=rest_s))
+        return resting.with_run(details={**self.run.details, RESTED: rested_s + rest_s})
 
-    def resting(self, reason: RunError, now: datetime, rest_s: int) -> Self:
-        """The record as it rests for so many seconds from `now` on, machine time; what it waits for was no attempt."""
+    def requeued(self, reason: RunError, rests_until: datetime | None) -> Self:
+        """The record as if the attempt had not been made; with a machine time, it rests until then."""
         attempts = max(self.run.attempts - 1, 0)
         queued = self.with_run(state=RunState.QUEUED, attempts=attempts, error=reason).released()
-        return replace(queued, claimed_until=now + timedelta(seconds=rest_s))
+        return replace(queued, claimed_until=rests_until)
+
+    def ended(self, ending: Ending, finished_at: datetime) -> Self:
+        """The record of a run that has ended, which nobody holds."""
+        return self.with_run(**ending.changes(), finished_at=finished_at).released()
 
     def raise_if_resting(self, error: HubError, now: datetime) -> None:
         """Tells whoever sends messages what giving the run back has decided; where it does not rest, no message does.

@@ -87,7 +87,7 @@ def test_a_resume_while_a_run_is_put_back_does_not_leave_it_behind(world: World)
     pause(world)
     attempt = world.take(run_id)
     resume(world)
-    attempt.put_back(RunError(code=MAPPING_PAUSED, message="the mapping is paused"))
+    attempt.requeue(RunError(code=MAPPING_PAUSED, message="the mapping is paused"))
     _put_back(world.services, message, 1, DeferredError(MAPPING_PAUSED, "the mapping is paused"))
 
     def is_done() -> bool:
