@@ -14,14 +14,12 @@ from shared.domain.documents.entity_types import EntityType
 from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import RunKind
 from shared.domain.errors import FatalError
-from shared.ingest.outcome import STAGED, Outcome, notes_of
+from shared.ingest.outcome import Outcome
 from shared.ledger.claim import Claim, claim_run
 from shared.ledger.runs import Place
 from shared.ledger.stored_run import Ending, StoredRun
 
 logger = logging.getLogger(__name__)
-
-_KEPT_NOTES = 8
 
 
 class Attempt(Claim):
@@ -55,7 +53,7 @@ class Attempt(Claim):
     def has_rivals(self) -> bool:
         """Whether an earlier attempt got as far as its note: if it is not dead, it may commit at any time."""
         correction = self.stored.correction
-        noted = set(map(int, notes_of(self.run))) if correction is None else set(correction.staged)
+        noted = set(self.stored.notes if correction is None else correction.staged)
         return bool(noted - {self.number})
 
     def note_staged(self, outcome: Outcome, place: Place, entity_type: EntityType) -> int:
@@ -72,9 +70,8 @@ class Attempt(Claim):
         Raises:
             CommitConflictError: another version was numbered meanwhile that is to stand behind; stage again.
         """
-        notes = [*notes_of(self.run).items(), (str(self.number), outcome.noted())][-_KEPT_NOTES:]
-        noted = self.stored.with_run(
-            details={**outcome.details, STAGED: dict(notes)},
+        noted = self.stored.noted(outcome.note()).with_run(
+            details=outcome.details,
             entity_type=entity_type.kind.value,
             entity_type_name=entity_type.type_name,
         )
@@ -87,7 +84,7 @@ class Attempt(Claim):
     def staged(self, attempt: int) -> Outcome:
         """What an attempt that has committed its rows noted before."""
         self.check()
-        return Outcome.of_staged(self.run, attempt)
+        return Outcome.of_staged(self.stored, attempt)
 
     def note_correction(self, staged: StagedCorrection) -> None:
         """Notes the same of a correction."""
@@ -141,4 +138,5 @@ def end(claim: Claim, outcome: Outcome, duration_ms: int, *, retryable: bool = F
         is_retryable=retryable,
         rejects=outcome.rejects,
         owes=outcome.owes,
+        notes={},
     )

@@ -92,7 +92,7 @@ def give_up_run(services: Services, stored: StoredRun) -> None:
     if attempt is None:
         end(claim, Outcome.of_reason(reason), 0, retryable=not reason.is_ours)
         return
-    outcome = Outcome.of_staged(stored.run, attempt)
+    outcome = Outcome.of_staged(stored, attempt)
     failure = not_completed(services, stored, reason.message, outcome.asked)
     end(claim, outcome.but(failure), 0)
     with services.definitions.one_look():

@@ -1,7 +1,7 @@
 """A run with what only the server needs of it."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 
@@ -11,6 +11,7 @@ from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import Run, RunError, RunState
 from shared.domain.errors import DeferredError, FatalError, HubError, TransientError
 from shared.domain.rest import rest_for
+from shared.ledger.attempt_notes import KEPT_NOTES, AttemptNote
 
 # No invocation outlives the functionTimeout of host.json, which is as long.
 CLAIM_LENGTH = timedelta(minutes=30)
@@ -97,6 +98,8 @@ class StoredRun:
             of earlier releases.
         owes: what its mapping asked to be done with the file and could not be (`completionOperationType`), the rows
             being in; None where nothing is left to do.
+        notes: what the last attempts at an Ingest run noted before their commits, by the number of the attempt, in
+            their order; none once it has ended.
     """
 
     hub: str
@@ -119,6 +122,7 @@ class StoredRun:
     destination: str | None = None
     lake_path: str | None = None
     owes: str | None = None
+    notes: dict[int, AttemptNote] = field(default_factory=dict)
 
     @property
     def standing(self) -> Standing:
@@ -139,6 +143,11 @@ class StoredRun:
         if blob is None:
             raise FatalError("RunWithoutBlob", f"the run {self.run.run_id} has no blob to ingest")
         return BlobVersion(blob.container, blob.path, blob.etag, blob.size, blob.sequencer)
+
+    def noted(self, note: AttemptNote) -> Self:
+        """The record with the note of the attempt under way."""
+        notes = [*self.notes.items(), (self.takes, note)]
+        return replace(self, notes=dict(notes[-KEPT_NOTES:]))
 
     def with_run(self, **changes: Any) -> Self:
         """The same record with changed properties of its run."""
