@@ -13,7 +13,7 @@ from shared.definitions.store.definition_store import Stored
 from shared.domain.documents.entity_types import EntityKind, EntityType
 from shared.domain.documents.mappings import CompletionOperationType, Mapping
 from shared.domain.documents.run import RunState, run_ledger_key
-from shared.domain.errors import ClaimLostError, DeferredError, NotFoundError, SkippedError
+from shared.domain.errors import ClaimLostError, NotFoundError, PausedError, SkippedError
 from shared.ingest.attempt import Attempt
 from shared.ingest.beside import readers_beside
 from shared.ingest.complete import complete
@@ -24,8 +24,6 @@ from shared.ledger.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from shared.lake.changes.append import Changes
-
-MAPPING_PAUSED = "MappingPaused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +49,13 @@ def decide(services: Services, attempt: Attempt) -> Work | Outcome:
     Raises:
         SkippedError: mapping or type are gone.
         ClaimLostError: the hub is gone, and the run with it.
-        DeferredError: the mapping is paused, or the source is busy.
+        PausedError: the mapping is paused. DeferredError: the source is busy.
         HubError: the source cannot be opened.
     """
     with services.definitions.one_look():
         mapping = find_mapping(services, attempt.stored)
         if mapping is not None and mapping.document.is_paused:
-            raise DeferredError(MAPPING_PAUSED, "the mapping is paused; the run goes on when it is resumed")
+            raise PausedError("MappingPaused", "the mapping is paused; the run goes on when it is resumed")
         if mapping is not None:
             attempt.beside = readers_beside(services, mapping, attempt.stored.version)
         else:
