@@ -99,14 +99,15 @@ def export(settings: Settings, hub: str) -> tuple[float, dict[str, Any]]:
     from shared.outbound.export_slot import SlotRequest, find_export
     from shared.outbound.plan import plan_slot
     from shared.outbound.publish import publish_slot
+    from shared.outbound.slot_run import claim_slot
 
     request = SlotRequest(hub, CONNECTOR, ExportedEntityType.PROFILE, PROFILE.type_name, slot_of(NOW))
-    found = find_export(Services(settings), request, worker="bench")
+    found = find_export(Services(settings), request)
     if found is None:
         raise RuntimeError("the connector exports nothing")
     merging, _ = timed(lambda: plan_slot(found, request.slot))
     plan = next(found.services.slots.waiting(found.series))
-    publishing, _ = timed(lambda: publish_slot(found, plan))
+    publishing, _ = timed(lambda: publish_slot(found, plan, claim_slot(found, plan, "bench")))
     run = found.services.runs.get(hub, plan.run_id)
     return publishing, {"rows": run.run.rows_read if run else 0, "merge_seconds": merging}
 

@@ -42,7 +42,7 @@ def check(sas_uri: SecretStr, settings: Settings) -> list[Check]:
 def check_metadata(
     sas_uri: SecretStr, settings: Settings, writer: Writer, listed: Sequence[ExportedEntity], *, take_over: bool
 ) -> list[Check]:
-    """ConsistentReads for each `metadata.json` that somebody else wrote, in a container that `check` found well.
+    """Looks for each `metadata.json` that somebody else wrote, in a container that `check` found well.
 
     Args:
         sas_uri: `outputBlobSASUri`.

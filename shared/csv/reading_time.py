@@ -76,7 +76,7 @@ class ReadingTime:
             del chunk  # megabytes, for as long as the next one is waited for
 
     def check(self, reached: str) -> None:
-        """ConsistentReads whether there is time left.
+        """Checks whether there is time left.
 
         Args:
             reached: up to what the file was read.

@@ -20,6 +20,7 @@
     │   ├── TooManyColumnsError       the file is wider than allowed
     │   └── SupersededError           a newer version of the blob has taken its place
     ├── DeferredError                 not now: the work is put back, and the attempt does not count
+    │   ├── PausedError               the mapping is paused; its resume goes on
     │   └── UnfinishedError           there was no time for all of it; another message goes on
     ├── ClaimLostError                another worker has taken the work over; stop, and write nothing
     ├── RefusedError                  an outside system refuses us; its owner must act (rights, expiry, gone)
@@ -200,6 +201,10 @@ class DeferredError(HubError):
     def __init__(self, code: str, message: str, target: str = "", rest_s: int | None = None) -> None:
         super().__init__(code, message, target)
         self.rest_s = rest_s
+
+
+class PausedError(DeferredError):
+    """The mapping is paused; its resume goes on with what waits."""
 
 
 class UnfinishedError(DeferredError):

@@ -13,19 +13,17 @@ from shared.definitions.store.definition_store import Stored
 from shared.domain.documents.entity_types import EntityKind, EntityType
 from shared.domain.documents.mappings import CompletionOperationType, Mapping
 from shared.domain.documents.run import RunState, run_ledger_key
-from shared.domain.errors import ClaimLostError, DeferredError, NotFoundError, SkippedError
+from shared.domain.errors import ClaimLostError, NotFoundError, PausedError, SkippedError
 from shared.ingest.attempt import Attempt
 from shared.ingest.beside import readers_beside
 from shared.ingest.complete import complete
-from shared.ingest.outcome import Outcome, notes_of
+from shared.ingest.outcome import Outcome
 from shared.ingest.run_target import find_mapping
 from shared.ingest.source import Source, open_source
 from shared.ledger.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from shared.lake.changes.append import Changes
-
-MAPPING_PAUSED = "MappingPaused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +49,13 @@ def decide(services: Services, attempt: Attempt) -> Work | Outcome:
     Raises:
         SkippedError: mapping or type are gone.
         ClaimLostError: the hub is gone, and the run with it.
-        DeferredError: the mapping is paused, or the source is busy.
+        PausedError: the mapping is paused. DeferredError: the source is busy.
         HubError: the source cannot be opened.
     """
     with services.definitions.consistent_read():
         mapping = find_mapping(services, attempt.stored)
         if mapping is not None and mapping.document.is_paused:
-            raise DeferredError(MAPPING_PAUSED, "the mapping is paused; the run goes on when it is resumed")
+            raise PausedError("MappingPaused", "the mapping is paused; the run goes on when it is resumed")
         if mapping is not None:
             attempt.beside = readers_beside(services, mapping, attempt.stored.version)
         else:
@@ -133,11 +131,10 @@ def _committed_attempt(stored: StoredRun, ask: Callable[[str], int | None]) -> i
     Args:
         ask: looks an attempt up in the table by the id of the run's transaction.
     """
-    notes = notes_of(stored.run)
-    if stored.number is None or not notes:
+    if stored.number is None or not stored.notes:
         return None
-    if not any(note["ingested"] for note in notes.values()):
-        return max(map(int, notes))  # there was nothing to commit
+    if not any(note.ingested for note in stored.notes.values()):
+        return max(stored.notes)  # there was nothing to commit
     return ask(run_ledger_key(stored.run.run_id))
 
 
@@ -159,7 +156,7 @@ def _check_hub(services: Services, stored: StoredRun) -> None:
 def _entity_type(services: Services, attempt: Attempt, mapping: Stored[Mapping] | None) -> Stored[EntityType]:
     run = attempt.run
     kind, name = EntityKind(run.entity_type or ""), run.entity_type_name or ""
-    if mapping is not None and not notes_of(run):
+    if mapping is not None and not attempt.stored.notes:
         kind, name = mapping.document.entity_type, mapping.document.entity_type_name
     try:
         return services.definitions.entity_type(attempt.hub, kind, name)

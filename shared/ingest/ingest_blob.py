@@ -24,14 +24,15 @@ from shared.domain.errors import (
 )
 from shared.domain.places import rejects_path
 from shared.failpoints import FailPoint, failpoint
-from shared.ingest.attempt import Attempt, end, last_reason
+from shared.ingest.attempt import Attempt, end
 from shared.ingest.beside import ask_those_who_wait, readers_beside, wait_for_others
 from shared.ingest.complete import complete
 from shared.ingest.decide import Work, check_definitions, decide, earlier_outcome, fence, is_as_read
-from shared.ingest.outcome import OUR_FAULTS, Outcome, Uncompleted
+from shared.ingest.outcome import Outcome, Uncompleted
 from shared.ingest.reject_file import RejectFile
 from shared.ingest.run_target import find_mapping, not_completed
 from shared.ingest.stage import stage_rows
+from shared.ledger.claim import Claim, last_reason
 from shared.ledger.runs import Place
 from shared.ledger.stored_run import StoredRun
 from shared.work_folder import work_folder
@@ -66,13 +67,13 @@ def ingest_blob(services: Services, attempt: Attempt) -> None:
 
     def refuse(error: HubError) -> None:
         retryable = _may_be_mended(error)
-        attempt.end(Outcome.of_error(error), retryable=retryable)
+        end(attempt, Outcome.of_error(error), attempt.elapsed_ms(), retryable=retryable)
         if not retryable:
             ask_those_who_wait(services, attempt.stored, attempt.beside)
 
     outcome = attempt.carry_out(lambda: ingest(services, attempt), refuse)
     if outcome is not None:
-        attempt.end(outcome)
+        end(attempt, outcome, attempt.elapsed_ms())
         failpoint(FailPoint.RUN_ENDED)
         ask_those_who_wait(services, attempt.stored, attempt.beside, waits=outcome.waits)
 
@@ -86,14 +87,14 @@ def give_up_run(services: Services, stored: StoredRun) -> None:
         ClaimLostError: the run goes on elsewhere at this very moment.
         TransientError: whether the rows are committed cannot be seen.
     """
-    reason = last_reason(stored.run)
+    claim, reason = Claim(services.runs, services.clock, stored), last_reason(stored.run)
     attempt = fence(services, stored)
     if attempt is None:
-        end(services, stored, Outcome.of_reason(reason), 0, retryable=reason.code not in OUR_FAULTS)
+        end(claim, Outcome.of_reason(reason), 0, retryable=not reason.is_ours)
         return
-    outcome = Outcome.of_staged(stored.run, attempt)
+    outcome = Outcome.of_staged(stored, attempt)
     failure = not_completed(services, stored, reason.message, outcome.asked)
-    end(services, stored, outcome.but(failure), 0)
+    end(claim, outcome.but(failure), 0)
     with services.definitions.consistent_read():
         mapping = find_mapping(services, stored)
         beside = readers_beside(services, mapping, stored.version) if mapping else ()
@@ -203,12 +204,12 @@ def commit(services: Services, attempt: Attempt, work: Work, staged: Staged) -> 
         # numbers, and an overwritten version must not come in after the one that overwrote it.
         work.source.check_current()
         check_definitions(services, attempt, work)
-        attempt.check_claim()
+        attempt.check()
         failpoint(FailPoint.CLAIM_CHECKED)
         once_id = run_ledger_key(attempt.run.run_id)
-        if not work.changes.commit(staged.uploaded, attempt.ledger_key, number, attempt.take, once_id):
+        if not work.changes.commit(staged.uploaded, attempt.ledger_key, number, attempt.number, once_id):
             # A concurrent attempt has committed; the counts of the run are those of its rows.
-            outcome = attempt.staged(work.changes.committed_by(once_id) or attempt.take)
+            outcome = attempt.staged(work.changes.committed_by(once_id) or attempt.number)
         failpoint(FailPoint.ROWS_COMMITTED)
     return outcome
 

@@ -4,19 +4,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from shared.domain.documents.mappings import CompletionOperationType
-from shared.domain.documents.run import Run, RunError, RunState
+from shared.domain.documents.run import RunError, RunState
 from shared.domain.errors import FatalError, HubError, SkippedError, SupersededError
+from shared.ledger.attempt_notes import AttemptNote
+from shared.ledger.stored_run import StoredRun
 
-STAGED = "staged"
 COMPLETE_OPERATION = "completeOperation"
-# Another five attempts would end the same way; somebody has to look first.
-OUR_FAULTS = frozenset({"WorkerLost", "InternalError"})
-
-
-def notes_of(run: Run) -> dict[str, Any]:
-    """What attempts at a run noted before their commits, by the number of the attempt."""
-    notes = run.details.get(STAGED)
-    return notes if isinstance(notes, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +66,14 @@ class Outcome:
         return cls(state, ingested, rejected, bytes_read, details=details)
 
     @classmethod
-    def of_staged(cls, run: Run, attempt: int) -> Self:
+    def of_staged(cls, stored: StoredRun, attempt: int) -> Self:
         """The outcome of a run whose rows an attempt has committed, from what it noted before."""
-        try:
-            staged = notes_of(run)[str(attempt)]
-            counts = (int(staged["ingested"]), int(staged["rejected"]), int(staged["bytesRead"]))
-            rejects = str(staged["rejects"]) if counts[1] else None
-            asked = CompletionOperationType(staged["asked"]) if staged.get("asked") else None
-        except (KeyError, TypeError, ValueError):
-            message = f"the rows of run {run.run_id} are in, but its record does not say how many they are"
-            raise FatalError("RunDamaged", message) from None
-        details = {name: value for name, value in run.details.items() if name != STAGED}
-        return replace(cls.of_rows(*counts, details), rejects=rejects, asked=asked)
+        note = stored.notes.get(attempt)
+        if note is None:
+            message = f"the rows of run {stored.run.run_id} are in, but its record does not say how many they are"
+            raise FatalError("RunDamaged", message)
+        outcome = cls.of_rows(note.ingested, note.rejected, note.bytes_read, stored.run.details)
+        return replace(outcome, rejects=note.rejects, asked=note.asked)
 
     @classmethod
     def of_error(cls, error: HubError, rejected: int = 0, bytes_read: int = 0) -> Self:
@@ -103,15 +92,15 @@ class Outcome:
         """The outcome of a run whose attempts are used up."""
         return cls(RunState.FAILED, error=reason)
 
-    def noted(self) -> dict[str, Any]:
+    def note(self) -> AttemptNote:
         """What the record keeps of it until the rows are committed."""
-        return {
-            "ingested": self.ingested,
-            "rejected": self.rejected,
-            "bytesRead": self.bytes_read,
-            "rejects": self.rejects,
-            "asked": self.asked.value if self.asked else None,
-        }
+        return AttemptNote(
+            ingested=self.ingested,
+            rejected=self.rejected,
+            bytes_read=self.bytes_read,
+            rejects=self.rejects,
+            asked=self.asked,
+        )
 
     def but(self, failure: Uncompleted | None) -> Self:
         """The outcome with why the file stayed where it is, where it did; a file with rejects stays in any case."""

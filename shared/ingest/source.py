@@ -95,7 +95,7 @@ class Source:
         return opened.entry.last_modified
 
     def check_current(self) -> None:
-        """ConsistentReads whether the blob still holds this version.
+        """Checks whether the blob still holds this version.
 
         Raises:
             SupersededError: it was overwritten. SkippedError: it is gone, empty or a folder.

@@ -1,10 +1,9 @@
 """The story of a KPI: look, calculate over the present instances, store what changed, record."""
 
 import logging
-from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from enum import Enum
-from typing import Any
 
 from shared.app import Services
 from shared.clock import iso
@@ -12,14 +11,15 @@ from shared.definitions.store.definition_store import Stored
 from shared.domain.documents.entity_types import EntityType
 from shared.domain.documents.kpis import CalculationWindow, Kpi
 from shared.domain.documents.run import Run, RunError, RunKind, RunState, kpi_run_id
-from shared.domain.errors import GoneError, HubError, NotFoundError, Recovery, asked_to_wait_s, recovery
+from shared.domain.errors import ClaimLostError, GoneError, HubError, NotFoundError
 from shared.engine.sql import quoted, temporary
 from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import is_still
 from shared.kpis.value_sql import changes_sql, values_sql
 from shared.kpis.windows import time_column
-from shared.ledger.stored_run import StoredRun
-from shared.telemetry import at_run, log_finished
+from shared.ledger.claim import Claim, claim_run, end_run, last_reason
+from shared.ledger.stored_run import Ending, StoredRun
+from shared.telemetry import at_run
 
 logger = logging.getLogger(__name__)
 
@@ -65,28 +65,32 @@ def _calculate_due(
     due: datetime,
     worker: str,
 ) -> Calculation:
-    kpi = stored.document
-    began_ms = services.clock.monotonic_ms()
     now = services.clock.now()
-    if not _start(services, stored, _queued(stored, hub, due, now), worker):
+
+    def find() -> StoredRun | None:
+        return _get_or_create(services, stored, hub, due)
+
+    claimed = claim_run(services.runs, services.clock, find, worker)
+    if claimed is None:
         return Calculation.BUSY
-    try:
+    claim = Claim(services.runs, services.clock, claimed)
+
+    def calculate() -> Ending:
         with services.definitions.while_there(hub, stored, read_type):
-            counts = _calculate(services, kpi, read_type.document, now)
-    except GoneError as error:
-        reason = RunError.of(error)
-        _end(services, stored, _queued(stored, hub, due, now), {"state": RunState.SKIPPED, "error": reason}, worker)
-        return Calculation.FAILED
-    except HubError as error:
-        if recovery(error) is Recovery.RETRY:
-            _give_back(services, stored, _queued(stored, hub, due, now), error, worker)
-            raise
-        reason = RunError.of(error)
-        _end(services, stored, _queued(stored, hub, due, now), {"state": RunState.FAILED, "error": reason}, worker)
-        return Calculation.FAILED
-    took_ms = services.clock.monotonic_ms() - began_ms
-    changes = {"state": RunState.SUCCEEDED, "error": None, "duration_ms": took_ms, **counts}
-    _end(services, stored, _queued(stored, hub, due, now), changes, worker)
+            return _calculate(services, stored.document, read_type.document, now)
+
+    def refuse(error: HubError) -> None:
+        state = RunState.SKIPPED if isinstance(error, GoneError) else RunState.FAILED
+        claim.end(Ending(state, RunError.of(error)))
+
+    try:
+        ending = claim.carry_out(calculate, refuse)
+        if ending is None:
+            return Calculation.FAILED
+        claim.end(_added_up(ending, claim))
+    except ClaimLostError as error:
+        logger.info("the KPI is calculated elsewhere, or gone: %s", error)
+        return Calculation.BUSY
     return Calculation.DONE
 
 
@@ -96,17 +100,16 @@ def give_up_kpi(services: Services, hub: str, name: str, due: datetime) -> None:
         kpi = services.definitions.kpi(hub, name)
     except NotFoundError:
         return
-    known = services.runs.get(hub, kpi_run_id(hub, name, kpi.instance_id, due))
-    if known is not None and known.run.state.is_final:
-        return
-    reason = (known.run.error if known else None) or RunError(
-        code="WorkerLost", message="the worker ended in the middle of every attempt; see the log of its instance"
+    end_run(
+        services.runs,
+        services.clock,
+        lambda: _get_or_create(services, kpi, hub, due),
+        lambda stored: Ending(RunState.FAILED, last_reason(stored.run)),
+        lambda stored: not stored.run.state.is_final,
     )
-    run = known.run if known else _queued(kpi, hub, due, services.clock.now())
-    _end(services, kpi, run, {"state": RunState.FAILED, "error": reason}, worker=None)
 
 
-def _calculate(services: Services, kpi: Kpi, entity_type: EntityType, now: datetime) -> dict[str, Any]:
+def _calculate(services: Services, kpi: Kpi, entity_type: EntityType, now: datetime) -> Ending:
     from shared.kpis.rows import kpi_rows
     from shared.lake.values.kpi_values import KpiValues
 
@@ -121,75 +124,33 @@ def _calculate(services: Services, kpi: Kpi, entity_type: EntityType, now: datet
     failpoint(FailPoint.KPI_COMMITTED)
     is_lifetime = kpi.calculation_window is CalculationWindow.LIFETIME
     used = counted[0] if is_lifetime else counted[1]
-    return {
-        "rows_read": used,
-        "rows_ingested": used,
-        "details": {
-            "changedValues": written.rows,
-            "rowsWithoutTime": counted[0] - used,
-            "calculation": written.number,
-            "calculatedAt": iso(now),
-        },
+    details = {
+        "changedValues": written.rows,
+        "rowsWithoutTime": counted[0] - used,
+        "calculation": written.number,
+        "calculatedAt": iso(now),
     }
+    return Ending(RunState.SUCCEEDED, ingested=used, details=details)
 
 
-def _queued(kpi: Stored[Kpi], hub: str, due: datetime, now: datetime) -> Run:
+def _added_up(ending: Ending, claim: Claim) -> Ending:
+    """A KPI may be calculated several times in a slot: its record counts what they changed together."""
+    details = ending.details or {}
+    changed = details["changedValues"] + claim.run.details.get("changedValues", 0)
+    return replace(ending, details={**details, "changedValues": changed}, duration_ms=claim.elapsed_ms())
+
+
+def _get_or_create(services: Services, kpi: Stored[Kpi], hub: str, due: datetime) -> StoredRun | None:
     name = kpi.document.kpi_name
-    return Run(
+    run = Run(
         run_id=kpi_run_id(hub, name, kpi.instance_id, due),
         kind=RunKind.KPI,
         entity_type="Kpi",
         entity_type_name=name,
         slot=due,
-        queued_at=now,
+        queued_at=services.clock.now(),
     )
-
-
-def _start(services: Services, kpi: Stored[Kpi], run: Run, worker: str) -> bool:
-    clock = services.clock
-
-    def begin(stored: StoredRun) -> StoredRun:
-        return stored.begun(clock.now()).claimed(worker, clock.machine_now())
-
-    return _change(services, kpi, run, worker, begin) is not None
-
-
-def _give_back(services: Services, kpi: Stored[Kpi], run: Run, error: HubError, worker: str) -> None:
-    reason, asked_s = RunError.of(error), asked_to_wait_s(error)
-
-    def give_back(stored: StoredRun) -> StoredRun:
-        return stored.given_back(reason, services.clock.machine_now(), asked_s)
-
-    noted = _change(services, kpi, run, worker, give_back)
-    if noted is not None:
-        noted.raise_if_resting(error, services.clock.machine_now())
-
-
-def _end(services: Services, kpi: Stored[Kpi], run: Run, changes: dict[str, Any], worker: str | None) -> None:
-    def end(stored: StoredRun) -> StoredRun:
-        # A KPI may be calculated several times in a slot: its record counts what they changed together.
-        details = changes.get("details", {})
-        changed = details.get("changedValues", 0) + stored.run.details.get("changedValues", 0)
-        total = {**details, "changedValues": changed} if details else stored.run.details
-        ended = {**changes, "details": total, "finished_at": services.clock.now()}
-        return stored.with_run(**ended).released()
-
-    saved = _change(services, kpi, run, worker, end)
-    if saved is not None:
-        log_finished(saved.hub, saved.run)
-
-
-def _change(
-    services: Services,
-    kpi: Stored[Kpi],
-    run: Run,
-    worker: str | None,
-    change: Callable[[StoredRun], StoredRun],
-) -> StoredRun | None:
-    hub, name = kpi.document.tenant_id, kpi.document.kpi_name
-    return services.runs.change(
-        StoredRun(hub=hub, run=run),
-        worker,
-        change,
+    return services.runs.get_or_create(
+        StoredRun(hub=kpi.document.tenant_id, run=run),
         lambda: is_still(lambda: services.definitions.kpi(hub, name), kpi),
     )

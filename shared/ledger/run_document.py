@@ -1,20 +1,28 @@
 """The form in which a run lies in its row: JSON that always fits into a property."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from shared.domain.documents.run import Run
+from shared.ledger.attempt_notes import AttemptNote, notes_to_json, read_notes
 
 # A property holds 32 K UTF-16 characters:
 # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 _DOCUMENT_LIMIT = 30_000
 _TEXT_LIMIT_BYTES = 8 * 1024
 _CUT = " [cut]"
+_NOTES = "staged"
 
 
-def write_run(run: Run) -> str:
-    """The run as JSON: texts cut at 8 KiB, and long lists in its details shortened until it fits."""
+def write_run(run: Run, notes: Mapping[int, AttemptNote] = {}) -> str:
+    """The run as JSON: texts cut at 8 KiB, and long lists in its details shortened until it fits.
+
+    The notes are among its details, where the release before reads them that runs beside this one during a deployment.
+    """
     document = _with_short_texts(run.to_json())
+    if notes:
+        document["details"] = {**document.get("details", {}), _NOTES: notes_to_json(notes)}
     text = _text(document)
     while _utf16_length(text) > _DOCUMENT_LIMIT:
         details = document.get("details") or {}
@@ -30,7 +38,14 @@ def write_run(run: Run) -> str:
 
 def read_run(text: str) -> Run:
     """The run of a row."""
-    return Run.from_stored(json.loads(text))
+    return read_run_and_notes(text)[0]
+
+
+def read_run_and_notes(text: str) -> tuple[Run, dict[int, AttemptNote]]:
+    """The run of a row, and the notes among its details, where earlier releases alone kept them."""
+    document = json.loads(text)
+    notes = document.get("details", {}).pop(_NOTES, None)
+    return Run.from_stored(document), read_notes(notes)
 
 
 def _text(value: Any) -> str:

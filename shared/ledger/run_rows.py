@@ -1,5 +1,6 @@
 """The rows of a run in the table `runs`, all in the partition of its hub; which there are `runs.py` says."""
 
+import json
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from shared.domain.documents.correction import Correction
 from shared.domain.errors import FatalError
 from shared.domain.names import name_key
-from shared.ledger.run_document import read_run, write_run
+from shared.ledger.attempt_notes import notes_to_json, read_notes
+from shared.ledger.run_document import read_run_and_notes, write_run
 from shared.ledger.stored_run import StoredRun
 from shared.storage.tables import ETAG, Delete, FilterValue, Insert, Operation, Replace, Row, Upsert, rows_below
 
@@ -16,7 +18,7 @@ _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 _MICROSECONDS = timedelta(microseconds=1)
 _LAST_TICK = 10**18 - 1
 # What lists read of a run; its own row has everything.
-_OF_TIME = ("PartitionKey", "runId", "kind", "state", "connector", "mapping", "run")
+_OF_TIME = ("PartitionKey", "kind", "state", "connector", "mapping", "run")
 _OF_OPEN = ("PartitionKey", "runId", "state", "mappingInstance", "changed")
 _OF_RETRY = ("PartitionKey", "runId", "retryAt")
 
@@ -92,15 +94,16 @@ def _row(stored: StoredRun) -> tuple[Row, str]:
         "destination": stored.destination,
         "lakePath": stored.lake_path,
         "owes": stored.owes,
+        "notes": json.dumps(notes_to_json(stored.notes)) if stored.notes else None,
         "writeId": write_id,
-        "run": write_run(run),
+        "run": write_run(run, stored.notes),
     }
     return row, write_id
 
 
 def stored_of(hub: str, row: Row) -> StoredRun:
     """The run of one of its rows; its ETag guards changes where the row is `run|ID`."""
-    run = read_run(row["run"])
+    run, earlier_notes = read_run_and_notes(row["run"])
     return StoredRun(
         hub=hub,
         run=run,
@@ -122,6 +125,7 @@ def stored_of(hub: str, row: Row) -> StoredRun:
         destination=row.get("destination"),
         lake_path=row.get("lakePath"),
         owes=row.get("owes"),
+        notes=read_notes(json.loads(notes)) if (notes := row.get("notes")) else earlier_notes,
     )
 
 

@@ -155,39 +155,19 @@ class Runs:
         """Whether the run was given a correction, be it done or waiting."""
         return self._table.get(name_key(stored.hub), correction_key(stored, digest)) is not None
 
-    def change(
-        self,
-        first: StoredRun,
-        worker: str | None,
-        change: Callable[[StoredRun], StoredRun | None],
-        is_there: Callable[[], bool],
-    ) -> StoredRun | None:
-        """Changes a record, on top of whatever others have made of it meanwhile.
+    def get_or_create(self, first: StoredRun, is_there: Callable[[], bool]) -> StoredRun | None:
+        """The record of a run, which is `first` where there is none yet; None where there is none to be.
 
         Args:
-            first: what is recorded where there is no record yet.
-            worker: whose change it is; a record that another worker has claimed stays as it is. None sets that aside.
-            change: gives the changed record, or None where it is to stay as it is; called again after a race.
+            first: what is recorded then.
             is_there: as in `create_for`.
-
-        Returns:
-            The record as it was stored, or None where it stayed as it is, or there is none to be.
         """
         while True:
             stored = self.get(first.hub, first.run.run_id)
-            if stored is None:
-                if not self.create_for(first, is_there) and not is_there():
-                    return None
-                continue
-            if worker is not None and stored.is_claimed_by_another(worker, self._clock.machine_now()):
+            if stored is not None:
+                return stored
+            if not self.create_for(first, is_there) and not is_there():
                 return None
-            changed = change(stored)
-            if changed is None:
-                return None
-            try:
-                return self.save(changed)
-            except PreconditionError:
-                continue  # somebody else changed the record: look again
 
     def place_of(self, stored: StoredRun, order: int) -> Place:
         """Where the version of a run is to stand: at `order`, but behind the numbered versions of its blob."""

@@ -1,7 +1,7 @@
 """A run with what only the server needs of it."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 
@@ -11,6 +11,7 @@ from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import Run, RunError, RunState
 from shared.domain.errors import DeferredError, FatalError, HubError, TransientError
 from shared.domain.rest import rest_for
+from shared.ledger.attempt_notes import KEPT_NOTES, AttemptNote
 
 # No invocation outlives the functionTimeout of host.json, which is as long.
 CLAIM_LENGTH = timedelta(minutes=30)
@@ -34,6 +35,42 @@ class Standing(NamedTuple):
         Nothing else is done to a file: what a mapping has come to ask for since is for those that come in from then on.
         """
         return self.owes is not None and self.owes == mapping.completion.value
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends; what is None stays as it is recorded.
+
+    Attributes:
+        state: final.
+        error: why it ended so, if not well.
+        ingested, rejected: rows.
+        bytes_read: bytes downloaded.
+        duration_ms: milliseconds of the attempt.
+        details: further facts.
+    """
+
+    state: RunState
+    error: RunError | None = None
+    ingested: int | None = None
+    rejected: int | None = None
+    bytes_read: int | None = None
+    duration_ms: int | None = None
+    details: dict[str, Any] | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """The properties of the run that change."""
+        rows_read = None if self.ingested is None else self.ingested + (self.rejected or 0)
+        known = {
+            "rows_read": rows_read,
+            "rows_ingested": self.ingested,
+            "rows_rejected": self.rejected,
+            "bytes_read": self.bytes_read,
+            "duration_ms": self.duration_ms,
+            "details": self.details,
+        }
+        changed = {name: value for name, value in known.items() if value is not None}
+        return {"state": self.state, "error": self.error, **changed}
 
 
 @dataclass(frozen=True)
@@ -61,6 +98,8 @@ class StoredRun:
             of earlier releases.
         owes: what its mapping asked to be done with the file and could not be (`completionOperationType`), the rows
             being in; None where nothing is left to do.
+        notes: what the last attempts at an Ingest run noted before their commits, by the number of the attempt, in
+            their order; none once it has ended.
     """
 
     hub: str
@@ -83,6 +122,7 @@ class StoredRun:
     destination: str | None = None
     lake_path: str | None = None
     owes: str | None = None
+    notes: dict[int, AttemptNote] = field(default_factory=dict)
 
     @property
     def standing(self) -> Standing:
@@ -104,12 +144,18 @@ class StoredRun:
             raise FatalError("RunWithoutBlob", f"the run {self.run.run_id} has no blob to ingest")
         return BlobVersion(blob.container, blob.path, blob.etag, blob.size, blob.sequencer)
 
+    def noted(self, note: AttemptNote) -> Self:
+        """The record with the note of the attempt under way."""
+        notes = [*self.notes.items(), (self.takes, note)]
+        return replace(self, notes=dict(notes[-KEPT_NOTES:]))
+
     def with_run(self, **changes: Any) -> Self:
         """The same record with changed properties of its run."""
         return replace(self, run=self.run.model_copy(update=changes))
 
-    def begun(self, started_at: datetime) -> Self:
-        """The record with one more attempt under way."""
+    def begun(self, now: datetime) -> Self:
+        """The record with one more attempt under way; one at a correction belongs to the run that began before."""
+        started_at = (self.run.started_at if self.correction else None) or now
         begun = self.with_run(state=RunState.RUNNING, attempts=self.run.attempts + 1, started_at=started_at, error=None)
         return replace(begun, takes=self.takes + 1)
 
@@ -152,13 +198,18 @@ class StoredRun:
         rest_s = rest_for(asked_s, rested_s) if asked_s is not None else None
         if rest_s is None:
             return queued
-        return self.resting(reason, now, rest_s).with_run(details={**self.run.details, RESTED: rested_s + rest_s})
+        resting = self.requeued(reason, now + timedelta(seconds=rest_s))
+        return resting.with_run(details={**self.run.details, RESTED: rested_s + rest_s})
 
-    def resting(self, reason: RunError, now: datetime, rest_s: int) -> Self:
-        """The record as it rests for so many seconds from `now` on, machine time; what it waits for was no attempt."""
+    def requeued(self, reason: RunError, rests_until: datetime | None) -> Self:
+        """The record as if the attempt had not been made; with a machine time, it rests until then."""
         attempts = max(self.run.attempts - 1, 0)
         queued = self.with_run(state=RunState.QUEUED, attempts=attempts, error=reason).released()
-        return replace(queued, claimed_until=now + timedelta(seconds=rest_s))
+        return replace(queued, claimed_until=rests_until)
+
+    def ended(self, ending: Ending, finished_at: datetime) -> Self:
+        """The record of a run that has ended, which nobody holds."""
+        return self.with_run(**ending.changes(), finished_at=finished_at).released()
 
     def raise_if_resting(self, error: HubError, now: datetime) -> None:
         """Tells whoever sends messages what giving the run back has decided; where it does not rest, no message does.

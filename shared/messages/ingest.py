@@ -7,12 +7,11 @@ from typing import Any
 from shared.app import Services
 from shared.arrivals.sweep import carry_out_backfill, give_up_sweep, sweep_by_schedule
 from shared.domain.documents.run import RunError, RunKind
-from shared.domain.errors import ClaimLostError, DeferredError, NotFoundError, asked_to_wait_s
+from shared.domain.errors import ClaimLostError, DeferredError, NotFoundError, PausedError, asked_to_wait_s
 from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import delete_files_of_gone_run
 from shared.ingest.attempt import take
 from shared.ingest.complete_later import complete_files, complete_later, give_up_files
-from shared.ingest.decide import MAPPING_PAUSED
 from shared.ingest.ingest_blob import give_up_run, ingest_blob
 from shared.repair.correct_run import correct_run, give_up_correction
 from shared.storage.queues import following, is_used_up, with_tries, worker_of
@@ -157,7 +156,7 @@ def _carry_out(services: Services, message: Any, message_id: str) -> None:
 
 def _put_back(services: Services, message: dict[str, Any], deliveries: int, reason: DeferredError) -> None:
     """Sends a message again for later; this delivery was no attempt. During a pause it is dropped instead."""
-    if reason.code == MAPPING_PAUSED and _is_still_paused(services, message):
+    if isinstance(reason, PausedError) and _is_still_paused(services, message):
         return
     services.ingest_queue.put_off(with_tries(message, deliveries))
 

@@ -6,15 +6,17 @@ blob appears whole under the name that only this slot has, and the records follo
 
 import logging
 import random
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NoReturn
 
 from shared.app import Services
 from shared.deadline import seconds_left
 from shared.domain.documents.connectors import ConnectorState, ExportedEntityType
-from shared.domain.documents.run import RunError
+from shared.domain.documents.run import RunError, RunState
 from shared.domain.errors import (
+    ClaimLostError,
     DeferredError,
     ForeignBlobError,
     ForeignContainerError,
@@ -25,23 +27,20 @@ from shared.domain.errors import (
     OwnContainerError,
     Recovery,
     RefusedError,
-    UnavailableError,
-    asked_to_wait_s,
     recovery,
 )
 from shared.domain.names import same_name
 from shared.failpoints import FailPoint, failpoint
 from shared.ledger.slots import Plan
+from shared.ledger.stored_run import Ending
 from shared.outbound.entity import find_entity, listed_entities
 from shared.outbound.plan import Export, plan_slot
 from shared.outbound.publish import publish_slot
-from shared.outbound.slot_run import fail_run, note_attempt, note_wait, skip_run
+from shared.outbound.slot_run import claim_slot, fail_unclaimed_run, is_done
 from shared.telemetry import at_run
 
 logger = logging.getLogger(__name__)
 
-# What a destination's account is said to have done (`storage/translate.py`) that did not answer, or asked to wait.
-_NO_ANSWER = frozenset({"StorageUnavailable", "Throttled"})
 # Seconds until a slot looks again for a turn at its destination: many that wait do not come back all at once.
 _NEXT_TURN_S = (20, 40)
 # A slot takes less, but for the largest.
@@ -76,53 +75,75 @@ def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
             destination (`DestinationBusy`); or there is no time left for the next of many slots (`TimeIsUp`). The
             message is to come again after its `rest_s`.
     """
-    export = find_export(services, request, worker)
+    export = find_export(services, request)
     if export is None:
         logger.info("nothing to export: the connector or the entity is gone")
         return
     with closing(export):
-        _export(export, request)
+        _export(export, request, worker)
 
 
-def _export(export: Export, request: SlotRequest) -> None:
-    services = export.services
-    plan: Plan | None = None
+def _export(export: Export, request: SlotRequest, worker: str) -> None:
     try:
-        with services.definitions.while_there(request.hub, export.entity.stored):
+        with _while_there(export):
             plan_slot(export, request.slot)
-            failpoint(FailPoint.SLOT_PLANNED)
-            while (plan := services.slots.oldest(export.series)) is not None:
-                with at_run(plan.run_id):
-                    is_published = publish_slot(export, plan)
-                if not is_published:
-                    logger.info("run %s is another worker's, or rests, and so does what waits behind it", plan.run_id)
+        failpoint(FailPoint.SLOT_PLANNED)
+        while (plan := export.services.slots.oldest(export.series)) is not None:
+            with at_run(plan.run_id):
+                if not _publish(export, request, plan, worker):
                     return
-                _note_connection(export, None)
-                if seconds_left() < _SLOT_TAKES_S:
-                    raise DeferredError("TimeIsUp", "there was no time for all slots that wait at once", rest_s=0)
+            _note_connection(export, None)
+            if seconds_left() < _SLOT_TAKES_S:
+                raise DeferredError("TimeIsUp", "there was no time for all slots that wait at once", rest_s=0)
+    except ClaimLostError as error:
+        logger.info("what waits is exported elsewhere: %s", error)
     except GoneError as error:
         logger.info("nothing to export any more: %s", error)
-        if plan is not None:
-            skip_run(export, plan, error.code, error.message)
     except DeferredError as error:
-        if error.rest_s is not None:
-            raise
-        raise _put_off(export, plan, error) from error
+        _put_off(error)
     except HubError as error:
         if recovery(error) is Recovery.RETRY:
-            _give_back(export, plan, error)
             raise
-        _record_failure(export, request.slot, error)
+        _record_failure(export, request.slot, RunError.of(error), worker)
         _note_refusal(export, error)
-    except Exception as error:
-        logger.exception("export of a slot failed unexpectedly")
-        message = f"an unexpected {type(error).__name__} ended the attempt; the log of run_export has it"
-        if plan is not None:
-            note_attempt(export, plan, RunError(code="InternalError", message=message))
-        raise
 
 
-def find_export(services: Services, request: SlotRequest, worker: str | None) -> Export | None:
+def _publish(export: Export, request: SlotRequest, plan: Plan, worker: str) -> bool:
+    """Publishes a slot, as far as nobody else does; False where it waits, or is not wanted any more."""
+    claim = claim_slot(export, plan, worker)
+    if claim is None:
+        if not is_done(export, plan):
+            logger.info("run %s is another worker's, or rests, and so does what waits behind it", plan.run_id)
+            return False
+        with _while_there(export):
+            publish_slot(export, plan, None)
+        return True
+
+    def publish() -> bool:
+        try:
+            with _while_there(export):
+                publish_slot(export, plan, claim)
+        except DeferredError as error:
+            _put_off(error)
+        return True
+
+    def refuse(error: HubError) -> None:
+        if isinstance(error, GoneError):
+            claim.end(Ending(RunState.SKIPPED, RunError.of(error)))
+            logger.info("nothing to export any more: %s", error)
+            return
+        claim.end(Ending(RunState.FAILED, RunError.of(error)))
+        _record_failure(export, request.slot, RunError.of(error), worker, but=plan)
+        _note_refusal(export, error)
+
+    return claim.carry_out(publish, refuse) is not None
+
+
+def _while_there(export: Export) -> AbstractContextManager[None]:
+    return export.services.definitions.while_there(export.hub, export.entity.stored)
+
+
+def find_export(services: Services, request: SlotRequest) -> Export | None:
     """The connector and entity as they are now; None where there is nothing to export any more."""
     with services.definitions.consistent_read():
         try:
@@ -131,7 +152,7 @@ def find_export(services: Services, request: SlotRequest, worker: str | None) ->
                 if listed.entity_type is request.entity_type and same_name(listed.entity_name, request.entity_name):
                     entity = find_entity(services, request.hub, listed)
                     writer = services.definitions.writer(request.hub, connector)
-                    return Export(services, request.hub, connector, listed, entity, writer, worker)
+                    return Export(services, request.hub, connector, listed, entity, writer)
         except NotFoundError:
             return None
     return None
@@ -145,7 +166,7 @@ def give_up_slot(services: Services, request: SlotRequest, last: Exception | Non
         request: the slot.
         last: what ended the last attempt, where it is known; a slot that was not planned has no record of it.
     """
-    export = find_export(services, request, worker=None)
+    export = find_export(services, request)
     if export is None:
         return
     plan = services.slots.oldest(export.series)
@@ -154,16 +175,13 @@ def give_up_slot(services: Services, request: SlotRequest, last: Exception | Non
         return  # published meanwhile, on another message
     stored = services.runs.get(request.hub, plan.run_id if plan else export.run_id("", request.slot))
     reason = stored.run.error if stored else None
-    if reason is not None and (plan is not None or last is None):
-        error = UnavailableError(reason.code, reason.message)
-    elif plan is None:
-        error = UnavailableError("PlanningFailed", f"the slot could not be planned: {_why(last)}")
-    else:
-        error = UnavailableError("WorkerLost", "the worker ended in the middle of every attempt; see the log")
-    _record_failure(export, request.slot, error)
+    if plan is None and (reason is None or last is not None):
+        reason = RunError(code="PlanningFailed", message=f"the slot could not be planned: {_why(last)}")
+    reason = reason or RunError.worker_lost()
+    _record_failure(export, request.slot, reason, worker=None)
     # Whoever reads this in the record could write it there, so it was not our own account that did not answer.
-    if error.code in _NO_ANSWER:
-        _note_connection(export, error)
+    if reason.is_no_answer:
+        _note_connection(export, reason.message)
 
 
 def _why(error: Exception | None) -> str:
@@ -174,21 +192,12 @@ def _why(error: Exception | None) -> str:
     return f"an unexpected {type(error).__name__} ended the last attempt; the log of run_export has it"
 
 
-def _put_off(export: Export, plan: Plan | None, error: DeferredError) -> DeferredError:
-    """Has the slot rest that found no turn at its destination, and gives the error that says for how long."""
+def _put_off(error: DeferredError) -> NoReturn:
+    """Raises the error with how long to rest, where it does not say so: it found no turn at its destination."""
+    if error.rest_s is not None:
+        raise error
     rest_s = random.randint(*_NEXT_TURN_S)  # noqa: S311 - jitter is no secret
-    if plan is not None:
-        note_wait(export, plan, RunError.of(error), rest_s)
-    return DeferredError(error.code, error.message, error.target, rest_s=rest_s)
-
-
-def _give_back(export: Export, plan: Plan | None, error: HubError) -> None:
-    """Keeps the reason on the record of the slot that is being published; a slot without a plan has none yet."""
-    if plan is None:
-        return
-    noted = note_attempt(export, plan, RunError.of(error), asked_to_wait_s(error))
-    if noted is not None:
-        noted.raise_if_resting(error, export.services.clock.machine_now())
+    raise DeferredError(error.code, error.message, error.target, rest_s=rest_s) from error
 
 
 def _note_refusal(export: Export, error: HubError) -> None:
@@ -197,20 +206,30 @@ def _note_refusal(export: Export, error: HubError) -> None:
         # Every slot of the entity waits at it; the others of the connector come out.
         export.services.definitions.block_export(export.hub, export.connector, export.folder, error.message)
     elif isinstance(error, _REFUSALS) and not isinstance(error, LostBlobError):
-        _note_connection(export, error)
+        _note_connection(export, error.message)
 
 
-def _note_connection(export: Export, error: HubError | None) -> None:
+def _note_connection(export: Export, failure: str | None) -> None:
     """Lets the connector's state say how its destination fares; it is written only where that changes."""
     connector = export.connector
-    if error is not None:
-        export.services.definitions.set_connector_state(export.hub, connector, ConnectorState.FAILED, error.message)
+    if failure is not None:
+        export.services.definitions.set_connector_state(export.hub, connector, ConnectorState.FAILED, failure)
     else:
         export.services.definitions.claim_destination(export.hub, connector, export.destination.sas, export.folder)
 
 
-def _record_failure(export: Export, slot: datetime, error: HubError) -> None:
-    """Records the reason on the slot that failed and on the one that was due and has to wait behind it."""
+def _record_failure(
+    export: Export, slot: datetime, reason: RunError, worker: str | None, but: Plan | None = None
+) -> None:
+    """Records the reason on the slot that failed and on the one that was due and has to wait behind it.
+
+    Args:
+        export: that failed.
+        slot: that was due.
+        reason: why it failed.
+        worker: as in `fail_unclaimed_run`.
+        but: the slot that failed where it was claimed, and has its reason.
+    """
     slots = export.services.slots
     failed = {
         plan.run_id: plan.slot for plan in (slots.oldest(export.series), slots.planned(export.series, slot)) if plan
@@ -219,4 +238,5 @@ def _record_failure(export: Export, slot: datetime, error: HubError) -> None:
         # Nothing could be planned: the slot has a record all the same.
         failed = {export.run_id("", slot): slot}
     for run_id, failed_slot in failed.items():
-        fail_run(export, failed_slot, run_id, error)
+        if but is None or run_id != but.run_id:
+            fail_unclaimed_run(export, failed_slot, run_id, reason, worker)

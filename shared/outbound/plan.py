@@ -25,7 +25,6 @@ class Export:
     Attributes:
         listed: the entity as the connector's `entityList` has it.
         writer: the connector, as what it writes is marked.
-        worker: the id of the queue message that is being worked on; None for one that sets aside every claim.
     """
 
     services: Services
@@ -34,7 +33,6 @@ class Export:
     listed: ExportedEntity
     entity: Entity
     writer: Writer
-    worker: str | None
 
     @cached_property
     def series(self) -> Series:

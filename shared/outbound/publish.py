@@ -5,48 +5,50 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 
-from shared.domain.documents.run import is_run_id
+from shared.domain.documents.run import RunError, RunState, is_run_id
 from shared.domain.errors import ForeignBlobError, LostBlobError, PreconditionError, RefusedError
 from shared.domain.slot import data_path
 from shared.engine.workspace import Workspace
 from shared.failpoints import FailPoint, failpoint
+from shared.ledger.claim import Claim
 from shared.ledger.slots import Plan, Published
+from shared.ledger.stored_run import Ending
 from shared.outbound.columns import Column
 from shared.outbound.metadata import describe, publish_metadata
 from shared.outbound.own_blobs import run_of_blob
 from shared.outbound.plan import Export
-from shared.outbound.slot_run import skip_run, start_run, succeed_run
+from shared.outbound.slot_run import succeed_run
 from shared.outbound.write_csv import CsvStream, csv_query
 from shared.storage.blob.blobs import BlobEntry
 
 logger = logging.getLogger(__name__)
 
 
-def publish_slot(export: Export, plan: Plan) -> bool:
+def publish_slot(export: Export, plan: Plan, claim: Claim | None) -> None:
     """Publishes a planned slot and records it; safe to repeat after a crash at any step.
 
     What is recorded comes after what it records: the blob, then the run, then the ledger. A repetition finds the
     blob of the first attempt by its run id, and leaves it as it is.
 
-    Returns:
-        False where another worker is publishing the slot, or it rests; so it is with those behind it.
+    Args:
+        export: that the slot belongs to.
+        plan: what it carries.
+        claim: on its run; None where that is done, and only the ledger has to move on.
 
     Raises:
+        ClaimLostError: another worker is publishing the slot.
         RefusedError: the destination refuses us, or a blob of somebody else lies in the slot's place, or in that of
             `metadata.json`.
         TransientError: it does not answer.
     """
-    began_ms = export.services.clock.monotonic_ms()
-    if not start_run(export, plan):
-        return False
     failpoint(FailPoint.SLOT_STARTED)
     path = data_path(export.entity.kind.value, export.entity.name, plan.slot)
     found = export.destination.find(path)
     if found is None:
         if _is_expired(export, plan):
             reason = "the destination refused it for as long as exports are kept; the next slot carries everything"
-            _pass_on(export, plan, "SlotExpired", reason, everything=True)
-            return True
+            _pass_on(export, plan, claim, RunError(code="SlotExpired", message=reason), everything=True)
+            return
         content = describe(export.entity.definition, _columns(export, plan))
         publish_metadata(export, content, is_known=lambda: _has_published(export, plan))
         failpoint(FailPoint.SCHEMA_PUBLISHED)
@@ -55,14 +57,14 @@ def publish_slot(export: Export, plan: Plan) -> bool:
     if found.metadata.get("runid") != plan.run_id:
         _check_taken(export, path, found)
         reason = "an earlier export of this entity has filled the slot already; the rows go out with the next one"
-        _pass_on(export, plan, "SlotTaken", reason)
-        return True
+        _pass_on(export, plan, claim, RunError(code="SlotTaken", message=reason))
+        return
     published = _facts_of(found)
-    succeed_run(export, plan, published, export.services.clock.monotonic_ms() - began_ms)
+    if claim is not None:
+        succeed_run(export, claim, plan, published)
     failpoint(FailPoint.SLOT_RUN_ENDED)
     export.services.slots.record_published(export.series, plan, published)
     failpoint(FailPoint.SLOT_PUBLISHED)
-    return True
 
 
 def _has_published(export: Export, plan: Plan) -> bool:
@@ -154,6 +156,7 @@ def _is_expired(export: Export, plan: Plan) -> bool:
     return plan.slot < export.services.clock.now() - kept
 
 
-def _pass_on(export: Export, plan: Plan, code: str, reason: str, *, everything: bool = False) -> None:
-    skip_run(export, plan, code, reason)
+def _pass_on(export: Export, plan: Plan, claim: Claim | None, reason: RunError, *, everything: bool = False) -> None:
+    if claim is not None:
+        claim.end(Ending(RunState.SKIPPED, reason))
     export.services.slots.pass_on(export.series, plan, everything=everything)

@@ -10,17 +10,18 @@ from shared.clock import iso
 from shared.definitions.store.definition_store import Stored
 from shared.domain.documents.connectors import Connector
 from shared.domain.documents.run import Run, RunError, RunKind, RunState, cleanup_run_id
-from shared.domain.errors import HubError, PreconditionError, ProtectedError
+from shared.domain.errors import ClaimLostError, HubError, PreconditionError, ProtectedError
 from shared.domain.slot import slot_of_path
 from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import is_still
 from shared.hub_rotation import for_each_hub
-from shared.ledger.stored_run import StoredRun
+from shared.ledger.claim import Claim
+from shared.ledger.stored_run import Ending, StoredRun
 from shared.outbound.entity import is_exporting
 from shared.outbound.own_blobs import has_written, run_of_blob
 from shared.storage.blob.blobs import BlobEntry
 from shared.storage.blob.destination import DestinationContainer
-from shared.telemetry import failing_alone, log_finished
+from shared.telemetry import failing_alone
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +62,7 @@ class _CleanUp:
         refusal: why a blob was kept; None where none was.
     """
 
-    run: StoredRun
-    began_ms: int
+    claim: Claim
     deleted: int
     kept: int = 0
     refusal: RunError | None = None
@@ -71,10 +71,10 @@ class _CleanUp:
 def _clean(
     services: Services, hub: str, connector: Stored[Connector], now: datetime, before: datetime
 ) -> Generator[None]:
-    run = _start(services, hub, connector, now)
-    if run is None:
+    claim = _start(services, hub, connector, now)
+    if claim is None:
         return
-    done = _CleanUp(run, services.clock.monotonic_ms(), int(run.run.details.get("deleted", 0)))
+    done = _CleanUp(claim, int(claim.run.details.get("deleted", 0)))
     try:
         destination = DestinationContainer(services.definitions.outbound_sas(connector), services.settings)
         for blob in _expired(services, hub, connector, destination, before):
@@ -83,13 +83,13 @@ def _clean(
             yield
         services.definitions.claim_destination(hub, connector, destination.sas)
     except HubError as failure:
-        _end(services, done, before, RunState.FAILED, RunError.of(failure))
+        _end(done, before, RunState.FAILED, RunError.of(failure))
     except GeneratorExit:
-        _end(services, done, before, RunState.PARTIALLY_SUCCEEDED, _TIME_IS_UP)
+        _end(done, before, RunState.PARTIALLY_SUCCEEDED, _TIME_IS_UP)
         raise
     else:
         state = RunState.PARTIALLY_SUCCEEDED if done.refusal else RunState.SUCCEEDED
-        _end(services, done, before, state, done.refusal)
+        _end(done, before, state, done.refusal)
 
 
 def _delete(destination: DestinationContainer, blob: BlobEntry, done: _CleanUp) -> None:
@@ -102,18 +102,12 @@ def _delete(destination: DestinationContainer, blob: BlobEntry, done: _CleanUp) 
         done.refusal = RunError.of(refusal)
 
 
-def _end(services: Services, done: _CleanUp, before: datetime, state: RunState, error: RunError | None) -> None:
-    ended = done.run.with_run(
-        state=state,
-        error=error,
-        finished_at=services.clock.now(),
-        duration_ms=services.clock.monotonic_ms() - done.began_ms,
-        details={"deleted": done.deleted, "kept": done.kept, "before": iso(before)},
-    )
+def _end(done: _CleanUp, before: datetime, state: RunState, error: RunError | None) -> None:
+    details = {"deleted": done.deleted, "kept": done.kept, "before": iso(before)}
     try:
-        log_finished(ended.hub, services.runs.save(ended).run)
-    except PreconditionError:
-        logger.info("the clean-up of connector %s was done by another worker", ended.run.connector)
+        done.claim.end(Ending(state, error, duration_ms=done.claim.elapsed_ms(), details=details))
+    except ClaimLostError:
+        logger.info("the clean-up of connector %s was done by another worker", done.claim.run.connector)
 
 
 def _expired(
@@ -132,7 +126,7 @@ def _expired(
             yield blob if is_ours else None
 
 
-def _start(services: Services, hub: str, connector: Stored[Connector], now: datetime) -> StoredRun | None:
+def _start(services: Services, hub: str, connector: Stored[Connector], now: datetime) -> Claim | None:
     """The Cleanup run of the day, Running; None where it is not to be tried again today."""
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     run = Run(
@@ -141,17 +135,14 @@ def _start(services: Services, hub: str, connector: Stored[Connector], now: date
         connector=connector.document.connector_name,
         queued_at=now,
     )
-    services.runs.create_for(
+    stored = services.runs.get_or_create(
         StoredRun(hub=hub, run=run),
         lambda: is_still(lambda: services.definitions.connector(hub, connector.document.connector_name), connector),
     )
-    stored = services.runs.get(hub, run.run_id)
     if stored is None or _is_blocked(stored.run, connector.document):
         return None
     try:
-        return services.runs.save(
-            stored.with_run(state=RunState.RUNNING, started_at=now, attempts=stored.run.attempts + 1, error=None)
-        )
+        return Claim(services.runs, services.clock, services.runs.save(stored.begun(now)))
     except PreconditionError:
         return None  # another worker has begun it
 

@@ -7,7 +7,6 @@ names the file of the rejects that are left, so counts and rejects change at one
 
 import logging
 import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shared.app import Services
@@ -21,20 +20,19 @@ from shared.domain.errors import (
     DataError,
     FatalError,
     GoneError,
-    PreconditionError,
     RefusedError,
     RequestError,
     TypeGoneError,
 )
 from shared.domain.places import correction_path, rejects_path
 from shared.failpoints import FailPoint, failpoint
-from shared.ingest.attempt import Attempt, claim_lost, last_reason
+from shared.ingest.attempt import Attempt
 from shared.ingest.complete import complete
 from shared.ingest.outcome import COMPLETE_OPERATION, Uncompleted
 from shared.ingest.run_target import mapping_to_read_with, not_completed, type_of
 from shared.ingest.source import open_source
-from shared.ledger.stored_run import StoredRun
-from shared.telemetry import log_finished
+from shared.ledger.claim import Claim, last_reason
+from shared.ledger.stored_run import Ending, StoredRun
 from shared.work_folder import work_folder
 
 if TYPE_CHECKING:
@@ -64,11 +62,11 @@ def correct_run(services: Services, attempt: Attempt) -> None:
     """
     corrected = attempt.carry_out(
         lambda: _correct(services, attempt),
-        lambda error: end_in_vain(services, attempt.stored, RunError.of(error)),
+        lambda error: _end_in_vain(services, attempt, RunError.of(error)),
     )
     if corrected is not None:
         _, failure = corrected
-        _end(services, attempt.stored, *corrected, attempt.elapsed_ms())
+        _end(services, attempt, *corrected, attempt.elapsed_ms())
         failpoint(FailPoint.CORRECTION_ENDED)
         if failure is not None and failure.waits:
             # The last of the others may have ended just before that was recorded.
@@ -82,59 +80,44 @@ def give_up_correction(services: Services, stored: StoredRun) -> None:
         ClaimLostError: the run goes on elsewhere at this very moment.
         TransientError: whether the rows are in cannot be seen.
     """
-    reason = last_reason(stored.run)
+    claim, reason = Claim(services.runs, services.clock, stored), last_reason(stored.run)
     try:
         done = _close(services, stored)
     except ConflictError:
         done = None  # the type is gone, and the rows with it
     if done is None:
-        end_in_vain(services, stored, reason)
+        _end_in_vain(services, claim, reason)
     else:
         failure = None if done.still_open else not_completed(services, stored, reason.message)
-        _end(services, stored, done, failure, 0)
+        _end(services, claim, done, failure, 0)
 
 
-def end_in_vain(services: Services, stored: StoredRun, reason: RunError) -> None:
+def _end_in_vain(services: Services, claim: Claim, reason: RunError) -> None:
     """Records that nothing of a correction was ingested; the same rows may be given again."""
-    repair = {**_facts(services, stored), "ingested": 0, "error": reason.to_json()}
-    ended = stored.with_run(
-        state=RunState.PARTIALLY_SUCCEEDED,
-        error=None,
-        finished_at=services.clock.now(),
-        details=_with_repair(stored, repair),
-    )
-    try:
-        saved = services.runs.drop_correction(ended.released())
-    except PreconditionError as error:
-        raise claim_lost(stored.run) from error
-    log_finished(stored.hub, saved.run)
+    repair = {**_facts(services, claim.stored), "ingested": 0, "error": reason.to_json()}
+    ending = Ending(RunState.PARTIALLY_SUCCEEDED, details=_with_repair(claim.stored, repair))
+    claim.end(ending, services.runs.drop_correction)
 
 
 def _end(
-    services: Services, stored: StoredRun, done: StagedCorrection, failure: Uncompleted | None, duration_ms: int
+    services: Services, claim: Claim, done: StagedCorrection, failure: Uncompleted | None, duration_ms: int
 ) -> None:
-    run = stored.run
-    repair = {**_facts(services, stored), "ingested": done.ingested, "rejected": done.refused}
-    details = _with_repair(stored, repair)
+    repair = {**_facts(services, claim.stored), "ingested": done.ingested, "rejected": done.refused}
+    details = _with_repair(claim.stored, repair)
     if failure is not None:
         details[COMPLETE_OPERATION] = failure.message
-    ingested = run.rows_ingested + done.ingested
-    ended = stored.with_run(
-        state=RunState.PARTIALLY_SUCCEEDED if done.still_open else RunState.SUCCEEDED,
-        error=None,
-        finished_at=services.clock.now(),
-        duration_ms=duration_ms,
-        rows_read=ingested + done.still_open,
-        rows_ingested=ingested,
-        rows_rejected=done.still_open,
-        details=details,
+    claim.end(
+        Ending(
+            RunState.PARTIALLY_SUCCEEDED if done.still_open else RunState.SUCCEEDED,
+            ingested=claim.run.rows_ingested + done.ingested,
+            rejected=done.still_open,
+            duration_ms=duration_ms,
+            details=details,
+        ),
+        correction=None,
+        rejects=done.rejects,
+        owes=failure.owes if failure else None,
     )
-    try:
-        owes = failure.owes if failure else None
-        saved = services.runs.save(replace(ended.released(), correction=None, rejects=done.rejects, owes=owes))
-    except PreconditionError as error:
-        raise claim_lost(stored.run) from error
-    log_finished(stored.hub, saved.run)
 
 
 def _correct(services: Services, attempt: Attempt) -> tuple[StagedCorrection, Uncompleted | None]:
@@ -172,11 +155,11 @@ def _bring_into(services: Services, attempt: Attempt, entity_type: EntityType) -
         attempt.note_correction(done)
         failpoint(FailPoint.CORRECTION_NOTED)
         if uploaded or attempt.has_rivals:
-            attempt.check_claim()
+            attempt.check()
             failpoint(FailPoint.CORRECTION_CHECKED)
-            if not changes.commit(uploaded, key, _ONCE, attempt.take):
+            if not changes.commit(uploaded, key, _ONCE, attempt.number):
                 # One that was taken for dead has committed; the counts are those of its rows.
-                done = _correction_of(attempt.stored).staged[changes.committed_by(key) or attempt.take]
+                done = _correction_of(attempt.stored).staged[changes.committed_by(key) or attempt.number]
         failpoint(FailPoint.CORRECTION_COMMITTED)
     return done
 

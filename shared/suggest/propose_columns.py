@@ -131,7 +131,7 @@ def _first(order: list[Candidate], read: list[Candidate], name: str) -> Candidat
 def _take_culture(
     scan: Scan, filled: dict[int, str], types: dict[int, Candidate | None], form: MappingFormat
 ) -> tuple[MappingFormat, list[str]]:
-    """ConsistentReads for the culture in which more columns are numbers, and changes `types` to it."""
+    """Looks for the culture in which more columns are numbers, and changes `types` to it."""
     text = [at for at in filled if types[at] is None]
     plain = [at for at in filled if (chosen := types[at]) and chosen.kind in _FRACTIONS]
     gains: dict[str, int] = {}

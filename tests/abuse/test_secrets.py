@@ -96,7 +96,7 @@ def properties_of(mapping: Json, **changes: object) -> Json:
 
 
 def check_nothing_is_kept(hub: Hub) -> None:
-    """ConsistentReads through every file of the stack but the vault's, whatever way the mark is spelt there."""
+    """Looks through every file of the stack but the vault's, whatever way the mark is spelt there."""
     folder = Path(hub.stack.log_file).parent
     spellings = [
         MARK.encode(),

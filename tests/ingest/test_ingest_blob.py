@@ -196,7 +196,7 @@ def test_counts_and_rejects_are_those_of_the_attempt_that_commits(world: World) 
     """Both read the file in their own way, since the mapping changed; who is first has brought its rows in."""
     run_id = world.queue(world.upload("a.csv", "page,n\n/a,1\n/b,2\n/c\n"))
     with paused_at(world, run_id, FailPoint.CLAIM_CHECKED) as paused:
-        (first,) = world.stored(run_id).run.details["staged"].values()
+        (first,) = world.stored(run_id).notes.values()
         world.put_mapping(
             format={"columnDelimiter": ";"},
             hasHeader=False,
@@ -209,7 +209,7 @@ def test_counts_and_rejects_are_those_of_the_attempt_that_commits(world: World) 
         arm(FailPoint.CLAIM_CHECKED, meanwhile)
         run = world.ingest(run_id)
     assert (run.state, run.rows_read, run.rows_ingested, run.rows_rejected) == (RunState.PARTIALLY_SUCCEEDED, 3, 2, 1)
-    assert world.stored(run_id).rejects == first["rejects"]
+    assert world.stored(run_id).rejects == first.rejects
     assert world.committed_rows == 2
 
 

@@ -162,7 +162,7 @@ def test_nobody_writes_to_a_run_whose_hub_is_going(ledgers: Ledgers) -> None:
 def test_of_what_is_gone_no_run_stays_recorded(ledgers: Ledgers, state: RunState) -> None:
     stored = StoredRun("Contoso", Run(run_id="a", kind=RunKind.KPI, queued_at=START, state=state))
     assert not ledgers.runs.create_for(stored, lambda: False)
-    assert ledgers.runs.change(stored, "worker", lambda found: found, lambda: False) is None
+    assert ledgers.runs.get_or_create(stored, lambda: False) is None
     assert ledgers.keys("Contoso") == set()
     assert ledgers.runs.create_for(stored, lambda: True)
     assert not ledgers.runs.create_for(stored, lambda: False)  # another has recorded it, who looks for himself

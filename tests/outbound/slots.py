@@ -31,7 +31,7 @@ def ids_in(content: bytes) -> list[str]:
 
 
 def export_of(hub: HubUnderTest, number: int = 0) -> Export:
-    export = find_export(hub.services, request_of(hub, number), worker=None)
+    export = find_export(hub.services, request_of(hub, number))
     assert export is not None
     return export
 

@@ -1,7 +1,6 @@
 """Slots under crashes, repetitions and several workers: each is published once, with the same bytes."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from shared.outbound.due import hand_out_profile_exports
 from shared.outbound.export_slot import export_slot
 from shared.outbound.plan import Export, plan_slot
 from shared.outbound.publish import _write, publish_slot
-from shared.outbound.slot_run import start_run
+from shared.outbound.slot_run import claim_slot
 from tests.outbound.conftest import PROFILE, HubUnderTest
 from tests.outbound.slots import FIRST, at, contents, export_of, path_of, request_of
 
@@ -53,9 +52,9 @@ def test_of_a_redelivered_message_nothing_comes_twice(hub: HubUnderTest) -> None
 
 def test_a_slot_is_published_by_one_worker_and_what_waits_behind_it_too(hub: HubUnderTest) -> None:
     customer, first = first_handed_out(hub)
-    export = replace(export_of(hub), worker="first")
+    export = export_of(hub)
     plan_slot(export, slot_of(at(0)))
-    assert start_run(export, next(hub.services.slots.waiting(export.series)))
+    assert claim_slot(export, next(hub.services.slots.waiting(export.series)), "first")
     hub.ingest(customer, [{"Id": "B"}])
     hub.set_clock(at(1))
     hand_out_profile_exports(hub.services)
@@ -81,7 +80,7 @@ def test_a_crash_between_two_steps_is_made_good(hub: HubUnderTest, crash: str) -
         _write(export, plan, FIRST)
         written = hub.partner.blobs()
     if crash == "recorded":
-        publish_slot(export, plan)
+        publish_slot(export, plan, claim_slot(export, plan, "message"))
         hub.services.slots._table.upsert(  # the ledger as it was before its last step
             {**_plan_row(hub, export), "RowKey": f"plan|{plan.slot:%Y-%m-%dT%H:%MZ}"}
         )

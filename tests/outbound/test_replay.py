@@ -98,7 +98,7 @@ class History:
             message["entityName"],
             slot_of(self.now),
         )
-        export = find_export(self.hub.services, request, worker=None)
+        export = find_export(self.hub.services, request)
         assert export is not None
         plan_slot(export, request.slot)
         plan = next(self.hub.services.slots.waiting(export.series), None)

@@ -16,7 +16,7 @@ _KPI_COLUMNS = ("Timestamp", "Value", "CalculationTime")
 
 
 def check_entity_list(store: DefinitionStore, hub: str, connector: Connector) -> tuple[dict[str, Any], list[Fault]]:
-    """ConsistentReads up what a connector exports; a long list asks for no more than a short one.
+    """Looks up what a connector exports; a long list asks for no more than a short one.
 
     Returns:
         `entityList` with every name as it was defined (nothing for a connector that is not Outbound), and

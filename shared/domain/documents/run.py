@@ -11,6 +11,9 @@ from shared.domain.blob_version import BlobVersion
 from shared.domain.documents.document import AnyCaseEnum, Document
 from shared.domain.errors import HubError
 
+# What a service is said to have done (`storage/translate.py`) that did not answer, or asked to wait.
+_NO_ANSWER = frozenset({"StorageUnavailable", "Throttled"})
+_WORKER_LOST, _UNEXPECTED = "WorkerLost", "InternalError"
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -50,6 +53,29 @@ class RunError(Document):
     def of(cls, error: HubError) -> Self:
         """The same reason as an error's."""
         return cls(code=error.code, message=error.message)
+
+    @classmethod
+    def unexpected(cls, error: Exception) -> Self:
+        """That an attempt ended by an error that nobody foresaw."""
+        kind = type(error).__name__
+        message = f"an unexpected {kind} ended the attempt; the log has it under this run's id"
+        return cls(code=_UNEXPECTED, message=message)
+
+    @classmethod
+    def worker_lost(cls) -> Self:
+        """That no attempt lived to say why it failed."""
+        message = "the worker ended in the middle of every attempt; see the log of its instance"
+        return cls(code=_WORKER_LOST, message=message)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether further attempts would end the same way, by a fault of the app: somebody has to look first."""
+        return self.code in {_WORKER_LOST, _UNEXPECTED}
+
+    @property
+    def is_no_answer(self) -> bool:
+        """Whether a storage account did not answer, or asked to wait."""
+        return self.code in _NO_ANSWER
 
 
 class RunBlob(Document):

@@ -13,8 +13,7 @@ from shared.clock import Clock
 from shared.definitions.store.definition_store import Conditions
 from shared.domain.documents.mappings import MappingState
 from shared.domain.documents.run import RunError, RunState
-from shared.domain.errors import DeferredError
-from shared.ingest.decide import MAPPING_PAUSED
+from shared.domain.errors import PausedError
 from shared.messages.ingest import _put_back, give_up, take_message
 from tests.acceptance.hub import wait_for
 from tests.ingest.conftest import MESSAGE, ROWS, World
@@ -87,8 +86,9 @@ def test_a_resume_while_a_run_is_put_back_does_not_leave_it_behind(world: World)
     pause(world)
     attempt = world.take(run_id)
     resume(world)
-    attempt.put_back(RunError(code=MAPPING_PAUSED, message="the mapping is paused"))
-    _put_back(world.services, message, 1, DeferredError(MAPPING_PAUSED, "the mapping is paused"))
+    paused = PausedError("MappingPaused", "the mapping is paused")
+    attempt.requeue(RunError.of(paused))
+    _put_back(world.services, message, 1, paused)
 
     def is_done() -> bool:
         world.work_off()
