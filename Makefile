@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test test-all kill-matrix honesty bench docs clean
+.PHONY: help install up demo test test-all conformance kill-matrix honesty bench docs clean
 .DELETE_ON_ERROR:
 # Modules stay compiled between two runs, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
@@ -59,6 +59,11 @@ all-tests:
 
 test-all: ## the same with more examples of each property and the long tests
 	@TEST_ALL=1 $(MAKE) test
+
+# From make's command line alone: shells keep the name of the machine in HOST.
+conformance: install ## what any functions host must do; HOST=http://127.0.0.1:7071 names one
+	@CONFORMANCE_HOST='$(if $(filter command line,$(origin HOST)),$(HOST))' CONFORMANCE_STORAGE='$(STORAGE)' \
+		CONFORMANCE_KEY='$(KEY)' $(PY) -m pytest tests/host
 
 kill-matrix: install ## kill the process between any two steps; all must come out right
 	@$(PY) -m tests.crashes

@@ -38,6 +38,9 @@ def measure_export(bench: Bench) -> Iterator[Bar]:
                 "hub_storage": storage,
                 "azure_functions_environment": "Development",
                 "key_vault_url": running.stack.key_vault_url,
+                "development_endpoints": ",".join(
+                    (running.stack.blob_endpoint.rpartition("/")[0], running.stack.key_vault_url)
+                ),
             }
         )
         warm_up = ingest.upload(storage, bench.folder, ingest.WARM_UP_ROWS)

@@ -1,6 +1,5 @@
 """The settings of the process, read once from the environment."""
 
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ class Settings(BaseSettings):
 
     azure_functions_environment: str = Field(
         "Production",
-        description="`Development` (set by Core Tools and `make up`) allows loopback and the clock file.",
+        description="`Development` (set by Core Tools and `make up`) allows `DEVELOPMENT_ENDPOINTS` and `CLOCK_FILE`.",
     )
     hub_storage: SecretStr | None = Field(
         None,
@@ -51,8 +50,8 @@ class Settings(BaseSettings):
     )
     development_endpoints: Annotated[tuple[_Endpoint, ...], NoDecode] = Field(
         (),
-        description="Development only: loopback endpoints that connectors may name beside those of `HUB_STORAGE`, "
-        "such as `http://127.0.0.1:20000`, separated by commas.",
+        description="Development only: the endpoints on loopback that are called, of storage accounts that connectors "
+        "name and of vaults, such as `http://127.0.0.1:10000`, separated by commas. Elsewhere none is.",
     )
     clock_file: Path | None = Field(
         None, description="Development only: a file whose ISO time is the app's present time while it exists."
@@ -106,22 +105,10 @@ class Settings(BaseSettings):
         """Whether the app runs on a developer's machine."""
         return self.azure_functions_environment.casefold() == "development"
 
-    @cached_property
+    @property
     def storage_connection_string(self) -> str | None:
         """The hub's connection string; None where identity is used."""
-        if self.hub_storage is None:
-            return None
-        text = self.hub_storage.get_secret_value()
-        return DEVELOPMENT_STORAGE if text.strip().rstrip(";").casefold() == "usedevelopmentstorage=true" else text
-
-
-# The emulator's documented account and key, the same on every machine.
-DEVELOPMENT_STORAGE = (
-    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
-    "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
-    "BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
-    "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
-)
+        return None if self.hub_storage is None else self.hub_storage.get_secret_value()
 
 
 def read_settings() -> Settings:

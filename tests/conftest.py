@@ -9,10 +9,11 @@ from hypothesis import settings
 
 from infra.local.azurite import Endpoints
 from infra.local.settings import bypass_proxy
-from infra.local.stack import running_azurite, running_stack
+from infra.local.stack import RunningStack, running_azurite, running_stack
 from infra.local.state_dir import Stack
 from shared.failpoints import FailPoint, arm
 from tests.fault_proxy import PORTS
+from tests.host.host import SAMPLE_APP
 from tests.local_services import forget_hubs
 from tests.thorough import THOROUGH
 
@@ -97,3 +98,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole local stack over the real app. Tests share it: they work in hubs of their own names."""
     with running_stack(tmp_path_factory.mktemp("stack")) as running:
         yield running.stack
+
+
+@pytest.fixture(scope="session")
+def sample_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The whole local stack over the app of `tests/host`. Tests share it: they tell their messages and events apart."""
+    with running_stack(tmp_path_factory.mktemp("sample"), app_dir=SAMPLE_APP) as running:
+        yield running

@@ -19,7 +19,7 @@ from shared.domain.names import name_key
 from shared.domain.places import QUEUE_INGEST, TABLE_DEFINITIONS
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, hub_account
-from tests.fault_proxy import listening_socket
+from tests.fault_proxy import PORTS, listening_socket
 
 STORAGE_SECRET = "storage"
 
@@ -44,12 +44,19 @@ def silent_service() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
+def called_on_loopback(endpoints: Endpoints, vault_url: str = "") -> str:
+    """What `DEVELOPMENT_ENDPOINTS` lists, in its form: storage, the vault, and where proxies listen."""
+    listed = [f"http://127.0.0.1:{port}" for port in (*PORTS, endpoints.blob_port)]
+    return ",".join(filter(None, [*listed, vault_url]))
+
+
 def development(endpoints: Endpoints, vault_url: str = "", **more: Any) -> Settings:
     """Settings of the local stack."""
     return Settings(
         azure_functions_environment="Development",
         hub_storage=endpoints.connection_string,
         key_vault_url=vault_url,
+        development_endpoints=called_on_loopback(endpoints, vault_url).split(","),
         **more,
     )
 

@@ -156,4 +156,7 @@ def host_environment(
     """The functions host's environment: settings file < environment < what only the stack can know."""
     merged = {**values, **environment, **computed}
     merged["ALLOWED_KEY_VAULTS"] = merged.get("ALLOWED_KEY_VAULTS") or computed["KEY_VAULT_URL"]
+    # Where two have one port, the later counts.
+    asked = environment.get("DEVELOPMENT_ENDPOINTS") or values.get("DEVELOPMENT_ENDPOINTS")
+    merged["DEVELOPMENT_ENDPOINTS"] = ",".join(filter(None, (asked, computed.get("DEVELOPMENT_ENDPOINTS"))))
     return merged

@@ -16,7 +16,7 @@ from types import FrameType
 
 import httpx
 
-from infra.local.azurite import Azurite, StartError
+from infra.local.azurite import Azurite, Endpoints, StartError
 from infra.local.children import Child
 from infra.local.event_grid import EventGrid
 from infra.local.key_vault import KeyVault, SecretStore
@@ -102,7 +102,7 @@ class Supervisor:
         vault = KeyVault(store, self._ports.listen_key_vault())
         parts.callback(vault.stop)
         _progress("starting the functions host")
-        self._start_host(parts, functions_socket, endpoints.connection_string, vault.url)
+        self._start_host(parts, functions_socket, endpoints, vault.url)
         events = EventGrid(self._state.events, commits, endpoints, functions_url)
         parts.callback(events.stop)
         self._wait_for_host(functions_url)
@@ -124,11 +124,12 @@ class Supervisor:
         print(f"ready {functions_url}", flush=True)
         _progress(f"log: {self._state.functions_log}")
 
-    def _start_host(self, parts: ExitStack, listener: socket.socket, storage: str, vault_url: str) -> None:
+    def _start_host(self, parts: ExitStack, listener: socket.socket, storage: Endpoints, vault_url: str) -> None:
         computed = {
-            "AzureWebJobsStorage": storage,
-            "HUB_STORAGE": storage,
+            "AzureWebJobsStorage": storage.connection_string,
+            "HUB_STORAGE": storage.connection_string,
             "KEY_VAULT_URL": vault_url,
+            "DEVELOPMENT_ENDPOINTS": f"http://127.0.0.1:{storage.blob_port},{vault_url}",
             "CLOCK_FILE": str(self._state.clock_file),
             "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
             "TMPDIR": str(self._state.temporary),

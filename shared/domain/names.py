@@ -19,7 +19,7 @@ RULES = {
 # https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
 CONTAINER_PATTERN = r"[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]"
 
-# Hosts of the local stack, as `urlsplit` gives them.
+# Names of the machine itself, as `urlsplit` gives them.
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 # Clouds that hand out the names of accounts for themselves, apart from the public one:
@@ -48,6 +48,21 @@ def account_at(host: str) -> str:
     Each cloud may have a `contoso` of its own, which belongs to somebody else.
     """
     return in_cloud_of(host, host.partition(".")[0])
+
+
+def account_and_path(host: str, path: str) -> tuple[str, str]:
+    """Returns the storage account that a URL is of, and the path below the account.
+
+    On loopback, where no host is named after an account, the path begins with it.
+
+    Args:
+        host: as `urlsplit` gives it.
+        path: without a slash at its start.
+    """
+    if host not in LOOPBACK:
+        return account_at(host), path
+    account, _, below = path.partition("/")
+    return account, below
 
 
 def in_cloud_of(host: str, name: str) -> str:

@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from shared.domain.errors import FatalError, Fault, InvalidRequestError
-from shared.domain.names import LOOPBACK, account_at, in_cloud_of
-from shared.settings import DEVELOPMENT_STORAGE, Settings
+from shared.domain.names import account_and_path, account_at, in_cloud_of
+from shared.settings import Settings
+from shared.storage.loopback import loopback_endpoint, without_shorthand
 
 # Public and sovereign clouds, and accounts with DNS zone endpoints:
 # https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-endpoints
@@ -70,7 +71,7 @@ class StorageAccount:
 
 @dataclass(frozen=True)
 class BlobUrl:
-    """A blob URL taken apart, its host proven to be Azure Storage or, in Development, the stack's own.
+    """A blob URL taken apart, its host proven to be Azure Storage or a listed endpoint on loopback.
 
     Attributes:
         endpoint: of the account, without a slash at its end.
@@ -97,37 +98,16 @@ def read_blob_url(text: str, settings: Settings) -> BlobUrl:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         raise ValueError("its port is not a number") from None
-    if settings.is_development and host in LOOPBACK and "@" not in parts.netloc:
-        own = _loopback_services(settings).get(_port(parts))
-        if own is None:
-            raise ValueError(
-                "on loopback its port must be that of the stack's own blob endpoint, or one of DEVELOPMENT_ENDPOINTS"
-            )
-        account, _, path = parts.path.strip("/").partition("/")
+    if endpoint := loopback_endpoint(parts, settings):
+        account, path = account_and_path(host, parts.path.strip("/"))
         if not re.fullmatch(_ACCOUNT, account):
             raise ValueError("on loopback its path must start with the name of the account")
-        return BlobUrl(account, f"{own}/{account}", path, parts.query)
+        return BlobUrl(account, f"{endpoint}/{account}", path, parts.query)
     if not _BLOB_HOST.fullmatch(host) or "@" in parts.netloc or port not in {None, 443}:
         raise ValueError("its host must be an Azure Storage account such as ACCOUNT.blob.core.windows.net")
     if parts.scheme.lower() != "https":
         raise ValueError("it must start with https://")
     return BlobUrl(account_at(host), f"https://{host}", parts.path.lstrip("/"), parts.query)
-
-
-def _loopback_services(settings: Settings) -> dict[int, str]:
-    """The blob services on loopback that may be called, by port: `http://127.0.0.1:10000`.
-
-    A URL may spell their host otherwise; they are called as they are set, and an account has one endpoint.
-    """
-    connection = _parts(settings.storage_connection_string or "")
-    own = [connection.get("blobendpoint"), settings.hub_storage__blob_service_uri]
-    named = [urlsplit(text) for text in [*settings.development_endpoints, *own] if text]
-    return {_port(parts): f"{parts.scheme}://{parts.netloc}" for parts in named if parts.hostname in LOOPBACK}
-
-
-def _port(parts: SplitResult) -> int:
-    """Raises ValueError where the port is not a number."""
-    return (443 if parts.scheme == "https" else 80) if parts.port is None else parts.port
 
 
 def hub_account(settings: Settings) -> StorageAccount:
@@ -169,7 +149,7 @@ def account_from_secret(text: str, settings: Settings) -> StorageAccount:
 
     Args:
         text: a connection string, or the https URL of a blob service, which is then reached by identity.
-        settings: say whether loopback is allowed, and which identity is used.
+        settings: list the endpoints on loopback that may be called, and say which identity is used.
 
     Raises:
         InvalidRequestError: it is neither, or its host is not Azure Storage; nothing of it is repeated.
@@ -186,8 +166,7 @@ def account_from_secret(text: str, settings: Settings) -> StorageAccount:
             if not url.endpoint.startswith("https://"):
                 raise ValueError("a service that speaks no https takes no identity; use a connection string")
             return StorageAccount(url.account, url.endpoint, client_id=settings.hub_storage__client_id)
-        is_emulator = text.rstrip("; ").casefold() == "usedevelopmentstorage=true"
-        account = _from_connection_string(DEVELOPMENT_STORAGE if is_emulator else text)
+        account = _from_connection_string(text)
         # A foreign endpoint would be sent signatures made with the key.
         url = read_blob_url(account.blob_endpoint, settings)
         if url.path or url.query:
@@ -203,6 +182,7 @@ def account_from_secret(text: str, settings: Settings) -> StorageAccount:
 
 def _from_connection_string(text: str) -> StorageAccount:
     """Raises ValueError, which repeats nothing of the text."""
+    text = without_shorthand(text)
     parts = _parts(text)
     name, key, sas = parts.get("accountname"), parts.get("accountkey"), parts.get("sharedaccesssignature")
     if not key and not sas:
@@ -227,10 +207,8 @@ def _from_connection_string(text: str) -> StorageAccount:
 
 
 def _account_at(endpoint: str) -> str:
-    """The account that an endpoint is of; the emulator's has it in its path."""
     parts = urlsplit(endpoint)
-    host = parts.hostname or ""
-    return parts.path.strip("/").partition("/")[0] if host in LOOPBACK else account_at(host)
+    return account_and_path(parts.hostname or "", parts.path.strip("/"))[0]
 
 
 def _parts(text: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from azure.eventgrid import SystemEventNames
 
 from shared.domain.blob_version import bare_etag
 from shared.domain.errors import Fault, InvalidRequestError
-from shared.domain.names import LOOPBACK, account_at, same_name
+from shared.domain.names import account_and_path, same_name
 
 _TYPE = SystemEventNames.StorageBlobCreatedEventName.value
 _SUBJECT = "/blobServices/default/containers/"
@@ -152,11 +152,8 @@ def _cross_check(
     if parts is None or not host or "@" in parts.netloc:
         faults.append(Fault("InvalidEvent", "data.url", "must be the URL of the blob"))
         return place, account
-    named = account_at(host)
-    if host in LOOPBACK:
-        # The emulator's URLs have the account first in their path.
-        named, _, raw = raw.partition("/")
-        decoded = decoded.partition("/")[2]
+    named, raw = account_and_path(host, raw)
+    _, decoded = account_and_path(host, decoded)
     if "/".join(place) not in {raw, decoded}:
         faults.append(Fault("InvalidEvent", "data.url", "names another blob than the subject"))
     # A resource id tells nothing of the cloud.

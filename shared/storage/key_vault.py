@@ -11,9 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError
-from azure.core.pipeline.transport import RequestsTransport
 from azure.keyvault.secrets import SecretClient
 from pydantic import SecretStr
 
@@ -31,6 +29,7 @@ from shared.domain.names import LOOPBACK
 from shared.domain.places import is_own_secret
 from shared.settings import Settings
 from shared.storage.clients import HURRIED_TRANSPORT, hurried_retries, token_credential
+from shared.storage.loopback import LoopbackCredential, LoopbackTransport, loopback_endpoint
 from shared.storage.retries import RETRIES, asked_by
 
 logger = logging.getLogger(__name__)
@@ -151,9 +150,12 @@ class Vaults:
                     yield KeptSecret(item.name, item.created_on, item.tags or {})
 
     def _own_vault(self) -> str:
-        if not self._own:
-            raise UnavailableError("VaultMissing", "no vault is configured; set KEY_VAULT_URL")
-        return self._own
+        if self._own:
+            return self._own
+        message = "no vault is configured; set KEY_VAULT_URL"
+        if self._settings.key_vault_url:
+            message = "KEY_VAULT_URL is no vault: set https://NAME.vault.azure.net, or one of DEVELOPMENT_ENDPOINTS"
+        raise UnavailableError("VaultMissing", message)
 
     def _parse_foreign(self, secret_url: str, target: str) -> tuple[str, str, str]:
         vault, name, version = self._parse(secret_url, target)
@@ -183,51 +185,31 @@ class Vaults:
 
 
 def _vault_url(text: str, settings: Settings) -> str:
-    """`https://HOST` of a vault, or `http://127.0.0.1:PORT` in Development; empty where it is neither."""
+    """`https://HOST` of a vault, or a listed endpoint on loopback; empty where it is neither."""
     text = text.strip().rstrip("/")
     if re.fullmatch(r"[a-zA-Z0-9-]+", text):
         text = f"https://{text}.vault.azure.net"
     try:
         parts = urlsplit(text.lower())
         port = parts.port
+        if parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+            return ""
+        if endpoint := loopback_endpoint(parts, settings):
+            return endpoint
     except ValueError:
         return ""
-    if parts.path or parts.query or parts.fragment or "@" in parts.netloc:
-        return ""
-    if settings.is_development and parts.scheme == "http" and parts.hostname in LOOPBACK:
-        return f"http://{parts.netloc}"
     is_vault = bool(_VAULT_HOST.fullmatch(parts.hostname or ""))
     return f"https://{parts.hostname}" if is_vault and parts.scheme == "https" and port in {None, 443} else ""
 
 
 def _client(vault: str, settings: Settings) -> SecretClient:
     options: dict[str, Any] = {**HURRIED_TRANSPORT, "retry_policy": hurried_retries(RETRIES)}
-    if vault.startswith("http:"):
-        # The client speaks https to vaults only, so its transport goes to loopback behind its back. The token is
-        # a word that opens nothing: no real one may travel there.
-        name = f"https://local{urlsplit(vault).port or 80}.vault.azure.net"
-        return SecretClient(name, _LoopbackCredential(), transport=_ToLoopback(vault), **options)
+    parts = urlsplit(vault)
+    if parts.hostname in LOOPBACK:
+        name = f"https://local{parts.port}.vault.azure.net"
+        transport = LoopbackTransport(vault, **HURRIED_TRANSPORT)
+        return SecretClient(name, LoopbackCredential(), transport=transport, **options)
     return SecretClient(vault, token_credential(settings.hub_storage__client_id), **options)
-
-
-class _LoopbackCredential(TokenCredential):
-    def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
-        return AccessToken("loopback", int(time.time()) + 3600)
-
-
-class _ToLoopback(RequestsTransport):  # type: ignore[misc] # the SDK loads it by a module `__getattr__`
-    def __init__(self, vault: str) -> None:
-        super().__init__(**HURRIED_TRANSPORT)
-        self._vault = vault
-
-    def send(self, request: Any, **options: Any) -> Any:
-        asked = request.url
-        parts = urlsplit(asked)
-        request.url = f"{self._vault}{parts.path}?{parts.query}"
-        try:
-            return super().send(request, **options)
-        finally:
-            request.url = asked
 
 
 @contextmanager

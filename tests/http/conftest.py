@@ -16,7 +16,6 @@ from azure.storage.blob import (
     generate_container_sas,
 )
 from fastapi import FastAPI
-from pydantic import SecretStr
 
 from infra.local.azurite import ACCOUNT, ACCOUNT_KEY, Endpoints
 from infra.local.key_vault import KeyVault, SecretStore
@@ -25,7 +24,7 @@ from shared.http.app import create_http_app
 from shared.settings import Settings
 from tests.http import bodies
 from tests.http.routes.landing import Landing
-from tests.local_services import forget_hub
+from tests.local_services import development, forget_hub
 
 STORAGE_SECRET = "storage"
 
@@ -71,11 +70,7 @@ def vault(azurite: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="session")
 def settings(azurite: Endpoints, vault: KeyVault) -> Settings:
-    return Settings(
-        azure_functions_environment="Development",
-        hub_storage=SecretStr(azurite.connection_string),
-        key_vault_url=vault.url,
-    )
+    return development(azurite, vault.url)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from shared import failpoints
 from shared.app import Services
@@ -15,7 +16,6 @@ from shared.domain.documents.run import Run, RunError, RunState
 from shared.failpoints import FailPoint
 from shared.ingest.complete_later import complete_later
 from shared.messages.ingest import carry_out_run, give_up, take_message
-from shared.settings import Settings
 from shared.storage.tables import ETAG
 from tests.definitions.places.claims import damage
 from tests.fault_proxy import FaultProxy, running_proxy
@@ -23,7 +23,7 @@ from tests.ingest.arrivals.sweeping import take_sent
 from tests.ingest.conftest import ROWS, World
 from tests.ingest.paused import dying_at
 from tests.ingest.test_complete_later import DELETE, moving, names
-from tests.local_services import STORAGE_SECRET
+from tests.local_services import STORAGE_SECRET, development
 
 WAITS = "the file waits for the mapping 'Keep', which reads it too and has not ingested it"
 
@@ -49,8 +49,8 @@ def ingest(world: World, version: BlobVersion, mapping: str, connector: str = "L
 def behind(world: World, tables: FaultProxy) -> Services:
     """The services of a process that asks for tables by way of a proxy."""
     text = world.azurite.connection_string.replace(world.azurite.table, tables.endpoint)
-    settings = {"hub_storage": text, "azure_functions_environment": "Development", "key_vault_url": world.vault.url}
-    return Services(Settings.model_validate(settings))
+    settings = development(world.azurite, world.vault.url)
+    return Services(settings.model_copy(update={"hub_storage": SecretStr(text)}))
 
 
 def asked_for(world: World, queue: FaultProxy) -> list[str]:

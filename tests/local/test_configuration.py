@@ -15,7 +15,7 @@ from infra.local.functions_host.host_json import (
     seconds,
     worker_count,
 )
-from infra.local.settings import REPOSITORY, SettingError, app_settings
+from infra.local.settings import REPOSITORY, SettingError, app_settings, host_environment
 
 
 def write(folder: Path, name: str, content: object) -> Path:
@@ -87,6 +87,25 @@ def test_the_local_settings_file_goes_before_the_sample(tmp_path: Path) -> None:
     write(tmp_path, "local.settings.json", {"Values": {"A": "local"}})
     assert app_settings(tmp_path, None) == {"A": "local"}
     assert app_settings(tmp_path, tmp_path / "local.settings.sample.json") == {"A": "sample"}
+
+
+@pytest.mark.parametrize(
+    ("values", "environment", "expected"),
+    [
+        ({}, {}, "http://127.0.0.1:1"),
+        ({"DEVELOPMENT_ENDPOINTS": "http://127.0.0.1:2"}, {}, "http://127.0.0.1:2,http://127.0.0.1:1"),
+        (
+            {"DEVELOPMENT_ENDPOINTS": "http://127.0.0.1:2"},
+            {"DEVELOPMENT_ENDPOINTS": "http://127.0.0.1:3"},
+            "http://127.0.0.1:3,http://127.0.0.1:1",
+        ),
+    ],
+)
+def test_the_stack_lists_its_endpoints_beside_those_that_are_asked_for(
+    values: dict[str, str], environment: dict[str, str], expected: str
+) -> None:
+    computed = {"KEY_VAULT_URL": "http://127.0.0.1:1", "DEVELOPMENT_ENDPOINTS": "http://127.0.0.1:1"}
+    assert host_environment(values, computed, environment)["DEVELOPMENT_ENDPOINTS"] == expected
 
 
 @pytest.mark.parametrize("content", ["{", "[]", {"Values": []}, {"Values": {"A": 1}}])

@@ -16,7 +16,8 @@ from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64E
 from infra.local.azurite import ACCOUNT, ACCOUNT_KEY, Endpoints, StartError
 from infra.local.settings import REPOSITORY
 from infra.local.stack import RunningStack, running_azurite, running_stack, start_stack
-from tests.local.conftest import SAMPLE_APP, SampleApp, up
+from tests.host.host import SAMPLE_APP
+from tests.local.conftest import SampleApp, up
 from tests.local.waiting import eventually
 from tests.thorough import only_thorough
 

@@ -88,7 +88,7 @@ def test_one_stack_per_state_dir(sample: SampleApp) -> None:
     ended = up(sample.running.state_dir, {})
     assert ended.returncode == 2
     assert f"A stack already runs on {sample.running.state_dir} (pid {sample.stack.pid})" in ended.stderr
-    assert sample.http.get("/admin/host/status").status_code == 200
+    assert sample.root.get("/admin/host/status").status_code == 200
 
 
 def test_only_the_owner_reads_stack_json(sample: SampleApp) -> None:

@@ -9,7 +9,8 @@ import pytest
 from infra.local.functions_host.host_json import ConfigurationError
 from infra.local.functions_host.triggers.timers import Schedule
 from infra.local.stack import running_stack
-from tests.local.conftest import SAMPLE_APP, SampleApp
+from tests.host.host import SAMPLE_APP
+from tests.local.conftest import SampleApp
 from tests.local.waiting import eventually
 
 pytestmark = pytest.mark.lengthy

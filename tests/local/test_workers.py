@@ -9,7 +9,8 @@ import pytest
 
 from infra.local.azurite import StartError
 from infra.local.stack import RunningStack, running_stack, start_stack
-from tests.local.conftest import SAMPLE_APP, SampleApp
+from tests.host.host import SAMPLE_APP
+from tests.local.conftest import SampleApp
 from tests.local.test_lifecycle import gone
 from tests.local.waiting import eventually
 from tests.thorough import only_thorough

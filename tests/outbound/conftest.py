@@ -33,6 +33,7 @@ from shared.outbound.due import hand_out_kpis, hand_out_profile_exports
 from shared.settings import Settings
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
+from tests.local_services import development
 
 NOON = datetime(2026, 11, 22, 12, 7, tzinfo=UTC)
 CUSTOMER: dict[str, Any] = {
@@ -232,15 +233,7 @@ def make_hub(azurite: Endpoints, vault: KeyVault, tmp_path: Path) -> Callable[[]
     def make() -> Iterator[HubUnderTest]:
         folder = tmp_path / uuid.uuid4().hex
         folder.mkdir()
-        services = OwnServices(
-            Settings(
-                azure_functions_environment="Development",
-                hub_storage=azurite.connection_string,
-                key_vault_url=vault.url,
-                clock_file=folder / "clock",
-                engine_memory_mb=128,
-            )
-        )
+        services = OwnServices(development(azurite, vault.url, clock_file=folder / "clock", engine_memory_mb=128))
         container = f"{services.prefix}-partner"
         with ContainerClient.from_connection_string(azurite.connection_string, container) as client:
             client.create_container()

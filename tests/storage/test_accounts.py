@@ -14,6 +14,7 @@ PRODUCTION = Settings()
 DEVELOPMENT = Settings(
     azure_functions_environment="Development",
     hub_storage="UseDevelopmentStorage=true",
+    development_endpoints=("http://127.0.0.1:10000",),
 )
 KEY = "c2VjcmV0LWtleQ=="
 FULL = f"DefaultEndpointsProtocol=https;AccountName=contoso;AccountKey={KEY};EndpointSuffix=core.windows.net"
@@ -153,10 +154,10 @@ def test_nothing_else_on_loopback_is_called(endpoint: str) -> None:
             account_from_secret(text, DEVELOPMENT)
 
 
-def test_further_endpoints_on_loopback_are_set_for_development() -> None:
-    further = {"development_endpoints": "http://127.0.0.1:9, http://localhost:20000/"}
+def test_endpoints_on_loopback_are_listed_for_development() -> None:
+    listed = {"development_endpoints": "http://127.0.0.1:9, http://localhost:20000/"}
     for environment, is_taken in (("Development", True), ("Production", False)):
-        settings = Settings.model_validate({**further, "azure_functions_environment": environment})
+        settings = Settings.model_validate({**listed, "azure_functions_environment": environment})
         for port in (9, 20000):
             with nullcontext() if is_taken else pytest.raises(InvalidRequestError):
                 account_from_secret(f"{LOCAL}http://127.0.0.1:{port}/devstoreaccount1", settings)

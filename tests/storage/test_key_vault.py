@@ -29,6 +29,13 @@ def of_production(own: str = "https://hub.vault.azure.net", allowed: tuple[str, 
     return Vaults(Settings(key_vault_url=own, allowed_key_vaults=allowed))
 
 
+def of_development(own: str, *listed: str) -> Vaults:
+    settings = Settings(
+        azure_functions_environment="Development", key_vault_url=own, development_endpoints=(own, *listed)
+    )
+    return Vaults(settings)
+
+
 def test_a_secret_is_kept_and_found(vaults: Vaults, vault: KeyVault, name: str) -> None:
     reference = vaults.set(name, MARKER)
     assert reference.startswith(f"{name}/")
@@ -86,7 +93,7 @@ def test_a_deletion_does_not_mind_readers(vaults: Vaults, name: str) -> None:
 def test_a_vault_that_is_down_is_unavailable(azurite: Endpoints, tmp_path: Path) -> None:
     """What was read a moment ago is still good, everything else must wait."""
     with running_vault(tmp_path, azurite) as running:
-        vaults = Vaults(Settings(azure_functions_environment="Development", key_vault_url=running.url))
+        vaults = of_development(running.url)
         reference = vaults.set("known", MARKER)
         assert vaults.get_own(reference) == MARKER
     assert vaults.get_own(reference) == MARKER
@@ -165,10 +172,16 @@ def test_everything_else_is_refused_without_an_echo(url: str) -> None:
 def test_loopback_is_for_development_alone(vault: KeyVault) -> None:
     with pytest.raises(InvalidRequestError):
         of_production(vault.url, (vault.url,)).get(f"{vault.url}/secrets/storage")
-    elsewhere = Settings(azure_functions_environment="Development", key_vault_url="http://127.0.0.1:1")
-    with pytest.raises(InvalidRequestError) as refused:
-        Vaults(elsewhere).get(f"{vault.url}/secrets/storage")
-    assert refused.value.details[0].code == "VaultNotAllowed"
+    for listed, code in (((), "InvalidValue"), ((vault.url,), "VaultNotAllowed")):
+        with pytest.raises(InvalidRequestError) as refused:
+            of_development("http://127.0.0.1:1", *listed).get(f"{vault.url}/secrets/storage")
+        assert refused.value.details[0].code == code
+
+
+def test_a_vault_on_loopback_is_listed_like_any_endpoint(vault: KeyVault) -> None:
+    unlisted = Vaults(Settings(azure_functions_environment="Development", key_vault_url=vault.url))
+    with pytest.raises(UnavailableError, match="DEVELOPMENT_ENDPOINTS"):
+        unlisted.set("x", MARKER)
 
 
 class Listener:
@@ -195,7 +208,7 @@ class Listener:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self.vaults = Vaults(Settings(azure_functions_environment="Development", key_vault_url=self.url))
+        self.vaults = of_development(self.url)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def read(self) -> str:
@@ -258,7 +271,7 @@ def test_a_vault_in_trouble_is_asked_again(listener: Listener, status: int, erro
 @pytest.mark.lengthy
 def test_a_vault_that_never_answers_is_given_up_within_seconds() -> None:
     with silent_service() as url:
-        vaults = Vaults(Settings(azure_functions_environment="Development", key_vault_url=url))
+        vaults = of_development(url)
         began = time.monotonic()
         with pytest.raises(UnavailableError, match="cannot be reached"):
             vaults.get(f"{url}/secrets/x")

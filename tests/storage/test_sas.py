@@ -14,8 +14,8 @@ QUERY = "sv=2025-11-05&sr=c&sp=cwld&se=2999-01-01T00:00:00Z&sig=MARKER%3D"
 
 
 def read(url: str, environment: str = "Production") -> ContainerSas:
-    settings = {"azure_functions_environment": environment, "hub_storage": "UseDevelopmentStorage=true"}
-    return read_container_sas(SecretStr(url), Settings.model_validate(settings))
+    settings = Settings(azure_functions_environment=environment, development_endpoints=("http://127.0.0.1:10000",))
+    return read_container_sas(SecretStr(url), settings)
 
 
 def test_a_sas_is_taken_apart() -> None:

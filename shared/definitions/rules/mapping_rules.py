@@ -15,7 +15,7 @@ from shared.domain.documents.mappings import (
     split_folder,
 )
 from shared.domain.errors import Fault, InvalidRequestError
-from shared.domain.names import CONTAINER_PATTERN, LOOPBACK, account_at
+from shared.domain.names import CONTAINER_PATTERN, account_and_path
 from shared.domain.places import is_own_container
 from shared.domain.shown import shown
 
@@ -141,8 +141,7 @@ def _url_faults(folder: str, target: str, account: str | None) -> list[Fault]:
     if parts.scheme.lower() not in {"http", "https"} or parts.query or parts.fragment or "@" in parts.netloc:
         message = "a URL must be that of a container or folder alone, without a query"
         return [Fault("InvalidValue", target, message)]
-    host = parts.hostname or ""
-    named = parts.path.strip("/").split("/", maxsplit=1)[0] if host in LOOPBACK else account_at(host)
+    named, _ = account_and_path(parts.hostname or "", parts.path.strip("/"))
     if account is not None and named.casefold() != account.casefold():
         message = f"this URL is not of the connector's account {account!r}; use container[/prefix]"
         return [Fault("InvalidValue", target, message)]

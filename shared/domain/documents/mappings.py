@@ -16,7 +16,7 @@ from shared.domain.documents.document import AnyCaseEnum, Document
 from shared.domain.documents.entity_types import EntityKind
 from shared.domain.documents.fields import doubled_names
 from shared.domain.glob import compiled
-from shared.domain.names import CONTAINER_PATTERN, LOOPBACK, DefinitionName
+from shared.domain.names import CONTAINER_PATTERN, DefinitionName, account_and_path
 from shared.domain.shown import listed
 
 _LONGEST_FORMAT = 128
@@ -259,13 +259,11 @@ def split_folder(folder: str) -> tuple[str, str]:
 
 
 def _folder_of(folder_path: str) -> str:
-    """`container[/prefix]` of a path or blob URL; an emulator's URL has the account first in its path."""
+    """`container[/prefix]` of a path or blob URL."""
     if "://" not in folder_path:
         return folder_path.strip("/")
     try:
         parts = urlsplit(folder_path)
     except ValueError:
         raise ValueError("it is no URL that can be read; use container[/prefix]") from None
-    path = unquote(parts.path).strip("/")
-    is_emulator = parts.hostname in LOOPBACK
-    return path.split("/", maxsplit=1)[1] if is_emulator and "/" in path else path
+    return account_and_path(parts.hostname or "", unquote(parts.path).strip("/"))[1]

@@ -50,7 +50,7 @@ def knows_path(path: str) -> bool:
 
 
 def is_http(account: StorageAccount) -> bool:
-    """Whether the account is reached without TLS, as only the emulator is."""
+    """Whether the account is reached without TLS, as only one on loopback is."""
     return account.blob_endpoint.startswith("http://")
 
 

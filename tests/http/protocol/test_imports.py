@@ -8,6 +8,7 @@ from pathlib import Path
 from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from tests.http import bodies
+from tests.local_services import called_on_loopback
 
 ROOT = Path(__file__).parents[3]
 HEAVY = ("duckdb", "deltalake", "pyarrow", "numpy", "obstore", "odata_query")
@@ -68,6 +69,7 @@ def test_only_data_and_preview_load_the_engines(azurite: Endpoints, vault: KeyVa
         "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
         "HUB_STORAGE": azurite.connection_string,
         "KEY_VAULT_URL": vault.url,
+        "DEVELOPMENT_ENDPOINTS": called_on_loopback(azurite, vault.url),
         "PATH": "",
         "NO_PROXY": "127.0.0.1",
     }

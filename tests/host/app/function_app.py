@@ -1,6 +1,6 @@
-"""A small app with one function per kind of trigger, for the tests of the local stack.
+"""A small app with one function per kind of trigger, to try a functions host with.
 
-What its functions saw is told by `GET /seen`, a list per function name.
+What its functions saw is told by `GET /fn/seen`, a list per function name.
 """
 
 import json
@@ -12,15 +12,16 @@ from typing import Any, List  # noqa: UP035 - the worker refuses `list[str]` in 
 
 import azure.functions as func
 from azure.functions.timer import TimerRequest
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 
 logger = logging.getLogger(__name__)
 
 seen: dict[str, list[Any]] = {}
 _lock = threading.Lock()
-_failures: dict[str, int] = {}
+_held: set[str] = set()
 
-api = FastAPI()
+# The app sees paths whole, with the route prefix of host.json.
+api = APIRouter(prefix="/fn")
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 
@@ -61,10 +62,26 @@ async def broken() -> None:
     raise RuntimeError("the app is broken, sig=verysecret")
 
 
+asgi = FastAPI()
+asgi.include_router(api)
+
+
 @app.function_name("http_api")
 @app.route(route="{*path}", auth_level=func.AuthLevel.ANONYMOUS)
 async def http_api(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    return await func.AsgiMiddleware(api).handle_async(req, context)
+    return await func.AsgiMiddleware(asgi).handle_async(req, context)
+
+
+@app.function_name("keyed")
+@app.route(route="keyed", auth_level=func.AuthLevel.FUNCTION)
+def keyed(req: func.HttpRequest) -> str:
+    return "keyed"
+
+
+@app.function_name("guarded")
+@app.route(route="guarded", auth_level=func.AuthLevel.ADMIN)
+def guarded(req: func.HttpRequest) -> str:
+    return "guarded"
 
 
 @app.function_name("hello")
@@ -106,6 +123,12 @@ def tick(timer: TimerRequest) -> None:
     note("tick", {"pastDue": timer.past_due, "status": timer.schedule_status})
 
 
+@app.function_name("beat")
+@app.timer_trigger(arg_name="timer", schedule="* * * * * *")
+def beat(timer: TimerRequest) -> None:
+    note("beat", {"at": time.time(), "pastDue": timer.past_due, "status": timer.schedule_status})
+
+
 @app.function_name("blob_created")
 @app.event_grid_trigger(arg_name="event")
 def blob_created(event: func.EventGridEvent) -> None:
@@ -124,12 +147,37 @@ def raw_event(event: str) -> None:
     note("raw_event", event)
 
 
+def facts_of(message: func.QueueMessage) -> dict[str, Any]:
+    return {
+        "text": message.get_body().decode(),
+        "count": message.dequeue_count,
+        "id": message.id,
+        "receipt": message.pop_receipt,
+        "inserted": message.insertion_time and message.insertion_time.timestamp(),
+        "expires": message.expiration_time and message.expiration_time.timestamp(),
+        "at": time.time(),
+    }
+
+
+def hold(text: str) -> None:
+    """Takes a while, and notes how many such messages are under way."""
+    with _lock:
+        _held.add(text)
+        under_way = len(_held)
+    time.sleep(0.2)
+    with _lock:
+        _held.discard(text)
+    note("held", under_way)
+
+
 @app.function_name("work")
 @app.queue_trigger(arg_name="message", queue_name="%WORK_QUEUE%", connection="AzureWebJobsStorage")
 @app.queue_output(arg_name="done", queue_name="done", connection="AzureWebJobsStorage")
 def work(message: func.QueueMessage, done: func.Out[str]) -> None:
     text = message.get_body().decode()
-    note("work", {"text": text, "count": message.dequeue_count, "id": message.id})
+    note("work", facts_of(message))
+    if text.startswith("hold"):
+        hold(text)
     if text.startswith("fail"):
         raise ValueError("told to fail")
     if text.startswith("sleep"):
