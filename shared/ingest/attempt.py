@@ -27,7 +27,7 @@ from shared.domain.errors import (
 from shared.ingest.outcome import STAGED, Outcome, notes_of
 from shared.ledger.runs import Place
 from shared.ledger.stored_run import StoredRun
-from shared.telemetry import log_finished
+from shared.telemetry.finished import log_finished
 
 logger = logging.getLogger(__name__)
 

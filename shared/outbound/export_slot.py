@@ -36,7 +36,8 @@ from shared.outbound.entity import find_entity, listed_entities
 from shared.outbound.plan import Export, plan_slot
 from shared.outbound.publish import publish_slot
 from shared.outbound.slot_run import fail_run, note_attempt, note_wait, skip_run
-from shared.telemetry import at_run
+from shared.telemetry.logs import at_run
+from shared.telemetry.spans import span
 
 logger = logging.getLogger(__name__)
 
@@ -89,10 +90,11 @@ def _export(export: Export, request: SlotRequest) -> None:
     plan: Plan | None = None
     try:
         with services.definitions.while_there(request.hub, export.entity.stored):
-            plan_slot(export, request.slot)
+            with span("plan"):
+                plan_slot(export, request.slot)
             failpoint(FailPoint.SLOT_PLANNED)
             while (plan := services.slots.oldest(export.series)) is not None:
-                with at_run(plan.run_id):
+                with at_run(plan.run_id), span("publish"):
                     is_published = publish_slot(export, plan)
                 if not is_published:
                     logger.info("run %s is another worker's, or rests, and so does what waits behind it", plan.run_id)

@@ -18,6 +18,7 @@ from shared.outbound.plan import Export
 from shared.outbound.slot_run import skip_run, start_run, succeed_run
 from shared.outbound.write_csv import CsvStream, csv_query
 from shared.storage.blob.blobs import BlobEntry
+from shared.telemetry.metrics import record_freshness
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ def publish_slot(export: Export, plan: Plan) -> bool:
         return True
     published = _facts_of(found)
     succeed_run(export, plan, published, export.services.clock.monotonic_ms() - began_ms)
+    record_freshness((export.services.clock.now() - plan.slot).total_seconds(), export.entity.kind.value)
     failpoint(FailPoint.SLOT_RUN_ENDED)
     export.services.slots.record_published(export.series, plan, published)
     failpoint(FailPoint.SLOT_PUBLISHED)

@@ -13,7 +13,7 @@ from shared.hub_records import is_still
 from shared.ledger.slots import Plan, Published
 from shared.ledger.stored_run import StoredRun
 from shared.outbound.plan import Export
-from shared.telemetry import log_finished
+from shared.telemetry.finished import log_finished
 
 logger = logging.getLogger(__name__)
 

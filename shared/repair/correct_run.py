@@ -34,7 +34,7 @@ from shared.ingest.outcome import COMPLETE_OPERATION, Uncompleted
 from shared.ingest.run_target import mapping_to_read_with, not_completed, type_of
 from shared.ingest.source import open_source
 from shared.ledger.stored_run import StoredRun
-from shared.telemetry import log_finished
+from shared.telemetry.finished import log_finished
 from shared.work_folder import work_folder
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def end_in_vain(services: Services, stored: StoredRun, reason: RunError) -> None
         saved = services.runs.drop_correction(ended.released())
     except PreconditionError as error:
         raise claim_lost(stored.run) from error
-    log_finished(stored.hub, saved.run)
+    log_finished(stored.hub, saved.run, is_corrected=True)
 
 
 def _end(
@@ -134,7 +134,7 @@ def _end(
         saved = services.runs.save(replace(ended.released(), correction=None, rejects=done.rejects, owes=owes))
     except PreconditionError as error:
         raise claim_lost(stored.run) from error
-    log_finished(stored.hub, saved.run)
+    log_finished(stored.hub, saved.run, is_corrected=True)
 
 
 def _correct(services: Services, attempt: Attempt) -> tuple[StagedCorrection, Uncompleted | None]:
