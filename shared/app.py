@@ -186,7 +186,10 @@ class Services:
 @lru_cache(maxsize=1)
 def services() -> Services:
     """The services of this process."""
-    from shared.telemetry import name_runs_in_logs
+    from shared.telemetry.export import EXPORTER
+    from shared.telemetry.logs import name_runs_in_logs
 
     name_runs_in_logs()
-    return Services(read_settings())
+    settings = read_settings()
+    EXPORTER.start(settings)
+    return Services(settings)

@@ -15,7 +15,7 @@ from shared.domain.errors import ConflictError, DeferredError, NotFoundError
 from shared.domain.places import run_files_of
 from shared.failpoints import FailPoint, failpoint
 from shared.storage.blob.blobs import BlobEntry
-from shared.telemetry import failing_alone
+from shared.telemetry.logs import failing_alone
 
 logger = logging.getLogger(__name__)
 

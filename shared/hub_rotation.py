@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from shared.app import Services
 from shared.deadline import deadline, seconds_left
 from shared.domain.names import name_key
-from shared.telemetry import failing_alone
+from shared.telemetry.logs import failing_alone
 
 logger = logging.getLogger(__name__)
 

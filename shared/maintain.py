@@ -15,7 +15,7 @@ from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import delete_remains_of_hubs
 from shared.hub_rotation import for_each_hub
 from shared.ledger.upkeep_times import Upkeep
-from shared.telemetry import failing_alone
+from shared.telemetry.logs import failing_alone
 
 logger = logging.getLogger(__name__)
 

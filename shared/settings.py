@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+_Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(?:/\S*)?$")]
 _Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}/?$")]
 
 
@@ -94,6 +95,14 @@ class Settings(BaseSettings):
         256, ge=64, description="Memory that the query engine may use before it spills to disk, in MB."
     )
     engine_threads: int = Field(2, ge=1, description="Threads of the query engine.")
+    otel_exporter_otlp_endpoint: _Url | None = Field(
+        None,
+        description="Where spans and metrics are sent by OTLP over HTTP (protobuf), such as "
+        "`https://collector.example.com:4318`; without it none are made.",
+    )
+    otel_exporter_otlp_headers: SecretStr | None = Field(
+        None, description="Headers that the endpoint asks for, such as `api-key=KEY`, separated by commas."
+    )
 
     @field_validator("allowed_key_vaults", "development_endpoints", mode="before")
     @classmethod

@@ -127,6 +127,13 @@ param engineMemoryMB int = 256
 @minValue(1)
 param engineThreads int = 2
 
+@description('Where spans and metrics are sent by OTLP over HTTP, such as https://collector.example.com:4318. Empty: none are made.')
+param otlpEndpoint string = ''
+
+@description('Headers that this endpoint asks for, such as api-key=KEY, separated by commas.')
+@secure()
+param otlpHeaders string = ''
+
 @description('Functions that an instance runs at the same time: for both queues batchSize + newBatchThreshold of host.json, and some for events and timers.')
 @minValue(1)
 param functionThreads int = 32
@@ -247,6 +254,8 @@ module functionApp 'modules/function-app.bicep' = {
       MAX_CORRECTION_BYTES: string(maxCorrectionBytes)
       ENGINE_MEMORY_MB: string(engineMemoryMB)
       ENGINE_THREADS: string(engineThreads)
+      OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint
+      OTEL_EXPORTER_OTLP_HEADERS: otlpHeaders
       PYTHON_THREADPOOL_THREAD_COUNT: string(functionThreads)
       APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
       // The component takes no key: telemetry is sent with the app's identity.

@@ -17,11 +17,13 @@ from shared.domain.blob_version import BlobVersion
 from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import Run, RunBlob, RunKind, RunState, blob_ledger_key, ingest_run_id
 from shared.domain.errors import HubError, InvalidRequestError, PreconditionError
+from shared.domain.function_names import BLOB_CREATED
 from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import is_still
 from shared.ledger.stored_run import StoredRun
 from shared.redact import without_secrets
 from shared.storage.event_grid import is_committing, parse_blob_created
+from shared.telemetry.spans import function_span
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,11 @@ def take_event(services: Services, event: object) -> list[str]:
     Raises:
         TransientError: nothing is lost if the event is delivered again.
     """
+    with function_span(BLOB_CREATED):
+        return _take_event(services, event)
+
+
+def _take_event(services: Services, event: object) -> list[str]:
     try:
         created = parse_blob_created(event)
     except InvalidRequestError as error:

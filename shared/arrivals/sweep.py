@@ -29,7 +29,7 @@ from shared.domain.errors import (
 from shared.ledger.stored_run import Standing
 from shared.ledger.sweeps import Backfill, OpenSweep, Sweep
 from shared.storage.blob.blobs import BlobContainer, BlobEntry
-from shared.telemetry import failing_alone
+from shared.telemetry.logs import failing_alone
 
 logger = logging.getLogger(__name__)
 

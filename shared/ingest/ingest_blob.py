@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shared.app import Services
@@ -35,6 +36,8 @@ from shared.ingest.stage import stage_rows
 from shared.ledger.claim import Claim, last_reason
 from shared.ledger.runs import Place
 from shared.ledger.stored_run import StoredRun
+from shared.telemetry.metrics import record_lag
+from shared.telemetry.spans import span
 from shared.work_folder import work_folder
 
 if TYPE_CHECKING:
@@ -48,11 +51,13 @@ class Staged:
     Attributes:
         outcome: how the run ends once they are committed; with an error there is nothing to commit.
         place: where the blob version is to stand among all.
+        modified: when the blob was committed at its source.
         uploaded: the files; none where every row was refused.
     """
 
     outcome: Outcome
     place: Place
+    modified: datetime
     uploaded: "Sequence[UploadedPart]" = ()
 
 
@@ -67,13 +72,15 @@ def ingest_blob(services: Services, attempt: Attempt) -> None:
 
     def refuse(error: HubError) -> None:
         retryable = _may_be_mended(error)
-        end(attempt, Outcome.of_error(error), attempt.elapsed_ms(), retryable=retryable)
+        with span("end"):
+            end(attempt, Outcome.of_error(error), attempt.elapsed_ms(), retryable=retryable)
         if not retryable:
             ask_those_who_wait(services, attempt.stored, attempt.beside)
 
     outcome = attempt.carry_out(lambda: ingest(services, attempt), refuse)
     if outcome is not None:
-        end(attempt, outcome, attempt.elapsed_ms())
+        with span("end"):
+            end(attempt, outcome, attempt.elapsed_ms())
         failpoint(FailPoint.RUN_ENDED)
         ask_those_who_wait(services, attempt.stored, attempt.beside, waits=outcome.waits)
 
@@ -117,13 +124,16 @@ def ingest(services: Services, attempt: Attempt) -> Outcome:
 
 
 def _ingest(services: Services, attempt: Attempt) -> Outcome:
-    work = decide(services, attempt)
+    with span("decide"):
+        work = decide(services, attempt)
     if isinstance(work, Outcome):
         return work
     with work.source:
         with _while_there(services, attempt, work):
-            staged = stage(services, attempt, work)
-            outcome = commit(services, attempt, work, staged)
+            with span("stage"):
+                staged = stage(services, attempt, work)
+            with span("commit"):
+                outcome = commit(services, attempt, work, staged)
         # A file with rejects stays where it is: whoever corrects it needs it.
         if outcome.state is not RunState.SUCCEEDED:
             return outcome
@@ -179,7 +189,7 @@ def stage(services: Services, attempt: Attempt, work: Work) -> Staged:
             services.run_files.upload_file(path, rejects.path)
             outcome = replace(outcome, rejects=path)
             failpoint(FailPoint.REJECTS_STORED)
-    return Staged(replace(outcome, asked=mapping.completion), place, uploaded)
+    return Staged(replace(outcome, asked=mapping.completion), place, modified, uploaded)
 
 
 def commit(services: Services, attempt: Attempt, work: Work, staged: Staged) -> Outcome:
@@ -210,6 +220,8 @@ def commit(services: Services, attempt: Attempt, work: Work, staged: Staged) -> 
         if not work.changes.commit(staged.uploaded, attempt.ledger_key, number, attempt.number, once_id):
             # A concurrent attempt has committed; the counts of the run are those of its rows.
             outcome = attempt.staged(work.changes.committed_by(once_id) or attempt.number)
+        else:
+            record_lag((services.clock.machine_now() - staged.modified).total_seconds())
         failpoint(FailPoint.ROWS_COMMITTED)
     return outcome
 

@@ -19,7 +19,8 @@ from shared.kpis.value_sql import changes_sql, values_sql
 from shared.kpis.windows import time_column
 from shared.ledger.claim import Claim, claim_run, end_run, last_reason
 from shared.ledger.stored_run import Ending, StoredRun
-from shared.telemetry import at_run
+from shared.telemetry.logs import at_run
+from shared.telemetry.spans import span
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def calculate_kpi(services: Services, hub: str, name: str, due: datetime, worker
     except NotFoundError:
         logger.info("nothing to calculate: the KPI is gone")
         return Calculation.FAILED
-    with at_run(kpi_run_id(hub, name, stored.instance_id, due)):
+    with at_run(kpi_run_id(hub, name, stored.instance_id, due)), span("calculate"):
         return _calculate_due(services, stored, read_type, hub, due, worker)
 
 

@@ -32,7 +32,7 @@ from shared.domain.errors import (
 )
 from shared.ledger.runs import Runs
 from shared.ledger.stored_run import Ending, StoredRun
-from shared.telemetry import log_finished
+from shared.telemetry.finished import log_finished
 
 logger = logging.getLogger(__name__)
 
@@ -171,8 +171,9 @@ class Claim:
             how: as in `save`.
             kept: what else the record is to keep (attributes of `StoredRun`).
         """
+        is_corrected = self._stored.correction is not None
         self.save(replace(self._stored.ended(ending, self._clock.now()), **kept), how)
-        log_finished(self.hub, self.run)
+        log_finished(self.hub, self.run, is_corrected=is_corrected)
 
     def carry_out[T](self, work: Callable[[], T], refuse: Callable[[HubError], None]) -> T | None:
         """Does the work of the attempt; a run that may succeed later is released with the reason, and raises.

@@ -7,11 +7,13 @@ from typing import Any
 from shared.app import Services
 from shared.domain.documents.connectors import ExportedEntityType
 from shared.domain.errors import DeferredError, asked_to_wait_s
+from shared.domain.function_names import RUN_EXPORT
 from shared.domain.slot import slot_of
 from shared.kpis.calculate import Calculation, calculate_kpi, give_up_kpi
 from shared.outbound.due import hand_out_kpi_exports
 from shared.outbound.export_slot import SlotRequest, export_slot, give_up_slot
 from shared.storage.queues import ATTEMPTS, following, is_used_up, worker_of
+from shared.telemetry.spans import function_span
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +38,14 @@ def take_message(services: Services, message: Any, message_id: str, deliveries: 
         TransientError, FatalError, or anything unexpected: the message is to be delivered again.
     """
     request = _read(message)
-    if request is None:
-        return
+    if request is not None:
+        with function_span(RUN_EXPORT, message):
+            _take(services, message, request, message_id, deliveries)
+
+
+def _take(
+    services: Services, message: Any, request: SlotRequest | _KpiRequest, message_id: str, deliveries: int
+) -> None:
     followed = following(message, message_id, deliveries)
     try:
         _carry_out(services, message, request, worker_of(message, message_id))

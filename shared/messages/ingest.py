@@ -1,6 +1,7 @@
 """The messages of the queue `ingest`: a run to carry out, a file to move or delete, or a mapping to sweep."""
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from shared.app import Services
 from shared.arrivals.sweep import carry_out_backfill, give_up_sweep, sweep_by_schedule
 from shared.domain.documents.run import RunError, RunKind
 from shared.domain.errors import ClaimLostError, DeferredError, NotFoundError, PausedError, asked_to_wait_s
+from shared.domain.function_names import INGEST_BLOB
 from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import delete_files_of_gone_run
 from shared.ingest.attempt import take
@@ -15,7 +17,8 @@ from shared.ingest.complete_later import complete_files, complete_later, give_up
 from shared.ingest.ingest_blob import give_up_run, ingest_blob
 from shared.repair.correct_run import correct_run, give_up_correction
 from shared.storage.queues import following, is_used_up, with_tries, worker_of
-from shared.telemetry import at_run
+from shared.telemetry.logs import at_run
+from shared.telemetry.spans import function_span, span
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ def take_message(services: Services, message: Any, message_id: str, deliveries: 
     Raises:
         TransientError, FatalError, or anything unexpected: the message is to be delivered again.
     """
-    with at_run(_run_of(message)):
+    with at_run(_run_of(message)), _span_of(message):
         _take(services, message, message_id, deliveries)
 
 
@@ -59,6 +62,11 @@ def _take(services: Services, message: Any, message_id: str, deliveries: int) ->
         give_up(services, message)
 
 
+def _span_of(message: Any) -> AbstractContextManager[None]:
+    """A sweep has no span: each of the thousands of runs that it may queue begins a trace of its own."""
+    return nullcontext() if _run_of(message) is None else function_span(INGEST_BLOB, message)
+
+
 def _run_of(message: Any) -> str | None:
     run_id = message.get("runId") if isinstance(message, dict) else None
     return run_id if isinstance(run_id, str) else None
@@ -77,7 +85,8 @@ def carry_out_run(services: Services, hub: str, run_id: str, worker: str) -> Non
         TransientError, FatalError, or anything unexpected: the message is to be delivered again.
         DeferredError: the mapping is paused or the source is busy; the run is Queued as before.
     """
-    attempt = take(services, hub, run_id, worker)
+    with span("claim"):
+        attempt = take(services, hub, run_id, worker)
     if attempt is None:
         return
     failpoint(FailPoint.RUN_TAKEN)

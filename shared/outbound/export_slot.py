@@ -37,7 +37,8 @@ from shared.outbound.entity import find_entity, listed_entities
 from shared.outbound.plan import Export, plan_slot
 from shared.outbound.publish import publish_slot
 from shared.outbound.slot_run import claim_slot, fail_unclaimed_run, is_done
-from shared.telemetry import at_run
+from shared.telemetry.logs import at_run
+from shared.telemetry.spans import span
 
 logger = logging.getLogger(__name__)
 
@@ -85,11 +86,11 @@ def export_slot(services: Services, request: SlotRequest, worker: str) -> None:
 
 def _export(export: Export, request: SlotRequest, worker: str) -> None:
     try:
-        with _while_there(export):
+        with _while_there(export), span("plan"):
             plan_slot(export, request.slot)
         failpoint(FailPoint.SLOT_PLANNED)
         while (plan := export.services.slots.oldest(export.series)) is not None:
-            with at_run(plan.run_id):
+            with at_run(plan.run_id), span("publish"):
                 if not _publish(export, request, plan, worker):
                     return
             _note_connection(export, None)

@@ -20,6 +20,7 @@ from shared.outbound.plan import Export
 from shared.outbound.slot_run import succeed_run
 from shared.outbound.write_csv import CsvStream, csv_query
 from shared.storage.blob.blobs import BlobEntry
+from shared.telemetry.metrics import record_freshness
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ def publish_slot(export: Export, plan: Plan, claim: Claim | None) -> None:
     published = _facts_of(found)
     if claim is not None:
         succeed_run(export, claim, plan, published)
+    record_freshness((export.services.clock.now() - plan.slot).total_seconds(), export.entity.kind.value)
     failpoint(FailPoint.SLOT_RUN_ENDED)
     export.services.slots.record_published(export.series, plan, published)
     failpoint(FailPoint.SLOT_PUBLISHED)

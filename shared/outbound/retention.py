@@ -21,7 +21,7 @@ from shared.outbound.entity import is_exporting
 from shared.outbound.own_blobs import has_written, run_of_blob
 from shared.storage.blob.blobs import BlobEntry
 from shared.storage.blob.destination import DestinationContainer
-from shared.telemetry import failing_alone
+from shared.telemetry.logs import failing_alone
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from shared.domain.rest import rest_for
 from shared.storage.accounts import StorageAccount
 from shared.storage.clients import queue_client
 from shared.storage.translate import service_code, translated
+from shared.telemetry.spans import traced
 
 if TYPE_CHECKING:
     from azure.storage.queue import QueueClient
@@ -37,7 +38,7 @@ class Queue:
 
     def send(self, message: Mapping[str, Any], delay_s: int = 0) -> None:
         """Sends a message that never expires; it is seen after `delay_s` seconds (at most 7 days)."""
-        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(traced(message), ensure_ascii=False, separators=(",", ":"))
         with translated(self._what):
             try:
                 self._send(text, delay_s)

@@ -6,13 +6,14 @@ from shared.app import services
 from shared.deadline import EVENT_S, WORK_S, deadline
 from shared.domain import function_names as names
 from shared.domain.places import HUB_STORAGE, POISON, QUEUE_INGEST
+from shared.triggers.calls import call
 
 blobs = func.Blueprint()
 
 
 @blobs.function_name(names.BLOB_CREATED)
 @blobs.event_grid_trigger(arg_name="event")
-def blob_created(event: str) -> None:
+def blob_created(event: str, context: func.Context) -> None:
     """Records the blob version that was announced and queues it; Event Grid waits 30 s for the answer.
 
     The annotation `str` asks for the event as it came: as `func.EventGridEvent` the worker would decode it, and
@@ -21,18 +22,18 @@ def blob_created(event: str) -> None:
     from shared.arrivals.match import take_event
     from shared.storage.event_grid import read_event
 
-    with deadline(EVENT_S):
+    with call(context, EVENT_S):
         take_event(services(), read_event(event))
 
 
 @blobs.function_name(names.INGEST_BLOB)
 @blobs.queue_trigger(arg_name="message", queue_name=QUEUE_INGEST, connection=HUB_STORAGE)
-def ingest_blob(message: func.QueueMessage) -> None:
+def ingest_blob(message: func.QueueMessage, context: func.Context) -> None:
     """Ingests one blob version for one mapping, or sweeps a mapping for versions that have no run."""
     from shared.messages.ingest import take_message
     from shared.storage.queues import read_message
 
-    with deadline(WORK_S):
+    with call(context, WORK_S):
         take_message(services(), read_message(message.get_body()), message.id or "", message.dequeue_count or 1)
 
 

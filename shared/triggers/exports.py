@@ -6,6 +6,7 @@ from shared.app import services
 from shared.deadline import WORK_S, deadline
 from shared.domain import function_names as names
 from shared.domain.places import HUB_STORAGE, POISON, QUEUE_EXPORT
+from shared.triggers.calls import call
 
 exports = func.Blueprint()
 
@@ -32,12 +33,12 @@ def export_kpis(timer: func.TimerRequest) -> None:
 
 @exports.function_name(names.RUN_EXPORT)
 @exports.queue_trigger(arg_name="message", queue_name=QUEUE_EXPORT, connection=HUB_STORAGE)
-def run_export(message: func.QueueMessage) -> None:
+def run_export(message: func.QueueMessage, context: func.Context) -> None:
     """Carries out one export slot, or calculates one KPI."""
     from shared.messages.export import take_message
     from shared.storage.queues import read_message
 
-    with deadline(WORK_S):
+    with call(context, WORK_S):
         take_message(services(), read_message(message.get_body()), message.id or "", message.dequeue_count or 1)
 
 

@@ -28,6 +28,7 @@ OWNERS = {
     "deltalake": ("shared/lake/",),
     "duckdb": ("shared/engine/",),
     "fastapi": ("shared/http/",),
+    "opentelemetry": ("shared/telemetry/",),
     "starlette": ("shared/http/", "infra/local/"),
 }
 BANNED = re.compile(r"(?:^|_)(manager|helpers?|utils?|common|base|handler|processor|misc)(?:_|$)", re.IGNORECASE)

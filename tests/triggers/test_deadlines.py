@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from shared.triggers import blobs, exports, upkeep
 
 HTTP = {names.HTTP_HUBS, names.HTTP_SERVICE}
 FUNCTIONS = {function.get_function_name(): function.get_user_function() for function in app.get_functions()}
+
+
+CONTEXT = SimpleNamespace(invocation_id="call-1", trace_context=SimpleNamespace(trace_parent=""))
 
 
 class Told(Exception):  # noqa: N818
@@ -28,7 +32,7 @@ def test_a_function_works_to_a_deadline(name: str, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(module, "services", begin)
     function: Callable[..., Any] = FUNCTIONS[name]
     with pytest.raises(Told) as told:
-        function(*(None for _ in inspect.signature(function).parameters))
+        function(*(CONTEXT if each == "context" else None for each in inspect.signature(function).parameters))
     (left,) = told.value.args
     longest = EVENT_S if name == names.BLOB_CREATED else WORK_S
     assert longest - 5 < left <= longest

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from shared.domain.errors import CommitConflictError
+from shared.telemetry.metrics import count_commit_retry
 
 _ATTEMPTS = 30
 _FIRST_WAIT_S = 0.02
@@ -22,6 +23,7 @@ def until_won[Result](attempt: Callable[[], Result]) -> Result:
         try:
             return attempt()
         except CommitConflictError:
+            count_commit_retry()
             time.sleep(random.uniform(0, wait))  # noqa: S311 - it spreads writers, it hides nothing
             wait = min(wait * 2, _LONGEST_WAIT_S)
     return attempt()

@@ -7,7 +7,7 @@ import pytest
 
 from shared.deadline import new_thread, pool_of_threads
 from shared.messages.ingest import give_up, take_message
-from shared.telemetry import at_run, name_runs_in_logs
+from shared.telemetry.logs import at_run, name_runs_in_logs
 from tests.ingest.conftest import World
 
 logger = logging.getLogger("shared.tests")

@@ -1,44 +1,17 @@
-"""What operators see: one log line at the end of each run and of what failed outside of one; facts, no content.
+"""Log lines: whatever is logged about a run names it, so that one search finds all that became of a blob or a slot."""
 
-Whatever is logged about a run names it, so that one search finds all that became of a blob or a slot.
-"""
-
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from shared.domain.documents.run import Run, RunState
 from shared.domain.errors import HubError
 
 logger = logging.getLogger(__name__)
 
 _OURS = "shared"
 _run_id: ContextVar[str | None] = ContextVar("run_id", default=None)
-
-
-def log_finished(hub: str, run: Run) -> None:
-    """Logs a finished run as `run finished {json}`; alerts and the runbook's queries read this line."""
-    facts = {
-        "runId": run.run_id,
-        "kind": run.kind.value,
-        "hub": hub,
-        "connector": run.connector,
-        "mapping": run.mapping,
-        "entityTypeName": run.entity_type_name,
-        "state": run.state.value,
-        "rowsRead": run.rows_read,
-        "rowsIngested": run.rows_ingested,
-        "rowsRejected": run.rows_rejected,
-        "bytesRead": run.bytes_read,
-        "attempts": run.attempts,
-        "durationMs": run.duration_ms,
-        "errorCode": run.error.code if run.error else None,
-    }
-    level = logging.ERROR if run.state is RunState.FAILED else logging.INFO
-    logger.log(level, "run finished %s", json.dumps(facts))
 
 
 @contextmanager
@@ -65,6 +38,11 @@ def at_run(run_id: str | None) -> Iterator[None]:
         yield
     finally:
         _run_id.reset(token)
+
+
+def current_run() -> str | None:
+    """The id of the run that this thread works for; None for work at no run."""
+    return _run_id.get()
 
 
 def name_runs_in_logs() -> None:
