@@ -5,6 +5,7 @@ What a tick costs grows with the mappings and with the work that is open, not wi
 
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.app import Services
@@ -44,16 +45,17 @@ def reconcile(services: Services) -> None:
         for_each_hub(services, "sweep", work)
 
 
-def with_next_run(services: Services, hub: str, mappings: Sequence[Stored[Mapping]]) -> list[Mapping]:
+def with_next_run(services: Services, hub: str, mappings: Sequence[Stored[Mapping]]) -> list[Stored[Mapping]]:
     """The mappings with their `nextRunTime`."""
     if len(mappings) == 1:
         instance = mappings[0].instance_id
         sweeps: dict[str, Sweep | None] = {instance: services.sweeps.get(hub, instance)}
     else:
         sweeps = {**services.sweeps.of_hub(hub)}
+    times = [next_run(mapping, sweeps.get(mapping.instance_id)) for mapping in mappings]
     return [
-        mapping.document.model_copy(update={"next_run_time": next_run(mapping, sweeps.get(mapping.instance_id))})
-        for mapping in mappings
+        replace(mapping, document=mapping.document.model_copy(update={"next_run_time": time}))
+        for mapping, time in zip(mappings, times, strict=True)
     ]
 
 

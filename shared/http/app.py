@@ -12,9 +12,12 @@ from shared.domain.errors import HubError
 from shared.http.protocol.error_answers import answer_http_exception, answer_hub_error, answer_validation_error
 from shared.http.protocol.gateway import Gateway
 from shared.http.protocol.openapi import TITLE, VERSION, describe
-from shared.http.routes import connectors, data, hubs, kpis, mappings, runs, service, suggestions, types
+from shared.http.resources.render import routes_of
+from shared.http.routes import connectors, data, mappings, runs, service, suggestions
+from shared.http.routes.table import DEFINITIONS
 
-_AREAS = (hubs, types, kpis, connectors, mappings, suggestions, runs, data, service)
+_AREAS = (suggestions, runs, data, service)
+_REQUEST_ONLY = (connectors.ConnectionTestRequest, mappings.PreviewRequest, suggestions.SuggestRequest)
 
 
 class HttpApp(FastAPI):
@@ -23,9 +26,8 @@ class HttpApp(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""
         if self.openapi_schema is None:
-            self.openapi_schema = describe(
-                super().openapi(), connectors.ConnectionTestRequest, mappings.PreviewRequest, suggestions.SuggestRequest
-            )
+            forms = [form for row in DEFINITIONS for form in row.model.forms]
+            self.openapi_schema = describe(super().openapi(), forms, _REQUEST_ONLY)
         return self.openapi_schema
 
 
@@ -35,7 +37,10 @@ def create_http_app(services: Services) -> FastAPI:
         title=TITLE,
         version=VERSION,
         # Routes with a class of their own lose it in `include_router`; given like this they keep it.
-        routes=[route for area in _AREAS for route in area.router.routes],
+        routes=[
+            *(route for row in DEFINITIONS for route in routes_of(row)),
+            *(route for area in _AREAS for route in area.router.routes),
+        ],
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

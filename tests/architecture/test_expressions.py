@@ -14,10 +14,12 @@ from typing import Any, TypeGuard
 
 import pytest
 
+from shared.app import Services
 from shared.domain.date_format import to_strptime
 from shared.domain.errors import InvalidRequestError
 from shared.domain.names import check_name
-from shared.http.routes import connectors, data, hubs, kpis, mappings, runs, service, suggestions, types
+from shared.http.app import create_http_app
+from shared.settings import Settings
 from tests.growth import LINEAR, growth
 
 ROOT = Path(__file__).parents[2]
@@ -250,11 +252,7 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
     "shared/storage/tables.py": {r"[/\\#?\x00-\x1f\x7f-\x9f]": PLAIN},
 }
 
-ROUTES = [
-    route
-    for area in (connectors, data, hubs, kpis, mappings, runs, service, suggestions, types)
-    for route in area.router.routes
-]
+ROUTES = create_http_app(Services(Settings())).routes
 
 
 def _name(text: str) -> None:

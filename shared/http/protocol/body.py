@@ -25,26 +25,28 @@ _Content = Annotated[bytes, Depends(_read)]
 
 
 # These are no coroutines: a large body is parsed in a thread, and the event loop goes on answering others.
-def _read_object(request: Request, content: _Content) -> dict[str, Any]:
+def read_object(request: Request, content: _Content) -> dict[str, Any]:
+    """The JSON object that the body is."""
     if not content.strip():
         raise invalid_json("the body is empty; send a JSON object")
     return _parse(request, content)
 
 
-def _read_optional_object(request: Request, content: _Content) -> dict[str, Any]:
+def read_optional_object(request: Request, content: _Content) -> dict[str, Any]:
+    """The JSON object that the body is; an empty one without a body."""
     return _parse(request, content) if content.strip() else {}
 
 
 def _read_nothing(request: Request, content: _Content) -> None:
-    names = list(_read_optional_object(request, content))
+    names = list(read_optional_object(request, content))
     if names:
         message = "this route takes no properties; send no body, or {}"
         first = [Fault("UnknownProperty", name, message) for name in names[:FAULTS_LIMIT]]
         raise InvalidRequestError(first, more=len(names) - len(first))
 
 
-JsonObject = Annotated[dict[str, Any], Depends(_read_object)]
-OptionalJsonObject = Annotated[dict[str, Any], Depends(_read_optional_object)]
+JsonObject = Annotated[dict[str, Any], Depends(read_object)]
+OptionalJsonObject = Annotated[dict[str, Any], Depends(read_optional_object)]
 NoBody = Annotated[None, Depends(_read_nothing)]
 
 

@@ -1,37 +1,17 @@
 """The OpenAPI document: FastAPI knows the routes and the answers, here stands what it cannot know."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
-from shared.domain.documents.connectors import (
-    AzureBlobConnector,
-    CrmConnector,
-    ExchangeOnlineConnector,
-    NoneConnector,
-    OutboundConnector,
-    SocialEngagementConnector,
-)
 from shared.domain.documents.document import Document
-from shared.domain.documents.entity_types import InteractionType, ProfileType
 from shared.domain.documents.fields import Field
-from shared.domain.documents.hubs import Hub
-from shared.domain.documents.kpis import Kpi
-from shared.domain.documents.mappings import Mapping
 
 TITLE = "Customer-data hub connectors"
 VERSION = "0.1.0"
 
 _REFERENCE = "#/components/schemas/{model}"
-CONNECTORS: tuple[type[Document], ...] = (
-    NoneConnector,
-    CrmConnector,
-    AzureBlobConnector,
-    SocialEngagementConnector,
-    ExchangeOnlineConnector,
-    OutboundConnector,
-)
-_WITH_READ_ONLY: tuple[type[Document], ...] = (*CONNECTORS, Hub, ProfileType, InteractionType, Field, Kpi, Mapping)
 
 
 def json_body(*models: type[BaseModel], example: dict[str, Any], required: bool = True) -> dict[str, Any]:
@@ -41,7 +21,9 @@ def json_body(*models: type[BaseModel], example: dict[str, Any], required: bool 
     return {"requestBody": {"required": required, "content": {"application/json": content}}}
 
 
-def describe(document: dict[str, Any], *request_only: type[BaseModel]) -> dict[str, Any]:
+def describe(
+    document: dict[str, Any], definitions: Sequence[type[Document]], request_only: Sequence[type[BaseModel]]
+) -> dict[str, Any]:
     """Completes FastAPI's document: models that only requests have, and properties that only the server sets."""
     schemas = document["components"]["schemas"]
     for model in request_only:
@@ -49,7 +31,7 @@ def describe(document: dict[str, Any], *request_only: type[BaseModel]) -> dict[s
         for name, part in schema.pop("$defs", {}).items():
             schemas.setdefault(name, part)
         schemas[model.__name__] = schema
-    for model in _WITH_READ_ONLY:
+    for model in (*definitions, Field):  # the one part of definitions that has such properties too
         for name, schema in schemas[model.__name__]["properties"].items():
             if name in model.read_only:
                 schema["readOnly"] = True

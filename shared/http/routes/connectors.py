@@ -1,30 +1,13 @@
-"""Connectors; their secrets are shown as `***`."""
-
-from http import HTTPStatus
+"""What can be done with a connector beside keeping its definition: trying its connection."""
 
 from pydantic import BaseModel
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared.domain.documents.connectors import Connector, connector_from_request
 from shared.domain.documents.document import Document
-from shared.http.protocol.body import JsonObject, OptionalJsonObject, require_same_name
-from shared.http.protocol.conditions import FromConditions, FromReading, answer_written
-from shared.http.protocol.openapi import CONNECTORS, json_body
-from shared.http.protocol.order import OrderBy, answer_sorted
+from shared.http.protocol.body import OptionalJsonObject
+from shared.http.protocol.openapi import json_body
 from shared.http.protocol.outside_calls import calling_outside
-from shared.http.protocol.paging import DEFAULT_TOP, SkipToken, Top
 from shared.http.protocol.routing import DefinedName, FromServices, HubName, new_router
-
-_COLUMNS = (
-    "connectorName", "connectorId", "connectorType", "displayName", "description", "created", "lastModified", "state",
-    "stateDetail", "tenantId", "isInternal",
-)  # fmt: skip
-_EXAMPLE = {
-    "connectorType": "AzureBlob",
-    "displayName": "Files of the shop",
-    "connectorProperties": {"connectionKeyVaultUrl": "https://contoso.vault.azure.net/secrets/shop-storage"},
-}
 
 router = new_router("connectors")
 
@@ -52,63 +35,6 @@ class ConnectionTest(BaseModel):
 
     ok: bool
     checks: list[ConnectionCheck]
-
-
-class PageOfConnector(BaseModel):
-    """One page of a list of connectors; without `nextLink` it is the last."""
-
-    value: list[Connector]
-    nextLink: str | None = None  # noqa: N815 - the name on the wire
-
-
-@router.get("/hubs/{hub}/connectors", response_model=PageOfConnector)
-def list_connectors(
-    request: Request,
-    services: FromServices,
-    hub: HubName,
-    top: Top = DEFAULT_TOP,
-    skiptoken: SkipToken = None,
-    orderby: OrderBy = None,
-) -> Response:
-    """The connectors of a hub, by name or sorted by `$orderby`."""
-    services.definitions.hub(hub)
-    rows = [stored.document.to_json() for stored in services.definitions.connectors(hub)]
-    return answer_sorted(request, rows, _COLUMNS, orderby, top, skiptoken)
-
-
-@router.get("/hubs/{hub}/connectors/{name}", response_model=Connector)
-def get_connector(reading: FromReading, services: FromServices, hub: HubName, name: DefinedName) -> Response:
-    """One connector."""
-    stored = services.definitions.connector(hub, name)
-    return reading.answer(stored.document.to_json(), stored.etag)
-
-
-@router.put(
-    "/hubs/{hub}/connectors/{name}",
-    response_model=Connector,
-    responses={201: {"model": Connector, "description": "Created"}},
-    openapi_extra=json_body(*CONNECTORS, example=_EXAMPLE),
-)
-def put_connector(
-    body: JsonObject, conditions: FromConditions, services: FromServices, hub: HubName, name: DefinedName
-) -> Response:
-    """Creates or replaces a connector and tries its connection: it ends `Ready`, or `Failed` with the reason.
-
-    A secret given as `***` stays as it was.
-    """
-    require_same_name(body, "connectorName", name)
-    connector = connector_from_request(body)
-    with calling_outside(hub):
-        stored, created = services.definitions.put_connector(hub, name, connector, conditions)
-    status = HTTPStatus.CREATED if created else HTTPStatus.OK
-    return answer_written(stored.document.to_json(), stored.etag, status)
-
-
-@router.delete("/hubs/{hub}/connectors/{name}", status_code=204)
-def delete_connector(conditions: FromConditions, services: FromServices, hub: HubName, name: DefinedName) -> Response:
-    """Deletes a connector with its mappings and secrets."""
-    services.definitions.delete_connector(hub, name, conditions)
-    return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 @router.post(

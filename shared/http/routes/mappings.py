@@ -1,5 +1,7 @@
-"""Mappings of connectors: their definitions, trying them, and running them."""
+"""What can be done with a mapping beside keeping its definition: trying it, running it, and pausing it."""
 
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -10,37 +12,19 @@ from starlette.responses import JSONResponse, Response
 
 from shared.app import Services
 from shared.arrivals.progress import Progress
-from shared.definitions.store.definition_store import Stored
+from shared.definitions.store.definition_store import Conditions, Stored
 from shared.domain.documents.document import Document
 from shared.domain.documents.mappings import Mapping
 from shared.domain.errors import ConflictError
-from shared.http.protocol.body import JsonObject, NoBody, OptionalJsonObject
+from shared.http.protocol.body import NoBody, OptionalJsonObject
 from shared.http.protocol.conditions import FromConditions, FromReading, answer_written
 from shared.http.protocol.links import Queued, link_to_runs, own_url
 from shared.http.protocol.openapi import json_body
-from shared.http.protocol.order import OrderBy, answer_sorted
 from shared.http.protocol.outside_calls import calling_outside, calling_outside_if_free
-from shared.http.protocol.paging import DEFAULT_TOP, Page, SkipToken, Top
 from shared.http.protocol.routing import DefinedName, FromServices, HubName, new_router
+from shared.http.resources.resource import Address
 
-_COLUMNS = (
-    "connectorMappingName", "entityType", "entityTypeName", "displayName", "description", "created", "lastModified",
-    "state",
-)  # fmt: skip
-_EXAMPLE = {
-    "entityType": "Profile",
-    "entityTypeName": "Contact",
-    "mappingProperties": {
-        "folderPath": "shop/contacts",
-        "fileFilter": "*.csv",
-        "errorManagement": {"errorManagementType": "RejectAndContinue"},
-        "structure": [
-            {"propertyName": "ContactId", "columnName": "id"},
-            {"propertyName": "Birthday", "columnName": "born", "customFormatSpecifier": "dd/MM/yyyy"},
-        ],
-    },
-}
-_LIST, _ONE = "/hubs/{hub}/connectors/{connector}/mappings", "/hubs/{hub}/connectors/{connector}/mappings/{name}"
+_ONE = "/hubs/{hub}/connectors/{connector}/mappings/{name}"
 
 router = new_router("mappings")
 
@@ -85,74 +69,6 @@ class Preview(BaseModel):
     rows: list[dict[str, Any]]
     rejects: list[PreviewReject]
     isCut: bool  # noqa: N815 - the name on the wire
-
-
-@router.get(_LIST, response_model=Page[Mapping])
-def list_mappings(
-    request: Request,
-    services: FromServices,
-    hub: HubName,
-    connector: DefinedName,
-    top: Top = DEFAULT_TOP,
-    skiptoken: SkipToken = None,
-    orderby: OrderBy = None,
-) -> Response:
-    """The mappings of a connector, by name."""
-    services.definitions.connector(hub, connector)
-    from shared.arrivals.reconcile import with_next_run
-
-    found = with_next_run(services, hub, services.definitions.mappings(hub, connector))
-    rows = [mapping.to_json() for mapping in found]
-    return answer_sorted(request, rows, _COLUMNS, orderby, top, skiptoken)
-
-
-@router.get(_ONE, response_model=Mapping)
-def get_mapping(
-    reading: FromReading, services: FromServices, hub: HubName, connector: DefinedName, name: DefinedName
-) -> Response:
-    """One mapping; its ETag stands for the definition and the pause alone.
-
-    `runId` names the run that was queued last. `nextRunTime` says when the container is looked at next; it is absent
-    without `availability`, when every tick does so, and while the mapping is paused.
-    """
-    stored = services.definitions.mapping(hub, connector, name)
-    newest = services.runs.newest_of_mapping(hub, connector, name)
-    run_id = newest.run_id if newest else None
-    return reading.answer(_shown(services, hub, stored, run_id), stored.etag)
-
-
-@router.put(
-    _ONE,
-    response_model=Mapping,
-    responses={201: {"model": Mapping, "description": "Created"}},
-    openapi_extra=json_body(Mapping, example=_EXAMPLE),
-)
-def put_mapping(
-    body: JsonObject,
-    conditions: FromConditions,
-    services: FromServices,
-    hub: HubName,
-    connector: DefinedName,
-    name: DefinedName,
-) -> Response:
-    """Creates or replaces a mapping; a new one queues the blobs that are there already."""
-    from shared.arrivals.put_mapping import put_mapping as put_and_sweep
-
-    mapping = Mapping.from_request(body)
-    stored, created = put_and_sweep(
-        services, hub, connector, name, mapping, conditions, lambda: calling_outside_if_free(hub)
-    )
-    status = HTTPStatus.CREATED if created else HTTPStatus.OK
-    return answer_written(_shown(services, hub, stored), stored.etag, status)
-
-
-@router.delete(_ONE, status_code=204)
-def delete_mapping(
-    conditions: FromConditions, services: FromServices, hub: HubName, connector: DefinedName, name: DefinedName
-) -> Response:
-    """Deletes a mapping; what it ingested stays."""
-    services.definitions.delete_mapping(hub, connector, name, conditions)
-    return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 @router.post(
@@ -222,7 +138,7 @@ def pause_mapping(
     from shared.arrivals.pause import pause_mapping as pause
 
     stored = pause(services, hub, connector, name, conditions)
-    return answer_written(_shown(services, hub, stored), stored.etag)
+    return answer_written(_shown(services, hub, stored).document.to_json(), stored.etag)
 
 
 @router.post(f"{_ONE}/resume", response_model=Mapping)
@@ -238,14 +154,39 @@ def resume_mapping(
     from shared.arrivals.pause import resume_mapping as resume
 
     stored = resume(services, hub, connector, name, conditions)
-    return answer_written(_shown(services, hub, stored), stored.etag)
+    return answer_written(_shown(services, hub, stored).document.to_json(), stored.etag)
 
 
-def _shown(services: Services, hub: str, stored: Stored[Mapping], run_id: str | None = None) -> dict[str, Any]:
+def find_all(services: Services, at: Address) -> list[Stored[Mapping]]:
+    """The mappings of a connector as answers show them."""
     from shared.arrivals.reconcile import with_next_run
 
-    (mapping,) = with_next_run(services, hub, [stored])
-    return mapping.model_copy(update={"run_id": run_id}).to_json()
+    return with_next_run(services, at.hub, services.definitions.mappings(at.hub, at.connector))
+
+
+def find(services: Services, at: Address) -> Stored[Mapping]:
+    """A mapping as answers show it, with the id of the run that was queued last."""
+    stored = services.definitions.mapping(at.hub, at.connector, at.name)
+    newest = services.runs.newest_of_mapping(at.hub, at.connector, at.name)
+    return _shown(services, at.hub, stored, newest.run_id if newest else None)
+
+
+def put(services: Services, at: Address, mapping: Mapping, conditions: Conditions) -> tuple[Stored[Mapping], bool]:
+    """Creates or replaces a mapping; gives it as answers show it, and whether it was created."""
+    from shared.arrivals.put_mapping import put_mapping
+
+    def may_list() -> AbstractContextManager[bool]:
+        return calling_outside_if_free(at.hub)
+
+    stored, created = put_mapping(services, at.hub, at.connector, at.name, mapping, conditions, may_list)
+    return _shown(services, at.hub, stored), created
+
+
+def _shown(services: Services, hub: str, stored: Stored[Mapping], run_id: str | None = None) -> Stored[Mapping]:
+    from shared.arrivals.reconcile import with_next_run
+
+    (found,) = with_next_run(services, hub, [stored])
+    return replace(found, document=found.document.model_copy(update={"run_id": run_id}))
 
 
 def _link(request: Request, hub: str, stored: Stored[Mapping]) -> str:

@@ -6,7 +6,11 @@ from urllib.parse import quote
 
 import pytest
 from azure.storage.blob import ContainerClient
+from fastapi.routing import APIRoute
 
+from shared.http.resources.render import routes_of
+from shared.http.resources.resource import Resource as Row
+from shared.http.routes.table import DEFINITIONS
 from tests.http import bodies
 from tests.http.bodies import Body
 from tests.http.conftest import Client
@@ -84,6 +88,25 @@ def resource(
         ),
     }
     return found[request.param]
+
+
+def test_every_kind_is_here() -> None:
+    assert {row.singular.removesuffix("_type") for row in DEFINITIONS} == {*KINDS} - {"outbound", "crm"}
+
+
+@pytest.mark.parametrize("row", DEFINITIONS, ids=lambda row: row.plural)
+def test_a_row_fits_its_model(row: Row[Any]) -> None:
+    """Every form has every column that lists are sorted by, and the example is a good body."""
+    for form in row.model.forms:
+        assert {*row.columns} <= {field.alias for field in form.model_fields.values()}
+    assert row.model.read(row.example)
+
+
+@pytest.mark.parametrize("row", DEFINITIONS, ids=lambda row: row.plural)
+def test_the_actions_of_a_row_stand_below_it(row: Row[Any]) -> None:
+    rendered = [route.path for route in routes_of(row) if isinstance(route, APIRoute)]
+    assert rendered[:4] == [row.list_path, row.path, row.path, row.path]
+    assert all(path.startswith(f"{row.path}/") for path in rendered[4:])
 
 
 def names_of(client: Client, resource: Resource) -> list[str]:
@@ -212,12 +235,7 @@ def test_property_names_are_read_in_any_case(client: Client, resource: Resource)
 @pytest.mark.parametrize(
     "collection",
     [
-        "/hubs",
-        "/hubs/contoso/profiles",
-        "/hubs/contoso/interactions",
-        "/hubs/contoso/kpi",
-        "/hubs/contoso/connectors",
-        "/hubs/contoso/connectors/c1/mappings",
+        *(row.list_path.format(hub="contoso", connector="c1") for row in DEFINITIONS),
         "/hubs/contoso/data/KPIs",
     ],
 )

@@ -16,7 +16,10 @@ from pydantic import SecretStr
 
 from infra.local.azurite import Endpoints
 from shared.app import Services
+from shared.domain.documents.document import Document
+from shared.domain.documents.fields import Field
 from shared.http.app import create_http_app
+from shared.http.routes.table import DEFINITIONS
 from shared.settings import Settings
 from tests.http import bodies
 from tests.http.conftest import Client
@@ -151,36 +154,26 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 def test_what_only_the_server_sets_is_marked(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
-    for schema, name in (
-        ("Hub", "created"),
-        ("ProfileType", "entityType"),
-        ("Kpi", "kpiName"),
-        ("AzureBlobConnector", "state"),
-        ("Mapping", "runId"),
-    ):
-        assert schemas[schema]["properties"][name]["readOnly"] is True
-    assert "readOnly" not in schemas["AzureBlobConnector"]["properties"]["displayName"]
+    forms: list[type[Document]] = [Field, *(form for row in DEFINITIONS for form in row.model.forms)]
+    for form in forms:
+        properties = schemas[form.__name__]["properties"]
+        assert {name for name in properties if "readOnly" in properties[name]} == form.read_only & properties.keys()
+        assert form.read_only
 
 
 def test_the_examples_are_taken(
     client: Client, hub: str, document: dict[str, Any], storage_secret_url: str, container: ContainerClient
 ) -> None:
-    """Each PUT's example works against what the other examples made."""
-
-    def put(path: str, **changes: Any) -> httpx.Response:
-        body = document["paths"][path]["put"]["requestBody"]["content"]["application/json"]["example"]
-        names = {"profiles": "Contact", "interactions": "Order", "kpi": "Spent", "connectors": "Shop"}
-        collection = path.split("/")[3]
-        real = path.replace("{hub}", hub.removeprefix("/hubs/")).replace("{connector}", "Shop")
-        name = "Contacts" if "mappings" in path else names[collection]
-        return client.put(real.replace("{name}", name), body | changes)
-
-    assert put("/hubs/{hub}/profiles/{name}").status_code == 201
-    assert put("/hubs/{hub}/interactions/{name}").status_code == 201
-    assert put("/hubs/{hub}/kpi/{name}").status_code == 201
+    """Each PUT's example works against what the examples before it made."""
+    names = {"profiles": "Contact", "interactions": "Order", "kpi": "Spent", "connectors": "Shop"}
     properties = bodies.blob_connector(storage_secret_url)["connectorProperties"]
-    assert put("/hubs/{hub}/connectors/{name}", connectorProperties=properties).status_code == 201
-    assert put("/hubs/{hub}/connectors/{connector}/mappings/{name}").status_code == 201
+    for row in DEFINITIONS:
+        told = document["paths"][row.path]["put"]["requestBody"]["content"]["application/json"]
+        assert told["example"] == row.example
+        body = row.example | ({"connectorProperties": properties} if row.collection == "connectors" else {})
+        path = row.path.replace("{hub}", hub.removeprefix("/hubs/")).replace("{connector}", "Shop")
+        answer = client.put(path.replace("{name}", names.get(row.collection, "Any")), body)
+        assert answer.status_code == (200 if row.collection == "hubs" else 201), answer.text
 
 
 def test_answers_hold_what_the_document_says(

@@ -107,7 +107,7 @@ def test_a_put_keeps_the_pause(world: World) -> None:
 def test_a_paused_mapping_has_no_next_run(world: World) -> None:
     world.put_mapping(availability={"interval": 1, "frequency": "Day"})
     pause(world)
-    assert with_next_run(world.services, world.hub, [world.mapping])[0].next_run_time is None
+    assert with_next_run(world.services, world.hub, [world.mapping])[0].document.next_run_time is None
 
 
 @pytest.mark.parametrize("before", [pause, resume], ids=["paused", "ready"])

@@ -21,7 +21,7 @@ NOON = datetime(2026, 11, 22, 12, 7, 30, tzinfo=UTC)
 
 
 def next_run(world: World) -> datetime | None:
-    return with_next_run(world.services, world.hub, [world.mapping])[0].next_run_time
+    return with_next_run(world.services, world.hub, [world.mapping])[0].document.next_run_time
 
 
 def tick(world: World, moment: datetime) -> None:
