@@ -26,12 +26,13 @@ def describe(
 ) -> dict[str, Any]:
     """Completes FastAPI's document: models that only requests have, and properties that only the server sets."""
     schemas = document["components"]["schemas"]
-    for model in request_only:
-        schema = model.model_json_schema(ref_template=_REFERENCE)
+    for body in request_only:
+        schema = body.model_json_schema(ref_template=_REFERENCE)
         for name, part in schema.pop("$defs", {}).items():
             schemas.setdefault(name, part)
-        schemas[model.__name__] = schema
-    for model in (*definitions, Field):  # the one part of definitions that has such properties too
+        schemas[body.__name__] = schema
+    with_read_only: Sequence[type[Document]] = (*definitions, Field)  # the one part that has such properties too
+    for model in with_read_only:
         for name, schema in schemas[model.__name__]["properties"].items():
             if name in model.read_only:
                 schema["readOnly"] = True
