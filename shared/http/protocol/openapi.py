@@ -1,17 +1,12 @@
 """The OpenAPI document: FastAPI knows the routes and the answers, here stands what it cannot know."""
 
-from typing import Any
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Discriminator, Tag
 
-from shared.domain.documents.connectors import (
-    AzureBlobConnector,
-    CrmConnector,
-    ExchangeOnlineConnector,
-    NoneConnector,
-    OutboundConnector,
-    SocialEngagementConnector,
-)
+from shared.connectors.kinds import KINDS
 from shared.domain.documents.document import Document
 from shared.domain.documents.entity_types import InteractionType, ProfileType
 from shared.domain.documents.fields import Field
@@ -23,14 +18,18 @@ TITLE = "Customer-data hub connectors"
 VERSION = "0.1.0"
 
 _REFERENCE = "#/components/schemas/{model}"
-CONNECTORS: tuple[type[Document], ...] = (
-    NoneConnector,
-    CrmConnector,
-    AzureBlobConnector,
-    SocialEngagementConnector,
-    ExchangeOnlineConnector,
-    OutboundConnector,
-)
+CONNECTORS: tuple[type[Document], ...] = tuple(kind.document for kind in KINDS)
+
+
+def _type_of(connector: Any) -> Any:
+    return connector.connector_type
+
+
+# A type that no checker can know, since it is made of the kinds that there are.
+AnyConnector: Any = Annotated[
+    reduce(or_, [Annotated[kind.document, Tag(kind.name)] for kind in KINDS]),
+    Discriminator(_type_of),
+]
 _WITH_READ_ONLY: tuple[type[Document], ...] = (*CONNECTORS, Hub, ProfileType, InteractionType, Field, Kpi, Mapping)
 
 
@@ -42,7 +41,7 @@ def json_body(*models: type[BaseModel], example: dict[str, Any], required: bool 
 
 
 def describe(document: dict[str, Any], *request_only: type[BaseModel]) -> dict[str, Any]:
-    """Completes FastAPI's document: models that only requests have, and properties that only the server sets."""
+    """Completes FastAPI's document: models that only requests have, properties that only the server sets, kinds."""
     schemas = document["components"]["schemas"]
     for model in request_only:
         schema = model.model_json_schema(ref_template=_REFERENCE)
@@ -53,4 +52,5 @@ def describe(document: dict[str, Any], *request_only: type[BaseModel]) -> dict[s
         for name, schema in schemas[model.__name__]["properties"].items():
             if name in model.read_only:
                 schema["readOnly"] = True
+    schemas[Mapping.__name__]["properties"]["connectorType"] = {"type": "string", "enum": [kind.name for kind in KINDS]}
     return document

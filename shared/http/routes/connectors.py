@@ -2,15 +2,16 @@
 
 from http import HTTPStatus
 
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared.domain.documents.connectors import Connector, connector_from_request
+from shared.connectors.azure_blob.kind import AZURE_BLOB
+from shared.connectors.kinds import connector_from_request
 from shared.domain.documents.document import Document
 from shared.http.protocol.body import JsonObject, OptionalJsonObject, require_same_name
 from shared.http.protocol.conditions import FromConditions, FromReading, answer_written
-from shared.http.protocol.openapi import CONNECTORS, json_body
+from shared.http.protocol.openapi import CONNECTORS, AnyConnector, json_body
 from shared.http.protocol.order import OrderBy, answer_sorted
 from shared.http.protocol.outside_calls import calling_outside
 from shared.http.protocol.paging import DEFAULT_TOP, SkipToken, Top
@@ -21,9 +22,9 @@ _COLUMNS = (
     "stateDetail", "tenantId", "isInternal",
 )  # fmt: skip
 _EXAMPLE = {
-    "connectorType": "AzureBlob",
+    "connectorType": AZURE_BLOB.name,
     "displayName": "Files of the shop",
-    "connectorProperties": {"connectionKeyVaultUrl": "https://contoso.vault.azure.net/secrets/shop-storage"},
+    "connectorProperties": AZURE_BLOB.example,
 }
 
 router = new_router("connectors")
@@ -33,7 +34,7 @@ class ConnectionTestRequest(Document):
     """What is to be done beside trying the connection.
 
     `takeOver`: each `metadata.json` of a listed entity that somebody else wrote to the destination becomes the
-    connector's own, and is replaced by the next export. Of Outbound connectors only.
+    connector's own, and is replaced by the next export. Of connectors that export only.
     """
 
     take_over: bool = False
@@ -54,11 +55,12 @@ class ConnectionTest(BaseModel):
     checks: list[ConnectionCheck]
 
 
-class PageOfConnector(BaseModel):
-    """One page of a list of connectors; without `nextLink` it is the last."""
-
-    value: list[Connector]
-    nextLink: str | None = None  # noqa: N815 - the name on the wire
+PageOfConnector = create_model(
+    "PageOfConnector",
+    __doc__="One page of a list of connectors; without `nextLink` it is the last.",
+    value=(list[AnyConnector], ...),
+    nextLink=(str | None, None),
+)
 
 
 @router.get("/hubs/{hub}/connectors", response_model=PageOfConnector)
@@ -76,7 +78,7 @@ def list_connectors(
     return answer_sorted(request, rows, _COLUMNS, orderby, top, skiptoken)
 
 
-@router.get("/hubs/{hub}/connectors/{name}", response_model=Connector)
+@router.get("/hubs/{hub}/connectors/{name}", response_model=AnyConnector)
 def get_connector(reading: FromReading, services: FromServices, hub: HubName, name: DefinedName) -> Response:
     """One connector."""
     stored = services.definitions.connector(hub, name)
@@ -85,8 +87,8 @@ def get_connector(reading: FromReading, services: FromServices, hub: HubName, na
 
 @router.put(
     "/hubs/{hub}/connectors/{name}",
-    response_model=Connector,
-    responses={201: {"model": Connector, "description": "Created"}},
+    response_model=AnyConnector,
+    responses={201: {"model": AnyConnector, "description": "Created"}},
     openapi_extra=json_body(*CONNECTORS, example=_EXAMPLE),
 )
 def put_connector(
