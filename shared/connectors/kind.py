@@ -33,7 +33,7 @@ class Trial:
     Attributes:
         settings: of the process.
         vaults: those of the allow-list.
-        secret: reads the secret of the connector at a place; HubError where it cannot be read.
+        secret: reads the secret of the connector at a place; HubError, for the check to tell, where it cannot be read.
         containers: those that the connector's mappings read.
         check_use: raises HubError for a container of an account that is not for the connector.
         writer: makes who writes to the destination, as what it writes is marked.

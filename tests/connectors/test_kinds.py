@@ -55,6 +55,7 @@ class World:
     vault_url: str
     sas: str
     hub: str
+    table: Table
 
     def properties(self, kind: Kind) -> dict[str, Any]:
         """The example of a kind, where its system is here in place of the one that it names."""
@@ -84,7 +85,7 @@ def world(azurite: Endpoints, vault: KeyVault) -> World:
     definitions.put_entity_type(hub, "Customer", profile())
     partner = BlobContainer(account_of(azurite), f"k{uuid.uuid4().hex[:12]}")
     partner.ensure()
-    return World(definitions, settings, vault.url, container_sas(azurite, partner.name), hub)
+    return World(definitions, settings, vault.url, container_sas(azurite, partner.name), hub, table)
 
 
 def body(kind: Kind, properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,6 +175,18 @@ def test_a_connection_that_does_not_work_is_told_and_tells_no_secret(kind: Kind,
     assert connector.state is ConnectorState.FAILED
     assert connector.state_detail
     assert all(value not in connector.state_detail for name, value in broken.items() if name in kind.secrets)
+
+
+@every_kind
+def test_a_secret_that_the_vault_has_lost_is_told(kind: Kind, world: World) -> None:
+    if kind.check is None or not kind.secrets:
+        return
+    world.put(kind, world.properties(kind))
+    for name in secret_names(world.definitions.connector(world.hub, "One").internal):
+        Vaults(world.settings).delete(name)
+    fresh = Definitions(world.table, Vaults(world.settings), Clock(world.settings), world.settings)
+    assert [(check.name, check.ok) for check in fresh.test_connector(world.hub, "One")] == [("secret", False)]
+    assert fresh.connector(world.hub, "One").document.state is ConnectorState.FAILED
 
 
 @every_kind
