@@ -18,7 +18,8 @@ from benchmarks.report import Bar
 from infra.local.stack import running_stack
 from infra.local.state_dir import Stack
 from shared.app import Services
-from shared.domain.documents.connectors import ExportedEntityType, connector_from_request
+from shared.connectors.kinds import connector_from_request
+from shared.domain.documents.connectors import ExportedEntityType
 from shared.domain.documents.hubs import Hub
 from shared.domain.slot import slot_of
 from shared.settings import Settings

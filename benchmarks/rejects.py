@@ -9,10 +9,11 @@ from benchmarks.bench import Bench
 from benchmarks.ingest import NOW
 from benchmarks.measure import Measured, measure
 from benchmarks.report import Bar
+from shared.connectors.azure_blob.reader import read_rows
 from shared.domain.documents.entity_types import ProfileType
 from shared.domain.documents.mappings import Mapping
 from shared.ingest.reject_file import RejectFile
-from shared.ingest.stage import header_of, read_rows, typed_rows
+from shared.ingest.stage import header_of, typed_rows
 from shared.settings import Settings
 
 REJECT_US = 8

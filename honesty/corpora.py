@@ -10,9 +10,9 @@ from typing import Any
 
 from honesty.draft import DirtyFile, TrueRow
 from honesty.table import mapping_of
+from shared.connectors.azure_blob.reader import read_rows
 from shared.domain.documents.entity_types import InteractionType
 from shared.domain.errors import DataError
-from shared.ingest.stage import read_rows
 from shared.settings import Settings
 
 BESIDE = Path(__file__).parents[2] / "shared" / "corpora"

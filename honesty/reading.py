@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from honesty.draft import DirtyFile, line_ends
 from honesty.table import Values
 from shared.casts.type_rows import RowTyper
+from shared.connectors.azure_blob.reader import read_rows
 from shared.csv.read_csv import CsvReader
 from shared.domain.errors import HubError
 from shared.domain.reject import RAW_LIMIT_BYTES, Reject
 from shared.ingest.lines_apart import LinesApart
-from shared.ingest.stage import header_of, read_rows, typed_rows
+from shared.ingest.stage import header_of, typed_rows
 from shared.settings import Settings
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ import pyarrow as pa
 from shared.casts.match_columns import ignored_columns, match_columns
 from shared.casts.row_sql import RowSql
 from shared.casts.typed_sizes import TypedSizes
+from shared.connectors.reader import Batch
 from shared.csv.bit_masks import Offsets
 from shared.csv.rejects import Reason, Rejects, no_rejects
-from shared.csv.rows import Rows
 from shared.domain.documents.entity_types import EntityType
 from shared.domain.documents.mappings import Mapping
 from shared.domain.errors import AccountingError
@@ -52,7 +52,7 @@ class RowTyper:
 
     Args:
         header: names of the file's columns.
-        path: the blob's path; with the container it is a part of derived keys.
+        place: of the rows, such as account, container and path of a blob; it is a part of derived keys.
         ingested_at: aware time that the rows carry.
 
     Raises:
@@ -98,11 +98,11 @@ class RowTyper:
     ) -> None:
         self._open.__exit__(kind, error, trace)
 
-    def pieces(self, rows: Rows) -> Iterator[Rows]:
+    def pieces[B: Batch](self, rows: B) -> Iterator[B]:
         """A batch in pieces that are not too large to be typed at once."""
         return self._sizes.pieces(rows)
 
-    def type(self, rows: Rows) -> Typed:
+    def type(self, rows: Batch) -> Typed:
         """Types a batch; each of its rows is in the table or among the rejects."""
         too_long = self._sizes.too_long(rows)
         if not too_long.size:
@@ -114,7 +114,7 @@ class RowTyper:
         rejects = Rejects.joined([typed.rejects, self._sizes.refused(rows, too_long)])
         return Typed(typed.table, rejects.take(order), refused[order])
 
-    def _type(self, rows: Rows) -> Typed:
+    def _type(self, rows: Batch) -> Typed:
         count = rows.cells.num_rows
         if not count:
             return Typed(self._schema.empty_table(), no_rejects(), _NO_ROWS)

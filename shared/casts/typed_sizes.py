@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 
 from shared.casts.column_sql import separator_of
 from shared.casts.match_columns import MappedColumn
+from shared.connectors.reader import Batch
 from shared.csv.bit_masks import Offsets
 from shared.csv.rejects import Reason, Rejects
-from shared.csv.rows import Rows
 from shared.domain.documents.entity_types import EntityType
 from shared.domain.documents.mappings import Mapping
 from shared.lake.files.row_sizes import ITEM_BYTES, VALUE_BYTES
@@ -87,7 +87,7 @@ class TypedSizes:
         self._items_bytes = {at: ITEM_BYTES * made.arrays.total() for at, made in self._columns.items() if made.arrays}
         self._copies = max((made.copies for made in self._columns.values()), default=0)
 
-    def pieces(self, rows: Rows) -> Iterator[Rows]:
+    def pieces[B: Batch](self, rows: B) -> Iterator[B]:
         """The rows in pieces that have room in memory once they are typed; nearly always the batch as it is."""
         sizes = self._sizes(rows)
         if sizes is None:
@@ -101,13 +101,13 @@ class TypedSizes:
             yield rows.part(start, stop)
             start = stop
 
-    def too_long(self, rows: Rows) -> Offsets:
+    def too_long(self, rows: Batch) -> Offsets:
         """Numbers of the rows that would be over the limit, ascending."""
         sizes = self._sizes(rows)
         none: Offsets = np.zeros(0, np.int64)
         return none if sizes is None else np.flatnonzero(sizes > self._limit)
 
-    def refused(self, rows: Rows, numbers: Offsets) -> Rejects:
+    def refused(self, rows: Batch, numbers: Offsets) -> Rejects:
         """Rows that are over the limit, as rejects: each names the column that makes most of it."""
         cells = rows.cells.take(pa.array(numbers))
         made = np.array([self._made(cells, position) for position in self._columns])
@@ -128,7 +128,7 @@ class TypedSizes:
         )
         return Reason(column.name, "RowTooLong", message)
 
-    def _sizes(self, rows: Rows) -> _Sizes | None:
+    def _sizes(self, rows: Batch) -> _Sizes | None:
         """Bytes of each row; None where no row is over the limit, and all together are a piece."""
         count, weight = rows.cells.num_rows, rows.weight
         # Bounds, since nearly no batch needs more. An item has a byte, but for the first: small batches need no look

@@ -1,1 +1,1 @@
-"""Other people's systems, one module each: whether they can be reached as a connector says."""
+"""Other people's systems: what each kind of connector is, one folder each, and whether they can be reached."""

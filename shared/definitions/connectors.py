@@ -14,12 +14,14 @@ from typing import Any
 from pydantic import SecretStr
 
 from shared.clock import Clock
-from shared.connectors import azure_blob, outbound
 from shared.connectors.check import Check, failures
+from shared.connectors.kind import Trial
+from shared.connectors.kinds import connector_from_json, kind_of
+from shared.connectors.source_account import as_of_now, listed, open_account
 from shared.definitions.hubs import open_hub
 from shared.definitions.places.claim_facts import ACCOUNT, BLOB_ENDPOINT, BLOCKED, facts_of_claim
 from shared.definitions.places.containers import Containers
-from shared.definitions.places.destinations import OUTPUT_SAS, SAS_TARGET, Destinations, note, without_blocked
+from shared.definitions.places.destinations import Destinations, note, without_blocked
 from shared.definitions.places.listings import Listings
 from shared.definitions.rules.entity_list import check_entity_list
 from shared.definitions.secrets.secrets import (
@@ -30,19 +32,14 @@ from shared.definitions.secrets.secrets import (
     faults_of_secrets,
     references,
     split,
+    target_of,
     with_references,
 )
 from shared.definitions.store.definition_store import HUBS, Change, Conditions, DefinitionStore, Stored
 from shared.definitions.store.kinds import CONNECTOR, CONNECTOR_ALONE, CONNECTOR_AS_STORED, HUB, MAPPING
 from shared.definitions.store.rows import check_size
 from shared.definitions.unused_secrets import UnusedSecrets
-from shared.domain.documents.connectors import (
-    AzureBlobConnector,
-    Connector,
-    ConnectorState,
-    OutboundConnector,
-    connector_from_json,
-)
+from shared.domain.documents.connectors import Connector, ConnectorState
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.mappings import Mapping as DataMapping
 from shared.domain.errors import (
@@ -76,7 +73,7 @@ class _Found:
         checks: what was tried.
         internal: the connector's internal facts, but for where it exports to.
         exports_to: that, as `note` takes it.
-        account: that an AzureBlob connector reads, where its secret names one.
+        account: that the connector reads, where its secret names one.
     """
 
     checks: list[Check]
@@ -115,8 +112,9 @@ class Connectors:
         """Creates or replaces a connector and checks its connection; see `Definitions.put_connector`."""
         check_name(name, "connectorName")
         body = connector.to_json()
-        given = split(body[PROPERTIES])
-        faults = [*given.faults, *self._faults_of_secrets_given(body, given)]
+        destination = kind_of(connector).destination
+        given = split(body[PROPERTIES], kind_of(connector).secrets)
+        faults = [*given.faults, *self._faults_of_secrets_given(connector, body, given)]
         new = self._unused.of_put(hub)
         conditions = self.destinations.claim_past(hub, name, conditions)
 
@@ -132,9 +130,10 @@ class Connectors:
             found += [_nothing_to_keep(place) for place in given.kept if place not in {*kept, *in_plain}]
             if faults or found:
                 raise InvalidRequestError([*faults, *found])
-            if (destination := self._destination_given(body, given)) is not None:
+            if (sas := given.secrets.get(destination)) is not None:
                 with self._store.consistent_read():
-                    self._containers.check_new_export(hub, *destination, SAS_TARGET)
+                    place = self.destinations.place_of(sas)
+                    self._containers.check_new_export(hub, *place, target_of(destination))
             if old is None:
                 change.connectors += 1
             instance_id = old.instance_id if old else _new_instance(stored_hub, name, change.connectors)
@@ -165,8 +164,9 @@ class Connectors:
         """Tries the connection for real, and lets the state say how it went; see `Definitions.test_connector`."""
         self._store.require(HUB, HUBS, hub)
         stored = self._store.require(CONNECTOR, hub, name)
-        if take_over and not isinstance(stored.document, OutboundConnector):
-            message = f"the connector {name!r} is not Outbound, so it has no metadata.json to take over"
+        if take_over and not kind_of(stored.document).destination:
+            kind = stored.document.connector_type
+            message = f"the connector {name!r} is {kind}, so it has no metadata.json to take over"
             raise InvalidRequestError([Fault("InvalidValue", "takeOver", message)])
         if stored.document.state is ConnectorState.DELETING:
             return [Check("connection", False, "the connector is being deleted; repeat its DELETE to finish that")]
@@ -210,31 +210,28 @@ class Connectors:
         return self._unused.remove(now)
 
     def writer(self, hub: str, stored: Stored[Connector]) -> Writer:
-        """Who writes to the destination of an Outbound connector."""
+        """Who writes to the destination of a connector that exports."""
         name = stored.document.connector_name
         others = (other for other in self._store.kept(CONNECTOR_ALONE, hub) if not same_name(other.name, name))
-        # One that cannot be read may be Outbound, and what it has written is not to be touched.
+        # One that cannot be read may export, and what it has written is not to be touched.
         neighbours = (
-            other.name
-            for other in others
-            if other.stored is None or isinstance(other.stored.document, OutboundConnector)
+            other.name for other in others if other.stored is None or kind_of(other.stored.document).destination
         )
         return Writer(self._store.require(HUB, HUBS, hub).instance_id, name, frozenset(neighbours))
 
     def source_account(self, stored: Stored[Connector]) -> StorageAccount:
-        """The account that an AzureBlob connector reads."""
+        """The account whose blobs a connector reads."""
         document = stored.document
-        if not isinstance(document, AzureBlobConnector):
-            message = f"the connector {document.connector_name!r} is not an AzureBlob connector, so it reads no blobs"
+        if (source := kind_of(document).source) is None:
+            message = f"the connector {document.connector_name!r} is {document.connector_type}, so it reads no blobs"
             raise RefusedError("NotAzureBlob", message)
-        url = document.connector_properties.connection_key_vault_url
-        return azure_blob.open_account(url, self._vaults, self._settings)
+        return open_account(source(document), self._vaults, self._settings)
 
     def _stamps(
         self, hub_name: str, name: str, old: Stored[Connector] | None, change: Change, document: Connector
     ) -> dict[str, Any]:
         now = self._clock.now()
-        runs = isinstance(document, AzureBlobConnector | OutboundConnector)
+        runs = kind_of(document).check is not None
         return {
             "connector_id": old.document.connector_id if old else change.connectors,
             "connector_name": old.document.connector_name if old else name,
@@ -242,37 +239,37 @@ class Connectors:
             "created": old.document.created if old else now,
             "last_modified": now,
             "state": ConnectorState.CREATING if runs else ConnectorState.CREATED,
-            "state_detail": None if runs else _NOT_RUN.format(document.connector_type.value),
+            "state_detail": None if runs else _NOT_RUN.format(document.connector_type),
         }
 
-    def _faults_of_secrets_given(self, body: Mapping[str, Any], given: SplitProperties) -> list[Fault]:
+    def _faults_of_secrets_given(
+        self, connector: Connector, body: Mapping[str, Any], given: SplitProperties
+    ) -> list[Fault]:
+        kind = kind_of(connector)
         faults = faults_of_secrets({name: value for name, value in body.items() if name != PROPERTIES})
-        if body["connectorType"] == "Outbound" and (sas := given.secrets.get(OUTPUT_SAS)) is not None:
-            faults += _details_of(lambda: self._containers.check_not_own(*self.destinations.place_of(sas), SAS_TARGET))
-        if body["connectorType"] == "AzureBlob":
-            url = body[PROPERTIES]["connectionKeyVaultUrl"]
+        if (sas := given.secrets.get(kind.destination)) is not None:
+            target = target_of(kind.destination)
+            faults += _details_of(lambda: self._containers.check_not_own(*self.destinations.place_of(sas), target))
+        if kind.source is not None:
+            url = kind.source(connector)
             faults += _details_of(lambda: self._vaults.check_url(url))
         return faults
-
-    def _destination_given(self, body: Mapping[str, Any], given: SplitProperties) -> tuple[str, str] | None:
-        sas = given.secrets.get(OUTPUT_SAS)
-        return self.destinations.place_of(sas) if body["connectorType"] == "Outbound" and sas is not None else None
 
     def _settle(
         self, hub: str, stored: Stored[Connector], *, take_over: bool = False
     ) -> tuple[Stored[Connector], list[Check]]:
         """Checks the connection and notes the outcome."""
         mappings: list[Stored[DataMapping]] = []
-        if isinstance(stored.document, AzureBlobConnector):
+        if kind_of(stored.document).source is not None:
             mappings = self._store.all(MAPPING, hub, stored.document.connector_name)
         found = self._check(hub, stored, mappings, take_over)
         if found is None:
-            message = _NOT_RUN.format(stored.document.connector_type.value)
+            message = _NOT_RUN.format(stored.document.connector_type)
             return stored, [Check("connection", False, f"{message}; nothing was tried")]
         checks, account = found.checks, found.account
         stored = note(self._store, hub, stored, _verdict(stored, checks), found.internal, found.exports_to)
-        if account and self._listings.note_checked(stored, mappings, account, azure_blob.listed(checks)):
-            checks = azure_blob.as_of_now(checks, lambda name: self._containers.check_use(hub, account.name, name))
+        if account and self._listings.note_checked(stored, mappings, account, listed(checks)):
+            checks = as_of_now(checks, lambda name: self._containers.check_use(hub, account.name, name))
             if checks != found.checks:
                 stored = note(self._store, hub, stored, _verdict(stored, checks), stored.internal)
         return stored, checks
@@ -281,35 +278,32 @@ class Connectors:
         self, hub: str, stored: Stored[Connector], mappings: Sequence[Stored[DataMapping]], take_over: bool
     ) -> _Found | None:
         """Tries the connection; None where there is nothing to try."""
-        match stored.document:
-            case AzureBlobConnector() as document:
-                checks, account = azure_blob.check(
-                    document.connector_properties.connection_key_vault_url,
-                    [mapping.document.container for mapping in mappings],
-                    self._vaults,
-                    self._settings,
-                    lambda account, container: self._containers.check_use(hub, account.name, container),
-                )
-                if account is None:
-                    return _Found(checks, stored.internal)
-                is_let_in = any(found.name == "account" and found.ok for found in checks)
-                facts = self._containers.facts_of_account(stored, account, is_let_in=is_let_in)
-                return _Found(checks, {**stored.internal, **facts}, account=account)
-            case OutboundConnector() as document:
-                exports_to = "" if document.state is ConnectorState.CREATING else None
-                try:
-                    sas = self.destinations.sas(stored)
-                except HubError as error:
-                    return _Found([Check("secret", False, error.message)], stored.internal, exports_to)
-                checks = outbound.check(sas, self._settings)
-                if failures(checks) is None:
-                    listed = document.connector_properties.entity_list
-                    writer, place = self.writer(hub, stored), self.destinations.place_of(sas)
-                    checks += outbound.check_metadata(sas, self._settings, writer, listed, take_over=take_over)
-                    exports_to = self._containers.export_claim(stored, *place)
-                return _Found(checks, without_blocked(stored.internal), exports_to)
-            case _:
-                return None
+        kind = kind_of(stored.document)
+        if kind.check is None:
+            return None
+        sas, exports_to = None, None
+        if kind.destination:
+            exports_to = "" if stored.document.state is ConnectorState.CREATING else None
+            try:
+                sas = self.destinations.sas(stored)
+            except HubError as error:
+                return _Found([Check("secret", False, error.message)], stored.internal, exports_to)
+        trial = Trial(
+            self._settings,
+            self._vaults,
+            lambda place: sas if sas and place == kind.destination else self._secrets.read(stored.internal, place),
+            [mapping.document.container for mapping in mappings],
+            lambda account, container: self._containers.check_use(hub, account.name, container),
+            lambda: self.writer(hub, stored),
+            take_over,
+        )
+        found = kind.check(stored.document, trial)
+        internal = without_blocked(stored.internal)
+        if found.account is not None:
+            internal |= self._containers.facts_of_account(stored, found.account, is_let_in=found.is_let_in)
+        if sas is not None and found.is_let_in:
+            exports_to = self._containers.export_claim(stored, *self.destinations.place_of(sas))
+        return _Found(found.checks, internal, exports_to, found.account)
 
     def _delete_mappings(self, hub: str, connector: str) -> bool:
         """Deletes some mappings; whether there may be more."""
@@ -328,7 +322,7 @@ def _earlier_secrets(old: Stored[Connector] | None, kept: Sequence[str]) -> tupl
     if old is None or not kept:
         return {}, {}
     known = references(old.internal)
-    in_plain = split(old.document.to_json()[PROPERTIES]).secrets
+    in_plain = split(old.document.to_json()[PROPERTIES], kind_of(old.document).secrets).secrets
     return (
         {place: known[place] for place in kept if place in known},
         {place: in_plain[place] for place in kept if place in in_plain and place not in known},
@@ -344,8 +338,8 @@ def _refuse_replacing(old: Connector, new: Connector) -> None:
     if old.state is ConnectorState.DELETING:
         message = f"the connector {old.connector_name!r} is being deleted; repeat its DELETE to finish that"
         raise ConflictError("ConnectorDeleting", message, old.connector_name)
-    if old.connector_type is not new.connector_type:
-        message = f"the connector {old.connector_name!r} is {old.connector_type.value}, and stays so; use another name"
+    if old.connector_type != new.connector_type:
+        message = f"the connector {old.connector_name!r} is {old.connector_type}, and stays so; use another name"
         raise ConflictError("ConnectorTypeConflict", message, "connectorType")
 
 
@@ -353,12 +347,8 @@ def _facts_to_keep(old: Stored[Connector] | None, new: Connector) -> Mapping[str
     """The account that was found is forgotten with the URL that led to it, not before: `is_let_in` goes by it."""
     if old is None:
         return {}
-    before, after = old.document, new
-    if (
-        isinstance(before, AzureBlobConnector)
-        and isinstance(after, AzureBlobConnector)
-        and before.connector_properties.connection_key_vault_url == after.connector_properties.connection_key_vault_url
-    ):
+    source = kind_of(new).source
+    if source is not None and source(old.document) == source(new):
         return old.internal
     # What its mappings claim stays theirs: the new URL may lead to the same account.
     kept = {name: value for name, value in old.internal.items() if name not in {ACCOUNT, BLOB_ENDPOINT, BLOCKED}}
@@ -366,20 +356,14 @@ def _facts_to_keep(old: Stored[Connector] | None, new: Connector) -> Mapping[str
 
 
 def _verdict(stored: Stored[Connector], checks: Sequence[Check]) -> tuple[ConnectorState, str | None]:
-    detail = failures(checks)
-    return ConnectorState.FAILED if detail else ConnectorState.READY, detail or _remark(stored.document)
-
-
-def _remark(connector: Connector) -> str | None:
-    """What is to be known of a connector whose connection is well."""
-    if isinstance(connector, OutboundConnector) and not connector.connector_properties.entity_list:
-        return "exports nothing: entityList is empty"
-    return None
+    if (detail := failures(checks)) is not None:
+        return ConnectorState.FAILED, detail
+    return ConnectorState.READY, kind_of(stored.document).remark(stored.document)
 
 
 def _nothing_to_keep(place: str) -> Fault:
-    target = PROPERTIES + "".join(f".{part}" for part in place.split("/")[1:])
-    return Fault("NoSecretToKeep", target, "there is no earlier secret that *** could stand for; send the secret")
+    message = "there is no earlier secret that *** could stand for; send the secret"
+    return Fault("NoSecretToKeep", target_of(place), message)
 
 
 def _details_of(check: Any) -> list[Fault]:

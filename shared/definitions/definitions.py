@@ -228,12 +228,12 @@ class Definitions:
         Args:
             hub, name: of the connector.
             take_over: whether a `metadata.json` that somebody else wrote to its destination becomes its own;
-                InvalidRequestError where it is not Outbound.
+                InvalidRequestError where it has no destination.
         """
         return self._connectors.test(hub, name, take_over=take_over)
 
     def writer(self, hub: str, connector: Stored[Connector]) -> Writer:
-        """Who writes to the destination of an Outbound connector, as what it writes is marked."""
+        """Who writes to the destination of a connector that exports, as what it writes is marked."""
         return self._connectors.writer(hub, connector)
 
     def set_connector_state(
@@ -247,7 +247,7 @@ class Definitions:
         self._connectors.delete(hub, name, conditions)
 
     def outbound_sas(self, connector: Stored[Connector]) -> SecretStr:
-        """The container SAS of an Outbound connector.
+        """The container SAS of a connector that exports.
 
         Raises:
             RequestError: no container's SAS, or the app's own. ConflictError: `ContainerOfAnotherHub`.
@@ -269,7 +269,7 @@ class Definitions:
         self._connectors.destinations.block(hub, connector, folder, message)
 
     def source_account(self, connector: Stored[Connector]) -> StorageAccount:
-        """The account that an AzureBlob connector reads.
+        """The account whose blobs a connector reads.
 
         Raises:
             InvalidRequestError: the secret is no usable connection.
@@ -341,7 +341,7 @@ class Definitions:
         return self._store.all(MAPPING, hub, connector)
 
     def readers(self, hub: str) -> list[tuple[Stored[Connector], Stored[Mapping]]]:
-        """The mappings of a hub, each with its AzureBlob connector; what cannot be read is left out, and logged."""
+        """The mappings of a hub, each with its connector; what cannot be read is left out, and logged."""
         return readers(self._store, hub)
 
     def readers_beside(self, mapping: Stored[Mapping]) -> list[Kept[Mapping]]:
@@ -368,7 +368,7 @@ class Definitions:
     def put_mapping(
         self, hub: str, connector: str, name: str, mapping: Mapping, conditions: Conditions = _ANY
     ) -> tuple[Stored[Mapping], bool]:
-        """Creates or replaces a mapping of an AzureBlob connector.
+        """Creates or replaces a mapping of a connector that is read.
 
         Raises:
             ConflictError: it names a container of another hub (`ContainerOfAnotherHub`).

@@ -1,6 +1,7 @@
-"""Keeping mappings: each belongs to an AzureBlob connector and fits the type that its rows become."""
+"""Keeping mappings: each belongs to a connector that is read, and fits the type that its rows become."""
 
 from shared.clock import Clock
+from shared.connectors.kinds import KINDS, kind_named, kind_of, unknown_type
 from shared.definitions.hubs import open_hub
 from shared.definitions.places.claim_facts import ACCOUNT, facts_of_mapping, named
 from shared.definitions.places.containers import Containers
@@ -9,7 +10,7 @@ from shared.definitions.rules.mapping_rules import place_faults, type_faults
 from shared.definitions.secrets.secrets import faults_of_secrets
 from shared.definitions.store.definition_store import Change, Conditions, DefinitionStore, Stored
 from shared.definitions.store.kinds import CONNECTOR, MAPPING, kind_of_type
-from shared.domain.documents.connectors import AzureBlobConnector, Connector, ConnectorState
+from shared.domain.documents.connectors import Connector, ConnectorState
 from shared.domain.documents.entity_types import EntityType
 from shared.domain.documents.mappings import Mapping, MappingState
 from shared.domain.errors import ConflictError, Fault, InvalidRequestError
@@ -100,8 +101,11 @@ def _check(
     store: DefinitionStore, hub: str, connector: Stored[Connector], mapping: Mapping, *, is_own_account: bool
 ) -> tuple[EntityType | None, list[Fault]]:
     faults = faults_of_secrets(mapping.to_json())
-    if not isinstance(connector.document, AzureBlobConnector):
-        message = f"only AzureBlob connectors have mappings; this one is {connector.document.connector_type.value}"
+    if mapping.connector_type and kind_named(mapping.connector_type) is None:
+        faults.append(unknown_type(mapping.connector_type))
+    if kind_of(connector.document).reader is None:
+        read = " and ".join(kind.name for kind in KINDS if kind.reader is not None)
+        message = f"only {read} connectors have mappings; this one is {connector.document.connector_type}"
         faults.append(Fault("InvalidConnectorType", "connectorName", message))
     faults += place_faults(mapping, connector.internal.get(ACCOUNT), is_own_account=is_own_account)
     kind = kind_of_type(mapping.entity_type)

@@ -4,7 +4,7 @@ Reading, typing and writing run side by side, a few batches ahead of each other,
 leaves the local disk as soon as it is full: an instance has less disk than a blob may have rows.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.casts.match_columns import columns_digest
+from shared.connectors.azure_blob.reader import limits_of, read_rows
 from shared.csv.reading_time import ReadingTime
 from shared.deadline import pool_of_threads
-from shared.domain.csv_dialect import CsvLimits
 from shared.domain.documents.entity_types import EntityType
 from shared.domain.documents.mappings import Mapping
 from shared.domain.errors import AccountingError, SkippedError
@@ -176,23 +176,6 @@ def open_rows(
     return read_rows(source.chunks(), mapping, settings, gzipped=source.is_gzip, time=time, most_bytes=most_bytes)
 
 
-def read_rows(
-    chunks: Iterable[bytes],
-    mapping: Mapping,
-    settings: Settings,
-    *,
-    gzipped: bool,
-    time: ReadingTime | None = None,
-    most_bytes: int | None = None,
-) -> "CsvReader":
-    """The CSV reader over the bytes of a file of this mapping."""
-    from shared.csv.read_csv import read_csv
-
-    properties = mapping.mapping_properties
-    dialect = properties.format.dialect(has_header=properties.has_header)
-    return read_csv(chunks, dialect, limits_of(settings), gzipped=gzipped, time=time, most_bytes=most_bytes)
-
-
 def header_of(reader: "CsvReader") -> list[str]:
     """Names of the columns.
 
@@ -217,18 +200,6 @@ def typed_rows(
     time = time or ReadingTime(None)
     with ahead(time.working(batches)) as read, ahead(time.working(map(apart.type, read))) as typed:
         yield typed
-
-
-def limits_of(settings: Settings) -> CsvLimits:
-    """The sizes that reject a row or refuse a file."""
-    return CsvLimits(
-        max_field_bytes=settings.max_field_bytes,
-        max_row_bytes=settings.max_row_bytes,
-        max_columns=settings.max_columns,
-        max_blob_bytes=settings.max_blob_bytes,
-        max_gzip_ratio=settings.max_gzip_ratio,
-        max_seconds=60 * settings.max_read_minutes,
-    )
 
 
 def _check_counts(read: int, staged: int, refused: int) -> None:

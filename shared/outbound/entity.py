@@ -1,20 +1,16 @@
 """What can be exported, a profile type or a KPI: its columns, how far it has changed, and the rows of a slot."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.app import Services
+from shared.connectors.kind import Direction
+from shared.connectors.kinds import kind_of
 from shared.definitions.store.definition_store import Stored
-from shared.domain.documents.connectors import (
-    Connector,
-    ConnectorState,
-    ExportedEntity,
-    ExportedEntityType,
-    OutboundConnector,
-)
+from shared.domain.documents.connectors import Connector, ConnectorState, ExportedEntity, ExportedEntityType
 from shared.domain.documents.entity_types import EntityKind, EntityType
 from shared.domain.documents.kpis import Kpi
 from shared.engine.sql import Bounds, literal, quoted
@@ -168,18 +164,15 @@ def find_entity(services: Services, hub: str, listed: ExportedEntity) -> Entity:
     return Values(kpi, read.document)
 
 
-def listed_entities(connector: Stored[Connector]) -> list[ExportedEntity]:
-    """What a connector exports: nothing where it is not Outbound, or is being deleted."""
-    document = connector.document
-    if not isinstance(document, OutboundConnector) or not is_exporting(connector):
-        return []
-    return document.connector_properties.entity_list
+def listed_entities(connector: Stored[Connector]) -> Sequence[ExportedEntity]:
+    """What a connector exports: nothing where it is not written to, or is being deleted."""
+    return connector.document.exports if is_exporting(connector) else ()
 
 
 def is_exporting(connector: Stored[Connector]) -> bool:
     """Whether a connector has a destination: also one whose list is empty may have filled it before."""
     document = connector.document
-    return isinstance(document, OutboundConnector) and document.state is not ConnectorState.DELETING
+    return kind_of(document).direction is Direction.WRITTEN and document.state is not ConnectorState.DELETING
 
 
 def series_of(hub: str, connector: Stored[Connector], entity: Entity) -> Series:

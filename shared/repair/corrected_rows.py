@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from shared.casts.match_columns import columns_digest, match_columns
+from shared.connectors.azure_blob.reader import limits_of
 from shared.csv.read_csv import WINDOW_BYTES, CsvReader, read_csv
 from shared.csv.rows import Rows
 from shared.domain.documents.entity_types import EntityType
@@ -20,7 +21,7 @@ from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import Run
 from shared.domain.errors import DataError, Fault, InvalidRequestError, OutdatedMappingError
 from shared.domain.reject import Reject
-from shared.ingest.stage import COLUMN_COUNT, COLUMNS_DIGEST, HAS_LINE_COLUMN, LINE_COLUMN, limits_of
+from shared.ingest.stage import COLUMN_COUNT, COLUMNS_DIGEST, HAS_LINE_COLUMN, LINE_COLUMN
 from shared.repair.open_rejects import Lines
 from shared.settings import Settings
 

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 
+from shared.connectors.azure_blob.reader import limits_of
 from shared.csv.decode import TextStream
 from shared.csv.read_csv import read_csv
 from shared.csv.reading_time import ReadingTime
@@ -17,7 +18,6 @@ from shared.domain.csv_dialect import CsvDialect
 from shared.domain.documents.csv_format import BareQuotes, MappingFormat
 from shared.domain.errors import DataError, TooManyColumnsError
 from shared.ingest.source import Source
-from shared.ingest.stage import limits_of
 from shared.settings import Settings
 from shared.suggest.read_sample import SAMPLE_BYTES
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from shared.connectors.azure_blob.reader import limits_of
 from shared.csv.read_csv import read_csv
 from shared.csv.reading_time import ReadingTime
 from shared.domain.documents.csv_format import MappingFormat
 from shared.domain.errors import DataError, SkippedError
 from shared.domain.reject import Reject
 from shared.ingest.source import Source
-from shared.ingest.stage import limits_of
 from shared.settings import Settings
 
 SAMPLE_BYTES = 16 << 20

@@ -19,8 +19,9 @@ from pydantic import SecretStr
 
 from infra.local.azurite import ACCOUNT, ACCOUNT_KEY, Endpoints
 from infra.local.key_vault import KeyVault
-from shared.connectors import azure_blob, outbound
+from shared.connectors.azure_blob import check as azure_blob
 from shared.connectors.check import Check, failures
+from shared.connectors.outbound import check as outbound
 from shared.deadline import HTTP_ANSWER_S, deadline
 from shared.domain.documents.connectors import ExportedEntity, ExportedEntityType
 from shared.domain.schema_mark import Writer

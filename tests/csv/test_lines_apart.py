@@ -5,11 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.casts.type_rows import RowTyper
+from shared.connectors.azure_blob.reader import read_rows
 from shared.domain.documents.entity_types import InteractionType
 from shared.domain.documents.mappings import Mapping
 from shared.domain.reject import Reject
 from shared.ingest.lines_apart import LinesApart
-from shared.ingest.stage import header_of, read_rows, typed_rows
+from shared.ingest.stage import header_of, typed_rows
 from shared.settings import Settings
 from tests.casts.typing_cases import NOW, RUN
 from tests.thorough import examples, only_thorough

@@ -3,7 +3,8 @@
 from typing import Any
 
 from infra.local.key_vault import KeyVault
-from shared.domain.documents.connectors import Connector, connector_from_request
+from shared.connectors.kinds import connector_from_request
+from shared.domain.documents.connectors import Connector
 from shared.domain.documents.entity_types import InteractionType, ProfileType
 from shared.domain.documents.kpis import Kpi
 from shared.domain.documents.mappings import Mapping

@@ -9,12 +9,13 @@ import pytest
 from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from shared.clock import Clock
+from shared.connectors.kinds import connector_from_request
 from shared.deadline import deadline
 from shared.definitions.definitions import Definitions
 from shared.definitions.secrets.secrets import references, with_references
 from shared.definitions.store.definition_store import Change, Conditions, Stored
 from shared.definitions.store.kinds import CONNECTOR
-from shared.domain.documents.connectors import Connector, ConnectorState, connector_from_request
+from shared.domain.documents.connectors import Connector, ConnectorState
 from shared.domain.documents.entity_types import EntityKind
 from shared.domain.errors import (
     ConflictError,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.documents.connectors import connector_from_json, connector_from_request
+from shared.connectors.kinds import connector_from_json, connector_from_request
 from shared.domain.documents.entity_types import ProfileType
 from shared.domain.documents.run import Run
 from shared.domain.errors import InvalidRequestError

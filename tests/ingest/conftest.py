@@ -15,9 +15,9 @@ from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from shared.app import Services
 from shared.arrivals.match import queue_version
+from shared.connectors.kinds import connector_from_request
 from shared.definitions.store.definition_store import Conditions, Stored
 from shared.domain.blob_version import BlobVersion
-from shared.domain.documents.connectors import connector_from_request
 from shared.domain.documents.entity_types import EntityKind, EntityType, InteractionType
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.mappings import Mapping

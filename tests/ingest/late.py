@@ -7,9 +7,9 @@ import httpx
 
 from shared.arrivals.match import queue_version
 from shared.arrivals.sweep import carry_out_backfill, request_backfill
+from shared.connectors.kinds import connector_from_request
 from shared.definitions.store.definition_store import Stored
 from shared.domain.blob_version import BlobVersion
-from shared.domain.documents.connectors import connector_from_request
 from shared.domain.documents.entity_types import InteractionType
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.mappings import Mapping

@@ -9,9 +9,9 @@ from shared import failpoints
 from shared.app import Services
 from shared.arrivals.match import queue_version
 from shared.arrivals.pause import pause_mapping, resume_mapping
+from shared.connectors.kinds import connector_from_request
 from shared.definitions.store.definition_store import Conditions
 from shared.domain.blob_version import BlobVersion
-from shared.domain.documents.connectors import connector_from_request
 from shared.domain.documents.run import Run, RunError, RunState
 from shared.failpoints import FailPoint
 from shared.ingest.complete_later import complete_later

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from shared.casts.type_rows import RowTyper
+from shared.connectors.azure_blob.reader import read_rows
 from shared.domain.documents.entity_types import EntityType, InteractionType, ProfileType
 from shared.domain.documents.mappings import Mapping
 from shared.domain.errors import DataError, HubError
 from shared.domain.reject import Reject
 from shared.ingest.lines_apart import LinesApart
 from shared.ingest.reject_file import RejectFile
-from shared.ingest.stage import header_of, read_rows, typed_rows
+from shared.ingest.stage import header_of, typed_rows
 from shared.settings import Settings
 from tests.casts.typing_cases import NOW, RUN
 

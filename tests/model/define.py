@@ -6,8 +6,8 @@ from azure.storage.blob import ContainerClient
 
 from infra.local.azurite import Endpoints
 from shared.app import Services
+from shared.connectors.kinds import connector_from_request
 from shared.definitions.store.definition_store import Conditions
-from shared.domain.documents.connectors import connector_from_request
 from shared.domain.documents.entity_types import EntityKind, InteractionType, ProfileType
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.kpis import Kpi

@@ -20,7 +20,7 @@ from azure.storage.queue import QueueClient
 from infra.local.azurite import ACCOUNT, ACCOUNT_KEY, Endpoints
 from infra.local.key_vault import KeyVault, SecretStore
 from shared.app import Services
-from shared.domain.documents.connectors import connector_from_request
+from shared.connectors.kinds import connector_from_request
 from shared.domain.documents.entity_types import EntityType, InteractionType, ProfileType
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.kpis import Kpi

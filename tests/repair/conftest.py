@@ -15,8 +15,8 @@ from azure.storage.blob import BlobServiceClient
 from infra.local.azurite import Endpoints
 from shared.app import Services
 from shared.arrivals.match import queue_version
+from shared.connectors.kinds import connector_from_request
 from shared.domain.blob_version import BlobVersion
-from shared.domain.documents.connectors import connector_from_request
 from shared.domain.documents.entity_types import InteractionType, ProfileType
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.mappings import Mapping

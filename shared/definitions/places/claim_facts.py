@@ -10,10 +10,11 @@ from collections.abc import Mapping as Facts
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from shared.connectors.kinds import kind_of
 from shared.definitions.places.claims import Use
 from shared.definitions.rules.mapping_rules import DESTINATION, FOLDER
 from shared.definitions.store.definition_store import Kept, Stored
-from shared.domain.documents.connectors import Connector, ConnectorState, OutboundConnector
+from shared.domain.documents.connectors import Connector, ConnectorState
 from shared.domain.documents.mappings import Mapping
 from shared.domain.names import name_key, same_name
 
@@ -26,7 +27,7 @@ CLAIMED_ACCOUNT = "claimed_account"
 CLAIMED_SINCE = "claimed_since"
 # That this release found the claimed account, so that mappings of an earlier one count as listed in it no more.
 CLAIMS_BY_LISTING = "claims_by_listing"
-# Of an Outbound connector: account and container that it exports to, and since when; empty while none ever let it in.
+# Of one that exports: account and container that it exports to, and since when; empty while none ever let it in.
 EXPORTS_TO = "exports_to"
 # And what of others lies in the way of its entities, by the folders that these are exported to.
 BLOCKED = "blocked"
@@ -179,7 +180,7 @@ def may_claim_its_past(connector: Stored[Connector]) -> bool:
     """Whether an earlier release exported with a connector, and found its container well, but did not note which."""
     document = connector.document
     return (
-        isinstance(document, OutboundConnector)
+        kind_of(document).destination != ""
         and document.state is ConnectorState.READY
         and EXPORTS_TO not in connector.internal
     )

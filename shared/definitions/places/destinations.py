@@ -1,4 +1,4 @@
-"""Where Outbound connectors export to: their signatures, and whose the containers are."""
+"""Where connectors export to: their signatures, and whose the containers are."""
 
 import json
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
+from shared.connectors.kinds import kind_of
 from shared.definitions.places.claim_facts import (
     BLOCKED,
     EXPORTS_TO,
@@ -17,17 +18,13 @@ from shared.definitions.places.claim_facts import (
 from shared.definitions.places.claims import Use
 from shared.definitions.places.containers import Containers
 from shared.definitions.places.named_containers import note_named
-from shared.definitions.secrets.secrets import Secrets
+from shared.definitions.secrets.secrets import Secrets, target_of
 from shared.definitions.store.definition_store import Change, Conditions, DefinitionStore, Stored
 from shared.definitions.store.kinds import CONNECTOR_AS_STORED
 from shared.domain.documents.connectors import Connector, ConnectorState
 from shared.domain.errors import RefusedError, RequestError, told
 from shared.settings import Settings
 from shared.storage.blob.sas import ContainerSas, read_container_sas
-
-OUTPUT_SAS = "/outputBlobSASUri"
-SAS_TARGET = "connectorProperties.outputBlobSASUri"
-
 
 # A state of a connector, and its detail.
 type Verdict = tuple[ConnectorState, str | None]
@@ -43,13 +40,14 @@ class Destinations:
         self._settings = settings
 
     def sas(self, stored: Stored[Connector]) -> SecretStr:
-        """The container SAS of an Outbound connector; RequestError if its container is the app's or another hub's."""
-        document, sas = stored.document, self._secrets.read(stored.internal, OUTPUT_SAS)
+        """The container SAS that a connector exports by; RequestError if it is the app's container or another hub's."""
+        document, destination = stored.document, kind_of(stored.document).destination
+        sas = self._secrets.read(stored.internal, destination)
         place = self.place_of(sas)
         if may_claim_its_past(stored):
             # Before anybody is asked: who came later shall not keep it out.
             self._claim(document.tenant_id, stored, *place)
-        self._containers.check_use(document.tenant_id, *place, SAS_TARGET, Use.EXPORT)
+        self._containers.check_use(document.tenant_id, *place, target_of(destination), Use.EXPORT)
         return sas
 
     def claim(self, hub: str, stored: Stored[Connector], sas: ContainerSas, exported: str | None) -> None:
@@ -72,7 +70,7 @@ class Destinations:
             return conditions
         conditions.check(old)
         try:
-            place = self.place_of(self._secrets.read(old.internal, OUTPUT_SAS))
+            place = self.place_of(self._secrets.read(old.internal, kind_of(old.document).destination))
         except (RequestError, RefusedError):
             return conditions  # there is nothing any more that it could export with
         noted = self._claim(hub, old, *place)

@@ -10,7 +10,8 @@ from concurrent.futures import wait
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.connectors import azure_blob
+from shared.connectors.kinds import kind_of
+from shared.connectors.source_account import open_account
 from shared.deadline import deadline, pool_of_threads, seconds_left
 from shared.definitions.places.claim_facts import ACCOUNT, Named, Place, is_let_in, named_since, unlisted
 from shared.definitions.places.containers import Containers
@@ -18,7 +19,7 @@ from shared.definitions.places.named_containers import hubs_naming
 from shared.definitions.rules.mapping_rules import FOLDER
 from shared.definitions.store.definition_store import DefinitionStore, Stored
 from shared.definitions.store.kinds import CONNECTOR_ALONE, CONNECTOR_AS_STORED, MAPPING_ALONE
-from shared.domain.documents.connectors import AzureBlobConnector, ConnectorState
+from shared.domain.documents.connectors import ConnectorState
 from shared.domain.documents.mappings import Mapping as DataMapping
 from shared.domain.documents.mappings import split_folder
 from shared.domain.errors import HubError
@@ -136,10 +137,9 @@ class NamersOfContainers:
 
     def _can_list(self, one: Naming, account: str) -> bool:
         connector = self._store.require(CONNECTOR_AS_STORED, one.hub, one.mapping.document.connector_name).document
-        if not isinstance(connector, AzureBlobConnector):
+        if (source := kind_of(connector).source) is None:
             return False
-        url = connector.connector_properties.connection_key_vault_url
-        theirs = azure_blob.open_account(url, self._vaults, self._settings)
+        theirs = open_account(source(connector), self._vaults, self._settings)
         if not same_name(theirs.name, account):
             return False
         list_one(theirs.hurried(), one.mapping.document, one.named)
@@ -164,7 +164,7 @@ class NamersOfContainers:
         connectors = {
             name_key(stored.document.connector_name): stored
             for stored in self._store.readable(CONNECTOR_ALONE, hub)
-            if isinstance(stored.document, AzureBlobConnector) and stored.document.state is not ConnectorState.DELETING
+            if kind_of(stored.document).source and stored.document.state is not ConnectorState.DELETING
         }
         for mapping in self._store.readable(MAPPING_ALONE, hub) if connectors else []:
             connector = connectors.get(name_key(mapping.document.connector_name))

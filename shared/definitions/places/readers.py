@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from shared.connectors.kinds import kind_of
 from shared.definitions.places.claim_facts import ACCOUNT, CLAIMED_ACCOUNT, containers_noted, is_let_in
 from shared.definitions.places.containers import Containers
 from shared.definitions.places.named_containers import hubs_naming
 from shared.definitions.store.definition_store import DefinitionStore, Kept, Stored
 from shared.definitions.store.kinds import CONNECTOR, CONNECTOR_ALONE, MAPPING, MAPPING_ALONE
-from shared.domain.documents.connectors import AzureBlobConnector, Connector
+from shared.domain.documents.connectors import Connector
 from shared.domain.documents.mappings import Mapping
 from shared.domain.names import name_key
 
@@ -23,7 +24,7 @@ def readers(store: DefinitionStore, hub: str) -> list[tuple[Stored[Connector], S
     known = {
         name_key(stored.document.connector_name): stored
         for stored in store.readable(CONNECTOR, hub)
-        if isinstance(stored.document, AzureBlobConnector)
+        if kind_of(stored.document).source
     }
     # In one request for all of them, however many there are.
     mappings = store.readable(MAPPING, hub) if known else []
@@ -117,7 +118,7 @@ def _accounts(store: DefinitionStore, hub: str) -> dict[str, str]:
         return {
             name_key(stored.document.connector_name): name_key(account)
             for stored in store.readable(CONNECTOR_ALONE, hub)
-            if isinstance(stored.document, AzureBlobConnector)
+            if kind_of(stored.document).source
             and (account := stored.internal.get(ACCOUNT))
             and is_let_in(stored, account)
         }

@@ -1,11 +1,11 @@
-"""The entity list of an Outbound connector: every entity and field that it names must exist."""
+"""The entity list of a connector that exports: every entity and field that it names must exist."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.definitions.store.definition_store import DefinitionStore
 from shared.definitions.store.kinds import KPI, PROFILE
-from shared.domain.documents.connectors import Connector, ExportedEntity, ExportedEntityType, OutboundConnector
+from shared.domain.documents.connectors import Connector, ExportedEntity, ExportedEntityType
 from shared.domain.documents.fields import doubled_names
 from shared.domain.errors import Fault
 from shared.domain.names import name_key
@@ -19,12 +19,12 @@ def check_entity_list(store: DefinitionStore, hub: str, connector: Connector) ->
     """Looks up what a connector exports; a long list asks for no more than a short one.
 
     Returns:
-        `entityList` with every name as it was defined (nothing for a connector that is not Outbound), and
+        `entityList` with every name as it was defined (nothing where there is none), and
         every fault.
     """
-    if not isinstance(connector, OutboundConnector):
+    entities = connector.exports
+    if not entities:
         return {}, []
-    entities = connector.connector_properties.entity_list
     defined = _defined(store, hub, entities)
     faults: list[Fault] = []
     listed = []

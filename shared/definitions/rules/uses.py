@@ -1,4 +1,4 @@
-"""Who uses a type or KPI: mappings, KPIs and the entity lists of Outbound connectors."""
+"""Who uses a type or KPI: mappings, KPIs and the connectors that export it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shared.definitions.rules.mapping_rules import type_faults
 from shared.definitions.store.definition_store import DefinitionStore
 from shared.definitions.store.kinds import CONNECTOR_AS_STORED, KPI, MAPPING
-from shared.domain.documents.connectors import ExportedEntityType, OutboundConnector
+from shared.domain.documents.connectors import Connector, ExportedEntityType
 from shared.domain.documents.entity_types import EntityKind, EntityType
 from shared.domain.documents.kpis import Kpi
 from shared.domain.documents.mappings import Mapping
@@ -26,7 +26,7 @@ class Use:
 
     target: str
     label: str
-    user: Mapping | Kpi | OutboundConnector
+    user: Mapping | Kpi | Connector
 
     def problems_with(self, entity_type: EntityType) -> list[str]:
         """What of the user would not fit the type as it is to become."""
@@ -35,10 +35,10 @@ class Use:
                 return [fault.message for fault in type_faults(self.user, entity_type)]
             case Kpi():
                 return [message for _, message in self.user.problems_with(entity_type)]
-            case OutboundConnector():
+            case Connector():
                 chosen = [
                     name
-                    for entity in self.user.connector_properties.entity_list
+                    for entity in self.user.exports
                     if entity.entity_type is ExportedEntityType.PROFILE
                     and same_name(entity.entity_name, entity_type.type_name)
                     for name in entity.field_names
@@ -98,10 +98,7 @@ def refuse_breaking(label: str, uses: Sequence[Use], entity_type: EntityType) ->
 def _exports(store: DefinitionStore, hub: str, kind: ExportedEntityType, name: str) -> Iterator[Use]:
     for stored in store.all(CONNECTOR_AS_STORED, hub):
         connector = stored.document
-        if isinstance(connector, OutboundConnector) and any(
-            entity.entity_type is kind and same_name(entity.entity_name, name)
-            for entity in connector.connector_properties.entity_list
-        ):
+        if any(entity.entity_type is kind and same_name(entity.entity_name, name) for entity in connector.exports):
             yield Use(
                 f"connectors/{connector.connector_name}", f"the connector {connector.connector_name!r}", connector
             )

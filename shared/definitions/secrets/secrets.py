@@ -15,7 +15,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from shared.domain.documents.connectors import MASK, Connector, connector_from_json, is_secret_name, is_secret_value
+from shared.connectors.kinds import connector_from_json, kind_of
+from shared.domain.documents.connectors import MASK, Connector, is_secret_name, is_secret_value
 from shared.domain.errors import FatalError, Fault, RefusedError
 from shared.domain.places import is_own_secret, new_secret_name
 from shared.redact import carries_secret
@@ -55,10 +56,15 @@ class SplitProperties:
     faults: list[Fault]
 
 
-def split(properties: Mapping[str, Any]) -> SplitProperties:
-    """Takes the secrets out of connector properties, at any depth."""
+def split(properties: Mapping[str, Any], declared: AbstractSet[str] = frozenset()) -> SplitProperties:
+    """Takes the secrets out of connector properties, at any depth.
+
+    Args:
+        properties: as JSON values.
+        declared: those that are secrets by what their kind says, whatever their name.
+    """
     found = SplitProperties({}, {}, [], [])
-    found.masked.update(_masked_object(properties, "", False, found))
+    found.masked.update(_masked_object(properties, "", False, found, declared))
     if (number := len(found.secrets) + len(found.kept)) > MOST_SECRETS:
         message = f"these are {number} secrets, and a definition may have {MOST_SECRETS}; make several connectors of it"
         found.faults.append(Fault("TooManySecrets", PROPERTIES, message))
@@ -69,8 +75,13 @@ def masked_connector(stored: object) -> Connector:
     """Reads a stored connector; what is a secret by today's rules, and was none when it was stored, is `***`."""
     document = connector_from_json(stored)
     body = document.to_json()
-    masked = split(body[PROPERTIES]).masked
+    masked = split(body[PROPERTIES], kind_of(document).secrets).masked
     return document if masked == body[PROPERTIES] else connector_from_json({**body, PROPERTIES: masked})
+
+
+def target_of(place: Pointer) -> str:
+    """What a fault of the secret at a place names."""
+    return PROPERTIES + "".join(f".{part}" for part in place.split("/")[1:])
 
 
 def faults_of_secrets(document: Any, target: str = "") -> list[Fault]:
@@ -183,7 +194,13 @@ def _names_in(found: Mapping[Pointer, str]) -> list[str]:
     return [reference.split("/", maxsplit=1)[0] for reference in found.values()]
 
 
-def _masked_object(value: Mapping[str, Any], place: Pointer, inside: bool, found: SplitProperties) -> dict[str, Any]:
+def _masked_object(
+    value: Mapping[str, Any],
+    place: Pointer,
+    inside: bool,
+    found: SplitProperties,
+    declared: AbstractSet[str] = frozenset(),
+) -> dict[str, Any]:
     masked = {}
     for name, item in value.items():
         if carries_secret(name):
@@ -191,7 +208,7 @@ def _masked_object(value: Mapping[str, Any], place: Pointer, inside: bool, found
             found.faults.append(Fault("SecretNotAllowed", PROPERTIES, message))
             continue
         below = f"{place}/{name.replace('~', '~0').replace('/', '~1')}"
-        masked[name] = _masked(item, below, inside or is_secret_name(name), found)
+        masked[name] = _masked(item, below, inside or name in declared or is_secret_name(name), found)
     return masked
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from shared.connectors.kinds import connector_from_json
 from shared.definitions.secrets.secrets import masked_connector
 from shared.definitions.store.definition_store import Kind
-from shared.domain.documents.connectors import Connector, ConnectorProperties, connector_from_json
+from shared.domain.documents.connectors import Connector, ConnectorProperties
 from shared.domain.documents.entity_types import EntityKind, EntityType, InteractionType, ProfileType
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.kpis import Kpi

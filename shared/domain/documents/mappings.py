@@ -10,7 +10,6 @@ from pydantic import Field as Property
 from pydantic import ValidationInfo, field_validator, model_validator
 
 from shared.domain.documents.availability import Availability
-from shared.domain.documents.connectors import ConnectorType
 from shared.domain.documents.csv_format import MappingFormat
 from shared.domain.documents.document import AnyCaseEnum, Document
 from shared.domain.documents.entity_types import EntityKind
@@ -154,7 +153,7 @@ class MappingProperties(Document):
 
 
 class Mapping(Document):
-    """A mapping of one AzureBlob connector."""
+    """A mapping of one connector that is read; `connectorType` is that of the connector."""
 
     read_only: ClassVar[frozenset[str]] = frozenset(
         {
@@ -174,7 +173,7 @@ class Mapping(Document):
 
     connector_name: str = ""
     connector_mapping_name: str = ""
-    connector_type: ConnectorType = ConnectorType.AZURE_BLOB
+    connector_type: str = ""
     created: datetime | None = None
     last_modified: datetime | None = None
     next_run_time: datetime | None = None

@@ -5,8 +5,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from shared.connectors.kinds import KINDS
 from shared.domain.documents.document import Document
 from shared.domain.documents.fields import Field
+from shared.domain.documents.mappings import Mapping
 
 TITLE = "Customer-data hub connectors"
 VERSION = "0.1.0"
@@ -24,7 +26,7 @@ def json_body(*models: type[BaseModel], example: dict[str, Any], required: bool 
 def describe(
     document: dict[str, Any], definitions: Sequence[type[Document]], request_only: Sequence[type[BaseModel]]
 ) -> dict[str, Any]:
-    """Completes FastAPI's document: models that only requests have, and properties that only the server sets."""
+    """Completes FastAPI's document: models that only requests have, properties that only the server sets, kinds."""
     schemas = document["components"]["schemas"]
     for body in request_only:
         schema = body.model_json_schema(ref_template=_REFERENCE)
@@ -36,4 +38,5 @@ def describe(
         for name, schema in schemas[model.__name__]["properties"].items():
             if name in model.read_only:
                 schema["readOnly"] = True
+    schemas[Mapping.__name__]["properties"]["connectorType"] = {"type": "string", "enum": [kind.name for kind in KINDS]}
     return document

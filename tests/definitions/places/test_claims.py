@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
+from shared.connectors.kinds import connector_from_request
 from shared.definitions.definitions import Definitions
 from shared.definitions.places.claims import Claim, Use, in_the_way, standing
 from shared.definitions.store.definition_store import Change
 from shared.definitions.store.kinds import CONNECTOR
-from shared.domain.documents.connectors import ConnectorState, connector_from_request
+from shared.domain.documents.connectors import ConnectorState
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.mappings import Mapping
 from shared.domain.errors import ConflictError

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 from infra.local.azurite import ACCOUNT, Endpoints
 from infra.local.stack import running_azurite
 from shared.clock import Clock
+from shared.connectors.kinds import connector_from_request
 from shared.deadline import deadline
 from shared.definitions.definitions import Definitions
-from shared.domain.documents.connectors import connector_from_request
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import Run, RunError, RunKind

@@ -8,11 +8,12 @@ import pytest
 from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
 from shared.clock import Clock
+from shared.connectors.kinds import connector_from_request
 from shared.definitions.definitions import Definitions
 from shared.definitions.secrets.secrets import references
 from shared.definitions.store.definition_store import Conditions
 from shared.definitions.store.kinds import CONNECTOR_AS_STORED
-from shared.domain.documents.connectors import Connector, connector_from_request
+from shared.domain.documents.connectors import Connector
 from shared.domain.documents.hubs import Hub
 from shared.domain.errors import HubError, InvalidRequestError
 from shared.failpoints import FailPoint, arm

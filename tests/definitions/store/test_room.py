@@ -68,7 +68,7 @@ def test_the_sum_is_that_of_what_is_there(
     definitions.put_kpi(hub, "Ages", kpi())
     check()
     for connector in (files(vault), crm(note="x" * 100), outbound(partner_sas)):
-        definitions.put_connector(hub, f"C{connector.connector_type.value}", connector)
+        definitions.put_connector(hub, f"C{connector.connector_type}", connector)
         check()
     for length in (5, 40_000, 3):
         definitions.put_mapping(hub, "CAzureBlob", "Mapping", long(length))

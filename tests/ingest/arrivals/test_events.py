@@ -14,8 +14,8 @@ from azure.data.tables import TableServiceClient
 from infra.local.azurite import ACCOUNT
 from shared.app import Services
 from shared.arrivals.match import take_event
+from shared.connectors.kinds import connector_from_request
 from shared.definitions.definitions import Definitions
-from shared.domain.documents.connectors import connector_from_request
 from shared.domain.documents.entity_types import InteractionType
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.mappings import Mapping

@@ -9,9 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from infra.local.azurite import Endpoints
+from shared.connectors.kinds import connector_from_request
 from shared.definitions.store.definition_store import Change, Conditions, Stored
 from shared.definitions.store.kinds import CONNECTOR
-from shared.domain.documents.connectors import Connector, ConnectorState, connector_from_request
+from shared.domain.documents.connectors import Connector, ConnectorState
 from shared.domain.documents.entity_types import ProfileType
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.mappings import Mapping

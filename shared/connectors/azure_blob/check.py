@@ -3,23 +3,14 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from shared.connectors.check import Check, each_in_time
+from shared.connectors.source_account import CONTAINER_CHECK
 from shared.domain.errors import DeniedError, HubError, RefusedError
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, account_from_secret
 from shared.storage.blob.blobs import BlobContainer, container_names
 from shared.storage.key_vault import Vaults
 
-_CONTAINER = "container "
-
-
-def open_account(secret_url: str, vaults: Vaults, settings: Settings) -> StorageAccount:
-    """The account that the secret behind a `connectionKeyVaultUrl` names.
-
-    Raises:
-        InvalidRequestError: the URL is off the allow-list, or the secret is no usable connection.
-        RefusedError, UnavailableError: the vault refuses, or does not answer.
-    """
-    return account_from_secret(vaults.get(secret_url), settings)
+ACCOUNT_CHECK = "account"
 
 
 def check(
@@ -49,35 +40,15 @@ def check(
     try:
         account = account_from_secret(text, settings)
     except HubError as error:
-        return [*checks, Check("account", False, error.message)], None
+        return [*checks, Check(ACCOUNT_CHECK, False, error.message)], None
     checks.append(_check_account(account.hurried()))
     if checks[-1].ok:
         checks += _check_containers(account.hurried(), sorted(set(containers)), check_use)
     return checks, account
 
 
-def listed(checks: Iterable[Check]) -> set[str]:
-    """The containers that could be listed, of those that were tried."""
-    return {check.name.removeprefix(_CONTAINER) for check in checks if check.ok and check.name.startswith(_CONTAINER)}
-
-
-def as_of_now(checks: Iterable[Check], check_use: Callable[[str], None]) -> list[Check]:
-    """The checks, where a container that could be listed is found to be none for the connector after all."""
-
-    def again(check: Check) -> Check:
-        if not listed([check]):
-            return check
-        try:
-            check_use(check.name.removeprefix(_CONTAINER))
-        except HubError as error:
-            return Check(check.name, False, error.message)
-        return check
-
-    return [again(check) for check in checks]
-
-
 def _check_account(account: StorageAccount) -> Check:
-    name = "account"
+    name = ACCOUNT_CHECK
     try:
         next(container_names(account), None)
     except RefusedError as error:
@@ -98,7 +69,7 @@ def _check_containers(
     account: StorageAccount, containers: Sequence[str], check_use: Callable[[StorageAccount, str], None]
 ) -> Iterable[Check]:
     def name(container: str) -> str:
-        return f"{_CONTAINER}{container}"
+        return f"{CONTAINER_CHECK}{container}"
 
     def check(container: str) -> Check:
         check_use(account, container)

@@ -1,0 +1,1 @@
+"""AzureBlob: CSV files of a storage account are read."""

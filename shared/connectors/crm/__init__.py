@@ -1,0 +1,1 @@
+"""CRM: a Dynamics CRM organisation is read."""

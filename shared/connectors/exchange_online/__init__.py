@@ -1,0 +1,1 @@
+"""ExchangeOnline: mail and meetings are read."""

@@ -1,0 +1,1 @@
+"""None: kept for what the 2017 API knew, and without a system behind it."""

@@ -1,0 +1,1 @@
+"""Outbound: exports are written to a partner's container."""

@@ -1,0 +1,1 @@
+"""SocialEngagement: posts about topics are read."""
