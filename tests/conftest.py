@@ -78,9 +78,9 @@ _SHARED: list[Endpoints] = []
 
 
 @pytest.fixture(scope="session")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+def azurite() -> Iterator[Endpoints]:
     """Storage alone. Tests share it: they work in containers, queues and tables of their own names."""
-    with running_azurite(tmp_path_factory.mktemp("azurite")) as endpoints:
+    with running_azurite() as endpoints:
         _SHARED.append(endpoints)
         yield endpoints
         _SHARED.clear()

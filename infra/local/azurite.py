@@ -66,7 +66,7 @@ class Azurite:
 
     def __init__(
         self,
-        location: Path,
+        location: Path | None,
         ports: Sequence[int] = (0, 0, 0),
         *,
         commits_fd: int | None = None,
@@ -76,7 +76,7 @@ class Azurite:
         """Start Azurite and wait until its three services listen.
 
         Args:
-            location: Folder of its data, made when missing.
+            location: Folder of its data, made when missing; None keeps them in memory, and ends them with it.
             ports: Blob, queue and table port; 0 = any free one.
             commits_fd: Where `azurite_guard.cjs` writes what was committed.
             pass_fds: Descriptors to stay open in the child.
@@ -87,7 +87,8 @@ class Azurite:
         """
         if not _PROGRAM.is_file():
             raise StartError("Azurite is not installed. Run: make install")
-        location.mkdir(parents=True, exist_ok=True)
+        if location is not None:
+            location.mkdir(parents=True, exist_ok=True)
         self._ports: dict[str, int] = {}
         self._changed = threading.Event()
 
@@ -129,12 +130,13 @@ class Azurite:
         return Endpoints(*(self._ports[service] for service in _SERVICES))
 
 
-def _command(location: Path, ports: Sequence[int]) -> list[str]:
+def _command(location: Path | None, ports: Sequence[int]) -> list[str]:
     command = [str(_NODE), "--require", str(_HERE / "azurite_guard.cjs"), str(_PROGRAM)]
     for service, port in zip(_SERVICES, ports, strict=True):
         command += [f"--{service.lower()}Host", "127.0.0.1", f"--{service.lower()}Port", str(port)]
+    command += ["--inMemoryPersistence"] if location is None else ["--location", str(location)]
     # The SDKs speak a newer version of the API than Azurite knows; what we use of it is the same.
-    return [*command, "--location", str(location), "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
+    return [*command, "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
 
 
 def _environment(commits_fd: int | None) -> Mapping[str, str]:

@@ -113,9 +113,9 @@ def running_stack(
 
 
 @contextmanager
-def running_azurite(state_dir: Path) -> Iterator[Endpoints]:
-    """Azurite alone, on free ports, for the length of a `with` block."""
-    azurite = Azurite(state_dir / "azurite")
+def running_azurite(state_dir: Path | None = None) -> Iterator[Endpoints]:
+    """Azurite alone, on free ports, for the length of a `with` block; without a folder nothing of it is kept."""
+    azurite = Azurite(state_dir / "azurite" if state_dir else None)
     try:
         yield azurite.endpoints
     finally:

@@ -73,7 +73,7 @@ def _is_ok(status: int) -> bool:
 @contextmanager
 def readers(folder: Path) -> Iterator[dict[str, Target]]:
     """The targets, over the real app on a storage of its own."""
-    with running_azurite(folder / "storage") as endpoints, running_vault(folder / "vault", endpoints) as vault:
+    with running_azurite() as endpoints, running_vault(folder / "vault", endpoints) as vault:
         services = Services(development(endpoints, vault.url))
         client = Client(create_http_app(services))
         assert client.put(_HUB, {}).status_code == 201
