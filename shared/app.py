@@ -4,7 +4,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from shared.clock import Clock
-from shared.domain.places import (
+from shared.domain.own_names import (
     CONTAINER_RUNS,
     QUEUE_EXPORT,
     QUEUE_INGEST,

@@ -98,7 +98,7 @@ def room_of_this_disk() -> DiskRoom:
     return DiskRoom.of(shutil.disk_usage(tempfile.gettempdir()).free)
 
 
-def take_room(request: Request, room: DiskRoom, within_s: float) -> None:
+def reserve_room(request: Request, room: DiskRoom, within_s: float) -> None:
     """Takes room for more files, and waits for it where others have it.
 
     One hub gets half of a share, and more only where nobody else has some of it. Whoever needs nothing that is not

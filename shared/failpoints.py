@@ -11,10 +11,10 @@ class FailPoint(StrEnum):
     """After what the process may end; the tests end it at each."""
 
     # Ingestion
-    EVENT_TAKEN = "event taken"
+    EVENT_RECEIVED = "event received"
     RUN_RECORDED = "run recorded"
     RUN_QUEUED = "run queued"
-    RUN_TAKEN = "run taken"
+    RUN_CLAIMED = "run claimed"
     BATCH_STAGED = "batch staged"
     PARTS_UPLOADED = "parts uploaded"
     REJECTS_STORED = "rejects stored"
@@ -25,7 +25,7 @@ class FailPoint(StrEnum):
     RUN_ENDED = "run ended"
     # Corrections
     CORRECTION_STORED = "correction stored"
-    CORRECTION_TAKEN = "correction taken"
+    CORRECTION_CLAIMED = "correction claimed"
     CORRECTION_STAGED = "correction staged"
     CORRECTION_NOTED = "correction noted"
     CORRECTION_CHECKED = "correction's claim checked"

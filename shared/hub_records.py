@@ -12,7 +12,7 @@ from shared.deadline import pool_of_threads, seconds_left
 from shared.definitions.store.definition_store import Conditions, Stored
 from shared.domain.documents.hubs import Hub
 from shared.domain.errors import ConflictError, DeferredError, NotFoundError
-from shared.domain.places import run_files_of
+from shared.domain.own_names import run_files_of
 from shared.failpoints import FailPoint, failpoint
 from shared.storage.blob.blobs import BlobEntry
 from shared.telemetry.logs import failing_alone

@@ -1,4 +1,4 @@
-"""What looks like a secret in a text: found where it may not stand, blotted out where a text leaves the process.
+"""What looks like a secret in a text: found where it may not stand, redacted where a text leaves the process.
 
 One list for both. Each expression is linear in the text: it begins at a fixed word, and what it repeats ends there.
 """

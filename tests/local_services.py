@@ -16,7 +16,7 @@ from infra.local.azurite import ACCOUNT, ACCOUNT_KEY, Endpoints
 from infra.local.key_vault import KeyVault, SecretStore
 from shared.definitions.store.definition_store import HUBS
 from shared.domain.names import name_key
-from shared.domain.places import QUEUE_INGEST, TABLE_DEFINITIONS
+from shared.domain.own_names import QUEUE_INGEST, TABLE_DEFINITIONS
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount, hub_account
 from tests.fault_proxy import PORTS, listening_socket

@@ -23,7 +23,7 @@ from azure.storage.blob import BlobServiceClient
 
 from infra.local.azurite import ACCOUNT, Endpoints
 from infra.local.event_store import BlobVersion, EventStore
-from shared.domain.places import is_own_container
+from shared.domain.own_names import is_own_container
 
 logger = logging.getLogger(__name__)
 

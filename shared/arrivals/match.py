@@ -31,7 +31,7 @@ _FIRST_LISTINGS = 64
 _IDENTIFYING = ("id", "eventType", "type", "subject")
 
 
-def take_event(services: Services, event: object) -> list[str]:
+def handle_event(services: Services, event: object) -> list[str]:
     """Records the blob version that an event announces and queues it for each mapping that it matches.
 
     An event that can never be good is recorded and taken: Event Grid would only deliver it again.
@@ -59,7 +59,7 @@ def _take_event(services: Services, event: object) -> list[str]:
     if not is_committing(created.api):
         logger.info("event ignored: api %s commits no content", created.api)
         return []
-    failpoint(FailPoint.EVENT_TAKEN)
+    failpoint(FailPoint.EVENT_RECEIVED)
     version = BlobVersion(created.container, created.path, created.etag, created.size, created.sequencer)
     # Where nobody says which account has the blob it is nobody's: whoever hears of it would learn what others have.
     listeners = services.definitions.listeners(created.account, version.container) if created.account else []

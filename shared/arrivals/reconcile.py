@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from shared.app import Services
 from shared.arrivals.match import queue_run, request_sweep
-from shared.arrivals.sweep import Place, is_outdated, send_backfill_again, take_up_again
+from shared.arrivals.sweep import Target, is_outdated, retry_run, send_backfill_again
 from shared.deadline import deadline
 from shared.definitions.store.definition_store import Stored
 from shared.domain.documents.mappings import Mapping
@@ -33,9 +33,9 @@ def reconcile(services: Services) -> None:
     def work(hub: str) -> Generator[None]:
         # Before the definitions: a mapping that is made meanwhile is not among these.
         known = services.sweeps.known(hub)
-        places = _places(services, hub)
-        yield from _request_sweeps(services, places, known)
-        mappings = {place.mapping.instance_id: place.mapping.document for place in places}
+        targets = _targets(services, hub)
+        yield from _request_sweeps(services, targets, known)
+        mappings = {target.mapping.instance_id: target.mapping.document for target in targets}
         yield from wake_left_behind(services, hub, mappings)
         yield from retry_failed(services, hub, mappings)
         yield from _forget_gone(services, hub, known.keys() - mappings.keys())
@@ -104,27 +104,27 @@ def retry_failed(services: Services, hub: str, mappings: dict[str, Mapping]) -> 
     for stored in services.runs.due_again(hub, services.clock.machine_now()):
         mapping = mappings.get(stored.mapping_instance or "") if stored is not None else None
         if stored is not None and mapping is not None and not mapping.is_paused and _belongs(stored, mapping):
-            take_up_again(services, hub, stored.run.run_id)
+            retry_run(services, hub, stored.run.run_id)
         yield
 
 
-def _request_sweeps(services: Services, places: list[Place], known: dict[str, Known]) -> Generator[None]:
+def _request_sweeps(services: Services, targets: list[Target], known: dict[str, Known]) -> Generator[None]:
     now, machine_now = services.clock.now(), services.clock.machine_now()
-    for place in places:
-        one = known.get(place.mapping.instance_id, Known())
-        if place.mapping.document.is_paused:
+    for target in targets:
+        one = known.get(target.mapping.instance_id, Known())
+        if target.mapping.document.is_paused:
             continue
         if one.backfill is not None and one.backfill.is_open:
             # It looks at every blob, so nothing else is asked for.
             if one.backfill.is_lost(machine_now):
-                send_backfill_again(services, place.mapping, one.backfill)
+                send_backfill_again(services, target.mapping, one.backfill)
                 yield
             continue
         if one.scheduled is not None and one.scheduled.is_under_way(machine_now):
             continue
-        due = next_run(place.mapping, one.last)
-        if due is None or due <= now or one.last is None or is_outdated(one.last, place):
-            request_sweep(services, **place.names)
+        due = next_run(target.mapping, one.last)
+        if due is None or due <= now or one.last is None or is_outdated(one.last, target):
+            request_sweep(services, **target.names)
             yield
 
 
@@ -147,8 +147,8 @@ def _forget_gone(services: Services, hub: str, missing: set[str]) -> Generator[N
         yield
 
 
-def _places(services: Services, hub: str) -> list[Place]:
-    return [Place(hub, mapping, connector) for connector, mapping in services.definitions.readers(hub)]
+def _targets(services: Services, hub: str) -> list[Target]:
+    return [Target(hub, mapping, connector) for connector, mapping in services.definitions.readers(hub)]
 
 
 def _belongs(stored: StoredRun, mapping: Mapping) -> bool:

@@ -50,7 +50,7 @@ _NOTE_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Place:
+class Target:
     """A mapping to sweep, with the connector that it reads."""
 
     hub: str
@@ -118,8 +118,8 @@ def sweep_by_schedule(
     unfinished: UnfinishedError | None = None
     with failing_alone("sweep", hub=hub, connector=connector, mapping=mapping):
         try:
-            place = _place(services, hub, connector, mapping)
-            queued = sweep_mapping(services, place) if place and not _is_needless(services, place, requested) else 0
+            target = _target(services, hub, connector, mapping)
+            queued = sweep_mapping(services, target) if target and not _is_needless(services, target, requested) else 0
         except ForeignContainerError:
             pass  # a matter between two hubs, which is logged as a warning where it is found out: no operator need come
         except UnfinishedError as error:
@@ -146,18 +146,18 @@ def carry_out_backfill(
         TransientError, FatalError: it may work the next time. DeferredError: the source is busy, or there is no time
             for all at once, and the next message is to go on.
     """
-    place = _place(services, hub, connector, mapping)
-    if place is None:
+    target = _target(services, hub, connector, mapping)
+    if target is None:
         return
-    instance = place.mapping.instance_id
+    instance = target.mapping.instance_id
     try:
         backfill = services.sweeps.backfill(hub, instance)
         if backfill is None or backfill.number != number or not backfill.is_open:
             logger.info("backfill passed over: hub %s mapping %s: it is over, or there is a newer one", hub, mapping)
             return
         if wake and backfill.begun is None:
-            _wake(services, place)
-        queued = sweep_mapping(services, place, backfill)
+            _wake(services, target)
+        queued = sweep_mapping(services, target, backfill)
     except HubError as error:
         if recovery(error) is Recovery.RETRY or isinstance(error, DeferredError):
             raise
@@ -180,7 +180,7 @@ def give_up_sweep(services: Services, hub: str, connector: str, mapping: str, nu
         services.sweeps.forget_scheduled(hub, instance)
 
 
-def sweep_mapping(services: Services, place: Place, backfill: Backfill | None = None) -> int:
+def sweep_mapping(services: Services, target: Target, backfill: Backfill | None = None) -> int:
     """Queues every matching blob version that has no run; goes on where an earlier message had no more time.
 
     Without a sweep by the same definitions to build on, and once a day, the run of every blob is looked for, rather
@@ -199,14 +199,14 @@ def sweep_mapping(services: Services, place: Place, backfill: Backfill | None = 
         DeferredError: the source is busy; or `SweepUnfinished`, there is no time for all at once, and the next message
             goes on with what is left.
     """
-    hub, instance = place.hub, place.mapping.instance_id
-    sweep = _begun(services, place, backfill)
-    queue = _queue_of(services, place, sweep)
+    hub, instance = target.hub, target.mapping.instance_id
+    sweep = _begun(services, target, backfill)
+    queue = _queue_of(services, target, sweep)
     noted = services.clock.machine_now()
     try:
         with pool_of_threads(_PARALLEL_REQUESTS) as pool:
-            for entries, marker in _pages(services, place, sweep.marker):
-                queued = sum(pool.map(queue, _wanted(entries, place, sweep)))
+            for entries, marker in _pages(services, target, sweep.marker):
+                queued = sum(pool.map(queue, _wanted(entries, target, sweep)))
                 sweep = replace(sweep, marker=marker, queued=sweep.queued + queued)
                 if marker and seconds_left() < _PAGE_TAKES_S:
                     message = "there was no time for the whole container; the next message goes on with what is left"
@@ -233,12 +233,12 @@ def sweep_mapping(services: Services, place: Place, backfill: Backfill | None = 
     return sweep.queued
 
 
-def is_outdated(last: Sweep, place: Place) -> bool:
+def is_outdated(last: Sweep, target: Target) -> bool:
     """Whether a definition was changed since, so that blobs may belong to the mapping that did not before."""
-    return (last.mapping_etag, last.connector_etag) != (place.mapping.etag, place.connector.etag)
+    return (last.mapping_etag, last.connector_etag) != (target.mapping.etag, target.connector.etag)
 
 
-def take_up_again(services: Services, hub: str, run_id: str, failed_by: datetime | None = None) -> bool:
+def retry_run(services: Services, hub: str, run_id: str, failed_by: datetime | None = None) -> bool:
     """Queues a Failed run again; False where it is none any more, or failed after a moment of the app's clock."""
     stored = services.runs.get(hub, run_id)
     if stored is None or stored.run.state is not RunState.FAILED:
@@ -257,61 +257,61 @@ def _is_recent(last: Sweep, now: datetime) -> bool:
     return last.complete_began <= now < last.complete_began + COMPLETE_EVERY
 
 
-def _place(services: Services, hub: str, connector: str, mapping: str) -> Place | None:
+def _target(services: Services, hub: str, connector: str, mapping: str) -> Target | None:
     """The mapping; None where it is gone or paused."""
     services.source_permits.check(hub, connector)
     try:
         stored = services.definitions.mapping(hub, connector, mapping)
         if stored.document.is_paused:
             return None
-        return Place(hub, stored, services.definitions.connector(hub, connector))
+        return Target(hub, stored, services.definitions.connector(hub, connector))
     except NotFoundError:
         return None
 
 
-def _is_needless(services: Services, place: Place, requested: datetime | None) -> bool:
+def _is_needless(services: Services, target: Target, requested: datetime | None) -> bool:
     """Whether a backfill looks at every blob anyway, or a sweep has ended that began after this one was asked for."""
-    instance = place.mapping.instance_id
-    backfill, last = services.sweeps.backfill(place.hub, instance), services.sweeps.get(place.hub, instance)
+    instance = target.mapping.instance_id
+    backfill, last = services.sweeps.backfill(target.hub, instance), services.sweeps.get(target.hub, instance)
     if backfill is not None and backfill.is_open:
         reason = "a backfill is under way"
     elif requested is not None and last is not None and last.began > requested:
         reason = "another has come before it"
     else:
         return False
-    logger.info("sweep passed over: hub %s mapping %s: %s", place.hub, place.names["mapping"], reason)
+    logger.info("sweep passed over: hub %s mapping %s: %s", target.hub, target.names["mapping"], reason)
     return True
 
 
-def _begun(services: Services, place: Place, backfill: Backfill | None) -> OpenSweep:
+def _begun(services: Services, target: Target, backfill: Backfill | None) -> OpenSweep:
     """The sweep to go on with, or a new one where there is none of the kind, or it went by other definitions."""
-    hub, instance = place.hub, place.mapping.instance_id
-    mapping_etag, connector_etag = place.mapping.etag, place.connector.etag
+    hub, instance = target.hub, target.mapping.instance_id
+    mapping_etag, connector_etag = target.mapping.etag, target.connector.etag
     last = services.sweeps.get(hub, instance)
     left = backfill.begun if backfill else services.sweeps.scheduled(hub, instance)
     # What one by the schedule left over needs nobody where a later one has come to its end.
     is_needed = backfill is not None or left is None or last is None or last.began <= left.sweep.began
     # By other definitions the listing has another beginning.
-    if left is not None and is_needed and not is_outdated(left.sweep, place):
+    if left is not None and is_needed and not is_outdated(left.sweep, target):
         return replace(left, is_left=False)
     if left is not None and not backfill:
         # Or the ticks would take it for under way when the new one has come to its end.
         services.sweeps.forget_scheduled(hub, instance)
     began, seen = services.clock.now(), services.clock.machine_now()
-    if last is None or backfill or is_outdated(last, place) or not _is_recent(last, began):
+    if last is None or backfill or is_outdated(last, target) or not _is_recent(last, began):
         number = backfill.number if backfill else ""
         return OpenSweep(Sweep(instance, mapping_etag, connector_etag, began, began, seen), None, number)
     sweep = Sweep(instance, mapping_etag, connector_etag, began, last.complete_began, seen)
     return OpenSweep(sweep, last.seen - OVERLAP)
 
 
-def _queue_of(services: Services, place: Place, sweep: OpenSweep) -> Callable[[BlobEntry], bool]:
+def _queue_of(services: Services, target: Target, sweep: OpenSweep) -> Callable[[BlobEntry], bool]:
     """What queues a blob without a run, or with one to take up again, and says whether; what a run owes it asks for."""
-    hub, mapping, seen = place.hub, place.mapping, services.clock.machine_now()
+    hub, mapping, seen = target.hub, target.mapping, services.clock.machine_now()
     known: dict[str, Standing] | None = None
     owing = iter((True,))
     if sweep.since is None:
-        known = services.runs.states_of_mapping(hub, place.names["connector"], place.names["mapping"])
+        known = services.runs.states_of_mapping(hub, target.names["connector"], target.names["mapping"])
 
     def standing_of(run_id: str) -> Standing | None:
         if known is not None:
@@ -330,30 +330,30 @@ def _queue_of(services: Services, place: Place, sweep: OpenSweep) -> Callable[[B
             request_completions(services, hub, mapping)  # for all that owe something
         # One that failed since has been taken up already.
         is_to_be_taken = bool(sweep.number) and standing.state is RunState.FAILED
-        return is_to_be_taken and take_up_again(services, hub, run_id, sweep.sweep.began)
+        return is_to_be_taken and retry_run(services, hub, run_id, sweep.sweep.began)
 
     return queue
 
 
-def _wanted(entries: Sequence[BlobEntry], place: Place, sweep: OpenSweep) -> Iterator[BlobEntry]:
-    document = place.mapping.document
+def _wanted(entries: Sequence[BlobEntry], target: Target, sweep: OpenSweep) -> Iterator[BlobEntry]:
+    document = target.mapping.document
     for entry in entries:
         is_new = sweep.since is None or entry.last_modified >= sweep.since
         if is_new and not entry.is_folder and document.matches(document.container, entry.path):
             yield entry
 
 
-def _pages(services: Services, place: Place, marker: str) -> Iterator[tuple[Sequence[BlobEntry], str]]:
+def _pages(services: Services, target: Target, marker: str) -> Iterator[tuple[Sequence[BlobEntry], str]]:
     """The pages of the listing from a marker on, each with that of the next; from the first where it is refused."""
-    document = place.mapping.document
-    account = services.definitions.account_of_mapping(place.connector, place.mapping)
-    services.source_permits.learn(place.hub, document.connector_name, account.blob_endpoint)
-    permit = services.source_permits.permit(account.blob_endpoint, place.hub)
+    document = target.mapping.document
+    account = services.definitions.account_of_mapping(target.connector, target.mapping)
+    services.source_permits.learn(target.hub, document.connector_name, account.blob_endpoint)
+    permit = services.source_permits.permit(account.blob_endpoint, target.hub)
     container = BlobContainer(account, document.container)
     is_first = True
     try:
         # Its refusal is none of the marker.
-        services.definitions.list_first(place.connector, place.mapping, account, permit.request)
+        services.definitions.list_first(target.connector, target.mapping, account, permit.request)
         try:
             for page in permit.each(container.pages(document.prefix, marker, _PAGE)):
                 is_first = False
@@ -381,11 +381,11 @@ def _send_backfill(services: Services, mapping: Stored[Mapping], number: str, *,
         raise
 
 
-def _wake(services: Services, place: Place) -> None:
-    hub, connector = place.hub, place.names["connector"]
+def _wake(services: Services, target: Target) -> None:
+    hub, connector = target.hub, target.names["connector"]
 
     def send(run_id: str) -> None:
         send_run(services, hub, connector, run_id)
 
     with pool_of_threads(_PARALLEL_REQUESTS) as pool:
-        list(pool.map(send, services.runs.queued(hub, place.mapping.instance_id)))
+        list(pool.map(send, services.runs.queued(hub, target.mapping.instance_id)))

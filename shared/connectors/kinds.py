@@ -33,7 +33,7 @@ def kind_of(connector: Connector) -> ConnectorKind[Any]:
 
 
 def kind_named(name: object) -> ConnectorKind[Any] | None:
-    """The kind of a `connectorType` in any case; None where there is none."""
+    """The kind of a `connectorType` in any case, or None."""
     plain = name.casefold() if isinstance(name, str) else None
     return next((kind for kind in KINDS if kind.name.casefold() == plain), None)
 

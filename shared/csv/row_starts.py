@@ -23,7 +23,7 @@ class Expected:
 
     Attributes:
         width: cells.
-        comment: the byte with which a line starts that is none; None where there are none such.
+        comment: the byte that a comment line starts with, or None.
         max_row_bytes: a row that is longer, or whose fault stands further behind, is left to the careful reader.
     """
 

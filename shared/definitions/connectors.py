@@ -1,7 +1,7 @@
 """Keeping connectors: `Creating`, then the check of the connection, then `Ready` or `Failed`; `Deleting` at the end.
 
 A secret goes to the vault when all else is checked, and before the document that refers to it goes to the table, so a
-connector never lacks the secret it needs. What was stored in vain is removed, by the PUT itself or by upkeep.
+connector never lacks the secret it needs. What was stored for nothing is removed, by the PUT itself or by upkeep.
 """
 
 import logging
@@ -132,7 +132,7 @@ class Connectors:
                 raise InvalidRequestError([*faults, *found])
             if (sas := given.secrets.get(destination)) is not None:
                 with self._store.consistent_read():
-                    place = self.destinations.place_of(sas)
+                    place = self.destinations.location_of(sas)
                     self._containers.check_new_export(hub, *place, target_of(destination))
             if old is None:
                 change.connectors += 1
@@ -146,18 +146,18 @@ class Connectors:
             new.keep(names, secrets)
             failpoint(FailPoint.SECRETS_KEPT)
             internal = with_references(facts, kept | {place: new.references[place] for place in secrets})
-            new.settle(change, old.internal if old else {}, internal)
+            new.confirm(change, old.internal if old else {}, internal)
             return change.put(CONNECTOR_AS_STORED, (name,), document, instance_id, internal), old is None
 
         try:
             stored, created = self._store.change(hub, make, asks_outside=True)
         except (RequestError, RefusedError, CommitConflictError):
             # Any other error is the service's, so upkeep asks it again later.
-            self._unused.take_back(new)
+            self._unused.withdraw(new)
             raise
         failpoint(FailPoint.CONNECTOR_STORED)
         if stored.document.state is ConnectorState.CREATING:
-            stored, _ = self._settle(hub, stored)
+            stored, _ = self._set_outcome(hub, stored)
         return stored, created
 
     def test(self, hub: str, name: str, *, take_over: bool) -> list[Check]:
@@ -170,7 +170,7 @@ class Connectors:
             raise InvalidRequestError([Fault("InvalidValue", "takeOver", message)])
         if stored.document.state is ConnectorState.DELETING:
             return [Check("connection", False, "the connector is being deleted; repeat its DELETE to finish that")]
-        return self._settle(hub, stored, take_over=take_over)[1]
+        return self._set_outcome(hub, stored, take_over=take_over)[1]
 
     def set_state(self, hub: str, stored: Stored[Connector], state: ConnectorState, detail: str | None) -> None:
         """Notes what a run found out about the connection, unless the connector was changed meanwhile."""
@@ -249,13 +249,13 @@ class Connectors:
         faults = faults_of_secrets({name: value for name, value in body.items() if name != PROPERTIES})
         if (sas := given.secrets.get(kind.destination)) is not None:
             target = target_of(kind.destination)
-            faults += _details_of(lambda: self._containers.check_not_own(*self.destinations.place_of(sas), target))
+            faults += _details_of(lambda: self._containers.check_not_own(*self.destinations.location_of(sas), target))
         if kind.source is not None:
             url = kind.source(connector)
             faults += _details_of(lambda: self._vaults.check_url(url))
         return faults
 
-    def _settle(
+    def _set_outcome(
         self, hub: str, stored: Stored[Connector], *, take_over: bool = False
     ) -> tuple[Stored[Connector], list[Check]]:
         """Checks the connection and notes the outcome."""
@@ -302,7 +302,7 @@ class Connectors:
         if found.account is not None:
             internal |= self._containers.facts_of_account(stored, found.account, is_let_in=found.is_let_in)
         if sas is not None and found.is_let_in:
-            exports_to = self._containers.export_claim(stored, *self.destinations.place_of(sas))
+            exports_to = self._containers.export_claim(stored, *self.destinations.location_of(sas))
         return _Found(found.checks, internal, exports_to, found.account)
 
     def _delete_mappings(self, hub: str, connector: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from shared.clock import Clock
 from shared.definitions.hubs import open_hub
-from shared.definitions.places.lake_paths import paths_retired_before, retire_path, take_path
+from shared.definitions.places.lake_paths import assign_path, paths_retired_before, retire_path
 from shared.definitions.rules.uses import refuse_in_use, uses_of_kpi
 from shared.definitions.secrets.secrets import faults_of_secrets
 from shared.definitions.store.definition_store import Change, Conditions, DefinitionStore, Stored
@@ -13,7 +13,7 @@ from shared.domain.documents.entity_types import EntityType
 from shared.domain.documents.kpis import Kpi
 from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.names import check_name
-from shared.domain.places import LAKE_KPIS
+from shared.domain.own_names import LAKE_KPIS
 from shared.domain.shown import shown
 
 
@@ -55,7 +55,7 @@ def put_kpi(
             }
         )
         if old is None:
-            document = document.model_copy(update={"lake_path": take_path(store, change, document, is_used)})
+            document = document.model_copy(update={"lake_path": assign_path(store, change, document, is_used)})
         return change.put(KPI, (name,), document, old.instance_id if old else ""), old is None
 
     return store.change(hub, make)

@@ -6,7 +6,7 @@ from shared.definitions.hubs import open_hub
 from shared.definitions.places.claim_facts import ACCOUNT, facts_of_mapping, named
 from shared.definitions.places.containers import Containers
 from shared.definitions.places.named_containers import note_named
-from shared.definitions.rules.mapping_rules import place_faults, type_faults
+from shared.definitions.rules.mapping_rules import folder_faults, type_faults
 from shared.definitions.secrets.secrets import faults_of_secrets
 from shared.definitions.store.definition_store import Change, Conditions, DefinitionStore, Stored
 from shared.definitions.store.kinds import CONNECTOR, MAPPING, kind_of_type
@@ -107,7 +107,7 @@ def _check(
         read = " and ".join(kind.name for kind in KINDS if kind.reader is not None)
         message = f"only {read} connectors have mappings; this one is {connector.document.connector_type}"
         faults.append(Fault("InvalidConnectorType", "connectorName", message))
-    faults += place_faults(mapping, connector.internal.get(ACCOUNT), is_own_account=is_own_account)
+    faults += folder_faults(mapping, connector.internal.get(ACCOUNT), is_own_account=is_own_account)
     kind = kind_of_type(mapping.entity_type)
     stored = store.get(kind, hub, mapping.entity_type_name)
     if stored is None:

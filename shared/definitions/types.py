@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from shared.clock import Clock
 from shared.definitions.hubs import open_hub
-from shared.definitions.places.lake_paths import paths_retired_before, retire_path, take_path
+from shared.definitions.places.lake_paths import assign_path, paths_retired_before, retire_path
 from shared.definitions.rules.uses import refuse_breaking, refuse_in_use, uses_of_type
 from shared.definitions.secrets.secrets import faults_of_secrets
 from shared.definitions.store.definition_store import Change, Conditions, DefinitionStore, Stored
@@ -59,7 +59,7 @@ def put_type[T: EntityType](
             uses = uses_of_type(store, hub, document.kind, name)
             refuse_breaking(f"the {kind.label} {document.type_name!r}", uses, document)
         else:
-            document = document.model_copy(update={"lake_path": take_path(store, change, document, is_used)})
+            document = document.model_copy(update={"lake_path": assign_path(store, change, document, is_used)})
         internal = {_HISTORY: json.dumps(history | _fields_of(document))}
         instance_id = old.instance_id if old else ""
         return change.put(kind, (name,), document, instance_id, internal), old is None  # type: ignore[arg-type] # the type chose its kind

@@ -58,7 +58,7 @@ class NewSecrets:
         if self._etag and not self._is_ours():
             # An earlier try took effect after all, or upkeep took this PUT for dead: the names are no longer to be had.
             self.references, self._names, self._key, self._etag = {}, [], _new_key(), None
-        return new_names(hub, instance_id, [place for place in secrets if place not in self.references])
+        return new_names(hub, instance_id, [pointer for pointer in secrets if pointer not in self.references])
 
     def keep(self, names: Mapping[Pointer, str], secrets: Mapping[Pointer, SecretStr]) -> None:
         """Lists names, and then stores their secrets."""
@@ -68,7 +68,7 @@ class NewSecrets:
         self._etag = self._store.write_noted(self._row(), self._etag)
         self.references |= self._secrets.keep(names, secrets)
 
-    def settle(self, change: Change, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+    def confirm(self, change: Change, before: Mapping[str, str], after: Mapping[str, str]) -> None:
         """Lists what a document no longer names, in the change that stores it.
 
         Args:
@@ -107,8 +107,8 @@ class UnusedSecrets:
         """The list of a PUT that begins."""
         return NewSecrets(self._store, self._secrets, self._clock, hub)
 
-    def take_back(self, new: NewSecrets) -> None:
-        """Removes what a PUT stored in vain, as far as the vault lets us; upkeep removes the rest.
+    def withdraw(self, new: NewSecrets) -> None:
+        """Removes what a failed PUT stored, as far as the vault lets us; upkeep removes the rest.
 
         Nothing happens if the document was stored all the same; if it was not, it never will be.
         """
@@ -116,7 +116,7 @@ class UnusedSecrets:
             if new.row:
                 self._remove([new.row], self._secrets.delete)
         except HubError as error:
-            logger.warning("secrets stored in vain are left to upkeep: %s", error)
+            logger.warning("secrets that a failed PUT stored are left to upkeep: %s", error)
 
     def remove(self, now: datetime) -> int:
         """Deletes what was listed a day ago and is not named; see `Definitions.remove_unnamed_secrets`."""
@@ -127,7 +127,7 @@ class UnusedSecrets:
         # From here on no change that needs a row as it was takes effect; those that did are seen below.
         claimed = [row for row in rows if self._claim(row)]
         unused: set[str] = set()
-        settled: list[Row] = []
+        confirmed: list[Row] = []
         for hub, of_hub in groupby(claimed, lambda row: row["PartitionKey"]):
             try:
                 named = self._named(hub)
@@ -137,9 +137,9 @@ class UnusedSecrets:
                 continue
             rows_of_hub = list(of_hub)
             unused |= {name for row in rows_of_hub for name in json.loads(row["names"])} - named
-            settled += rows_of_hub
+            confirmed += rows_of_hub
         removed = delete(unused) if unused else 0
-        for row in settled:
+        for row in confirmed:
             self._store.delete_noted(row)
         return removed
 

@@ -19,7 +19,7 @@
     │   ├── OutdatedMappingError      the mapping does not fit its type any more
     │   ├── TooManyColumnsError       the file is wider than allowed
     │   └── SupersededError           a newer version of the blob has taken its place
-    ├── DeferredError                 not now: the work is put back, and the attempt does not count
+    ├── DeferredError                 not now: the work is requeued, and the attempt does not count
     │   ├── PausedError               the mapping is paused; its resume goes on
     │   └── UnfinishedError           there was no time for all of it; another message goes on
     ├── ClaimLostError                another worker has taken the work over; stop, and write nothing

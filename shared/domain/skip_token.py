@@ -9,7 +9,7 @@ from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from shared.domain.errors import Fault, InvalidRequestError
 
-type Place = dict[str, str | bool | int | FiniteFloat | None]
+type Cursor = dict[str, str | bool | int | FiniteFloat | None]
 """Values of the last row of a page, by their columns."""
 
 # Longer than any address that a server takes; so much is read at once, whatever stands in it.
@@ -17,7 +17,7 @@ _MAX_LENGTH = 64 * 1024
 
 # The parser of this library is written without recursion, and refuses nests, lone surrogates and NaN by itself.
 _KEY: TypeAdapter[str] = TypeAdapter(str)
-_PLACE: TypeAdapter[Place] = TypeAdapter(Place)
+_CURSOR: TypeAdapter[Cursor] = TypeAdapter(Cursor)
 
 
 def write_token(start: str | Mapping[str, object]) -> str:
@@ -31,9 +31,9 @@ def read_key(token: str) -> str:
     return _read(token, _KEY)
 
 
-def read_place(token: str) -> Place:
+def read_cursor(token: str) -> Cursor:
     """The place that a token holds. Raises InvalidRequestError for one that is none of ours."""
-    return _read(token, _PLACE)
+    return _read(token, _CURSOR)
 
 
 def refused_token() -> InvalidRequestError:

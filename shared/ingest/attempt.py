@@ -16,7 +16,7 @@ from shared.domain.documents.run import RunKind
 from shared.domain.errors import FatalError
 from shared.ingest.outcome import Outcome
 from shared.ledger.claim import Claim, claim_run
-from shared.ledger.runs import Place
+from shared.ledger.runs import Position
 from shared.ledger.stored_run import Ending, StoredRun
 
 logger = logging.getLogger(__name__)
@@ -40,14 +40,14 @@ class Attempt(Claim):
             raise FatalError("RunWithoutBlob", f"the run {self.run.run_id} has no blob to ingest")
         return self.stored.ledger_key
 
-    def place(self, order: int) -> Place:
+    def position(self, order: int) -> Position:
         """Where the run's blob version is to stand among those of all blobs: at `order`, or behind those of its own."""
-        return self._runs.place_of(self.stored, order)
+        return self._runs.position_of(self.stored, order)
 
     @property
     def number(self) -> int:
         """The number of this attempt among all at the run."""
-        return self.stored.takes
+        return self.stored.claims
 
     @property
     def has_rivals(self) -> bool:
@@ -56,7 +56,7 @@ class Attempt(Claim):
         noted = set(self.stored.notes if correction is None else correction.staged)
         return bool(noted - {self.number})
 
-    def note_staged(self, outcome: Outcome, place: Place, entity_type: EntityType) -> int:
+    def note_staged(self, outcome: Outcome, position: Position, entity_type: EntityType) -> int:
         """Notes before the commit what it will bring: after it, a crash must not need to read the blob again.
 
         Args:
@@ -76,7 +76,7 @@ class Attempt(Claim):
             entity_type_name=entity_type.type_name,
         )
         noted = replace(noted, lake_path=entity_type.lake_path)
-        self.save(noted, lambda noted: self._runs.number_version(noted, place))
+        self.save(noted, lambda noted: self._runs.number_version(noted, position))
         if self.stored.number is None:
             raise FatalError("RunWithoutNumber", f"the run {self.run.run_id} was not numbered")
         return self.stored.number

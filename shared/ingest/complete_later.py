@@ -41,7 +41,7 @@ def complete_files(
         connector: of the mapping.
         mapping: whose files they are.
         number: tells the message, and those that go on in its place, from others (`Sweeps.note_completion`).
-        refused: how many files earlier messages of it came to in vain.
+        refused: how many files its earlier messages could not move or delete.
         place: where these have left it, out of `Runs.owing`; empty for the first, and one of an earlier release.
 
     Raises:
@@ -85,7 +85,7 @@ def _work_through(
 
 
 def give_up_files(services: Services, hub: str, connector: str, mapping: str, number: str) -> None:
-    """Leaves the files to the next sweep whose message was tried in vain."""
+    """Leaves the files to the next sweep whose message has exhausted its attempts."""
     found = _asked(services, hub, connector, mapping, number)
     if found is not None:
         services.sweeps.end_completion(hub, found.instance_id)

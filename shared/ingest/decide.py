@@ -122,7 +122,7 @@ def fence(services: Services, stored: StoredRun) -> int | None:
     if number is None or key is None:
         return None
     changes = services.changes(entity_type)
-    return _committed_attempt(stored, lambda once_id: changes.fence(key, number, stored.takes, once_id))
+    return _committed_attempt(stored, lambda once_id: changes.fence(key, number, stored.claims, once_id))
 
 
 def _committed_attempt(stored: StoredRun, ask: Callable[[str], int | None]) -> int | None:
@@ -149,7 +149,7 @@ def _check_hub(services: Services, stored: StoredRun) -> None:
     except NotFoundError:
         hub_instance = None
     if stored.hub_instance not in {None, hub_instance}:
-        services.runs.take_back(stored)
+        services.runs.withdraw(stored)
         raise ClaimLostError("HubGone", f"the hub of the run {stored.run.run_id} is gone, and the run with it")
 
 

@@ -23,7 +23,7 @@ from shared.domain.errors import (
     RequestError,
     SkippedError,
 )
-from shared.domain.places import rejects_path
+from shared.domain.own_names import rejects_path
 from shared.failpoints import FailPoint, failpoint
 from shared.ingest.attempt import Attempt, end
 from shared.ingest.beside import ask_those_who_wait, readers_beside, wait_for_others
@@ -34,7 +34,7 @@ from shared.ingest.reject_file import RejectFile
 from shared.ingest.run_target import find_mapping, not_completed
 from shared.ingest.stage import stage_rows
 from shared.ledger.claim import Claim, last_reason
-from shared.ledger.runs import Place
+from shared.ledger.runs import Position
 from shared.ledger.stored_run import StoredRun
 from shared.telemetry.metrics import record_lag
 from shared.telemetry.spans import span
@@ -56,7 +56,7 @@ class Staged:
     """
 
     outcome: Outcome
-    place: Place
+    position: Position
     modified: datetime
     uploaded: "Sequence[UploadedPart]" = ()
 
@@ -71,7 +71,7 @@ def ingest_blob(services: Services, attempt: Attempt) -> None:
     """
 
     def refuse(error: HubError) -> None:
-        retryable = _may_be_mended(error)
+        retryable = _may_be_fixed(error)
         with span("end"):
             end(attempt, Outcome.of_error(error), attempt.elapsed_ms(), retryable=retryable)
         if not retryable:
@@ -160,7 +160,7 @@ def stage(services: Services, attempt: Attempt, work: Work) -> Staged:
         HubError: the blob cannot be read, or is another version by now.
     """
     modified = work.source.open()
-    place = attempt.place(services.arrivals.place(modified, work.source.version.sequencer))
+    position = attempt.position(services.arrivals.position(modified, work.source.version.sequencer))
     mapping, settings = work.mapping.document, services.settings
     uploaded: Sequence[UploadedPart] = ()
     with work_folder() as folder:
@@ -175,7 +175,7 @@ def stage(services: Services, attempt: Attempt, work: Work) -> Staged:
                     rejects,
                     folder,
                     run_id=attempt.run.run_id,
-                    order=place.order,
+                    order=position.order,
                     now=services.clock.now(),
                     settings=settings,
                 )
@@ -189,7 +189,7 @@ def stage(services: Services, attempt: Attempt, work: Work) -> Staged:
             services.run_files.upload_file(path, rejects.path)
             outcome = replace(outcome, rejects=path)
             failpoint(FailPoint.REJECTS_STORED)
-    return Staged(replace(outcome, asked=mapping.completion), place, modified, uploaded)
+    return Staged(replace(outcome, asked=mapping.completion), position, modified, uploaded)
 
 
 def commit(services: Services, attempt: Attempt, work: Work, staged: Staged) -> Outcome:
@@ -204,7 +204,7 @@ def commit(services: Services, attempt: Attempt, work: Work, staged: Staged) -> 
     if outcome.error is not None:
         return outcome
     try:
-        number = attempt.note_staged(outcome, staged.place, work.entity_type.document)
+        number = attempt.note_staged(outcome, staged.position, work.entity_type.document)
     except CommitConflictError:
         work.source.check_current()  # most likely it was overwritten
         raise
@@ -234,6 +234,6 @@ def _complete(services: Services, attempt: Attempt, work: Work) -> Uncompleted |
     return failure
 
 
-def _may_be_mended(error: HubError) -> bool:
+def _may_be_fixed(error: HubError) -> bool:
     """Whether the owner of a source or an administrator can make the same attempt succeed."""
     return isinstance(error, RefusedError | RequestError) and not isinstance(error, ArchivedError)

@@ -42,7 +42,7 @@ class Outcome:
         rejected: rows refused.
         bytes_read: bytes downloaded.
         details: further facts for the run's record.
-        rejects: path of the file of the rows refused; None where there are none.
+        rejects: path of the file of the rows refused, or None.
         asked: what the mapping asked to be done with the file when it was read; None for a run of an earlier release.
         owes: what is still to be done with the file.
         waits: whether that is to be done once another mapping has ingested the file.

@@ -32,11 +32,11 @@ def reject_text(rejects: Rejects) -> pa.Buffer | bytes:
 
 
 def _cells(reason: Reason) -> str:
-    return f"{_place(reason.column, reason.code)},{_cell(reason.message)}"
+    return f"{_excerpt(reason.column, reason.code)},{_cell(reason.message)}"
 
 
 @lru_cache(1024)
-def _place(column: str | None, code: str) -> str:
+def _excerpt(column: str | None, code: str) -> str:
     """The cells that are the same for many reasons: a message may name a line."""
     return f"{_cell(column or '')},{_cell(code)}"
 

@@ -96,7 +96,7 @@ def _calculate_due(
 
 
 def give_up_kpi(services: Services, hub: str, name: str, due: datetime) -> None:
-    """Records that a KPI was tried in vain, with the reason of the last attempt where there is one."""
+    """Records that the attempts at a KPI are exhausted, with the reason of the last attempt where there is one."""
     try:
         kpi = services.definitions.kpi(hub, name)
     except NotFoundError:

@@ -19,7 +19,7 @@ class ArrivalOrder:
         self._lock = threading.Lock()
         self._highest = 0
 
-    def place(self, last_modified: datetime, sequencer: str | None) -> int:
+    def position(self, last_modified: datetime, sequencer: str | None) -> int:
         """The place of a version; of two, the later has the higher."""
         second = int(last_modified.timestamp()) << (_SEQUENCER_BITS + _ROOM_BITS)
         number = _number(sequencer)

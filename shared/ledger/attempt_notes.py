@@ -19,7 +19,7 @@ class AttemptNote(Document):
         ingested: rows that are in the tables then.
         rejected: rows refused.
         bytes_read: bytes downloaded.
-        rejects: path of the file of the rows refused; None where there are none.
+        rejects: path of the file of the rows refused, or None.
         asked: what the mapping asked to be done with the file when it was read; None for a run of an earlier release.
     """
 

@@ -48,7 +48,7 @@ def claim_run(
 
     Args:
         runs, clock: of the process.
-        find: reads the record, or makes it; None where there is none to be. Called again after a race.
+        find: reads the record, or makes it; returns None if there is to be none. Called again after a race.
         worker: id of the queue message that is being worked on.
         may_begin: whether the run's kind allows an attempt at what was found.
 
@@ -225,7 +225,7 @@ class Claim:
             self.save(change(present))
 
     def _holds(self, present: StoredRun) -> bool:
-        return present.run.state is RunState.RUNNING and present.takes == self._stored.takes
+        return present.run.state is RunState.RUNNING and present.claims == self._stored.claims
 
     def _lost(self) -> ClaimLostError:
         return ClaimLostError("ClaimLost", f"another worker has taken over the run {self.run.run_id}")

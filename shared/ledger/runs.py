@@ -60,7 +60,7 @@ _NEWEST_S = _REQUEST_S + 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where a blob version is to stand among those of all blobs.
 
     Attributes:
@@ -105,10 +105,10 @@ class Runs:
             return False
         if is_there():
             return True
-        self.take_back(stored)
+        self.withdraw(stored)
         return False
 
-    def take_back(self, stored: StoredRun) -> None:
+    def withdraw(self, stored: StoredRun) -> None:
         """Deletes the record of a run that came too late for what it is for."""
         for _ in range(_RACES):
             present = self.get(stored.hub, stored.run.run_id)
@@ -130,7 +130,7 @@ class Runs:
         """
         return self._save_with(stored)
 
-    def take_correction(self, stored: StoredRun, correction: Correction) -> StoredRun:
+    def accept_correction(self, stored: StoredRun, correction: Correction) -> StoredRun:
         """Stores a record together with the fact that the run was given a correction.
 
         Raises:
@@ -156,7 +156,7 @@ class Runs:
         return self._table.get(name_key(stored.hub), correction_key(stored, digest)) is not None
 
     def get_or_create(self, first: StoredRun, is_there: Callable[[], bool]) -> StoredRun | None:
-        """The record of a run, which is `first` where there is none yet; None where there is none to be.
+        """The record of a run, which is `first` where there is none yet; None if there is to be none.
 
         Args:
             first: what is recorded then.
@@ -169,14 +169,14 @@ class Runs:
             if not self.create_for(first, is_there) and not is_there():
                 return None
 
-    def place_of(self, stored: StoredRun, order: int) -> Place:
+    def position_of(self, stored: StoredRun, order: int) -> Position:
         """Where the version of a run is to stand: at `order`, but behind the numbered versions of its blob."""
         if stored.number is not None:
-            return Place(stored.order, None)
+            return Position(stored.order, None)
         newest = self._table.get(*counter_key(stored))
-        return Place(max(order, int(newest["order"]) + 1) if newest else order, newest)
+        return Position(max(order, int(newest["order"]) + 1) if newest else order, newest)
 
-    def number_version(self, stored: StoredRun, place: Place) -> StoredRun:
+    def number_version(self, stored: StoredRun, place: Position) -> StoredRun:
         """Stores a record with the next number among the versions of its blob; one that it has already it keeps.
 
         Args:

@@ -91,7 +91,7 @@ class StoredRun:
         was_open: whether the stored record says that the run is unfinished.
         had_retry: whether the stored record has a row that has it tried again.
         correction: the corrected rows that the run is to take, or takes; None while there are none.
-        rejects: path of the file of its open rejects; None where there are none.
+        rejects: path of the file of its open rejects, or None.
         destination: the container that an Export run wrote to (`ContainerSas.place`); None where it wrote to none, or
             an earlier release did not record it.
         lake_path: of the type whose rows an Ingest run has staged, which no other type ever had; None before that, and
@@ -105,7 +105,7 @@ class StoredRun:
     hub: str
     run: Run
     etag: str = ""
-    takes: int = 0
+    claims: int = 0
     number: int | None = None
     order: int = 0
     ledger_key: str | None = None
@@ -146,7 +146,7 @@ class StoredRun:
 
     def noted(self, note: AttemptNote) -> Self:
         """The record with the note of the attempt under way."""
-        notes = [*self.notes.items(), (self.takes, note)]
+        notes = [*self.notes.items(), (self.claims, note)]
         return replace(self, notes=dict(notes[-KEPT_NOTES:]))
 
     def with_run(self, **changes: Any) -> Self:
@@ -157,7 +157,7 @@ class StoredRun:
         """The record with one more attempt under way; one at a correction belongs to the run that began before."""
         started_at = (self.run.started_at if self.correction else None) or now
         begun = self.with_run(state=RunState.RUNNING, attempts=self.run.attempts + 1, started_at=started_at, error=None)
-        return replace(begun, takes=self.takes + 1)
+        return replace(begun, claims=self.claims + 1)
 
     def claimed(self, worker: str, now: datetime) -> Self:
         """The record as `worker` holds it from `now` on, machine time."""

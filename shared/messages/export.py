@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 # Hub, name and slot of a KPI.
 type _KpiRequest = tuple[str, str, datetime]
 
-_LOOK_AGAIN_AFTER_S = 60
+_CHECK_AGAIN_AFTER_S = 60
 
 
-def take_message(services: Services, message: Any, message_id: str, deliveries: int = 1) -> None:
+def handle_message(services: Services, message: Any, message_id: str, deliveries: int = 1) -> None:
     """Does what a message asks for.
 
     Where a service asks to be left alone for longer, or others come first at a destination, the message rests.
@@ -57,7 +57,7 @@ def _take(
     except Exception as error:
         asked = asked_to_wait_s(error)
         # There is no record yet, or it could not be written: the message alone keeps count.
-        if asked is not None and services.export_queue.put_back(followed, asked):
+        if asked is not None and services.export_queue.requeue(followed, asked):
             logger.warning("a message of the queue export rests for %d s: %s", asked, error)
             return
         if not is_used_up(message, deliveries):
@@ -77,11 +77,11 @@ def _carry_out(services: Services, message: Any, request: SlotRequest | _KpiRequ
             case Calculation.DONE:
                 hand_out_kpi_exports(services, hub, kpi, slot)
             case Calculation.BUSY:
-                services.export_queue.send(message, delay_s=_LOOK_AGAIN_AFTER_S)
+                services.export_queue.send(message, delay_s=_CHECK_AGAIN_AFTER_S)
 
 
 def give_up(services: Services, message: Any, error: Exception | None = None) -> None:
-    """Records that a message was tried in vain; the next tick tries again.
+    """Records that a message has exhausted its attempts; the next tick tries again.
 
     Args:
         services: of the process.

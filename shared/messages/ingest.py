@@ -23,7 +23,7 @@ from shared.telemetry.spans import function_span, span
 logger = logging.getLogger(__name__)
 
 
-def take_message(services: Services, message: Any, message_id: str, deliveries: int = 1) -> None:
+def handle_message(services: Services, message: Any, message_id: str, deliveries: int = 1) -> None:
     """Does what a message asks for; one that nobody understands is logged and dropped.
 
     Where a service asks to be left alone for longer than the queue waits, the message rests for as long.
@@ -46,14 +46,14 @@ def _take(services: Services, message: Any, message_id: str, deliveries: int) ->
         _carry_out(services, message, message_id)
     except DeferredError as error:
         if error.rest_s is None:
-            _put_back(services, message, deliveries, error)
+            _requeue(services, message, deliveries, error)
         else:
             services.ingest_queue.send(following(message, message_id, deliveries), error.rest_s)
             logger.warning("a message of the queue ingest rests for %d s: %s", error.rest_s, error)
     except Exception as error:
         asked = asked_to_wait_s(error)
         # A run that was given back has said whether it rests. Else the message alone keeps count.
-        if asked is not None and services.ingest_queue.put_back(following(message, message_id, deliveries), asked):
+        if asked is not None and services.ingest_queue.requeue(following(message, message_id, deliveries), asked):
             logger.warning("a message of the queue ingest rests for %d s: %s", asked, error)
             return
         if not is_used_up(message, deliveries):
@@ -89,7 +89,7 @@ def carry_out_run(services: Services, hub: str, run_id: str, worker: str) -> Non
         attempt = take(services, hub, run_id, worker)
     if attempt is None:
         return
-    failpoint(FailPoint.RUN_TAKEN)
+    failpoint(FailPoint.RUN_CLAIMED)
     try:
         if attempt.stored.correction is None:
             ingest_blob(services, attempt)
@@ -101,7 +101,7 @@ def carry_out_run(services: Services, hub: str, run_id: str, worker: str) -> Non
 
 
 def give_up(services: Services, message: Any) -> None:
-    """Marks the run Failed whose message was tried in vain; the reason of the last attempt is kept.
+    """Marks the run Failed whose message has exhausted its attempts; the reason of the last attempt is kept.
 
     A run that failed for want of a service, not by its data or by us, the reconciler takes up again.
 
@@ -163,7 +163,7 @@ def _carry_out(services: Services, message: Any, message_id: str) -> None:
             logger.error("a message of the queue ingest is not understood; it is dropped")
 
 
-def _put_back(services: Services, message: dict[str, Any], deliveries: int, reason: DeferredError) -> None:
+def _requeue(services: Services, message: dict[str, Any], deliveries: int, reason: DeferredError) -> None:
     """Sends a message again for later; this delivery was no attempt. During a pause it is dropped instead."""
     if isinstance(reason, PausedError) and _is_still_paused(services, message):
         return
@@ -171,7 +171,7 @@ def _put_back(services: Services, message: dict[str, Any], deliveries: int, reas
 
 
 def _is_still_paused(services: Services, message: dict[str, Any]) -> bool:
-    """Whether nobody has resumed the mapping while its run was put back: the resume sends what it finds Queued."""
+    """Whether nobody has resumed the mapping while its run was requeued: the resume sends what it finds Queued."""
     stored = services.runs.get(message["hub"], message["runId"])
     if stored is None:
         return True

@@ -43,7 +43,7 @@ from shared.telemetry.spans import span
 logger = logging.getLogger(__name__)
 
 # Seconds until a slot looks again for a turn at its destination: many that wait do not come back all at once.
-_NEXT_TURN_S = (20, 40)
+_NEXT_TRY_S = (20, 40)
 # A slot takes less, but for the largest.
 _SLOT_TAKES_S = 300.0
 # The place that a connector exports to may not be its, or refuses us itself.
@@ -160,7 +160,7 @@ def find_export(services: Services, request: SlotRequest) -> Export | None:
 
 
 def give_up_slot(services: Services, request: SlotRequest, last: Exception | None = None) -> None:
-    """Records that a slot was tried in vain, with the reason of the last attempt where there is one.
+    """Records that the attempts at a slot are exhausted, with the reason of the last attempt where there is one.
 
     Args:
         services: of the process.
@@ -197,7 +197,7 @@ def _put_off(error: DeferredError) -> NoReturn:
     """Raises the error with how long to rest, where it does not say so: it found no turn at its destination."""
     if error.rest_s is not None:
         raise error
-    rest_s = random.randint(*_NEXT_TURN_S)  # noqa: S311 - jitter is no secret
+    rest_s = random.randint(*_NEXT_TRY_S)  # noqa: S311 - jitter is no secret
     raise DeferredError(error.code, error.message, error.target, rest_s=rest_s) from error
 
 

@@ -136,7 +136,7 @@ def _check_taken(export: Export, path: str, blob: BlobEntry) -> None:
     """Raises RefusedError unless the blob is of an export that is over.
 
     Such a one is left by a connector that was deleted and made anew, or by an entity that was taken off the list
-    and put back, within one quarter of an hour.
+    and listed again, within one quarter of an hour.
     """
     other = run_of_blob(export.services, export.hub, blob)
     if other is None:

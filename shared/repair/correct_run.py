@@ -24,7 +24,7 @@ from shared.domain.errors import (
     RequestError,
     TypeGoneError,
 )
-from shared.domain.places import correction_path, rejects_path
+from shared.domain.own_names import correction_path, rejects_path
 from shared.failpoints import FailPoint, failpoint
 from shared.ingest.attempt import Attempt
 from shared.ingest.complete import complete
@@ -62,7 +62,7 @@ def correct_run(services: Services, attempt: Attempt) -> None:
     """
     corrected = attempt.carry_out(
         lambda: _correct(services, attempt),
-        lambda error: _end_in_vain(services, attempt, RunError.of(error)),
+        lambda error: _end_without_rows(services, attempt, RunError.of(error)),
     )
     if corrected is not None:
         _, failure = corrected
@@ -74,7 +74,7 @@ def correct_run(services: Services, attempt: Attempt) -> None:
 
 
 def give_up_correction(services: Services, stored: StoredRun) -> None:
-    """Ends a correction whose message was tried in vain; where its rows are in, it says so.
+    """Ends a correction whose message has exhausted its attempts; where its rows are in, it says so.
 
     Raises:
         ClaimLostError: the run goes on elsewhere at this very moment.
@@ -86,13 +86,13 @@ def give_up_correction(services: Services, stored: StoredRun) -> None:
     except ConflictError:
         done = None  # the type is gone, and the rows with it
     if done is None:
-        _end_in_vain(services, claim, reason)
+        _end_without_rows(services, claim, reason)
     else:
         failure = None if done.still_open else not_completed(services, stored, reason.message)
         _end(services, claim, done, failure, 0)
 
 
-def _end_in_vain(services: Services, claim: Claim, reason: RunError) -> None:
+def _end_without_rows(services: Services, claim: Claim, reason: RunError) -> None:
     """Records that nothing of a correction was ingested; the same rows may be given again."""
     repair = {**_facts(services, claim.stored), "ingested": 0, "error": reason.to_json()}
     ending = Ending(RunState.PARTIALLY_SUCCEEDED, details=_with_repair(claim.stored, repair))
@@ -146,9 +146,9 @@ def _bring_into(services: Services, attempt: Attempt, entity_type: EntityType) -
     correction = _correction_of(attempt.stored)
     key = correction_ledger_key(attempt.run.run_id, correction.digest)
     changes = services.changes(entity_type)
-    brought_by = changes.committed_by(key) if correction.staged else None
-    if brought_by is not None:
-        done = correction.staged[brought_by]  # a crash came between the commit and the run's record
+    committed_by = changes.committed_by(key) if correction.staged else None
+    if committed_by is not None:
+        done = correction.staged[committed_by]  # a crash came between the commit and the run's record
     else:
         done, uploaded = _stage(services, attempt, correction, entity_type, changes)
         failpoint(FailPoint.CORRECTION_STAGED)
@@ -165,12 +165,12 @@ def _bring_into(services: Services, attempt: Attempt, entity_type: EntityType) -
 
 
 def _close(services: Services, stored: StoredRun) -> StagedCorrection | None:
-    """What an attempt has brought in; if there is none, no attempt until now will bring anything any more."""
+    """What an attempt has committed; if none has, no earlier attempt will bring anything any more."""
     correction = _correction_of(stored)
     if not correction.staged:
         return None
     changes = services.changes(type_of(services, stored).document)
-    attempt = changes.fence(correction_ledger_key(stored.run.run_id, correction.digest), _ONCE, stored.takes)
+    attempt = changes.fence(correction_ledger_key(stored.run.run_id, correction.digest), _ONCE, stored.claims)
     return None if attempt is None else correction.staged[attempt]
 
 

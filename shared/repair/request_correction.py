@@ -7,7 +7,7 @@ from shared.arrivals.match import queue_run
 from shared.domain.documents.correction import Correction, digest_of
 from shared.domain.documents.run import RunKind, RunState
 from shared.domain.errors import ConflictError, NotFoundError, PreconditionError
-from shared.domain.places import correction_path
+from shared.domain.own_names import correction_path
 from shared.failpoints import FailPoint, failpoint
 from shared.hub_records import delete_files_of_gone_run
 from shared.ingest.run_target import mapping_to_read_with, type_of
@@ -52,11 +52,11 @@ def request_correction(services: Services, hub: str, run_id: str, content: bytes
         queued = stored.with_run(state=RunState.QUEUED, finished_at=None)
         correction = Correction(digest=digest, encoding=encoding, rows=rows, requested_at=now)
         try:
-            taken = services.runs.take_correction(queued, correction)
+            taken = services.runs.accept_correction(queued, correction)
         except (ConflictError, PreconditionError):
             delete_files_of_gone_run(services, hub, run_id)
             continue  # somebody else has changed the run: look again
-        failpoint(FailPoint.CORRECTION_TAKEN)
+        failpoint(FailPoint.CORRECTION_CLAIMED)
         queue_run(services, taken)
         logger.info("run %s was given a correction of %s rows", run_id, rows)
         return taken

@@ -85,10 +85,10 @@ def parse_blob_created(event: object) -> BlobCreated:
     if not isinstance(data, dict):
         faults.append(Fault("InvalidEvent", "data", "must be an object"))
         data = {}
-    place = _place_of_subject(event.get("subject"), faults)
+    location = _location_of_subject(event.get("subject"), faults)
     account = _account_of(event.get(account_id))
-    if (url := data.get("url")) is not None and place is not None:
-        place, account = _cross_check(place, account, url, account_id, faults)
+    if (url := data.get("url")) is not None and location is not None:
+        location, account = _cross_check(location, account, url, account_id, faults)
     etag = data.get("eTag")
     if not isinstance(etag, str) or not _ETAG.fullmatch(bare_etag(etag)):
         faults.append(Fault("InvalidEvent", "data.eTag", "must be the ETag of the blob version"))
@@ -100,11 +100,11 @@ def parse_blob_created(event: object) -> BlobCreated:
         if value is not None and not (isinstance(value, str) and _is_plain(value)):
             message = f"must be a text of at most {_LONGEST_FACT} characters"
             faults.append(Fault("InvalidEvent", f"data.{name}", message))
-    if place is not None and not all(_is_plain(name, _LONGEST_PATH) for name in place):
+    if location is not None and not all(_is_plain(name, _LONGEST_PATH) for name in location):
         faults.append(Fault("InvalidEvent", "subject", "names a blob as none can be called"))
-    if faults or place is None:
+    if faults or location is None:
         raise InvalidRequestError(faults, "malformed event: " + _summary(faults))
-    return BlobCreated(*place, bare_etag(str(etag)), size, sequencer or None, account, api or "")
+    return BlobCreated(*location, bare_etag(str(etag)), size, sequencer or None, account, api or "")
 
 
 def _is_plain(text: str, longest: int = _LONGEST_FACT) -> bool:
@@ -116,7 +116,7 @@ def _is_plain(text: str, longest: int = _LONGEST_FACT) -> bool:
     return len(text) <= longest
 
 
-def _place_of_subject(subject: object, faults: list[Fault]) -> tuple[str, str] | None:
+def _location_of_subject(subject: object, faults: list[Fault]) -> tuple[str, str] | None:
     if isinstance(subject, str) and subject.startswith(_SUBJECT):
         container, separator, path = subject.removeprefix(_SUBJECT).partition(_BLOBS)
         if separator and container and path and "/" not in container:
@@ -135,7 +135,7 @@ def _account_of(resource_id: object) -> str | None:
 
 
 def _cross_check(
-    place: tuple[str, str], account: str | None, url: object, account_id: str, faults: list[Fault]
+    location: tuple[str, str], account: str | None, url: object, account_id: str, faults: list[Fault]
 ) -> tuple[tuple[str, str], str | None]:
     """The place as the URL confirms it, and the account that the URL names.
 
@@ -151,10 +151,10 @@ def _cross_check(
         parts = None
     if parts is None or not host or "@" in parts.netloc:
         faults.append(Fault("InvalidEvent", "data.url", "must be the URL of the blob"))
-        return place, account
+        return location, account
     named, raw = account_and_path(host, raw)
     _, decoded = account_and_path(host, decoded)
-    if "/".join(place) not in {raw, decoded}:
+    if "/".join(location) not in {raw, decoded}:
         faults.append(Fault("InvalidEvent", "data.url", "names another blob than the subject"))
     # A resource id tells nothing of the cloud.
     if account is not None and not same_name(account, named.partition(".")[0]):

@@ -26,7 +26,7 @@ from shared.domain.errors import (
     UnavailableError,
 )
 from shared.domain.names import LOOPBACK
-from shared.domain.places import is_own_secret
+from shared.domain.own_names import is_own_secret
 from shared.settings import Settings
 from shared.storage.clients import HURRIED_TRANSPORT, hurried_retries, token_credential
 from shared.storage.loopback import LoopbackCredential, LoopbackTransport, loopback_endpoint

@@ -46,7 +46,7 @@ class Queue:
                 self.ensure()
                 self._send(text, delay_s)
 
-    def put_back(self, message: Mapping[str, Any], asked_s: float) -> bool:
+    def requeue(self, message: Mapping[str, Any], asked_s: float) -> bool:
         """Sends a message again, to be seen once a service is no longer busy that asked to be left alone.
 
         Args:

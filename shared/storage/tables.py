@@ -20,7 +20,7 @@ from shared.domain.errors import (
     PreconditionError,
     RefusedError,
 )
-from shared.domain.skip_token import Place, read_key, read_place, refused_token, write_token
+from shared.domain.skip_token import Cursor, read_cursor, read_key, refused_token, write_token
 from shared.storage.accounts import StorageAccount
 from shared.storage.clients import table_client
 from shared.storage.transactions import MOST_OPERATIONS, Transaction, Transactions
@@ -37,7 +37,7 @@ _NOT_IN_KEYS = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 _MAX_KEY_CHARACTERS = 512  # 1 KiB of UTF-16, by the same page
 _PAGE_ROWS = 1000
 # Where a query goes on is a key in a form of the service's own: https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination
-_LONGEST_IN_PLACE = 4 * 1024
+_LONGEST_IN_CURSOR = 4 * 1024
 # A request of a query takes the service 5 s at most, by the same page.
 _PAGE_S = 5.0
 
@@ -189,13 +189,13 @@ class Table:
             InvalidRequestError: the continuation is not one of ours.
         """
         values: dict[str, FilterValue] = dict(parameters or {})
-        place = _place_of(continuation) if continuation else None
-        if continuation and place is None:
+        cursor = _cursor_of(continuation) if continuation else None
+        if continuation and cursor is None:
             where = f"( {where} ) and RowKey gt @after_key"
             values["after_key"] = _key_of(continuation)
         found: list[Row] = []
         try:
-            for rows, following in self._pages(where, values, select, min(size + 1, _PAGE_ROWS), place):
+            for rows, following in self._pages(where, values, select, min(size + 1, _PAGE_ROWS), cursor):
                 for row in rows:
                     if len(found) == size:
                         return found, write_token(found[-1]["RowKey"])
@@ -205,7 +205,7 @@ class Table:
         except DeniedError:
             raise
         except RefusedError:
-            if place is None:
+            if cursor is None:
                 raise
             raise refused_token() from None  # the service never said it
         return found, None
@@ -230,7 +230,7 @@ class Table:
         Returns:
             The rows, and what the next part is asked for with; empty after the last one.
         """
-        start = read_place(continuation) if continuation else None
+        start = read_cursor(continuation) if continuation else None
         rows, following = next(self._pages(where, parameters, select, most, start), ([], None))
         return [*rows], write_token(following) if following else ""
 
@@ -283,8 +283,8 @@ class Table:
         parameters: Mapping[str, FilterValue] | None,
         select: Sequence[str] | None,
         page_rows: int,
-        start: Place | None,
-    ) -> Iterator[tuple[Iterable[Row], Place | None]]:
+        start: Cursor | None,
+    ) -> Iterator[tuple[Iterable[Row], Cursor | None]]:
         """What each request of a query finds, and where the next one goes on; None after the last one."""
         # Its type does not say that it has a place of its own, nor that this is a dict.
         pages: Any = self._client.query_entities(
@@ -363,20 +363,20 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _place_of(token: str) -> Place | None:
+def _cursor_of(token: str) -> Cursor | None:
     """Where a request of a query begins, for a token that holds this; None for one that holds a key."""
     try:
-        place = read_place(token)
+        cursor = read_cursor(token)
     except InvalidRequestError:
         return None
-    if place.keys() != {"PartitionKey", "RowKey"} or not all(map(_may_be_in_place, place.values())):
+    if cursor.keys() != {"PartitionKey", "RowKey"} or not all(map(_may_be_in_cursor, cursor.values())):
         raise refused_token()
-    return place
+    return cursor
 
 
-def _may_be_in_place(value: object) -> bool:
+def _may_be_in_cursor(value: object) -> bool:
     """Whether the service may have said it of where a query goes on; it becomes a part of a URL."""
-    is_text = isinstance(value, str) and len(value) <= _LONGEST_IN_PLACE and value.isascii() and value.isprintable()
+    is_text = isinstance(value, str) and len(value) <= _LONGEST_IN_CURSOR and value.isascii() and value.isprintable()
     return value is None or is_text
 
 

@@ -81,7 +81,7 @@ def propose_columns(
     types |= {at: _first(order, read[at], name) for at, name in filled.items()}
     notes = []
     if not form.accept_language and "accept_language" not in form.model_fields_set:
-        form, culture_notes = _take_culture(scan, filled, types, form)
+        form, culture_notes = _adopt_culture(scan, filled, types, form)
         notes += culture_notes
     notes += _notes_on_text(filled, types, read)
     if empty := [name for at, name in usable.items() if at not in filled]:
@@ -128,7 +128,7 @@ def _first(order: list[Candidate], read: list[Candidate], name: str) -> Candidat
     return None
 
 
-def _take_culture(
+def _adopt_culture(
     scan: Scan, filled: dict[int, str], types: dict[int, Candidate | None], form: MappingFormat
 ) -> tuple[MappingFormat, list[str]]:
     """Looks for the culture in which more columns are numbers, and changes `types` to it."""

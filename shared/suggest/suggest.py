@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.app import Services
 from shared.csv.reading_time import OF_SAMPLE, SAMPLE_SECONDS, ReadingTime
-from shared.definitions.rules.mapping_rules import place_of_blob
+from shared.definitions.rules.mapping_rules import location_of_blob
 from shared.definitions.secrets.secrets import faults_of_secrets
 from shared.domain.blob_version import BlobVersion
 from shared.domain.documents.csv_format import MappingFormat
@@ -120,7 +120,7 @@ def _suggest(
 def _open(services: Services, hub: str, connector: str, blob: str) -> Source:
     account = services.definitions.source_account(services.definitions.connector(hub, connector))
     is_own = services.definitions.containers.is_own_account(account.name)
-    name, path = place_of_blob(blob, account.name, is_own_account=is_own)
+    name, path = location_of_blob(blob, account.name, is_own_account=is_own)
     services.definitions.check_container(hub, account, name, "blob")
     container = BlobContainer(account.hurried(), name)
     try:

@@ -5,7 +5,7 @@ import azure.functions as func
 from shared.app import services
 from shared.deadline import WORK_S, deadline
 from shared.domain import function_names as names
-from shared.domain.places import HUB_STORAGE, POISON, QUEUE_EXPORT
+from shared.domain.own_names import HUB_STORAGE, POISON, QUEUE_EXPORT
 from shared.triggers.calls import call
 
 exports = func.Blueprint()
@@ -35,17 +35,17 @@ def export_kpis(timer: func.TimerRequest) -> None:
 @exports.queue_trigger(arg_name="message", queue_name=QUEUE_EXPORT, connection=HUB_STORAGE)
 def run_export(message: func.QueueMessage, context: func.Context) -> None:
     """Carries out one export slot, or calculates one KPI."""
-    from shared.messages.export import take_message
+    from shared.messages.export import handle_message
     from shared.storage.queues import read_message
 
     with call(context, WORK_S):
-        take_message(services(), read_message(message.get_body()), message.id or "", message.dequeue_count or 1)
+        handle_message(services(), read_message(message.get_body()), message.id or "", message.dequeue_count or 1)
 
 
 @exports.function_name(names.RUN_EXPORT_POISON)
 @exports.queue_trigger(arg_name="message", queue_name=QUEUE_EXPORT + POISON, connection=HUB_STORAGE)
 def run_export_poison(message: func.QueueMessage) -> None:
-    """Marks the run of a slot or KPI Failed that was tried in vain; the next tick tries again."""
+    """Marks the run of a slot or KPI Failed whose attempts are exhausted; the next tick tries again."""
     from shared.messages.export import give_up
     from shared.storage.queues import read_message
 

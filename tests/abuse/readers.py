@@ -14,7 +14,7 @@ from infra.local.azurite import ACCOUNT, Endpoints
 from infra.local.key_vault import KeyVault
 from infra.local.stack import running_azurite
 from shared.app import Services
-from shared.arrivals.match import queue_version, take_event
+from shared.arrivals.match import handle_event, queue_version
 from shared.domain.blob_version import BlobVersion
 from shared.domain.documents.mappings import Mapping
 from shared.domain.errors import DataError
@@ -202,7 +202,7 @@ def _mapping(**properties: Any) -> Mapping:
 
 def _events(services: Services) -> Target:
     def announces(text: str) -> list[str]:
-        return take_event(services, read_event(text))
+        return handle_event(services, read_event(text))
 
     kind = '{"eventType":"Microsoft.Storage.BlobCreated"'
     return Target(

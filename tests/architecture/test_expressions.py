@@ -130,7 +130,7 @@ EXPRESSIONS: dict[str, dict[str, tuple[Text, ...]]] = {
         r"f'\\$?{CONTAINER_PATTERN}|\\$root|\\$web'": (*CONTAINER, Text("$")),
     },
     "shared/domain/names.py": {"pattern.strip('^$')": (Text("a"), Text("a", tail="-"), Text("_", "a"))},
-    "shared/domain/places.py": {
+    "shared/domain/own_names.py": {
         "[a-z][a-z0-9]{1,63}-[0-9a-f]{32}-[0-9a-f]{10}(?:-[0-9a-z-]*)?": (
             Text("a"),
             Text("a-"),

@@ -26,7 +26,7 @@ from azure.storage.queue import QueueClient
 
 from infra.local.azurite import Endpoints
 from shared.app import Services
-from shared.arrivals.match import take_event
+from shared.arrivals.match import handle_event
 from shared.connectors.kinds import connector_from_request
 from shared.definitions.store.definition_store import Conditions
 from shared.domain.documents.entity_types import EntityKind, InteractionType, ProfileType
@@ -35,7 +35,7 @@ from shared.domain.documents.kpis import Kpi
 from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import Run, RunKind
 from shared.domain.errors import ConflictError
-from shared.domain.places import rejects_path, run_files_of
+from shared.domain.own_names import rejects_path, run_files_of
 from shared.failpoints import FailPoint, arm
 from shared.hub_records import delete_hub, put_hub
 from shared.lake.container.store import Lake
@@ -43,8 +43,8 @@ from shared.lake.log.tables import open_snapshot
 from shared.lake.read.instances import instances
 from shared.ledger.stored_run import StoredRun
 from shared.maintain import delete_remains, delete_type
-from shared.messages.export import take_message as take_export_message
-from shared.messages.ingest import take_message as take_ingest_message
+from shared.messages.export import handle_message as take_export_message
+from shared.messages.ingest import handle_message as take_ingest_message
 from shared.outbound.due import hand_out_kpis, hand_out_profile_exports
 from shared.outbound.retention import delete_expired
 from shared.repair.request_correction import request_correction
@@ -167,7 +167,7 @@ class Story:
             for path, text in files.items():
                 self._upload(number, path, text)
             for event in [event for event in self._events() for _ in range(deliveries)]:
-                take_event(self.services, event)
+                handle_event(self.services, event)
             self._work_off("ingest")
             if number == CORRECTED_AFTER:
                 self._correct()

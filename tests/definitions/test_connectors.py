@@ -24,7 +24,7 @@ from shared.domain.errors import (
     RefusedError,
     RequestError,
 )
-from shared.domain.places import new_secret_name
+from shared.domain.own_names import new_secret_name
 from shared.settings import Settings
 from shared.storage.key_vault import Vaults
 from shared.storage.tables import Table

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.domain.errors import InvalidRequestError
-from shared.domain.skip_token import read_key, read_place, write_token
+from shared.domain.skip_token import read_cursor, read_key, write_token
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 anything = st.recursive(
@@ -29,7 +29,7 @@ def test_a_key_comes_back(key: str) -> None:
 
 @given(place=st.dictionaries(st.text(), scalars))
 def test_a_place_comes_back(place: dict[str, Any]) -> None:
-    assert read_place(write_token(place)) == place
+    assert read_cursor(write_token(place)) == place
 
 
 MADE_UP = {
@@ -62,7 +62,7 @@ MADE_UP = {
 
 @pytest.mark.parametrize("token", MADE_UP.values(), ids=MADE_UP)
 def test_what_no_list_gave_out_is_refused(token: str) -> None:
-    for read in (read_key, read_place):
+    for read in (read_key, read_cursor):
         with pytest.raises(InvalidRequestError) as refused:
             read(token)
         assert [fault.code for fault in refused.value.details] == ["InvalidSkipToken"]
@@ -72,7 +72,7 @@ def test_what_no_list_gave_out_is_refused(token: str) -> None:
 @given(text=st.text() | st.binary().map(token_of) | anything.map(json.dumps).map(token_of))
 @example(text=token_of("[" * 40_000))
 def test_any_text_is_a_place_or_is_refused(text: str) -> None:
-    for read, kind in ((read_key, str), (read_place, dict)):
+    for read, kind in ((read_key, str), (read_cursor, dict)):
         try:
             start = read(text)
         except InvalidRequestError:

@@ -16,7 +16,7 @@ from shared.app import Services
 from shared.definitions.store.definition_store import Conditions
 from shared.domain.documents.hubs import Hub
 from shared.domain.errors import ConflictError, PreconditionError, RefusedError
-from shared.domain.places import run_files_of
+from shared.domain.own_names import run_files_of
 from shared.domain.reject import Reject
 from shared.failpoints import FailPoint, arm
 from shared.http.app import create_http_app

@@ -7,7 +7,7 @@ from shared.deadline import deadline
 from shared.definitions.store.definition_store import Conditions
 from shared.domain.documents.hubs import Hub
 from shared.domain.errors import ConflictError, DeferredError, http_status
-from shared.domain.places import run_files_of
+from shared.domain.own_names import run_files_of
 from shared.domain.reject import Reject
 from shared.failpoints import FailPoint, arm
 from shared.hub_records import delete_hub, put_hub

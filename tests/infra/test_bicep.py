@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from azure.eventgrid import SystemEventNames
 
-from shared.domain import places
+from shared.domain import own_names
 from shared.domain.function_names import BLOB_CREATED, FUNCTIONS
 from shared.settings import Settings
 from shared.storage.event_grid import is_committing
@@ -184,13 +184,13 @@ def test_containers_queues_and_tables_are_those_of_the_code() -> None:
     queues = each_of("Microsoft.Storage/storageAccounts/queueServices/queues")
     tables = each_of("Microsoft.Storage/storageAccounts/tableServices/tables")
     # Whatever the template makes in the hub's account is refused to mappings; `inbox`, for files, is made in another.
-    assert containers == places.OWN_CONTAINERS
-    assert all(places.is_own_container(container, is_own_account=True) for container in containers)
+    assert containers == own_names.OWN_CONTAINERS
+    assert all(own_names.is_own_container(container, is_own_account=True) for container in containers)
     assert TEMPLATES["modules/landing-storage.bicep"].resources["inbox"].body["name"] == "inbox"
-    assert not places.is_own_container("inbox", is_own_account=True)
-    work = [value for name, value in vars(places).items() if name.startswith("QUEUE_")]
-    assert sorted(queues) == sorted([*work, *(queue + places.POISON for queue in work)])
-    assert sorted(tables) == sorted(value for name, value in vars(places).items() if name.startswith("TABLE_"))
+    assert not own_names.is_own_container("inbox", is_own_account=True)
+    work = [value for name, value in vars(own_names).items() if name.startswith("QUEUE_")]
+    assert sorted(queues) == sorted([*work, *(queue + own_names.POISON for queue in work)])
+    assert sorted(tables) == sorted(value for name, value in vars(own_names).items() if name.startswith("TABLE_"))
 
 
 def test_events_go_to_the_function_that_takes_them() -> None:
@@ -261,8 +261,8 @@ def test_triggers_find_their_connection_and_schedules() -> None:
     schedules = set(re.findall(r"%([A-Z_]+)%", triggers))
     assert len(schedules) == 5
     assert schedules <= set(APP_SETTINGS)
-    assert f"{places.HUB_STORAGE}__queueServiceUri" in APP_SETTINGS
-    for connection in ("AzureWebJobsStorage", places.HUB_STORAGE):
+    assert f"{own_names.HUB_STORAGE}__queueServiceUri" in APP_SETTINGS
+    for connection in ("AzureWebJobsStorage", own_names.HUB_STORAGE):
         assert APP_SETTINGS[f"{connection}__credential"] == "managedidentity"
         assert APP_SETTINGS[f"{connection}__clientId"].text == "identity.properties.clientId"
 

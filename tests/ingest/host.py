@@ -9,7 +9,7 @@ from azure.storage.queue import QueueClient, QueueMessage
 
 from infra.local.azurite import Endpoints
 from shared.app import Services
-from shared.messages.ingest import give_up, take_message
+from shared.messages.ingest import give_up, handle_message
 from shared.storage.queues import ATTEMPTS
 
 _LATER_S = 4.0
@@ -40,7 +40,7 @@ def _is_taken(services: Services, content: dict[str, Any], message: QueueMessage
     """Whether the message is done with, be it as one that was tried in vain."""
     deliveries = message.dequeue_count or 1
     try:
-        take_message(services, content, message.id, deliveries)
+        handle_message(services, content, message.id, deliveries)
     except Exception:
         if deliveries < ATTEMPTS:
             return False

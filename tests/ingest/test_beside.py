@@ -15,7 +15,7 @@ from shared.domain.blob_version import BlobVersion
 from shared.domain.documents.run import Run, RunError, RunState
 from shared.failpoints import FailPoint
 from shared.ingest.complete_later import complete_later
-from shared.messages.ingest import carry_out_run, give_up, take_message
+from shared.messages.ingest import carry_out_run, give_up, handle_message
 from shared.storage.tables import ETAG
 from tests.definitions.places.claims import damage
 from tests.fault_proxy import FaultProxy, running_proxy
@@ -212,7 +212,7 @@ def test_many_that_delete_ask_and_look_for_each_other_no_more_than_once_each(
             carry_out_run(services, world.hub, run_id, run_id)
         asked = take_sent(world, queue)
         for message in asked:
-            take_message(services, message, message["runId"])
+            handle_message(services, message, message["runId"])
         reads = [one for one in proxy.requests if one.method == "GET" and "run%7C" in one.target]
     assert sorted(message["runId"] for message in asked) == sorted(run_ids[:5])
     assert len(reads) <= 8 * len(all_six), "two of them for the run itself"
@@ -228,7 +228,7 @@ def test_where_one_cannot_move_the_file_another_deletes_it(world: World, queue: 
     messages = [message for message in take_sent(world, queue) if "complete" in message]
     assert {message["runId"] for message in messages} == set(run_ids[:2])
     for message in sorted(messages, key=lambda message: (message["runId"] == run_ids[1]) is not (first == "moves")):
-        take_message(world.services, message, message["runId"])
+        handle_message(world.services, message, message["runId"])
     assert names(world, world.container) == []
     assert [world.stored(run_id).owes for run_id in run_ids] == [None] * 3
     assert [world.run(run_id).details for run_id in run_ids] == [{}] * 3

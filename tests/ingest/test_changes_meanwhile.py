@@ -135,7 +135,7 @@ def test_a_version_that_is_overwritten_before_its_commit_is_fenced(world: World)
     old = world.queue(world.upload("a.csv", ROWS))
     paused = world.take(old)
     changes = world.services.changes(world.visit)
-    place = paused.place(5)
+    place = paused.position(5)
     number = paused.note_staged(Outcome.of_rows(3, 0, len(ROWS), {}), place, world.visit)
     newer = world.queue(world.upload("a.csv", "page\n/other\n"))
     assert world.ingest(newer, "message-2").rows_ingested == 1

@@ -19,7 +19,7 @@ from shared.ingest.complete_later import complete_later
 from shared.ingest.ingest_blob import ingest
 from shared.ledger.runs import Runs
 from shared.maintain import delete_type
-from shared.messages.ingest import give_up, take_message
+from shared.messages.ingest import give_up, handle_message
 from shared.storage.tables import Table
 from tests.fault_proxy import FaultProxy, Request, running_proxy
 from tests.ingest.arrivals.sweeping import Later, take_sent
@@ -67,13 +67,13 @@ def test_a_file_is_moved_once_its_destination_is_there(world: World, queue: Faul
     world.put_mapping(completeOperation=moving(archive))
     run_id = left(world)
     (message,) = asked_for(world, queue)
-    take_message(world.services, message, MESSAGE)
+    handle_message(world.services, message, MESSAGE)
     assert archive in world.run(run_id).details["completeOperation"], "it is not there yet"
     world.storage.create_container(archive)
     (message,) = asked_for(world, queue)
     before = world.run(run_id)
     for _ in range(2):  # a message may come twice
-        take_message(world.services, message, MESSAGE)
+        handle_message(world.services, message, MESSAGE)
     assert (names(world, world.container), names(world, archive)) == ([], ["done/a.csv"])
     assert world.run(run_id) == before.model_copy(update={"details": {}})
     assert world.committed_rows == 3
@@ -92,7 +92,7 @@ def test_a_file_whose_attempts_were_used_up_after_its_rows_had_come_in_is_moved(
     assert world.run(run_id).details["completeOperation"] == DENIED
     world.storage.create_container(archive)
     (message,) = asked_for(world, queue)
-    take_message(world.services, message, MESSAGE)
+    handle_message(world.services, message, MESSAGE)
     assert (names(world, world.container), names(world, archive)) == ([], ["done/a.csv"])
 
 
@@ -119,7 +119,7 @@ def test_whatever_asks_and_however_often_one_message_is_under_way(
     assert take_sent(world, queue) == []
     before = [world.stored(run_id).changed for run_id in run_ids]
     for _ in range(2):
-        take_message(world.services, message, MESSAGE)
+        handle_message(world.services, message, MESSAGE)
     assert take_sent(world, queue) == [], "none of the others can be moved either"
     # What it says is what the run says already.
     assert [world.stored(run_id).changed for run_id in run_ids] == before
@@ -127,10 +127,10 @@ def test_whatever_asks_and_however_often_one_message_is_under_way(
     monkeypatch.setattr(later, "_AT_ONCE", 2)
     assert sweep_by_schedule(world.services, world.hub, "Landing", "Visits") == 0
     (message,) = take_sent(world, queue)
-    take_message(world.services, message, MESSAGE)
+    handle_message(world.services, message, MESSAGE)
     assert len(names(world, archive)) == 2
     assert asked_for(world, queue) == [], "the rest is under way"
-    take_message(world.services, message, MESSAGE)
+    handle_message(world.services, message, MESSAGE)
     assert (names(world, world.container), len(names(world, archive))) == ([], 3)
 
 
@@ -151,18 +151,18 @@ def test_files_that_stay_each_for_a_reason_of_its_own_keep_no_other_and_end_the_
     leases = ingest_leased(world, "a.csv", "b.csv", "c.csv")
     leases[2].release()
     (message,) = asked_for(world, queue)
-    take_message(world.services, message, MESSAGE)
+    handle_message(world.services, message, MESSAGE)
     assert names(world, world.container) == ["a.csv", "b.csv"]
     monkeypatch.setattr(later, "_REFUSED", 1)
     monkeypatch.setattr(later, "_AT_ONCE", 1)
     (message,) = asked_for(world, queue)
-    take_message(world.services, message, MESSAGE)
+    handle_message(world.services, message, MESSAGE)
     assert take_sent(world, queue) == [], "the next sweep asks again"
     leases[0].release()
     leases[1].release()
     monkeypatch.undo()
     (message,) = asked_for(world, queue)
-    take_message(world.services, message, MESSAGE)
+    handle_message(world.services, message, MESSAGE)
     assert names(world, world.container) == []
 
 
@@ -179,7 +179,7 @@ def test_what_a_message_left_the_next_goes_on_with_and_tries_no_file_twice(
     while messages:
         (message,) = messages
         refused.append(message["refused"])
-        take_message(world.services, message, MESSAGE)
+        handle_message(world.services, message, MESSAGE)
         messages = take_sent(world, queue)
     assert names(world, world.container) == ["a.csv", "c.csv"]
     assert len(refused) <= 4, "one each, and maybe one to see that there are no more"
@@ -203,7 +203,7 @@ def test_the_time_of_a_message_counts_from_its_beginning(world: World, queue: Fa
         table.plan = pass_time
         moved = [0]
         while messages:
-            take_message(world.services, messages[0], MESSAGE)
+            handle_message(world.services, messages[0], MESSAGE)
             moved.append(len(names(world, archive)))
             messages = take_sent(world, queue)
     assert [*dict.fromkeys(moved)] == [0, 1, 2], "one at most for each search"
@@ -221,17 +221,17 @@ def test_where_the_queue_is_hours_long_the_first_message_works_and_no_other(
     clock = world.services.clock = Later(world.services.settings)
     clock.ahead += timedelta(hours=2)
     (second,) = asked_for(world, queue)
-    take_message(world.services, first, MESSAGE)
+    handle_message(world.services, first, MESSAGE)
     (rest,) = take_sent(world, queue)
-    take_message(world.services, second, "another message")
+    handle_message(world.services, second, "another message")
     assert (len(names(world, archive)), take_sent(world, queue)) == (1, []), "one is under way"
     clock.ahead += timedelta(hours=2)
     (third,) = asked_for(world, queue)
-    take_message(world.services, rest, MESSAGE)
+    handle_message(world.services, rest, MESSAGE)
     (rest,) = take_sent(world, queue)
-    take_message(world.services, third, "a third message")
+    handle_message(world.services, third, "a third message")
     assert (len(names(world, archive)), take_sent(world, queue)) == (2, [])
-    take_message(world.services, rest, MESSAGE)
+    handle_message(world.services, rest, MESSAGE)
     assert names(world, world.container) == []
 
 
@@ -241,7 +241,7 @@ def test_another_version_than_the_one_whose_rows_are_in_stays(world: World, queu
     (message,) = asked_for(world, queue)
     world.storage.create_container(archive)
     newer = world.upload("a.csv", "page\n/other\n")
-    take_message(world.services, message, MESSAGE)
+    handle_message(world.services, message, MESSAGE)
     assert (names(world, world.container), names(world, archive)) == (["a.csv"], [])
     assert "completeOperation" in world.run(run_id).details
     world.ingest(world.queue(newer), "message-2")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from infra.local.azurite import ACCOUNT
-from shared.arrivals.match import take_event
+from shared.arrivals.match import handle_event
 from shared.arrivals.reconcile import reconcile
 from shared.arrivals.sweep import sweep_by_schedule
 from shared.domain.blob_version import BlobVersion
@@ -129,7 +129,7 @@ def test_nobody_hears_of_blobs_in_a_container_that_is_not_for_its_hub(world: Wor
     if secret.endswith("changed after the check"):
         late.set_secret()
     for number in range(3):
-        taken = take_event(world.services, announced(world, world.upload(f"{number}.csv", ROWS)))
+        taken = handle_event(world.services, announced(world, world.upload(f"{number}.csv", ROWS)))
         assert [world.stored(run_id).mapping_instance for run_id in taken] == [owner.instance_id]
     assert late.sweep() in {"AccessDenied", "ContainerOfAnotherHub"}
     assert sweep_by_schedule(world.services, late.hub, "Landing", "Visits") == 0
@@ -141,7 +141,7 @@ def test_nobody_hears_of_blobs_in_a_container_of_the_app(world: World) -> None:
     late = Late(world, "lake", fileFilter="**/*")
     late.set_secret()
     assert late.test()["account"]
-    assert take_event(world.services, event(world, "contoso/profiles/Customer/part.parquet", container="lake")) == []
+    assert handle_event(world.services, event(world, "contoso/profiles/Customer/part.parquet", container="lake")) == []
     assert late.blobs() == set()
 
 
@@ -153,7 +153,7 @@ def test_a_hub_hears_of_the_blobs_of_another_for_as_long_as_they_are_shared(worl
     heard = []
     for name, shared in (("before", []), ("meanwhile", [world.container]), ("after", [])):
         world.services.definitions.put_hub(world.hub, Hub.from_request({"sharedContainers": shared}))
-        heard.append(len(take_event(world.services, announced(world, world.upload(f"{name}.csv", ROWS)))))
+        heard.append(len(handle_event(world.services, announced(world, world.upload(f"{name}.csv", ROWS)))))
     assert heard == [1, 2, 1]
     assert late.blobs() == {"meanwhile.csv"}
     world.services.definitions.put_hub(world.hub, Hub.from_request({"sharedContainers": [world.container]}))
@@ -168,17 +168,17 @@ def test_an_outage_of_the_account_costs_no_event(world: World) -> None:
         proxy.plan = lambda _: Answer(403, "AuthorizationFailure")
         world.put_connector("Landing", text)
         assert world.services.definitions.connector(world.hub, "Landing").document.state is ConnectorState.FAILED
-        assert len(take_event(world.services, announced(world, world.upload("a.csv", ROWS)))) == 1
+        assert len(handle_event(world.services, announced(world, world.upload("a.csv", ROWS)))) == 1
 
 
 def test_what_comes_before_an_account_lets_the_connector_in_is_found_by_the_next_sweep(world: World) -> None:
     container = f"c{uuid.uuid4().hex}"
     late = Late(world, container)
     early, then = upload(world, container), upload(world, container)
-    assert take_event(world.services, announced(world, early)) == []
+    assert handle_event(world.services, announced(world, early)) == []
     late.set_secret()
     assert late.test()["account"]
-    assert len(take_event(world.services, announced(world, then))) == 1
+    assert len(handle_event(world.services, announced(world, then))) == 1
     reconcile(world.services)
     work_off(world.azurite, world.services, late.hub)
     assert late.blobs() == {early.path, then.path}

@@ -13,10 +13,10 @@ from shared.definitions.store.definition_store import Conditions
 from shared.domain.documents.correction import digest_of
 from shared.domain.documents.run import RunState
 from shared.domain.errors import NotFoundError
-from shared.domain.places import correction_path, run_files_of
+from shared.domain.own_names import correction_path, run_files_of
 from shared.failpoints import FailPoint, arm
 from shared.hub_records import delete_hub
-from shared.messages.ingest import carry_out_run, take_message
+from shared.messages.ingest import carry_out_run, handle_message
 from shared.repair.request_correction import request_correction
 from tests.ingest.conftest import World
 from tests.ingest.paused import paused
@@ -58,7 +58,7 @@ def test_the_same_blob_is_ingested_anew_by_the_same_mapping(world: World) -> Non
 
 @pytest.mark.parametrize(
     "point",
-    [FailPoint.RUN_TAKEN, FailPoint.BATCH_STAGED, FailPoint.REJECTS_STORED, FailPoint.COUNTS_NOTED,
+    [FailPoint.RUN_CLAIMED, FailPoint.BATCH_STAGED, FailPoint.REJECTS_STORED, FailPoint.COUNTS_NOTED,
      FailPoint.CLAIM_CHECKED, FailPoint.ROWS_COMMITTED],
 )  # fmt: skip
 def test_an_attempt_that_is_under_way_ends_and_leaves_nothing(world: World, point: FailPoint) -> None:
@@ -95,7 +95,7 @@ def test_an_event_that_was_looked_at_before_leaves_no_run_behind(world: World, *
     late = new_run(world.services, world.hub, earlier, version)
     run_id = late.run.run_id
     assert world.services.runs.create(late)
-    take_message(world.services, {"hub": world.hub, "connector": "Landing", "runId": run_id}, "message-1")
+    handle_message(world.services, {"hub": world.hub, "connector": "Landing", "runId": run_id}, "message-1")
     assert (runs(world), files(world)) == ([], [])
     assert world.services.runs.get(world.hub, run_id) is None
     assert world.services.runs.open_counts(world.hub, earlier.instance_id)[0].total() == 0
@@ -120,7 +120,7 @@ def test_a_run_whose_mapping_alone_is_gone_says_so(world: World) -> None:
 def test_a_message_of_the_earlier_hub_does_nothing(world: World) -> None:
     run_id = world.queue(world.upload("a.csv", SOME_REFUSED))
     world.make_anew()
-    take_message(world.services, {"hub": world.hub, "connector": "Landing", "runId": run_id}, "message-1")
+    handle_message(world.services, {"hub": world.hub, "connector": "Landing", "runId": run_id}, "message-1")
     assert (runs(world), files(world)) == ([], [])
 
 

@@ -10,14 +10,14 @@ from shared.arrivals.sweep import carry_out_backfill, request_backfill
 from shared.domain.documents.entity_types import InteractionType
 from shared.domain.documents.run import Run, RunError, RunKind, RunState
 from shared.domain.errors import ClaimLostError, DataError, DeferredError, SupersededError, UnavailableError
-from shared.domain.places import TABLE_RUNS
+from shared.domain.own_names import TABLE_RUNS
 from shared.failpoints import FailPoint, arm
 from shared.ingest.attempt import take
 from shared.ingest.ingest_blob import ingest
 from shared.ingest.outcome import Outcome
-from shared.ledger.runs import Place, Runs
+from shared.ledger.runs import Position, Runs
 from shared.ledger.stored_run import StoredRun
-from shared.messages.ingest import carry_out_run, give_up, take_message
+from shared.messages.ingest import carry_out_run, give_up, handle_message
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, Fault, LoseAnswer, Request, running_proxy
 from tests.ingest.conftest import MESSAGE, ROWS, World
@@ -71,7 +71,7 @@ def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> Non
     paused = world.take(run_id)
     assert world.ingest(run_id).state is RunState.SUCCEEDED  # the same message, delivered again
     with pytest.raises(ClaimLostError):
-        paused.note_staged(STAGED, Place(1, None), world.visit)
+        paused.note_staged(STAGED, Position(1, None), world.visit)
     with pytest.raises(ClaimLostError):
         paused.release(RunError(code="Late", message="too late"))
     assert world.run(run_id).state is RunState.SUCCEEDED
@@ -81,7 +81,7 @@ def test_a_paused_worker_loses_its_claim_and_writes_nothing(world: World) -> Non
 def test_two_workers_in_the_middle_commit_once(world: World) -> None:
     run_id = world.queue(world.upload("a.csv", ROWS))
     first = world.take(run_id)
-    first.note_staged(STAGED, Place(1, None), world.visit)
+    first.note_staged(STAGED, Position(1, None), world.visit)
     second = world.take(run_id)
     ingest(world.services, second)
     with pytest.raises(ClaimLostError):
@@ -299,7 +299,7 @@ def test_a_file_without_a_good_row_whose_completion_fails_is_done(world: World) 
     world.put_mapping(completeOperation={"completionOperationType": "MoveFile", "destinationFolder": "nowhere/done"})
     run_id = world.queue(world.upload("a.csv", "page\n"))
     attempt = world.take(run_id)
-    attempt.note_staged(Outcome.of_rows(0, 0, 5, {}), Place(1, None), world.visit)
+    attempt.note_staged(Outcome.of_rows(0, 0, 5, {}), Position(1, None), world.visit)
     attempt.release(RunError(code="VaultUnavailable", message="the vault does not answer"))
     give_up(world.services, {"hub": world.hub, "runId": run_id})
     run = world.run(run_id)
@@ -334,7 +334,7 @@ def test_a_run_whose_worker_dies_each_time_is_not_tried_for_ever(world: World) -
 def test_an_older_version_never_comes_in_after_a_newer_one(world: World) -> None:
     old = world.queue(world.upload("a.csv", ROWS))
     paused = world.take(old)
-    paused.note_staged(STAGED, Place(1, None), world.visit)
+    paused.note_staged(STAGED, Position(1, None), world.visit)
     new = world.queue(world.upload("a.csv", "page\n/other\n"))
     assert world.ingest(new, "message-2").state is RunState.SUCCEEDED
     assert world.ingest(old).state is RunState.SUPERSEDED
@@ -369,7 +369,7 @@ def test_only_ingest_runs_are_woken(world: World) -> None:
 def test_messages_that_nobody_understands_are_dropped(world: World) -> None:
     messages: list[object] = [None, [], {"hub": 1}, {"hub": world.hub, "runId": "0" * 32}]
     for message in messages:
-        take_message(world.services, message, MESSAGE)
+        handle_message(world.services, message, MESSAGE)
         give_up(world.services, message)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from shared import disk_room
 from shared.deadline import deadline, deadline_of_this_thread
-from shared.disk_room import DiskRoom, Request, Share, give_back_room, take_room
+from shared.disk_room import DiskRoom, Request, Share, give_back_room, reserve_room
 from shared.domain.errors import ThrottledError, UnavailableError, asked_to_wait_s
 from shared.expressions.odata_filter import condition
 from shared.lake.container.store import Lake
@@ -83,7 +83,7 @@ def test_a_page_ends_early_where_others_take_the_room_of_its_next_range(
 
     def then_another_comes(*args: Any) -> Found:
         found = read_page(*args)
-        take_room(Request(other, "other", Share.PAGES, {"large": 230_000}), room, 0)
+        reserve_room(Request(other, "other", Share.PAGES, {"large": 230_000}), room, 0)
         return found
 
     monkeypatch.setattr(read, "read_page", then_another_comes)
@@ -119,7 +119,7 @@ class Users:
 
     def ask(self, name: str, within_s: float = 10, share: Share = Share.PAGES, **files: int) -> None:
         folder = self._folders.setdefault(name, Path(uuid.uuid4().hex))
-        take_room(Request(folder, name[0], share, files), ROOM, within_s)
+        reserve_room(Request(folder, name[0], share, files), ROOM, within_s)
 
     def wait(self, name: str, share: Share = Share.PAGES, **files: int) -> Future[None]:
         """As `ask`, in a thread, once it waits or has an answer."""

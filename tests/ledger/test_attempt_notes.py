@@ -38,7 +38,7 @@ def running(table: Table, notes: dict[int, AttemptNote]) -> tuple[Runs, StoredRu
         run_id="a", kind=RunKind.INGEST, state=RunState.RUNNING, queued_at=START, details={"ignoredColumns": ["n"]}
     )
     runs = Runs(table, CLOCK)
-    assert runs.create(StoredRun("Contoso", run, takes=2, notes=notes))
+    assert runs.create(StoredRun("Contoso", run, claims=2, notes=notes))
     return runs, found(runs)
 
 

@@ -12,7 +12,7 @@ from shared.domain.documents.run import RunKind, RunState
 from shared.domain.errors import (
     InvalidRequestError,
 )
-from shared.domain.skip_token import read_place, write_token
+from shared.domain.skip_token import read_cursor, write_token
 from shared.ledger import runs as ledger_runs
 from shared.ledger.runs import Runs
 from shared.ledger.stored_run import StoredRun
@@ -99,7 +99,7 @@ def test_a_page_ends_with_the_time_and_goes_on_where_it_stopped(azurite: Endpoin
     for number in range(3):
         created(runs, run(f"other{number}", number, mapping="Orders"))
     _, place = table.part(*rows_below("contoso", "time|"), ["RowKey"], 1)
-    stands = {f"x-ms-continuation-Next{name}": str(value) for name, value in read_place(place).items()}
+    stands = {f"x-ms-continuation-Next{name}": str(value) for name, value in read_cursor(place).items()}
     with running_proxy(azurite.table) as proxy:
         far = Runs(Table(account_of(azurite, table=proxy.endpoint), table.name), CLOCK)
         proxy.plan = lambda request: ChangeAnswer(stands)

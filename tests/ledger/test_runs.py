@@ -25,7 +25,7 @@ from shared.domain.errors import (
 )
 from shared.domain.rest import LONGEST_REST_S
 from shared.ledger.run_document import read_run, write_run
-from shared.ledger.runs import Place, Runs
+from shared.ledger.runs import Position, Runs
 from shared.ledger.stored_run import RESTED, StoredRun
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, CutAnswer, Fault, LoseAnswer, running_proxy
@@ -96,7 +96,7 @@ def test_a_saved_run_can_be_saved_again(runs: Runs) -> None:
 
 
 def numbered(runs: Runs, stored: StoredRun, order: int) -> StoredRun:
-    return runs.number_version(stored, runs.place_of(stored, order))
+    return runs.number_version(stored, runs.position_of(stored, order))
 
 
 def test_versions_are_numbered_one_by_one(runs: Runs) -> None:
@@ -112,11 +112,11 @@ def test_versions_are_numbered_one_by_one(runs: Runs) -> None:
 
 def test_a_version_is_put_behind_those_of_its_blob(runs: Runs) -> None:
     first, second = created(runs, run("a")), created(runs, run("b"))
-    placed_early = runs.place_of(second, 5)
-    assert runs.place_of(first, 5) == placed_early == Place(5, None)
-    first = runs.number_version(first, runs.place_of(first, 5))
-    assert [runs.place_of(second, order).order for order in (3, 5, 9)] == [6, 6, 9]
-    assert runs.place_of(first, 9).order == 5
+    placed_early = runs.position_of(second, 5)
+    assert runs.position_of(first, 5) == placed_early == Position(5, None)
+    first = runs.number_version(first, runs.position_of(first, 5))
+    assert [runs.position_of(second, order).order for order in (3, 5, 9)] == [6, 6, 9]
+    assert runs.position_of(first, 9).order == 5
     with pytest.raises(CommitConflictError):
         runs.number_version(second, placed_early)
     assert runs.get("Contoso", "b") == second

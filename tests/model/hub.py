@@ -18,7 +18,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
 
-from shared.arrivals.match import take_event
+from shared.arrivals.match import handle_event
 from shared.arrivals.reconcile import reconcile
 from shared.arrivals.sweep import request_backfill
 from shared.clock import Clock
@@ -27,7 +27,7 @@ from shared.domain.blob_version import BlobVersion
 from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import Run, RunKind, RunState, ingest_run_id
 from shared.domain.errors import GoneError, TransientError
-from shared.domain.places import CONTAINER_RUNS
+from shared.domain.own_names import CONTAINER_RUNS
 from shared.failpoints import FailPoint, arm
 from shared.lake.paths import changes_path
 from shared.lake.read.instances import instances, kpi_values
@@ -152,7 +152,7 @@ class ModelHub:
 
     def deliver(self, event: dict[str, Any]) -> bool:
         with self._living() as ended:
-            take_event(self.services, event)
+            handle_event(self.services, event)
         return not ended
 
     def work_one(self, name: str = "ingest") -> Worked | None:
@@ -168,9 +168,9 @@ class ModelHub:
         try:
             with self._living(LATER if "sweep" in content else timedelta()) as ended:
                 if name == "ingest":
-                    ingest_messages.take_message(self.services, content, message.id, deliveries)
+                    ingest_messages.handle_message(self.services, content, message.id, deliveries)
                 else:
-                    export_messages.take_message(self.services, content, message.id, deliveries)
+                    export_messages.handle_message(self.services, content, message.id, deliveries)
         except Exception:
             queue.update_message(
                 message, visibility_timeout=0

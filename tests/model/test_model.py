@@ -44,14 +44,14 @@ EVENTS = st.sampled_from(["at once", "at once", "later", "later", "never"])
 
 # Six are more than the SDKs repeat a request; to wait for that takes seconds.
 FAILURES = st.sampled_from([1, 1, 1, 2, 6] if THOROUGH else [1])
-KILLS_OF_EVENTS = st.sampled_from([FailPoint.EVENT_TAKEN, FailPoint.RUN_RECORDED, FailPoint.RUN_QUEUED])
+KILLS_OF_EVENTS = st.sampled_from([FailPoint.EVENT_RECEIVED, FailPoint.RUN_RECORDED, FailPoint.RUN_QUEUED])
 # Those round the commit come first and more often: there it is decided.
 KILLS_AT_WORK = st.sampled_from(
     [
         *[FailPoint.ROWS_COMMITTED] * 4,
         *[FailPoint.COUNTS_NOTED] * 2,
         *[FailPoint.BATCH_STAGED] * 2,
-        FailPoint.RUN_TAKEN,
+        FailPoint.RUN_CLAIMED,
         FailPoint.BATCH_STAGED,
         FailPoint.PARTS_UPLOADED,
         FailPoint.REJECTS_STORED,

@@ -28,7 +28,7 @@ from shared.domain.documents.run import Run, RunKind
 from shared.lake.container.store import Lake
 from shared.lake.files.parts import PartWriter
 from shared.lake.schema import changes_schema
-from shared.messages.export import take_message
+from shared.messages.export import handle_message
 from shared.outbound.due import hand_out_kpis, hand_out_profile_exports
 from shared.settings import Settings
 from shared.storage.queues import Queue
@@ -176,7 +176,7 @@ class HubUnderTest:
         """Takes all messages, and those that they bring; an error is for the test."""
         while messages := self.messages():
             for message in messages:
-                take_message(self.services, message, uuid.uuid4().hex)
+                handle_message(self.services, message, uuid.uuid4().hex)
 
     def messages(self) -> list[dict[str, Any]]:
         """Takes what is in the queue."""

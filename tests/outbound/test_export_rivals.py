@@ -10,7 +10,7 @@ from shared.domain.documents.entity_types import ProfileType
 from shared.domain.documents.run import RunState
 from shared.domain.errors import HubError
 from shared.domain.slot import slot_of
-from shared.messages.export import give_up, take_message
+from shared.messages.export import give_up, handle_message
 from shared.outbound.due import hand_out_profile_exports
 from shared.outbound.export_slot import export_slot
 from shared.outbound.plan import Export, plan_slot
@@ -42,11 +42,11 @@ def test_what_was_given_up_but_published_meanwhile_is_no_failure(hub: HubUnderTe
 
 def test_of_a_redelivered_message_nothing_comes_twice(hub: HubUnderTest) -> None:
     customer, message = first_handed_out(hub)
-    take_message(hub.services, message, MESSAGE)
+    handle_message(hub.services, message, MESSAGE)
     published, runs = hub.partner.blobs(), hub.runs()
     hub.ingest(customer, [{"Id": "B"}])
     for _ in range(2):
-        take_message(hub.services, message, MESSAGE)
+        handle_message(hub.services, message, MESSAGE)
     assert (hub.partner.blobs(), hub.runs()) == (published, runs)
 
 
@@ -59,9 +59,9 @@ def test_a_slot_is_published_by_one_worker_and_what_waits_behind_it_too(hub: Hub
     hub.set_clock(at(1))
     hand_out_profile_exports(hub.services)
     (second,) = hub.messages()
-    take_message(hub.services, second, "second")
+    handle_message(hub.services, second, "second")
     assert hub.partner.paths("Profile/") == []
-    take_message(hub.services, first, "first")
+    handle_message(hub.services, first, "first")
     assert contents(hub) == {path_of(0): ["A"], path_of(1): ["B"]}
     assert hub.codes() == ["Succeeded", "Succeeded"]
 
@@ -137,7 +137,7 @@ def test_workers_at_once_publish_once(hub: HubUnderTest, workers: list[str]) -> 
 def test_messages_that_are_not_understood_are_dropped(hub: HubUnderTest, caplog: pytest.LogCaptureFixture) -> None:
     messages: list[object] = [{}, [], {"kind": "Export"}, {"kind": "Kpi", "hub": "H", "kpi": "K", "slot": "noon"}]
     for message in messages:
-        take_message(hub.services, message, MESSAGE)
+        handle_message(hub.services, message, MESSAGE)
         give_up(hub.services, message)
     assert caplog.messages == ["a message of the queue export is not understood; it is dropped"] * 8
 
@@ -151,10 +151,10 @@ def test_of_a_slot_that_is_not_planned_the_reason_is_told(hub: HubUnderTest) -> 
             lake.upload_blob(str(name), b"x" * 99, overwrite=True)
     for delivery in (1, 4):
         with pytest.raises(HubError):
-            take_message(hub.services, message, MESSAGE, delivery)
+            handle_message(hub.services, message, MESSAGE, delivery)
         assert hub.runs() == []
     with pytest.raises(HubError) as last:
-        take_message(hub.services, message, MESSAGE, 5)
+        handle_message(hub.services, message, MESSAGE, 5)
     give_up(hub.services, message)  # as the host has it done
     (run,) = hub.runs()
     assert run.state is RunState.FAILED

@@ -12,7 +12,7 @@ import pytest
 from infra.local.azurite import Endpoints
 from shared import disk_room
 from shared.definitions.store.definition_store import Conditions
-from shared.disk_room import DiskRoom, Share, give_back_room, take_room
+from shared.disk_room import DiskRoom, Share, give_back_room, reserve_room
 from shared.domain.documents.entity_types import EntityKind
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.run import Run, RunKind, RunState, kpi_run_id
@@ -23,7 +23,7 @@ from shared.kpis.calculate import Calculation, calculate_kpi
 from shared.lake.container.store import Lake
 from shared.ledger.stored_run import StoredRun
 from shared.maintain import delete_type
-from shared.messages.export import give_up, take_message
+from shared.messages.export import give_up, handle_message
 from shared.outbound.due import request_kpi
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
@@ -72,12 +72,12 @@ def test_a_claim_that_could_not_be_given_back_is_held_by_the_message_that_rests(
         services.export_queue = Queue(account_of(azurite, queue=queue.endpoint), services.export_queue.name)
         services.runs._table = Table(account_of(azurite, table=tables.endpoint), runs.name)
         tables.plan = busy_once_it_is_claimed
-        take_message(services, first, MESSAGE)
+        handle_message(services, first, MESSAGE)
         services.runs._table = runs
         ((delay_s, message),) = sent_messages(queue)
         assert 300 <= delay_s <= 331
         assert [run.state for run in hub.runs(RunKind.KPI)] == [RunState.RUNNING]
-        take_message(services, message, "another message")
+        handle_message(services, message, "another message")
     assert [run.state for run in hub.runs(RunKind.KPI)] == [RunState.SUCCEEDED]
 
 
@@ -90,11 +90,11 @@ def test_a_calculation_that_finds_no_room_rests_and_is_no_attempt(
     monkeypatch.setattr(disk_room, "_MOST_WAITING", 0)  # it is told at once
     room, other = DiskRoom(pages=10**6, work=10**6, small=0, kept=10**6), Path("another workspace")
     services.lake = Lake(services.account, services.settings, container=services.lake._container, room=room)
-    take_room(disk_room.Request(other, "another hub", Share.WORK, {"large": 10**6}), room, 0)
+    reserve_room(disk_room.Request(other, "another hub", Share.WORK, {"large": 10**6}), room, 0)
     try:
         request_kpi(services, hub.name, "Revenue")
         (first,) = hub.messages()
-        take_message(services, first, MESSAGE)
+        handle_message(services, first, MESSAGE)
         (run,) = hub.runs(RunKind.KPI)
         assert run.error is not None
         assert (run.state, run.attempts, run.error.code) == (RunState.QUEUED, 0, "LargeTablesBusy")
@@ -103,7 +103,7 @@ def test_a_calculation_that_finds_no_room_rests_and_is_no_attempt(
     stored = services.runs.get(hub.name, run.run_id)
     assert stored is not None
     services.runs.save(replace(stored, claimed_until=services.clock.machine_now()))  # the rest is over
-    take_message(services, first, MESSAGE)
+    handle_message(services, first, MESSAGE)
     assert [run.state for run in hub.runs(RunKind.KPI)] == [RunState.SUCCEEDED]
 
 
@@ -296,7 +296,7 @@ def test_a_kpi_tried_in_vain_is_recorded(hub: HubUnderTest) -> None:
     give_up(hub.services, message)
     (run,) = hub.runs(RunKind.KPI)
     assert (run.state, run.error and run.error.code) == (RunState.FAILED, "WorkerLost")
-    take_message(hub.services, message, MESSAGE)
+    handle_message(hub.services, message, MESSAGE)
     (run,) = hub.runs(RunKind.KPI)
     assert (run.state, run.error) == (RunState.SUCCEEDED, None)
     with pytest.raises(StopIteration):
@@ -318,12 +318,12 @@ def test_a_calculation_that_is_wanted_again_meanwhile_is_made_again(hub: HubUnde
     )
     begun = StoredRun(hub=hub.name, run=run).claimed("first", hub.services.clock.machine_now())
     assert hub.services.runs.create(begun)
-    take_message(hub.services, message, "second")
+    handle_message(hub.services, message, "second")
     assert hub.runs(RunKind.KPI)[0].state is RunState.RUNNING
     assert hub.waiting_messages() == 1
-    take_message(hub.services, message, "first")
+    handle_message(hub.services, message, "first")
     (ended,) = hub.runs(RunKind.KPI)
     assert (ended.state, ended.details["changedValues"]) == (RunState.SUCCEEDED, 1)
-    take_message(hub.services, message, "second")
+    handle_message(hub.services, message, "second")
     (again,) = hub.runs(RunKind.KPI)
     assert (again.state, again.details["changedValues"]) == (RunState.SUCCEEDED, 1)

@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from infra.local.azurite import Endpoints
-from shared.domain.places import TABLE_DEFINITIONS
+from shared.domain.own_names import TABLE_DEFINITIONS
 from shared.ledger.slots import Plan, Series, new_life
 from shared.outbound.due import _forget_unlisted, hand_out_kpis, hand_out_profile_exports
 from tests.definitions.places.claims import damage

@@ -15,7 +15,7 @@ from shared.domain.documents.entity_types import EntityType
 from shared.domain.errors import PreconditionError, RefusedError
 from shared.domain.slot import SLOT_LENGTH, data_path, slot_of
 from shared.lake.read.instances import instances
-from shared.messages.export import take_message
+from shared.messages.export import handle_message
 from shared.outbound.due import hand_out_profile_exports
 from shared.outbound.export_slot import SlotRequest, find_export
 from shared.outbound.metadata import DIALECT
@@ -87,7 +87,7 @@ class History:
             if step == "crash after the blob":
                 self.crash(message)
             else:
-                take_message(self.hub.services, message, MESSAGE)
+                handle_message(self.hub.services, message, MESSAGE)
 
     def crash(self, message: dict[str, Any]) -> None:
         """Everything but the records."""

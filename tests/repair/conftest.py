@@ -27,7 +27,7 @@ from shared.lake.read.instances import instances
 from shared.lake.states.refresh import refresh
 from shared.lake.upkeep.maintain import maintain
 from shared.ledger.stored_run import StoredRun
-from shared.messages.ingest import carry_out_run, take_message
+from shared.messages.ingest import carry_out_run, handle_message
 from shared.repair.request_correction import request_correction
 from tests.local_services import STORAGE_SECRET, development, forget_hub, running_vault
 
@@ -63,7 +63,7 @@ class World:
         return request_correction(self.services, self.hub, run.run_id, text.encode(), None).run
 
     def work(self, run: Run, worker: str = "correction") -> Run:
-        take_message(self.services, {"hub": self.hub, "runId": run.run_id}, worker)
+        handle_message(self.services, {"hub": self.hub, "runId": run.run_id}, worker)
         return self.run(run.run_id)
 
     def correct(self, run: Run, text: str) -> Run:

@@ -16,7 +16,7 @@ from shared.domain.documents.entity_types import EntityKind, ProfileType
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.run import Run, RunKind
 from shared.domain.errors import HubError
-from shared.domain.places import rejects_path, run_files_of
+from shared.domain.own_names import rejects_path, run_files_of
 from shared.lake.container.store import Lake
 from shared.ledger.stored_run import StoredRun
 from shared.maintain import delete_type, maintain_all, tables_of

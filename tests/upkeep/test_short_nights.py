@@ -18,7 +18,7 @@ from shared.deadline import WORK_S, deadline
 from shared.definitions.store.definition_store import Conditions
 from shared.domain.documents.entity_types import EntityKind, EntityType, InteractionType, ProfileType
 from shared.domain.documents.hubs import Hub
-from shared.domain.places import TABLE_RUNS
+from shared.domain.own_names import TABLE_RUNS
 from shared.lake.container.store import Lake
 from shared.lake.log.tables import open_snapshot
 from shared.lake.paths import changes_path, states_path

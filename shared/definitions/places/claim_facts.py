@@ -42,7 +42,7 @@ EVER = datetime.min.replace(tzinfo=UTC)
 USES = {FOLDER: Use.READ, DESTINATION: Use.MOVE}
 
 # An account, its name in lower case, and a container of it.
-type Place = tuple[str, str]
+type Location = tuple[str, str]
 # A container that a mapping names, and the property that does.
 type Named = tuple[str, str]
 
@@ -63,7 +63,9 @@ def named(mapping: Mapping) -> list[Named]:
     return found
 
 
-def claims_of(connector: Kept[Connector], mappings: Sequence[Kept[Mapping]]) -> Iterator[tuple[Place, Use, datetime]]:
+def claims_of(
+    connector: Kept[Connector], mappings: Sequence[Kept[Mapping]]
+) -> Iterator[tuple[Location, Use, datetime]]:
     """What a connector and its mappings claim, for what, and since when."""
     if exports := exports_from(connector.internal):
         yield exports[:2], Use.EXPORT, exports[2]

@@ -29,7 +29,7 @@ from shared.definitions.places.claim_facts import (
     EVER,
     EXPORTS_TO,
     USES,
-    Place,
+    Location,
     claims_of,
     facts_of_claim,
     may_claim_its_past,
@@ -55,8 +55,8 @@ logger = logging.getLogger(__name__)
 _FRESH_S = 30.0
 _MOMENT = timedelta(microseconds=1)
 # Since when a hub uses containers, by account and container.
-type _Moments = dict[Place, dict[Use, datetime]]
-type _Claims = dict[Place, list[Claim]]
+type _Moments = dict[Location, dict[Use, datetime]]
+type _Claims = dict[Location, list[Claim]]
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ class Containers:
         """
         if own_container_faults(container, "", is_own_account=self.is_own_account(account)):
             return False
-        place = name_key(account), container
+        location = name_key(account), container
         with self._store.consistent_read():
-            claims = [self._claim(one, place) for one in hubs_naming(self._store, {container})]
+            claims = [self._claim(one, location) for one in hubs_naming(self._store, {container})]
         found = standing([claim for claim in claims if claim is not None])
         if any(same_name(claim.hub, hub) and Use.READ in claim.since for claim in found):
             return True
@@ -155,7 +155,7 @@ class Containers:
         return all(same_name(claim.hub, hub) for claim in claims)
 
     def is_claimed(self, account: str, container: str) -> bool:
-        """Whether anybody claims a container, as of now, be it in vain."""
+        """Whether anybody claims a container, as of now, even if the claim does not stand."""
         return (name_key(account), container) in self._read({container})
 
     def facts_of_account(
@@ -178,12 +178,12 @@ class Containers:
 
     def export_claim(self, connector: Stored[Connector], account: str, container: str) -> str:
         """The fact `EXPORTS_TO` of a connector whose container lets it in: claimed since now, or as before."""
-        place, earlier = [name_key(account), container], connector.internal.get(EXPORTS_TO)
-        if earlier and json.loads(earlier)[:2] == place:
+        location, earlier = [name_key(account), container], connector.internal.get(EXPORTS_TO)
+        if earlier and json.loads(earlier)[:2] == location:
             return earlier
         is_past = may_claim_its_past(connector)
         since = (connector.document.created or EVER) if is_past else self.moment(account, {container})
-        return json.dumps([*place, since.isoformat()])
+        return json.dumps([*location, since.isoformat()])
 
     def moment(self, account: str, containers: Collection[str] | None) -> datetime:
         """Now, and behind every claim of these containers of an account, or of all: the clocks of instances differ."""
@@ -213,33 +213,33 @@ class Containers:
         claims: _Claims = {}
         with self._store.consistent_read():
             for hub in hubs_naming(self._store, containers):
-                for place, claim in self._claims_of(hub).items():
-                    claims.setdefault(place, []).append(claim)
+                for location, claim in self._claims_of(hub).items():
+                    claims.setdefault(location, []).append(claim)
         known = {
-            name: _Known({place: found for place, found in claims.items() if place[1] == name}, began, commits)
+            name: _Known({location: found for location, found in claims.items() if location[1] == name}, began, commits)
             for name in containers or ()
         }
         fresh = {name: one for name, one in self._known.items() if self._is_fresh(one)}
         self._known = {**fresh, **known}
         return claims
 
-    def _claims_of(self, hub: Kept[Hub]) -> dict[Place, Claim]:
+    def _claims_of(self, hub: Kept[Hub]) -> dict[Location, Claim]:
         """The claims of one hub, by account and container."""
-        claims = {place: self._claim(hub, place) for place in self._moments_of(hub)}
-        return {place: claim for place, claim in claims.items() if claim is not None}
+        claims = {location: self._claim(hub, location) for location in self._moments_of(hub)}
+        return {location: claim for location, claim in claims.items() if claim is not None}
 
-    def _claim(self, hub: Kept[Hub], place: Place) -> Claim | None:
+    def _claim(self, hub: Kept[Hub], location: Location) -> Claim | None:
         """The claim of one hub on a container of an account.
 
         A hub that cannot be read shares nothing: it opens no container to others.
         """
-        since = self._moments_of(hub).get(place)
+        since = self._moments_of(hub).get(location)
         if since is None:
             return None
         name, shared = (
             (hub.stored.document.hub_name, hub.stored.document.shared_containers) if hub.stored else (hub.name, ())
         )
-        return Claim(name, since, place[1] in shared)
+        return Claim(name, since, location[1] in shared)
 
     def _moments_of(self, hub: Kept[Hub]) -> _Moments:
         return self._store.derived(hub.name, "containers", lambda: self._find_moments(hub.name))
@@ -252,8 +252,8 @@ class Containers:
         for mapping in self._store.kept(MAPPING_ALONE, hub):
             mappings.setdefault(mapping.parent, []).append(mapping)
         for connector in self._store.kept(CONNECTOR_ALONE, hub):
-            for place, use, moment in claims_of(connector, mappings.get(connector.name, [])):
-                since = moments.setdefault(place, {})
+            for location, use, moment in claims_of(connector, mappings.get(connector.name, [])):
+                since = moments.setdefault(location, {})
                 since[use] = min(moment, since.get(use, moment))
         return moments
 

@@ -43,11 +43,11 @@ class Destinations:
         """The container SAS that a connector exports by; RequestError if it is the app's container or another hub's."""
         document, destination = stored.document, kind_of(stored.document).destination
         sas = self._secrets.read(stored.internal, destination)
-        place = self.place_of(sas)
+        location = self.location_of(sas)
         if may_claim_its_past(stored):
             # Before anybody is asked: who came later shall not keep it out.
-            self._claim(document.tenant_id, stored, *place)
-        self._containers.check_use(document.tenant_id, *place, target_of(destination), Use.EXPORT)
+            self._claim(document.tenant_id, stored, *location)
+        self._containers.check_use(document.tenant_id, *location, target_of(destination), Use.EXPORT)
         return sas
 
     def claim(self, hub: str, stored: Stored[Connector], sas: ContainerSas, exported: str | None) -> None:
@@ -70,15 +70,15 @@ class Destinations:
             return conditions
         conditions.check(old)
         try:
-            place = self.place_of(self._secrets.read(old.internal, kind_of(old.document).destination))
+            location = self.location_of(self._secrets.read(old.internal, kind_of(old.document).destination))
         except (RequestError, RefusedError):
             return conditions  # there is nothing any more that it could export with
-        noted = self._claim(hub, old, *place)
+        noted = self._claim(hub, old, *location)
         if conditions.if_match is None or not is_same_but_for_claim(noted, old):
             return conditions
         return replace(conditions, if_match=noted.etag)
 
-    def place_of(self, sas_uri: SecretStr) -> tuple[str, str]:
+    def location_of(self, sas_uri: SecretStr) -> tuple[str, str]:
         """Account and container of a SAS."""
         sas = read_container_sas(sas_uri, self._settings)
         return sas.account, sas.container

@@ -15,7 +15,7 @@ from shared.definitions.store.definition_store import Change, DefinitionStore
 from shared.domain.documents.entity_types import EntityType
 from shared.domain.documents.kpis import Kpi
 from shared.domain.errors import MissingError
-from shared.domain.places import CONTAINER_LAKE, plain_lake_path
+from shared.domain.own_names import CONTAINER_LAKE, plain_lake_path
 from shared.settings import Settings
 from shared.storage.accounts import hub_account
 from shared.storage.blob.blobs import BlobContainer
@@ -25,7 +25,7 @@ _SIGN = "-"  # no name has it, and no reader's library escapes it, as some do wi
 _DIGITS = 12
 
 
-def take_path(
+def assign_path(
     store: DefinitionStore, change: Change, document: EntityType | Kpi, is_used: Callable[[str], bool]
 ) -> str:
     """The path of a definition that is being created.

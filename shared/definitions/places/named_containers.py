@@ -1,8 +1,8 @@
 """Which containers each hub has ever named: what happens in a container is looked for in these hubs, and no others.
 
 It lies beside the hubs, in their partition, so that one guard tells whether all of it still holds, however many hubs
-there are. A container is noted here before anything is stored that names it, so it may stand here in vain, but is never
-missing; it goes with its hub only. A hub of an earlier release counts as naming all, until it was read whole.
+there are. A container is noted here before anything is stored that names it, so it may be noted without need, but is
+never missing; it goes with its hub only. A hub of an earlier release counts as naming all, until it was read whole.
 """
 
 from collections.abc import Collection

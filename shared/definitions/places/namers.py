@@ -13,7 +13,7 @@ from datetime import datetime
 from shared.connectors.kinds import kind_of
 from shared.connectors.source_account import open_account
 from shared.deadline import deadline, pool_of_threads, seconds_left
-from shared.definitions.places.claim_facts import ACCOUNT, Named, Place, is_let_in, named_since, unlisted
+from shared.definitions.places.claim_facts import ACCOUNT, Location, Named, is_let_in, named_since, unlisted
 from shared.definitions.places.containers import Containers
 from shared.definitions.places.named_containers import hubs_naming
 from shared.definitions.rules.mapping_rules import FOLDER
@@ -145,22 +145,22 @@ class NamersOfContainers:
         list_one(theirs.hurried(), one.mapping.document, one.named)
         return True
 
-    def _namings_of(self, place: Place) -> list[Naming]:
-        naming = hubs_naming(self._store, {place[1]})
+    def _namings_of(self, location: Location) -> list[Naming]:
+        naming = hubs_naming(self._store, {location[1]})
         hubs = [hub.stored.document.hub_name for hub in naming if hub.stored is not None]
-        found = [one for hub in hubs for one in self._of_hub(hub).get(place, ())]
+        found = [one for hub in hubs for one in self._of_hub(hub).get(location, ())]
         return sorted(found, key=_order)
 
-    def _of_hub(self, hub: str) -> Mapping[Place, Sequence[Naming]]:
-        def find() -> dict[Place, list[Naming]]:
-            places: dict[Place, list[Naming]] = {}
-            for place, one in self._find(hub):
-                places.setdefault(place, []).append(one)
+    def _of_hub(self, hub: str) -> Mapping[Location, Sequence[Naming]]:
+        def find() -> dict[Location, list[Naming]]:
+            places: dict[Location, list[Naming]] = {}
+            for location, one in self._find(hub):
+                places.setdefault(location, []).append(one)
             return places
 
         return self._store.derived(hub, "namings", find)
 
-    def _find(self, hub: str) -> Iterator[tuple[Place, Naming]]:
+    def _find(self, hub: str) -> Iterator[tuple[Location, Naming]]:
         connectors = {
             name_key(stored.document.connector_name): stored
             for stored in self._store.readable(CONNECTOR_ALONE, hub)

@@ -16,7 +16,7 @@ from shared.domain.documents.mappings import (
 )
 from shared.domain.errors import Fault, InvalidRequestError
 from shared.domain.names import CONTAINER_PATTERN, account_and_path
-from shared.domain.places import is_own_container
+from shared.domain.own_names import is_own_container
 from shared.domain.shown import shown
 
 _STRUCTURE = "mappingProperties.structure"
@@ -51,7 +51,7 @@ def type_faults(mapping: Mapping, entity_type: EntityType) -> list[Fault]:
     return faults
 
 
-def place_faults(mapping: Mapping, account: str | None, *, is_own_account: bool) -> list[Fault]:
+def folder_faults(mapping: Mapping, account: str | None, *, is_own_account: bool) -> list[Fault]:
     """What is wrong with the folders.
 
     Args:
@@ -82,13 +82,13 @@ def place_faults(mapping: Mapping, account: str | None, *, is_own_account: bool)
     return faults
 
 
-def place_of_blob(blob: str, account: str, *, is_own_account: bool) -> tuple[str, str]:
+def location_of_blob(blob: str, account: str, *, is_own_account: bool) -> tuple[str, str]:
     """Container and path of a blob that is named as `container/path` or by its URL.
 
     Args:
         blob: as it came with a request.
         account: name of the connector's account.
-        is_own_account: as in `place_faults`.
+        is_own_account: as in `folder_faults`.
 
     Raises:
         InvalidRequestError: it names none, or one that no mapping may read.

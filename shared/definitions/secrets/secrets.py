@@ -1,8 +1,8 @@
 """The secrets of connectors: taken out of the document, kept in Key Vault, and found again.
 
-Every PUT that brings secrets stores them under names of their own. So what a PUT has stored in vain is removed without
-harm to another PUT of the same connector, and a name that was deleted, which the vault does not take again for as long
-as it can be recovered, is never asked for.
+Every PUT that brings secrets stores them under names of their own. So what a failed PUT has stored is removed without
+harm to another PUT of the same connector, and a deleted name, which the vault refuses for as long as it can be
+recovered, is never used again.
 """
 
 import json
@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from shared.connectors.kinds import connector_from_json, kind_of
 from shared.domain.documents.connectors import MASK, Connector, is_secret_name, is_secret_value
 from shared.domain.errors import FatalError, Fault, RefusedError
-from shared.domain.places import is_own_secret, new_secret_name
+from shared.domain.own_names import is_own_secret, new_secret_name
 from shared.redact import carries_secret
 from shared.settings import Settings
 from shared.storage.accounts import hub_account
@@ -79,9 +79,9 @@ def masked_connector(stored: object) -> Connector:
     return document if masked == body[PROPERTIES] else connector_from_json({**body, PROPERTIES: masked})
 
 
-def target_of(place: Pointer) -> str:
+def target_of(pointer: Pointer) -> str:
     """What a fault of the secret at a place names."""
-    return PROPERTIES + "".join(f".{part}" for part in place.split("/")[1:])
+    return PROPERTIES + "".join(f".{part}" for part in pointer.split("/")[1:])
 
 
 def faults_of_secrets(document: Any, target: str = "") -> list[Fault]:
@@ -115,13 +115,16 @@ class Secrets:
             A reference, which is no secret, for each place.
         """
         tags = {_TAG: self._installation}
-        return {place: self._vaults.set(name, secrets[place].get_secret_value(), tags) for place, name in names.items()}
+        return {
+            pointer: self._vaults.set(name, secrets[pointer].get_secret_value(), tags)
+            for pointer, name in names.items()
+        }
 
-    def read(self, internal: Mapping[str, str], place: Pointer) -> SecretStr:
+    def read(self, internal: Mapping[str, str], pointer: Pointer) -> SecretStr:
         """The secret at a place of a stored connector; raises RefusedError where the vault has it no more."""
-        reference = references(internal).get(place)
+        reference = references(internal).get(pointer)
         if reference is None:
-            raise RefusedError("SecretMissing", f"the connector has no secret at {place}; PUT it again with one")
+            raise RefusedError("SecretMissing", f"the connector has no secret at {pointer}; PUT it again with one")
         return SecretStr(self._vaults.get_own(reference))
 
     def forget(self, internal: Mapping[str, str]) -> None:
@@ -153,11 +156,11 @@ class Secrets:
         return hub_account(self._settings).name
 
 
-def new_names(hub: str, instance_id: str, places: Sequence[Pointer]) -> dict[Pointer, str]:
+def new_names(hub: str, instance_id: str, pointers: Sequence[Pointer]) -> dict[Pointer, str]:
     """Names in the vault for secrets at places of a connector, which nothing had before."""
     if not re.fullmatch(r"[0-9a-f]{32}", instance_id):
         raise FatalError("InvalidInstance", "a connector's instance id must be 32 hexadecimal digits")
-    return {place: new_secret_name(hub, instance_id, place) for place in places}
+    return {pointer: new_secret_name(hub, instance_id, pointer) for pointer in pointers}
 
 
 def references(internal: Mapping[str, str]) -> dict[Pointer, str]:
@@ -168,7 +171,7 @@ def references(internal: Mapping[str, str]) -> dict[Pointer, str]:
 
 def expected_references(names: Mapping[Pointer, str]) -> dict[Pointer, str]:
     """References as long as those that the vault will give for these names."""
-    return {place: f"{name}/{_ANY_VERSION}" for place, name in names.items()}
+    return {pointer: f"{name}/{_ANY_VERSION}" for pointer, name in names.items()}
 
 
 def with_references(internal: Mapping[str, str], found: Mapping[Pointer, str]) -> dict[str, str]:
@@ -196,7 +199,7 @@ def _names_in(found: Mapping[Pointer, str]) -> list[str]:
 
 def _masked_object(
     value: Mapping[str, Any],
-    place: Pointer,
+    pointer: Pointer,
     inside: bool,
     found: SplitProperties,
     declared: AbstractSet[str] = frozenset(),
@@ -207,21 +210,21 @@ def _masked_object(
             message = "a property's name carries a signature, key or password; remove it"
             found.faults.append(Fault("SecretNotAllowed", PROPERTIES, message))
             continue
-        below = f"{place}/{name.replace('~', '~0').replace('/', '~1')}"
+        below = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
         masked[name] = _masked(item, below, inside or name in declared or is_secret_name(name), found)
     return masked
 
 
-def _masked(value: Any, place: Pointer, inside: bool, found: SplitProperties) -> Any:
+def _masked(value: Any, pointer: Pointer, inside: bool, found: SplitProperties) -> Any:
     """`inside` says that the value stands in a property whose name makes everything in it a secret."""
     if isinstance(value, Mapping):
-        return _masked_object(value, place, inside, found)
+        return _masked_object(value, pointer, inside, found)
     if isinstance(value, list):
-        return [_masked(item, f"{place}/{at}", inside, found) for at, item in enumerate(value)]
+        return [_masked(item, f"{pointer}/{at}", inside, found) for at, item in enumerate(value)]
     if value == MASK:
-        found.kept.append(place)
+        found.kept.append(pointer)
         return MASK
     if value is None or not (inside or is_secret_value(value)):
         return value
-    found.secrets[place] = SecretStr(value if isinstance(value, str) else json.dumps(value))
+    found.secrets[pointer] = SecretStr(value if isinstance(value, str) else json.dumps(value))
     return MASK

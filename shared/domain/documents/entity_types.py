@@ -9,7 +9,7 @@ from pydantic import model_validator
 from shared.domain.documents.document import AnyCaseEnum, Document, InconsistentError
 from shared.domain.documents.fields import TIMES, Field, doubled_names, field_named
 from shared.domain.names import DefinitionName
-from shared.domain.places import LAKE_INTERACTIONS, LAKE_PROFILES, plain_lake_path
+from shared.domain.own_names import LAKE_INTERACTIONS, LAKE_PROFILES, plain_lake_path
 from shared.domain.shown import shown
 
 

@@ -11,7 +11,7 @@ from shared.domain.documents.document import AnyCaseEnum, Document, Inconsistent
 from shared.domain.documents.entity_types import EntityKind, EntityType
 from shared.domain.documents.fields import NUMBERS, TIMES
 from shared.domain.names import DefinitionName
-from shared.domain.places import LAKE_KPIS, plain_lake_path
+from shared.domain.own_names import LAKE_KPIS, plain_lake_path
 from shared.domain.shown import shown
 
 

@@ -94,15 +94,15 @@ class CsvRequest:
         if len(little) < LITTLE_BYTES:
             return little
         message = f"the first {top} records are over {ANSWER_BYTES} bytes; ask for fewer, or without $top in ranges"
-        return self._in_turn(csv, lambda: _gathered(_first_records(csv.read(0, csv.size), top + 1), message))
+        return self._one_by_one(csv, lambda: _gathered(_first_records(csv.read(0, csv.size), top + 1), message))
 
     def _bytes(self, csv: StoredCsv, part: range) -> bytes:
         def read() -> bytes:
             return _gathered(csv.read(part.start, part.stop))
 
-        return read() if len(part) <= LITTLE_BYTES else self._in_turn(csv, read)
+        return read() if len(part) <= LITTLE_BYTES else self._one_by_one(csv, read)
 
-    def _in_turn(self, csv: StoredCsv, read: Callable[[], bytes]) -> bytes:
+    def _one_by_one(self, csv: StoredCsv, read: Callable[[], bytes]) -> bytes:
         """What `read` gives, in a permit that ends when the answer is sent."""
         if not self._until_sent.enter_context(_LARGE_ANSWERS.permit(name_key(csv.hub))):
             message = "others are getting large answers of this app; repeat the request, or ask for less with $top"

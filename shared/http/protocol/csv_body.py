@@ -48,7 +48,7 @@ async def _read_csv(request: Request) -> CsvContent:
 CsvBody = Annotated[CsvContent, Depends(_read_csv)]
 
 
-def in_turn[Result](hub: str, size: int, work: Callable[[], Result]) -> Result:
+def one_by_one[Result](hub: str, size: int, work: Callable[[], Result]) -> Result:
     """What `work` makes of a correction; of a large one, when it has its permit.
 
     Args:

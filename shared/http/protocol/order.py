@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.domain.errors import Fault, InvalidRequestError
-from shared.domain.skip_token import read_place, refused_token, write_token
+from shared.domain.skip_token import read_cursor, refused_token, write_token
 from shared.http.protocol.json_answer import json_pieces
 from shared.http.protocol.paging import answer_page
 
@@ -74,7 +74,7 @@ class Order:
         Raises:
             InvalidRequestError: the token is none of this order.
         """
-        last = None if token is None else read_place(token)
+        last = None if token is None else read_cursor(token)
         if last is not None and last.keys() != dict(self._keys).keys():
             raise refused_token()
         ordered = self._sorted([*rows, last] if last is not None else rows)

@@ -31,7 +31,7 @@ def wants_origin(expand: str | None) -> bool:
 
 
 def with_origin(services: Services, hub: str, entity_type: EntityType, key: str) -> dict[str, Any] | None:
-    """The instance of a key with its origins; None where there is none."""
+    """The instance of a key with its origins, or None."""
     from shared.lake.read.origin import traced_instance
 
     traced = traced_instance(services.lake, entity_type, key)

@@ -15,7 +15,7 @@ from shared.domain.errors import NotFoundError
 from shared.domain.names import DefinitionName
 from shared.http.protocol.conditions import FromReading
 from shared.http.protocol.csv_answer import FromCsvRequest, StoredCsv
-from shared.http.protocol.csv_body import CsvBody, csv_body, in_turn
+from shared.http.protocol.csv_body import CsvBody, csv_body, one_by_one
 from shared.http.protocol.paging import DEFAULT_TOP, Page, SkipToken, Top, answer_page
 from shared.http.protocol.routing import FromServices, HubName, new_router
 from shared.ingest.reject_file import HEADER
@@ -93,7 +93,7 @@ def correct_rejects(body: CsvBody, services: FromServices, hub: HubName, run_id:
 
     stored = _run(services, hub, run_id)
     work = partial(request_correction, services, stored.hub, stored.run.run_id, body.content, body.encoding)
-    taken = in_turn(hub, bytes_to_read(services, stored, body.content), work)
+    taken = one_by_one(hub, bytes_to_read(services, stored, body.content), work)
     status = HTTPStatus.OK if taken.run.state.is_final else HTTPStatus.ACCEPTED
     return JSONResponse(taken.run.to_json(), status)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.deadline import pool_of_threads, seconds_left
-from shared.disk_room import DiskRoom, Request, Share, take_room
+from shared.disk_room import DiskRoom, Request, Share, reserve_room
 from shared.domain.errors import FatalError
 from shared.lake.container.faults import translated
 
@@ -28,7 +28,7 @@ _FETCHES_AT_ONCE = 4
 _CHUNK_BYTES = 8 * 1024**2
 _UNFINISHED = "fetch-"
 _FILE_COSTS_BYTES = 16 * 1024  # so that a great many small files do not get too many
-_LOOKS_PER_FILLING = 32  # listing the folder for each file would take longer than fetching it
+_CHECKS_PER_FILLING = 32  # listing the folder for each file would take longer than fetching it
 _ABANDONED_AFTER_S = 3600
 
 
@@ -91,7 +91,7 @@ class LocalFiles:
         if self._room is not None and wanted:
             sizes = {f"{self._origin}/{file.path}": file.size for file in wanted}
             request = Request(folder.parent, wanted[0].path.partition("/")[0], self._share, sizes)
-            take_room(request, self._room, min(self._within_s, seconds_left()))
+            reserve_room(request, self._room, min(self._within_s, seconds_left()))
         self._folder.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(exist_ok=True)
         if len(wanted) == 1:
@@ -128,7 +128,7 @@ class LocalFiles:
             part.unlink(missing_ok=True)
         with self._lock:
             self._fetched_bytes += file.size + _FILE_COSTS_BYTES
-            is_due = self._fetched_bytes > self._max_bytes // _LOOKS_PER_FILLING
+            is_due = self._fetched_bytes > self._max_bytes // _CHECKS_PER_FILLING
             self._fetched_bytes = 0 if is_due else self._fetched_bytes
         if is_due:
             self._make_room()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from shared.deadline import seconds_left
 from shared.disk_room import DiskRoom, Share, room_of_this_disk
-from shared.domain.places import CONTAINER_LAKE
+from shared.domain.own_names import CONTAINER_LAKE
 from shared.lake.container.faults import translated
 from shared.lake.container.local_files import LocalFiles
 from shared.settings import Settings
@@ -73,7 +73,7 @@ class Lake:
         return self._files_with(_patience())
 
     def open(self, table: str, version: int | None = None) -> "DeltaTable | None":
-        """The table at its newest version, or at one of the past; None where there is none.
+        """The table at its newest version, or at one of the past, or None.
 
         Raises:
             FatalError: there are files that no Delta reader understands.

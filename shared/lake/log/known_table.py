@@ -49,7 +49,7 @@ class KnownTable:
         return found.id
 
     def newest(self) -> Snapshot | None:
-        """The table at its newest version, None where there is none; for one thread at a time.
+        """The table at its newest version, or None; for one thread at a time.
 
         Raises:
             UnavailableError: storage does not answer.

@@ -95,7 +95,7 @@ def _source(entity_type: EntityType, tables: PresentProfiles | PresentInteractio
 
 
 def instance(lake: Lake, entity_type: EntityType, key: str) -> dict[str, Any] | None:
-    """The present instance of a key as JSON values; None where there is none.
+    """The present instance of a key as JSON values, or None.
 
     Raises:
         As `instances`, and UnavailableError `LargeRowsTooSlow`: the row is too large to be read in time.

@@ -19,7 +19,7 @@ from shared.lake.read.instances import instance
 from shared.lake.schema import DELETED, KEY, LINE, ORDER, RUN, SET, changes_schema
 
 _NEEDED = (KEY, SET, DELETED, RUN, LINE, ORDER)
-_LOOKS = 10
+_MOST_READS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,12 @@ class Traced:
 
 
 def traced_instance(lake: Lake, entity_type: EntityType, key: str) -> Traced | None:
-    """The present instance of a key with the origins of its values; None where there is none.
+    """The present instance of a key with the origins of its values, or None.
 
     Raises:
         As `instance`.
     """
-    looks = 0
+    reads = 0
     while True:
         changes = open_snapshot(lake, changes_path(entity_type))
         values = instance(lake, entity_type, key)
@@ -52,8 +52,8 @@ def traced_instance(lake: Lake, entity_type: EntityType, key: str) -> Traced | N
             return None
         latest = _last_changes(lake, changes, entity_type, key)
         now = open_snapshot(lake, changes_path(entity_type))
-        looks += 1
-        if now is None or now.version == changes.version or looks == _LOOKS or seconds_left() <= 0:
+        reads += 1
+        if now is None or now.version == changes.version or reads == _MOST_READS or seconds_left() <= 0:
             break  # values and origins are of one state of the table, or it never rests
     shown = (field.field_name for field in entity_type.fields if values[field.field_name] is not None)
     return Traced(values, {name: latest[name.casefold()] for name in shown if name.casefold() in latest})

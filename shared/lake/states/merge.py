@@ -58,7 +58,7 @@ class Merge:
         settings: bound the memory.
         changes: files of `changes`, linked in their order.
         columns: every column of the table `changes`.
-        earlier: the rows as they were, with the fields of `columns`; None where there are none.
+        earlier: the rows as they were, with the fields of `columns`, or None.
         bounds: the keys that count.
     """
 
@@ -81,9 +81,9 @@ class Merge:
         self._columns = [column for column in columns if column.name in self._fields or column.name in _NEEDED]
         self._changes = temporary(work.connection, "VIEW", f"SELECT * FROM {change_rows(changes, self._columns)}")
         self._repeated = fresh_name()
-        self._look()
+        self._lookup()
 
-    def _look(self) -> None:
+    def _lookup(self) -> None:
         found = first_row(
             self._connection,
             f"""

@@ -27,7 +27,7 @@ _ENOUGH_FILES = 8  # fewer small files are not worth writing their rows once mor
 _LAYOUT = Layout(part_bytes=2 * PART_BYTES, group_rows=20_480)
 
 
-def compact(lake: Lake, table: str, is_settled: Callable[[DataFile], bool]) -> int:
+def compact(lake: Lake, table: str, is_current: Callable[[DataFile], bool]) -> int:
     """Merges the small files of a table, in one commit that brings and takes no row.
 
     Args:
@@ -44,7 +44,7 @@ def compact(lake: Lake, table: str, is_settled: Callable[[DataFile], bool]) -> i
 
     def attempt() -> int:
         snapshot = open_snapshot(lake, table)
-        groups = [] if snapshot is None else _groups([file for file in snapshot.files if is_settled(file)])
+        groups = [] if snapshot is None else _groups([file for file in snapshot.files if is_current(file)])
         if snapshot is None or not groups:
             return 0
         gone = [file for group in groups for file in group]

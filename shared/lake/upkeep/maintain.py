@@ -41,8 +41,8 @@ def maintain(lake: Lake, entity_type: EntityType, now: datetime, retention_days:
         # Every change that the refresh saw is settled; what came later is newer than the newest file of before.
         known = open_snapshot(lake, changes)
         refresh(lake, entity_type, now)
-        settled = {file.path for file in known.files} if known else set()
-        compact(lake, changes, lambda file: file.path in settled)
+        current = {file.path for file in known.files} if known else set()
+        compact(lake, changes, lambda file: file.path in current)
         rebase(lake, states, now)
         expire_slots(lake, states, now, timedelta(days=retention_days) + _GRACE)
         _clean(lake, states)

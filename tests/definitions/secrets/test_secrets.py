@@ -19,7 +19,7 @@ from shared.definitions.secrets.secrets import (
     with_references,
 )
 from shared.domain.errors import FatalError, RefusedError
-from shared.domain.places import is_own_secret
+from shared.domain.own_names import is_own_secret
 from shared.settings import Settings
 from shared.storage.key_vault import Vaults
 from tests.secret_texts import ORDINARY_TEXTS, SECRET_TEXTS

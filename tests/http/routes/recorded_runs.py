@@ -11,7 +11,7 @@ from typing import Any
 from shared.app import Services
 from shared.domain.documents.mappings import ErrorManagement, ErrorManagementType
 from shared.domain.documents.run import Run, RunBlob, RunKind
-from shared.domain.places import rejects_path
+from shared.domain.own_names import rejects_path
 from shared.domain.reject import Reject
 from shared.ingest.reject_file import RejectFile
 from shared.ledger.stored_run import StoredRun

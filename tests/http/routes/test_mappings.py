@@ -14,7 +14,7 @@ from shared.app import Services
 from shared.arrivals.match import new_run
 from shared.arrivals.sweep import carry_out_backfill
 from shared.domain.blob_version import BlobVersion
-from shared.domain.places import TABLE_RUNS, TABLE_SLOTS
+from shared.domain.own_names import TABLE_RUNS, TABLE_SLOTS
 from shared.http.app import create_http_app
 from shared.ledger.hub_rows import HubRows
 from shared.ledger.sweeps import Backfill, Known

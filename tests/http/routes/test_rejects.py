@@ -14,7 +14,7 @@ import pytest
 
 from infra.local.azurite import Endpoints
 from shared.app import Services
-from shared.domain.places import CONTAINER_RUNS
+from shared.domain.own_names import CONTAINER_RUNS
 from shared.domain.reject import Reject
 from shared.http.app import create_http_app
 from shared.http.protocol import csv_answer

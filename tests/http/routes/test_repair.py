@@ -13,7 +13,7 @@ from shared.arrivals.sweep import carry_out_backfill, request_backfill
 from shared.domain.documents.run import Run
 from shared.http.app import create_http_app
 from shared.lake.upkeep.maintain import maintain as maintain_tables
-from shared.messages.ingest import take_message
+from shared.messages.ingest import handle_message
 from shared.settings import Settings
 from tests.http import bodies
 from tests.http.conftest import Client
@@ -38,7 +38,7 @@ def ingest(services: Services, hub: str, container: ContainerClient, path: str, 
 
 def work(services: Services, hub: str, run_id: str) -> Run:
     name = hub.removeprefix("/hubs/")
-    take_message(services, {"hub": name, "runId": run_id}, uuid.uuid4().hex)
+    handle_message(services, {"hub": name, "runId": run_id}, uuid.uuid4().hex)
     stored = services.runs.get(name, run_id)
     assert stored is not None
     return stored.run

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.clock import Clock
 from shared.deadline import deadline
-from shared.messages.ingest import take_message
+from shared.messages.ingest import handle_message
 from tests.fault_proxy import FaultProxy
 from tests.ingest.conftest import MESSAGE, World
 from tests.sent_messages import sent_messages
@@ -40,7 +40,7 @@ def next_sweep(world: World, queue: FaultProxy) -> dict[str, Any]:
 
 def one_round(world: World, message: dict[str, Any]) -> None:
     with deadline(NO_TIME_S):
-        take_message(world.services, message, MESSAGE)
+        handle_message(world.services, message, MESSAGE)
 
 
 def listings(source: FaultProxy) -> int:

@@ -13,7 +13,7 @@ from azure.data.tables import TableServiceClient
 
 from infra.local.azurite import ACCOUNT
 from shared.app import Services
-from shared.arrivals.match import take_event
+from shared.arrivals.match import handle_event
 from shared.connectors.kinds import connector_from_request
 from shared.definitions.definitions import Definitions
 from shared.domain.documents.entity_types import InteractionType
@@ -21,7 +21,7 @@ from shared.domain.documents.hubs import Hub
 from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import RunState
 from shared.domain.errors import TransientError
-from shared.domain.places import TABLE_DEFINITIONS
+from shared.domain.own_names import TABLE_DEFINITIONS
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
 from tests.definitions.places.claims import damage
@@ -106,7 +106,7 @@ def test_a_cloud_event_is_taken_as_an_event_of_the_other_schema(world: World) ->
     cloud = {"specversion": "1.0", "type": ours["eventType"], "source": TOPIC, "time": ours["eventTime"]}
     cloud |= {name: ours[name] for name in ("id", "subject", "data")}
     assert outcome_of(world, cloud) == "taken"
-    assert take_event(world.services, ours) == take_event(world.services, cloud)
+    assert handle_event(world.services, ours) == handle_event(world.services, cloud)
     world.work_off()
     assert world.states() == {"a.csv": RunState.SUCCEEDED}
     assert outcome_of(world, {**cloud, "source": TOPIC.replace(ACCOUNT, "other")}) == "recorded"
@@ -128,7 +128,7 @@ def test_an_event_for_nobody_leaves_nothing_behind(world: World) -> None:
 
 def outcome_of(world: World, facts: object) -> str:
     runs, bad = len(world.states()), recorded(world)
-    queued = len(take_event(world.services, facts))
+    queued = len(handle_event(world.services, facts))
     assert len(world.states()) - runs == queued
     assert queued <= 1
     if queued:
@@ -156,7 +156,7 @@ def test_one_bad_event_among_a_hundred(world: World) -> None:
     before = recorded(world)
     batch = [event(world, f"{number}.csv") for number in range(100)]
     batch[50]["data"]["eTag"] = 7
-    assert sum(len(take_event(world.services, facts)) for facts in batch) == 99
+    assert sum(len(handle_event(world.services, facts)) for facts in batch) == 99
     assert set(world.states()) == {f"{number}.csv" for number in range(100) if number != 50}
     assert recorded(world) == before + 1
 
@@ -167,11 +167,11 @@ def test_copies_of_an_event_are_one_run(world: World, copies: int) -> None:
     runs = {
         run_id
         for number in range(copies)
-        for run_id in take_event(
+        for run_id in handle_event(
             world.services, {**announced(world, version, eTag=f'"{version.etag}"'), "id": str(number)}
         )
     }
-    assert runs == set(take_event(world.services, announced(world, version)))
+    assert runs == set(handle_event(world.services, announced(world, version)))
     assert len(runs) == 1
     world.work_off()
     assert world.states() == {"a.csv": RunState.SUCCEEDED}
@@ -190,9 +190,9 @@ def test_an_event_is_not_acknowledged_before_it_is_safe(world: World, down: str)
         services.runs._table = Table(account, "runs") if down == "table" else table
         proxy.plan = lambda _: Answer(503, "ServerBusy")
         with pytest.raises(TransientError):
-            take_event(services, facts)
+            handle_event(services, facts)
     services.ingest_queue, services.runs._table = queue, table
-    take_event(services, facts)
+    handle_event(services, facts)
     world.work_off()
     assert world.states() == {"a.csv": RunState.SUCCEEDED}
 
@@ -204,7 +204,7 @@ def test_a_burst_of_events_is_answered_in_time(world: World) -> None:
 
     def deliver(facts: Event) -> float:
         began = time.monotonic()
-        assert len(take_event(world.services, facts)) == 1
+        assert len(handle_event(world.services, facts)) == 1
         return time.monotonic() - began
 
     with ThreadPoolExecutor(8) as pool:
@@ -228,7 +228,7 @@ def test_a_definition_of_another_hub_that_cannot_be_read_holds_up_no_event(world
     wanted = Mapping.from_request(mapping_body(f"c{uuid.uuid4().hex}"))
     definitions.put_mapping(other, "Landing", "Visits", wanted)
     damage(definitions, other, "mapping|landing|visits")
-    (run_id,) = take_event(world.services, announced(world, world.upload("a.csv", ROWS)))
+    (run_id,) = handle_event(world.services, announced(world, world.upload("a.csv", ROWS)))
     assert world.ingest(run_id).state is RunState.SUCCEEDED
     forget_hub(world.azurite, other)
 
@@ -246,7 +246,7 @@ def far(world: World) -> Iterator[tuple[Services, FaultProxy]]:
 def requests_of(world: World, sent: Event) -> list[str]:
     """What a process that has looked at nothing yet asks of the definitions of the hub for an event."""
     with far(world) as (services, proxy):
-        take_event(services, sent)
+        handle_event(services, sent)
         return [request.target for request in proxy.requests if world.hub.lower() in unquote(request.target)]
 
 
@@ -261,8 +261,8 @@ def test_an_event_asks_for_no_more_where_there_are_many_connectors(world: World)
         world.put_mapping(connector=f"More{number}")
     assert len(requests_of(world, event(world))) == len(asked) == 3, "the guard, the connectors, the mappings"
     assert len(requests_of(world, elsewhere)) == 2, "no mapping reads that account"
-    assert len(take_event(world.services, event(world))) == 5
-    assert take_event(world.services, elsewhere) == []
+    assert len(handle_event(world.services, event(world))) == 5
+    assert handle_event(world.services, elsewhere) == []
 
 
 def test_who_may_hear_of_an_event_is_not_asked_anew_for_each(world: World) -> None:
@@ -271,10 +271,10 @@ def test_who_may_hear_of_an_event_is_not_asked_anew_for_each(world: World) -> No
     late.set_secret()
     assert late.test()["account"]
     with far(world) as (services, proxy):
-        take_event(services, event(world, "0.csv"))
+        handle_event(services, event(world, "0.csv"))
         proxy.requests.clear()
         for number in range(1, 4):
-            assert len(take_event(services, event(world, f"{number}.csv"))) == 1
+            assert len(handle_event(services, event(world, f"{number}.csv"))) == 1
         asked = [unquote(request.target) for request in proxy.requests]
     assert [target for target in asked if "RowKey='guard'" not in target] == []
     for hub in (world.hub, late.hub):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.arrivals.match import take_event
+from shared.arrivals.match import handle_event
 from shared.arrivals.progress import BackfillState, progress
 from shared.arrivals.put_mapping import put_mapping
 from shared.arrivals.sweep import carry_out_backfill, request_backfill, sweep_by_schedule
@@ -16,7 +16,7 @@ from shared.domain.documents.connectors import ConnectorState
 from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import RunState
 from shared.domain.errors import ConflictError, HubError
-from shared.messages.ingest import take_message
+from shared.messages.ingest import handle_message
 from tests.fault_proxy import Answer, FaultProxy, Request
 from tests.ingest.arrivals.events import announced
 from tests.ingest.arrivals.sweeping import listings, take_sent
@@ -42,7 +42,7 @@ def upload(world: World, container: str) -> BlobVersion:
 
 def hears(world: World, container: str) -> int:
     """How many runs come of the event of a new blob."""
-    return len(take_event(world.services, announced(world, upload(world, container))))
+    return len(handle_event(world.services, announced(world, upload(world, container))))
 
 
 def test_what_lands_beside_it_is_found_or_heard_of(world: World, source: FaultProxy, container: str) -> None:
@@ -85,9 +85,9 @@ def test_a_container_that_is_made_after_its_mapping_is_swept_at_its_first_event(
     work_off(world.azurite, services, world.hub)
     world.storage.create_container(name)
     first = upload(world, name)
-    assert take_event(services, announced(world, first)) == []
+    assert handle_event(services, announced(world, first)) == []
     upload(world, name)
-    assert take_event(services, announced(world, first)) == [], "a second event asks for nothing more"
+    assert handle_event(services, announced(world, first)) == [], "a second event asks for nothing more"
     work_off(world.azurite, services, world.hub)
     assert [*world.states("Fresh").values()] == [RunState.SUCCEEDED] * 2
     assert hears(world, name) == 1
@@ -98,11 +98,11 @@ def test_an_event_of_a_container_that_is_not_there_yet_puts_nothing_off(world: W
     services = world.services
     put_mapping(services, world.hub, "Landing", "Fresh", Mapping.from_request(mapping_body(name)), Conditions())
     work_off(world.azurite, services, world.hub)
-    assert take_event(services, announced(world, BlobVersion(name, "early.csv", "0x1", 1))) == []
+    assert handle_event(services, announced(world, BlobVersion(name, "early.csv", "0x1", 1))) == []
     work_off(world.azurite, services, world.hub)
     world.storage.create_container(name)
     version = upload(world, name)
-    assert take_event(services, announced(world, version)) == []
+    assert handle_event(services, announced(world, version)) == []
     work_off(world.azurite, services, world.hub)
     assert world.states("Fresh") == {version.path: RunState.SUCCEEDED}
 
@@ -153,7 +153,7 @@ def test_many_events_of_a_container_that_is_not_there_ask_for_it_now_and_once_la
     put_mapping(world.services, world.hub, "Landing", "Fresh", Mapping.from_request(mapping_body(name)), Conditions())
     take_sent(world, queue)
     for number in range(20):
-        assert take_event(world.services, announced(world, BlobVersion(name, f"{number}.csv", "0x1", 1))) == []
+        assert handle_event(world.services, announced(world, BlobVersion(name, f"{number}.csv", "0x1", 1))) == []
     assert 2 <= len(take_sent(world, queue)) <= 3
 
 
@@ -163,10 +163,10 @@ def test_an_event_whose_message_is_not_sent_asks_anew_when_it_comes_again(world:
     event = announced(world, BlobVersion(name, "early.csv", "0x1", 1))
     queue.plan = lambda _: Answer(HTTPStatus.FORBIDDEN, "AuthorizationFailure")
     with pytest.raises(HubError):
-        take_event(world.services, event)
+        handle_event(world.services, event)
     queue.plan = lambda _: None
     take_sent(world, queue)
-    assert take_event(world.services, event) == []
+    assert handle_event(world.services, event) == []
     (message,) = take_sent(world, queue)
     assert message["sweep"]
 
@@ -178,7 +178,7 @@ def test_a_second_container_that_is_made_later_is_swept_as_soon_as_the_first(wor
         work_off(world.azurite, world.services, world.hub)
         world.storage.create_container(name)
         version = upload(world, name)
-        assert take_event(world.services, announced(world, version)) == []
+        assert handle_event(world.services, announced(world, version)) == []
         work_off(world.azurite, world.services, world.hub)
         assert world.states("Fresh")[version.path] is RunState.SUCCEEDED
 
@@ -231,7 +231,7 @@ def test_a_destination_that_is_never_listed_is_swept_for_once(world: World, queu
 
 @pytest.mark.parametrize("place", ["folder", "destination"])
 def test_a_mapping_that_comes_to_name_another_container_is_swept_at_once(
-    world: World, queue: FaultProxy, container: str, place: str
+    world: World, queue: FaultProxy, container: str, target: str
 ) -> None:
     def replace(folder: str, **properties: Any) -> list[dict[str, Any]]:
         wanted = Mapping.from_request(mapping_body(folder, **properties))
@@ -241,13 +241,13 @@ def test_a_mapping_that_comes_to_name_another_container_is_swept_at_once(
 
     version = upload(world, container)
     assert replace(f"{world.container}/deeper") == [], "the next tick comes to that"
-    if place == "folder":
+    if target == "folder":
         (message,) = replace(container)
     else:
         operation = {"completionOperationType": "MoveFile", "destinationFolder": f"{container}/done"}
         (message,) = replace(world.container, completeOperation=operation)
-    take_message(world.services, message, MESSAGE)
-    assert set(world.states()) == ({version.path} if place == "folder" else set())
+    handle_message(world.services, message, MESSAGE)
+    assert set(world.states()) == ({version.path} if target == "folder" else set())
     late = Late(world, f"c{uuid.uuid4().hex}")
     late.set_secret()
     late.test()
@@ -262,7 +262,7 @@ def test_a_connector_whose_check_failed_hears_of_events_once_a_sweep_was_let_in(
     assert before.document.state is ConnectorState.FAILED
     late.set_secret()
     version = upload(world, container)
-    assert take_event(services, announced(world, version)) == []
+    assert handle_event(services, announced(world, version)) == []
     assert late.sweep() is None
     assert late.blobs() == {version.path}
     assert hears(world, container) == 1

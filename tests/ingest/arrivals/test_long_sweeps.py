@@ -13,7 +13,7 @@ from shared.arrivals.reconcile import reconcile
 from shared.arrivals.sweep import request_backfill
 from shared.definitions.store.definition_store import Change
 from shared.domain.documents.run import RunState
-from shared.messages.ingest import take_message
+from shared.messages.ingest import handle_message
 from shared.storage.tables import ETAG
 from tests.fault_proxy import Answer, FaultProxy
 from tests.ingest.arrivals.sweeping import BLOBS, Later, listings, next_sweep, one_round, take_sent
@@ -105,7 +105,7 @@ def test_a_marker_that_is_refused_begins_the_listing_anew(world: World, queue: F
     one_round(world, next_sweep(world, queue))
     refusals = [Answer(400, "OutOfRangeQueryParameterValue")]
     source.plan = lambda request: refusals.pop() if "marker=" in request.target and refusals else None
-    take_message(world.services, next_sweep(world, queue), MESSAGE)
+    handle_message(world.services, next_sweep(world, queue), MESSAGE)
     assert refusals == []
     found = world.services.sweeps.backfill(world.hub, backfill.instance)
     assert found is not None
@@ -121,7 +121,7 @@ def test_a_container_that_cannot_be_listed_first_is_not_looked_through(
     one_round(world, next_sweep(world, queue))
     forget_listings(world)
     source.plan = lambda request: Answer(403, "AuthorizationFailure") if "maxresults=1" in request.target else None
-    take_message(world.services, next_sweep(world, queue), MESSAGE)
+    handle_message(world.services, next_sweep(world, queue), MESSAGE)
     found = world.services.sweeps.backfill(world.hub, backfill.instance)
     assert found is not None
     assert (found.error and found.error.code) == "AccessDenied"
@@ -190,7 +190,7 @@ def test_the_next_tick_goes_on_where_a_message_was_lost_or_failed(
     reconcile(services)
     message = next_sweep(world, queue)
     source.requests.clear()
-    take_message(services, message, MESSAGE)
+    handle_message(services, message, MESSAGE)
     assert listings(source) == 2
     assert set(world.states()) == set(BLOBS)
 
@@ -204,7 +204,7 @@ def test_nothing_is_left_of_a_sweep_by_definitions_that_were_changed(world: Worl
     one_round(world, next_sweep(world, queue))
     message = next_sweep(world, queue)
     world.put_mapping(structure=[{"propertyName": "Page", "columnName": "address"}])
-    take_message(services, message, MESSAGE)
+    handle_message(services, message, MESSAGE)
     assert set(world.states()) == set(BLOBS[:4])
     queue.requests.clear()
     reconcile(services)

@@ -14,7 +14,7 @@ from shared.arrivals.reconcile import reconcile
 from shared.arrivals.sweep import request_backfill
 from shared.domain.errors import RefusedError
 from shared.ledger.sweeps import Backfill
-from shared.messages.ingest import give_up, take_message
+from shared.messages.ingest import give_up, handle_message
 from tests.definitions.places.claims import damage
 from tests.fault_proxy import Answer, FaultProxy, Request
 from tests.ingest.arrivals.sweeping import BLOBS, Later, listings, next_sweep, one_round, take_sent
@@ -41,7 +41,7 @@ def test_a_backfill_whose_message_was_lost_is_sent_again(world: World, queue: Fa
         assert [message["backfill"] for message in again] == sent, minutes
         waiting += again
     source.requests.clear()
-    take_message(world.services, waiting[0], MESSAGE)
+    handle_message(world.services, waiting[0], MESSAGE)
     assert listings(source) == 1, "it goes on where it stood"
     assert progress(world.services, world.hub, world.mapping).found == 4
     take_sent(world, queue)
@@ -75,7 +75,7 @@ def test_a_resume_that_stopped_before_it_asked_for_its_backfill(world: World, qu
 
 
 def end(world: World, message: dict[str, Any]) -> None:
-    take_message(world.services, message, MESSAGE)
+    handle_message(world.services, message, MESSAGE)
 
 
 def replace_backfill(world: World, _: dict[str, Any]) -> None:
@@ -108,7 +108,7 @@ def test_a_message_of_a_backfill_that_is_over_does_nothing(
     before = world.services.sweeps.known(world.hub)
     source.requests.clear()
     with caplog.at_level(logging.INFO):
-        take_message(world.services, message, MESSAGE)
+        handle_message(world.services, message, MESSAGE)
     assert f"backfill passed over: hub {world.hub} mapping Visits" in caplog.text
     assert listings(source) == 0
     assert world.services.sweeps.known(world.hub) == before
@@ -130,7 +130,7 @@ def test_a_backfill_is_left_off_where_a_newer_one_is_asked_for_meanwhile(
     message = next_sweep(world, queue)
     source.requests.clear()
     source.plan = ask
-    take_message(world.services, message, MESSAGE)
+    handle_message(world.services, message, MESSAGE)
     assert listings(source) == 2
     assert [world.services.sweeps.backfill(world.hub, world.mapping.instance_id)] == newer
 
@@ -140,14 +140,14 @@ def test_after_a_backfill_that_was_given_up_the_schedule_goes_on(world: World, q
     give_up(world.services, next_sweep(world, queue))
     assert progress(world.services, world.hub, world.mapping).state is BackfillState.FAILED
     reconcile(world.services)
-    take_message(world.services, next_sweep(world, queue), MESSAGE)
+    handle_message(world.services, next_sweep(world, queue), MESSAGE)
     assert world.services.sweeps.get(world.hub, world.mapping.instance_id) is not None
 
 
 def test_a_backfill_that_has_ended_is_not_given_up_with_its_second_message(world: World, queue: FaultProxy) -> None:
     request_backfill(world.services, world.mapping)
     message = next_sweep(world, queue)
-    take_message(world.services, message, MESSAGE)
+    handle_message(world.services, message, MESSAGE)
     give_up(world.services, message)
     assert progress(world.services, world.hub, world.mapping).state is BackfillState.DONE
 
@@ -160,7 +160,7 @@ def test_a_message_of_the_schedule_that_comes_late_finds_its_sweep_done(
     for done in (1, 0):
         source.requests.clear()
         with caplog.at_level(logging.INFO):
-            take_message(world.services, message, MESSAGE)
+            handle_message(world.services, message, MESSAGE)
         assert listings(source) == done
     assert f"sweep passed over: hub {world.hub} mapping Visits: another has come before it" in caplog.text
 
@@ -172,7 +172,7 @@ def test_a_backfill_takes_the_place_of_a_sweep_by_the_schedule(world: World, que
     one_round(world, next_sweep(world, queue))
     queue.requests.clear()
     request_backfill(world.services, world.mapping)
-    take_message(world.services, next_sweep(world, queue), MESSAGE)
+    handle_message(world.services, next_sweep(world, queue), MESSAGE)
     assert world.services.sweeps.scheduled(world.hub, world.mapping.instance_id) is None
 
 
@@ -182,7 +182,7 @@ def test_what_is_known_of_sweeps_goes_with_the_mapping(world: World, queue: Faul
     for name in ("Broken", "Visits"):
         stored = world.put_mapping(name)
         request_backfill(services, stored)
-        take_message(services, next_sweep(world, queue), MESSAGE)
+        handle_message(services, next_sweep(world, queue), MESSAGE)
     before = services.sweeps.known(world.hub)
     assert len(before) == 2
     services.definitions.delete_mapping(world.hub, "Landing", "Visits")

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared.arrivals.match import take_event
+from shared.arrivals.match import handle_event
 from shared.arrivals.pause import pause_mapping, resume_mapping
 from shared.arrivals.progress import BackfillState, progress
 from shared.arrivals.reconcile import reconcile, with_next_run
@@ -14,7 +14,7 @@ from shared.definitions.store.definition_store import Conditions
 from shared.domain.documents.mappings import MappingState
 from shared.domain.documents.run import RunError, RunState
 from shared.domain.errors import PausedError
-from shared.messages.ingest import _put_back, give_up, take_message
+from shared.messages.ingest import _requeue, give_up, handle_message
 from tests.acceptance.hub import wait_for
 from tests.ingest.conftest import MESSAGE, ROWS, World
 
@@ -46,7 +46,7 @@ def announce(world: World, path: str, etag: str) -> list[str]:
         "eventType": "Microsoft.Storage.BlobCreated",
         "data": {"api": "PutBlob", "eTag": etag, "contentLength": 10, "url": url, "sequencer": "1"},
     }
-    return take_event(world.services, event)
+    return handle_event(world.services, event)
 
 
 def test_what_comes_during_a_pause_is_ingested_after_it(world: World) -> None:
@@ -88,7 +88,7 @@ def test_a_resume_while_a_run_is_put_back_does_not_leave_it_behind(world: World)
     resume(world)
     paused = PausedError("MappingPaused", "the mapping is paused")
     attempt.requeue(RunError.of(paused))
-    _put_back(world.services, message, 1, paused)
+    _requeue(world.services, message, 1, paused)
 
     def is_done() -> bool:
         world.work_off()
@@ -143,7 +143,7 @@ def test_progress_tells_a_script_when_a_backfill_is_done(world: World) -> None:
     backfill = world.services.sweeps.backfill(world.hub, world.mapping.instance_id)
     assert backfill is not None
     sweep = {"sweep": True, "hub": world.hub, "connector": "Landing", "mapping": "Visits"}
-    take_message(world.services, {**sweep, "backfill": backfill.number}, MESSAGE)
+    handle_message(world.services, {**sweep, "backfill": backfill.number}, MESSAGE)
     found = progress(world.services, world.hub, world.mapping)
     assert (found.state, found.found, found.queued, found.running) == (BackfillState.INGESTING, 1, 1, 0)
     pause(world)

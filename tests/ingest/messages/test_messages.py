@@ -13,7 +13,7 @@ import pytest
 from shared import hub_rotation
 from shared.app import Services
 from shared.arrivals import reconcile
-from shared.arrivals.match import take_event
+from shared.arrivals.match import handle_event
 from shared.arrivals.reconcile import wake_left_behind
 from shared.arrivals.sweep import request_backfill
 from shared.deadline import EVENT_S, deadline
@@ -21,7 +21,7 @@ from shared.domain.documents.hubs import Hub
 from shared.domain.documents.run import Run, RunKind, RunState
 from shared.domain.errors import ThrottledError, TransientError, asked_to_wait_s
 from shared.ledger.stored_run import RESTED, StoredRun
-from shared.messages.ingest import give_up, take_message
+from shared.messages.ingest import give_up, handle_message
 from shared.storage.queues import ATTEMPTS, Queue
 from shared.storage.tables import Table
 from tests.fault_proxy import Answer, FaultProxy, Request, running_proxy
@@ -73,14 +73,14 @@ def test_a_source_that_asks_for_an_hour_is_left_alone_for_an_hour(
     run_id = proxied.queue(world.upload("a.csv", ROWS))
     proxied.breaks(answer)
     queue.requests.clear()
-    take_message(services, message_of(world, run_id), MESSAGE, deliveries=3)
+    handle_message(services, message_of(world, run_id), MESSAGE, deliveries=3)
     assert sum(".csv" in request.target for request in proxied.proxy.requests) == 1
     ((delay_s, message),) = sent_messages(queue)
     assert HOUR_S <= delay_s <= 1.1 * HOUR_S + 1
     assert facts(world.run(run_id)) == (RunState.QUEUED, code, 0), "that was no attempt"
     assert HOUR_S - 60 < seconds_to_rest(services, world, run_id) <= delay_s
     proxied.mends()
-    take_message(services, message, "another message")
+    handle_message(services, message, "another message")
     assert facts(world.run(run_id)) == (RunState.SUCCEEDED, None, 1)
     assert world.committed_rows == 3
 
@@ -98,15 +98,15 @@ def test_a_week_that_is_asked_for_is_a_day(proxied: Proxied, queue: FaultProxy) 
     run_id = proxied.queue(world.upload("a.csv", ROWS))
     proxied.breaks(Answer(429, "TooManyRequests", {"Retry-After": "604800"}))
     queue.requests.clear()
-    take_message(services, message_of(world, run_id), MESSAGE)
+    handle_message(services, message_of(world, run_id), MESSAGE)
     assert [delay_s for delay_s, _ in sent_messages(queue)] == [24 * HOUR_S]
     assert seconds_to_rest(services, world, run_id) <= 24 * HOUR_S
     with pytest.raises(ThrottledError):
-        take_message(services, message_of(world, run_id), "a fresh message")
+        handle_message(services, message_of(world, run_id), "a fresh message")
     assert facts(world.run(run_id)) == (RunState.QUEUED, "Throttled", 1)
     assert world.stored(run_id).claimed_until is None
     proxied.mends()
-    take_message(services, message_of(world, run_id), MESSAGE)
+    handle_message(services, message_of(world, run_id), MESSAGE)
     assert facts(world.run(run_id)) == (RunState.SUCCEEDED, None, 2)
     assert RESTED not in world.run(run_id).details
 
@@ -125,7 +125,7 @@ def test_whoever_asks_for_no_longer_than_the_queue_waits_anyway_has_failed(
     queue.requests.clear()
     for attempt in range(1, 3):
         with pytest.raises(ThrottledError):
-            take_message(world.services, message_of(world, run_id), MESSAGE, attempt)
+            handle_message(world.services, message_of(world, run_id), MESSAGE, attempt)
         assert facts(world.run(run_id)) == (RunState.QUEUED, "Throttled", attempt)
     assert sent_messages(queue) == []
 
@@ -142,7 +142,7 @@ def test_whoever_asks_for_hours_and_hours_has_failed_in_the_end(
     rested = 0
     for number in range(30):
         try:
-            take_message(world.services, message, f"message-{number}")
+            handle_message(world.services, message, f"message-{number}")
         except ThrottledError:
             break
         delay_s, message = sent_messages(queue)[-1]
@@ -150,7 +150,7 @@ def test_whoever_asks_for_hours_and_hours_has_failed_in_the_end(
     assert 24 * HOUR_S <= rested <= 25.2 * HOUR_S
     for _ in range(ATTEMPTS - 1):
         with pytest.raises(ThrottledError):
-            take_message(world.services, message, f"message-{number}")
+            handle_message(world.services, message, f"message-{number}")
     give_up(world.services, message)
     assert facts(world.run(run_id))[:2] == (RunState.FAILED, "Throttled")
     assert world.stored(run_id).retry_at is not None
@@ -165,7 +165,7 @@ def test_a_run_that_rests_is_not_left_behind(
     world, services = proxied.world, proxied.world.services
     run_id = proxied.queue(world.upload("a.csv", ROWS))
     proxied.breaks(THROTTLED)
-    take_message(services, message_of(world, run_id), MESSAGE)
+    handle_message(services, message_of(world, run_id), MESSAGE)
     queue.requests.clear()
     list(wake_left_behind(services, world.hub))
     assert sent_messages(queue) == []
@@ -225,14 +225,14 @@ def test_a_claim_that_could_not_be_given_back_is_held_by_the_message_that_rests(
     with running_proxy(world.azurite.table) as tables:
         services.runs._table = Table(account_of(world.azurite, table=tables.endpoint), table.name)
         tables.plan = plan
-        take_message(services, message_of(world, run_id), MESSAGE)
+        handle_message(services, message_of(world, run_id), MESSAGE)
     services.runs._table = table
     assert facts(world.run(run_id)) == (RunState.RUNNING, None, 1)
     ((delay_s, message),) = sent_messages(queue)
     assert 300 <= delay_s <= 331
-    take_message(services, message_of(world, run_id), "a message of somebody else")
+    handle_message(services, message_of(world, run_id), "a message of somebody else")
     assert world.run(run_id).state is RunState.RUNNING
-    take_message(services, message, "another message")
+    handle_message(services, message, "another message")
     assert world.run(run_id).state is RunState.SUCCEEDED
     assert world.committed_rows == 3
 
@@ -244,12 +244,12 @@ def test_a_search_rests_as_well(proxied: Proxied, queue: FaultProxy) -> None:
     request_backfill(services, services.definitions.mapping(world.hub, "Proxied", "Proxied"))
     ((_, search),) = sent_messages(queue)
     proxied.proxy.plan = lambda request: THROTTLED if "comp=list" in request.target else None
-    take_message(services, search, MESSAGE)
+    handle_message(services, search, MESSAGE)
     delay_s, message = sent_messages(queue)[-1]
     assert delay_s >= HOUR_S
     assert search.items() <= message.items()
     proxied.mends()
-    take_message(services, message, "another message")
+    handle_message(services, message, "another message")
     assert world.states("Proxied") == {"a.csv": RunState.QUEUED}
 
 
@@ -269,9 +269,9 @@ def test_an_event_is_answered_while_event_grid_waits(
         proxy.plan = lambda _: Answer(503, "ServerBusy", {"Retry-After": asked} if asked else {})
         time_passes = PassingTime(monkeypatch)
         with pytest.raises(TransientError), deadline(EVENT_S):
-            take_event(services, event)
+            handle_event(services, event)
     assert sum(time_passes.pauses) < EVENT_S
     services.ingest_queue, services.runs._table = queue, table
-    take_event(services, event)
+    handle_event(services, event)
     world.work_off()
     assert world.states() == {"a.csv": RunState.SUCCEEDED}

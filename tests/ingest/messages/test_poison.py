@@ -12,7 +12,7 @@ from shared.arrivals.sweep import request_backfill
 from shared.domain.documents.run import Run, RunState
 from shared.domain.errors import UnavailableError
 from shared.ingest.attempt import take
-from shared.messages.ingest import give_up, take_message
+from shared.messages.ingest import give_up, handle_message
 from shared.settings import Settings
 from shared.storage.queues import ATTEMPTS
 from tests.fault_proxy import Answer, running_proxy
@@ -54,9 +54,9 @@ def test_the_attempts_of_a_message_that_was_put_back_are_added_up(world: World) 
     message = {"hub": world.hub, "connector": "Landing", "runId": run_id, "tries": 3, "deferred": 2}
     dead = Services(world.services.settings)
     with pytest.raises(UnavailableError):
-        take_message(dead, message, MESSAGE, 1)
+        handle_message(dead, message, MESSAGE, 1)
     assert world.run(run_id).state is RunState.QUEUED
-    take_message(dead, message, MESSAGE, 2)
+    handle_message(dead, message, MESSAGE, 2)
     run = world.run(run_id)
     assert run.error is not None
     assert (run.state, run.error.code) == (RunState.FAILED, "VaultUnavailable")

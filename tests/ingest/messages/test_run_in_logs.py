@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.deadline import new_thread, pool_of_threads
-from shared.messages.ingest import give_up, take_message
+from shared.messages.ingest import give_up, handle_message
 from shared.telemetry.logs import at_run, name_runs_in_logs
 from tests.ingest.conftest import World
 
@@ -29,7 +29,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_every_line_of_an_ingestion_does(world: World, caplog: pytest.LogCaptureFixture) -> None:
     run_id = world.queue(world.upload("a.csv", 'page\n/home\n"x"y\n'))
     caplog.clear()
-    take_message(world.services, {"hub": world.hub, "connector": "Landing", "runId": run_id}, "message-1")
+    handle_message(world.services, {"hub": world.hub, "connector": "Landing", "runId": run_id}, "message-1")
     assert any("files of 1 blobs committed" in line for line in lines(caplog))
     assert any(line.startswith("run finished") for line in lines(caplog))
     assert [line for line in lines(caplog) if run_id not in line] == []
@@ -38,7 +38,7 @@ def test_every_line_of_an_ingestion_does(world: World, caplog: pytest.LogCapture
 def test_so_does_what_went_wrong(world: World, caplog: pytest.LogCaptureFixture) -> None:
     run_id = world.queue(world.upload("a.csv", "nothing that fits\n1\n"))
     caplog.clear()
-    for work in (take_message, lambda services, message, _: give_up(services, message)):
+    for work in (handle_message, lambda services, message, _: give_up(services, message)):
         work(world.services, {"hub": world.hub, "connector": "Landing", "runId": run_id}, "message-1")
     assert lines(caplog)
     assert [line for line in lines(caplog) if run_id not in line] == []

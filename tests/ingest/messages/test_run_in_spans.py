@@ -6,9 +6,9 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from infra.local.azurite import ACCOUNT_KEY
-from shared.arrivals.match import take_event
+from shared.arrivals.match import handle_event
 from shared.failpoints import FailPoint, arm
-from shared.messages.ingest import take_message
+from shared.messages.ingest import handle_message
 from shared.telemetry.spans import called_by_host
 from tests.fault_proxy import FaultProxy
 from tests.ingest.arrivals.events import announced
@@ -28,10 +28,10 @@ def follow(world: World, queue: FaultProxy, path: str, text: str) -> Collected:
     version = world.upload(path, text)
     with exported(world.services.settings) as collected:
         with called_by_host("call-1", HOST):
-            take_event(world.services, announced(world, version))
+            handle_event(world.services, announced(world, version))
         [(_, message)] = sent_messages(queue)
         with called_by_host("call-2", HOST_OF_QUEUE):
-            take_message(world.services, message, "message-1")
+            handle_message(world.services, message, "message-1")
     return collected
 
 
@@ -113,13 +113,13 @@ def test_an_attempt_that_fails_marks_its_step_and_the_next_one_stays_in_the_trac
 ) -> None:
     version = world.upload("a.csv", CSV)
     with exported(world.services.settings) as collected:
-        take_event(world.services, announced(world, version))
+        handle_event(world.services, announced(world, version))
         [(_, message)] = sent_messages(queue)
         arm(FailPoint.CLAIM_CHECKED, fail)
         with pytest.raises(OSError, match="an error whose text"):
-            take_message(world.services, message, "message-1")
+            handle_message(world.services, message, "message-1")
         arm(FailPoint.CLAIM_CHECKED, lambda: None)
-        take_message(world.services, message, "message-1", 2)
+        handle_message(world.services, message, "message-1", 2)
     assert collected.failed() == {"commit": "OSError", "ingest_blob": "OSError"}
     assert len({span.trace_id for span in collected.spans}) == 1
     assert [span.name for span in collected.spans].count("commit") == 2
@@ -134,13 +134,13 @@ def test_a_message_without_a_trace_is_in_that_of_the_host(world: World) -> None:
     run_id = world.queue(world.upload("a.csv", CSV))
     message = {"hub": world.hub, "connector": "Landing", "runId": run_id, "traceparent": "of another form"}
     with exported(world.services.settings) as collected, called_by_host("call-1", HOST):
-        take_message(world.services, message, "message-1")
+        handle_message(world.services, message, "message-1")
     work = collected.span("ingest_blob")
     assert (work.trace_id.hex(), len(work.links)) == (TRACE, 0)
 
 
 def test_messages_carry_no_trace_where_nothing_is_exported(world: World, queue: FaultProxy) -> None:
     with called_by_host("call-1", HOST):
-        take_event(world.services, announced(world, world.upload("a.csv", CSV)))
+        handle_event(world.services, announced(world, world.upload("a.csv", CSV)))
     [(_, message)] = sent_messages(queue)
     assert message.keys() == {"hub", "connector", "runId"}

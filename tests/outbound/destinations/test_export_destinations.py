@@ -11,7 +11,7 @@ from shared.domain.documents.connectors import ConnectorState
 from shared.domain.documents.run import RunState
 from shared.domain.errors import ThrottledError, UnavailableError
 from shared.ledger.stored_run import RESTED
-from shared.messages.export import give_up, take_message
+from shared.messages.export import give_up, handle_message
 from shared.outbound.due import hand_out_profile_exports
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
@@ -55,11 +55,11 @@ def test_many_slots_that_wait_are_published_in_the_time_of_several_messages(hub:
     hand_out_profile_exports(hub.services)
     (message,) = hub.messages()
     with deadline(60):
-        take_message(hub.services, message, MESSAGE)
+        handle_message(hub.services, message, MESSAGE)
     assert contents(hub) == {path_of(0): ["0"]}
     (following,) = hub.messages()
     assert following == {**message, "tries": 0, "worker": MESSAGE}
-    take_message(hub.services, following, "another message")
+    handle_message(hub.services, following, "another message")
     assert contents(hub) == {path_of(0): ["0"], path_of(1): ["1"]}
     assert hub.codes() == ["Succeeded"] * 2
 
@@ -150,7 +150,7 @@ def test_a_destination_that_does_not_answer_is_tried_again_by_the_queue(hub: Hub
     hand_out_profile_exports(hub.services)
     (message,) = hub.messages()
     with pytest.raises(UnavailableError):
-        take_message(hub.services, message, MESSAGE)
+        handle_message(hub.services, message, MESSAGE)
     (run,) = hub.runs()
     assert (run.state, run.error and run.error.code) == (RunState.QUEUED, "StorageUnavailable")
     give_up(hub.services, message)
@@ -183,7 +183,7 @@ def test_a_destination_that_asks_for_an_hour_is_left_alone_for_an_hour(hub: HubU
         stored = services.runs.get(hub.name, run.run_id)
         assert stored is not None
         services.runs.save(replace(stored, claimed_until=services.clock.machine_now()))
-        take_message(services, message, MESSAGE)
+        handle_message(services, message, MESSAGE)
     assert contents(hub) == {path_of(0): ["A"], path_of(1): ["B"]}
     assert hub.codes() == ["Succeeded", "Succeeded"]
     assert hub.runs()[0].attempts == 1
@@ -206,7 +206,7 @@ def test_a_destination_that_asks_for_hours_and_hours_has_failed_in_the_end(
         rests: list[int] = []
         for number in range(30):
             try:
-                take_message(services, message, f"tick-{number}")
+                handle_message(services, message, f"tick-{number}")
             except ThrottledError:
                 break
             rests.append(sent_messages(queue)[-1][0])
@@ -223,14 +223,14 @@ def test_a_destination_that_asks_for_hours_and_hours_has_failed_in_the_end(
             # The deliveries that are left find a run that does not rest, and so do those of the next ticks.
             for delivery in range(4):
                 with pytest.raises(ThrottledError):
-                    take_message(services, message, f"{delivery}")
+                    handle_message(services, message, f"{delivery}")
             give_up(services, message)
             assert hub.codes() == ["Failed Throttled"]
             document = services.definitions.connector(hub.name, "Partner").document
             assert document.state is ConnectorState.FAILED
             assert "slow down" in (document.state_detail or "")
         proxy.plan = lambda _: None
-        take_message(services, message, MESSAGE)
+        handle_message(services, message, MESSAGE)
     assert contents(hub) == {FIRST: ["A"]}
     assert hub.codes() == ["Succeeded"]
     assert services.definitions.connector(hub.name, "Partner").document.state is ConnectorState.READY
@@ -261,15 +261,15 @@ def test_a_claim_that_could_not_be_given_back_is_held_by_the_message_that_rests(
             return Answer(429, "TooManyRequests", {"Retry-After": "3600"})
 
         proxy.plan = refuse
-        take_message(services, first, MESSAGE)
+        handle_message(services, first, MESSAGE)
         services.runs._table = table
         assert hub.runs()[0].state is RunState.RUNNING
         ((delay_s, message),) = sent_messages(queue)
         assert 300 <= delay_s <= 331
         proxy.plan = lambda _: None
-        take_message(services, first, "a message of somebody else")
+        handle_message(services, first, "a message of somebody else")
         assert hub.runs()[0].state is RunState.RUNNING
-        take_message(services, message, "another message")
+        handle_message(services, message, "another message")
     assert contents(hub) == {FIRST: ["A"]}
     assert hub.codes() == ["Succeeded"]
 

@@ -15,7 +15,7 @@ from shared.app import Services
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.run import RunState
 from shared.domain.errors import UnavailableError
-from shared.messages.export import take_message
+from shared.messages.export import handle_message
 from shared.outbound.due import hand_out_profile_exports
 from shared.storage.account_permits import DESTINATION_BUSY, OF_HUB, PERMITS, AccountPermits
 from shared.storage.queues import ATTEMPTS, Queue
@@ -55,7 +55,7 @@ def handed_out(hub: HubUnderTest, sas: str, *names: str) -> list[dict[str, Any]]
 def at_once(slots: ThreadPoolExecutor, services: Services, messages: Sequence[Any]) -> list[Future[None]]:
     """The work at each of the messages, in their order."""
     return [
-        slots.submit(take_message, services, message, f"message-{number}") for number, message in enumerate(messages)
+        slots.submit(handle_message, services, message, f"message-{number}") for number, message in enumerate(messages)
     ]
 
 
@@ -88,7 +88,7 @@ def test_a_destination_that_hangs_holds_up_nobody_else(hub: HubUnderTest, second
             one.result(30)
         assert_put_back(hub, queue)
         for _, message in sent_messages(queue):
-            take_message(services, message, "another message")
+            handle_message(services, message, "another message")
     assert hub.codes() == ["Succeeded"] * len(TYPES)
     assert [run.attempts for run in hub.runs()] == [1] * len(TYPES)
 
@@ -128,16 +128,16 @@ def test_many_destinations_of_one_hub_that_hang_hold_up_no_other_hub(
                 proxy.release()
         for one in work:
             one.result(30)
-    put_back = [run for run in hub.runs() if run.state is RunState.QUEUED]
-    assert [(run.attempts, run.error and run.error.code) for run in put_back] == [(0, "DestinationBusy")] * 3
+    requeue = [run for run in hub.runs() if run.state is RunState.QUEUED]
+    assert [(run.attempts, run.error and run.error.code) for run in requeue] == [(0, "DestinationBusy")] * 3
 
 
 def assert_put_back(hub: HubUnderTest, queue: FaultProxy) -> None:
     """What waited for its permit rests until its message comes, without an attempt; afterwards it rests no more."""
-    put_back = sent_messages(queue)
+    requeue = sent_messages(queue)
     waiting = [run for run in hub.runs() if run.state is RunState.QUEUED]
-    assert len(put_back) == len(waiting) == len(TYPES) - PERMITS
-    assert all(20 <= delay_s <= 40 for delay_s, _ in put_back)
+    assert len(requeue) == len(waiting) == len(TYPES) - PERMITS
+    assert all(20 <= delay_s <= 40 for delay_s, _ in requeue)
     now = hub.services.clock.machine_now()
     for run in waiting:
         assert (run.attempts, run.error and run.error.code) == (0, "DestinationBusy")
@@ -160,7 +160,7 @@ def test_the_exports_of_one_hub_leave_the_other_hubs_of_its_destination_a_turn(
                 stored = services.runs.get(whose.name, run.run_id)
                 assert stored is not None
                 services.runs.save(replace(stored, claimed_until=services.clock.machine_now()))  # it has rested
-            take_message(services, message, f"message of {whose.name}")
+            handle_message(services, message, f"message of {whose.name}")
             (run,) = whose.runs()
             return run.error.code if run.error else run.state
 
@@ -191,8 +191,8 @@ def test_the_attempts_of_a_message_that_was_put_back_are_added_up(
         for _ in range(PERMITS):
             permit = hanging.enter_context(closing(services.destination_permits.permit(account, hub.name)))
             hanging.enter_context(permit.request())
-        take_message(services, message, "message-1", ATTEMPTS - 1)
-    ((_, put_back),) = sent_messages(queue)
+        handle_message(services, message, "message-1", ATTEMPTS - 1)
+    ((_, requeue),) = sent_messages(queue)
     (run,) = hub.runs()
     stored = services.runs.get(hub.name, run.run_id)
     assert stored is not None
@@ -200,6 +200,6 @@ def test_the_attempts_of_a_message_that_was_put_back_are_added_up(
     PassingTime(monkeypatch)
     # By now nobody listens there.
     with pytest.raises(UnavailableError):
-        take_message(services, {**put_back, "tries": 0}, "message-2", 1)
-    take_message(services, put_back, "message-2", ATTEMPTS)
+        handle_message(services, {**requeue, "tries": 0}, "message-2", 1)
+    handle_message(services, requeue, "message-2", ATTEMPTS)
     assert hub.codes() == ["Failed StorageUnavailable"]
