@@ -65,12 +65,15 @@ class Timer:
         self._schedule = Schedule(function.trigger["schedule"], function.name)
         self._file = folder / f"{function.name}.json"
         self._one_at_a_time = asyncio.Lock()
-        self._status = self._read()
+        kept = self._read()
+        self._is_new = kept is None
+        self._status = kept or self._first()
 
     async def keep_time(self, stopping: asyncio.Event) -> None:
         """Run when due, until told to stop; never while the clock file holds a time."""
         if not time_stands_still():
-            if self._status.next <= _iso(datetime.now(UTC)):
+            # A host that takes long to start makes no new timer late.
+            if not self._is_new and self._status.next <= _iso(datetime.now(UTC)):
                 await self._run_due(past_due=True)
             elif self.function.trigger.get("runOnStartup"):
                 await self.run(reason="run on startup")
@@ -110,7 +113,7 @@ class Timer:
         await self.run(past_due=past_due, reason="timer, past due" if past_due else "timer")
         self._write(_iso(started), self._schedule.after(datetime.now(UTC)))
 
-    def _read(self) -> TimerStatus:
+    def _read(self) -> TimerStatus | None:
         try:
             status = TimerStatus(**json.loads(self._file.read_text(encoding="utf-8")))
             if status.schedule == self._schedule.expression:
@@ -119,6 +122,9 @@ class Timer:
             pass
         except (ValueError, TypeError):
             logger.warning("%s cannot be read; the timer begins anew", self._file)
+        return None
+
+    def _first(self) -> TimerStatus:
         now = datetime.now(UTC)
         return TimerStatus(self._schedule.expression, "0001-01-01T00:00:00", _iso(self._schedule.after(now)), _iso(now))
 
