@@ -91,8 +91,8 @@ def _read(data: bytes, rows: int, *, carefully: bool = False) -> None:
     reader = read_csv((data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)), CsvDialect())
     if carefully:
         reader.read_header()
-        # The peer: the scan never has its turn.
-        reader._careful_rows = rows
+        # The peer: the scan never gets anything to do.
+        reader.pace.careful_rows = rows
     for _ in reader:
         pass
     if reader.rows + reader.rejected != rows:

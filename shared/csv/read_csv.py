@@ -14,6 +14,7 @@ import numpy as np
 
 from shared.csv.decode import TextStream
 from shared.csv.explain_row import CarefulReader, RowRead
+from shared.csv.pace import LONG_STRETCH, Pace
 from shared.csv.reading_time import ReadingTime
 from shared.csv.refused_rows import refused_rows
 from shared.csv.rejects import Reason, Rejects
@@ -31,17 +32,10 @@ BATCH_ROWS = 1 << 16
 BATCH_BYTES = 3 << 20
 # A window has at most one line per so many of its bytes, since what is held of a line is more than its text.
 _BYTES_OF_LINE = 32
-# After a fault the scan starts with a small window, because what lies behind the next fault is scanned twice.
-_SMALL_WINDOW = 1 << 14
-# Rows that the careful reader reads after a fault: few at first, more as long as the scan does not get far.
-_SHORT_STRETCH = 2
-_LONG_STRETCH = 1 << 12
 # Where no header says what the columns are, one of so many rows must, or of so many bytes: all that are refused before
 # it are held.
 _ROWS_BEFORE_COLUMNS = 1 << 16
 _BYTES_BEFORE_COLUMNS = 1 << 24
-# The careful reader reads so many rows in the time of one small window.
-_WORTH_SCANNING = 16
 
 
 def read_csv(
@@ -87,6 +81,7 @@ class CsvReader:
         rows: good rows given out so far.
         rejected: rows refused so far.
         pieces: in which pieces a batch is given out; whole, where nobody says otherwise.
+        pace: how far the scan and the careful reader go at a time.
     """
 
     def __init__(
@@ -104,7 +99,8 @@ class CsvReader:
         self.rows = self.rejected = 0
         self.pieces: Callable[[Rows], Iterable[Rows]] = lambda rows: (rows,)
         self._dialect, self._limits = dialect, limits
-        self._window = self._size = window_bytes
+        self.pace = Pace(window_bytes)
+        self._window = window_bytes
         # A row that is too long is to be seen as such, and the last line end may be half a CRLF.
         self._most_lines = max(window_bytes // _BYTES_OF_LINE, limits.max_row_lines + 2)
         self._batch_rows, self._batch_bytes = batch
@@ -114,9 +110,6 @@ class CsvReader:
         self._batch = RowCollector(self._splitter, text)
         self._header = header
         self._header_is_read = header is not None
-        self._stretch = _SHORT_STRETCH
-        self._careful_rows = 0
-        self._scanned = 0
         self._skipped_lines: int | None = None
 
     @property
@@ -173,7 +166,7 @@ class CsvReader:
             self._cursor.fill(1)
             if not self._cursor.left or self.is_cut:
                 break
-            if self._careful_rows or not self._splitter.plain:
+            if self.pace.careful_rows or not self._splitter.plain:
                 self._read_stretch(len(header))
             else:
                 self._read_window(len(header))
@@ -227,7 +220,7 @@ class CsvReader:
             refused.append(self._reject(row.fault, row.end))
             size += row.end - self._cursor.at
             self._pass(row)
-            if len(refused) == _LONG_STRETCH or size >= self._window:
+            if len(refused) == LONG_STRETCH or size >= self._window:
                 self._batch.refuse(Rejects.of(refused))
                 refused, size = [], 0
                 self._check_held(row.fault)
@@ -245,9 +238,9 @@ class CsvReader:
 
     def _read_window(self, width: int) -> None:
         """Reads the rows of one window by the scan, up to the first that it cannot prove."""
-        cursor = self._cursor
-        cursor.fill(self._size)
-        stop = min(cursor.at + self._size, len(cursor.data))
+        cursor, size = self._cursor, self.pace.window
+        cursor.fill(size)
+        stop = min(cursor.at + size, len(cursor.data))
         dialect, limits = self._dialect, self._limits
         literal = dialect.bare_quotes == "Literal"
         found = scan(
@@ -259,24 +252,20 @@ class CsvReader:
             quote=ord(dialect.quote) if dialect.quote else None,
             max_row_lines=limits.max_row_lines,
             max_lines=self._most_lines,
-            max_faulty=0 if literal else self._size,
+            max_faulty=0 if literal else size,
             expected=Expected(width, ord(dialect.comment) if dialect.comment else None, limits.max_row_bytes),
         )
         rows = found.starts.size
-        if not rows and not found.broken and self._size < self._careful.sight:
-            self._size *= 2  # not one whole row
+        if not rows and not found.broken and size < self._careful.sight:
+            self.pace.widen()
             return
         if rows:
             self._take(found, width)
-        self._scanned += rows - int(np.count_nonzero(found.faulty))
+        good = rows - int(np.count_nonzero(found.faulty))
         if not rows or (literal and found.broken):
-            few = self._scanned < _WORTH_SCANNING
-            self._stretch = min(2 * self._stretch, _LONG_STRETCH) if few else _SHORT_STRETCH
-            self._careful_rows = self._stretch
-            self._scanned = 0
-            self._size = min(_SMALL_WINDOW, self._window)
+            self.pace.stopped(good)
         else:
-            self._size = min(2 * self._size, self._window)
+            self.pace.scanned(good)
 
     def _take(self, rows: Structure, width: int) -> None:
         """Takes over the good rows of a window, leaves out comments, and refuses the others."""
@@ -312,7 +301,7 @@ class CsvReader:
         refused: list[Reject] = []
         while (
             passed < self._window
-            and len(places) + len(refused) < _LONG_STRETCH
+            and len(places) + len(refused) < LONG_STRETCH
             and (row := self._next_row(width)) is not None
         ):
             start = self._cursor.at
@@ -326,10 +315,8 @@ class CsvReader:
                 size += len(text)
             passed += row.after - start
             self._pass(row)
-            self._careful_rows -= 1
-            if self._careful_rows <= 0 and self._splitter.plain:
+            if self.pace.read_carefully() and self._splitter.plain:
                 break
-        self._careful_rows = max(0, self._careful_rows)
         starts, ends, lines = np.array(places, np.int64).reshape(-1, 3).T
         self._batch.add(b"".join(source), starts, ends, lines, proven)
         if refused:
