@@ -12,11 +12,11 @@ from azure.storage.blob import BlobServiceClient
 from infra.local.stack import RunningStack, start_stack
 from tests.acceptance.hub import Hub, wait_for
 from tests.local.waiting import eventually
-from tests.thorough import only_thorough
+from tests.thorough import THOROUGH, only_thorough
 
 pytestmark = pytest.mark.lengthy
 
-ROWS = 30_000
+ROWS = 30_000 if THOROUGH else 6_000
 COLUMNS = {"Id": "id", "City": "city", "Points": "points"}
 MOMENT_COMES_WITHIN_S = 60.0
 TRIES = 3

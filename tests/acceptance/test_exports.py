@@ -6,28 +6,46 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from infra.local.stack import running_stack
+from infra.local.state_dir import Stack
 from tests.acceptance.hub import Hub, wait_for
 from tests.thorough import only_thorough
 
 pytestmark = pytest.mark.lengthy
 
 COLUMNS = {"Id": "id", "City": "city", "Points": "points"}
-NOON = datetime(2026, 11, 22, 12, 7, tzinfo=UTC)
 PROFILE = {"entityType": "Profile", "entityName": "Customer"}
+_NUMBERS = count()
+
+
+@pytest.fixture(scope="module")
+def clocked_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack whose clock the tests set, one after another."""
+    with running_stack(tmp_path_factory.mktemp("clocked")) as running:
+        yield running.stack
 
 
 @pytest.fixture
-def clocked(tmp_path: Path) -> Iterator[Hub]:
-    """A hub on a stack of its own, whose clock the test sets."""
-    with running_stack(tmp_path) as running, Hub.created(running.stack, "Clocked") as hub:
+def noon() -> datetime:
+    """When a test begins: long after the last one, as no clock goes back."""
+    return datetime(2026, 11, 22, 12, 7, tzinfo=UTC) + timedelta(days=90 * next(_NUMBERS))
+
+
+@pytest.fixture
+def clocked(clocked_stack: Stack, noon: datetime) -> Iterator[Hub]:
+    """A hub on the stack whose clock the test sets."""
+    with Hub.created(clocked_stack, f"Clocked{noon:%Y%m%d}") as hub:
+        hub.set_clock(noon)
         hub.profile_type()
         hub.mapping("Customers", COLUMNS)
         yield hub
+        # The slots of later tests are none of this hub's.
+        assert hub.request("DELETE", "/connectors/Partner").status_code == 204
 
 
 def export_at(hub: Hub, moment: datetime) -> None:
@@ -66,7 +84,7 @@ def replay(blobs: dict[str, str]) -> dict[str, dict[str, str]]:
     return table
 
 
-def test_slots_replayed_in_order_give_the_profile_table(clocked: Hub) -> None:
+def test_slots_replayed_in_order_give_the_profile_table(clocked: Hub, noon: datetime) -> None:
     hub = clocked
     hub.outbound(PROFILE)
     contents = [
@@ -77,11 +95,12 @@ def test_slots_replayed_in_order_give_the_profile_table(clocked: Hub) -> None:
     for number, content in enumerate(contents):
         etag = hub.upload(f"{number}.csv", content)
         hub.run_of(f"{number}.csv", etag)
-        export_at(hub, NOON + timedelta(minutes=15 * number))
+        export_at(hub, noon + timedelta(minutes=15 * number))
         wait_for(partial(has_slots, hub, number + 1), f"slot {number}")
     blobs = hub.exported("Profile/")
     assert list(blobs) == [
-        f"Profile/Customer/year=2026/month=11/day=22/hour=12/min={minute}/data.csv" for minute in ("00", "15", "30")
+        f"Profile/Customer/{noon:year=%Y/month=%m/day=%d}/hour=12/min={minute}/data.csv"
+        for minute in ("00", "15", "30")
     ]
     assert [len(list(csv.reader(io.StringIO(text)))) for text in blobs.values()] == [4, 3, 2]
     present = {row["Id"]: {k: "" if v is None else str(v) for k, v in row.items()} for row in hub.data("Customer")}
@@ -90,26 +109,26 @@ def test_slots_replayed_in_order_give_the_profile_table(clocked: Hub) -> None:
     }
 
 
-def test_no_change_no_blob_and_a_published_slot_is_never_rewritten(clocked: Hub) -> None:
+def test_no_change_no_blob_and_a_published_slot_is_never_rewritten(clocked: Hub, noon: datetime) -> None:
     hub = clocked
     hub.outbound(PROFILE)
     hub.upload("a.csv", "id,city,points\nA,x,1\n")
     hub.run_of("a.csv")
-    export_at(hub, NOON)
+    export_at(hub, noon)
     wait_for(lambda: len(hub.exported("Profile/")) == 1, "the first slot")
     first = hub.exported("Profile/")
     hub.upload("b.csv", "id,city,points\nB,y,2\n")
     hub.run_of("b.csv")
-    export_at(hub, NOON + timedelta(minutes=1))  # the same quarter of an hour
-    export_at(hub, NOON + timedelta(minutes=15))
+    export_at(hub, noon + timedelta(minutes=1))  # the same quarter of an hour
+    export_at(hub, noon + timedelta(minutes=15))
     wait_for(lambda: len(hub.exported("Profile/")) == 2, "the second slot")
     for minutes in (30, 45):
         done = executed(hub, "run_export")
-        export_at(hub, NOON + timedelta(minutes=minutes))
+        export_at(hub, noon + timedelta(minutes=minutes))
         wait_for(partial(has_executed_more, hub, "run_export", done), "the slot without a change")
     hub.upload("c.csv", "id,city,points\nC,z,3\n")
     hub.run_of("c.csv")
-    export_at(hub, NOON + timedelta(minutes=60))
+    export_at(hub, noon + timedelta(minutes=60))
     wait_for(lambda: len(hub.exported("Profile/")) == 3, "the third slot")
     blobs = hub.exported("Profile/")
     assert [path.split("hour=")[1] for path in blobs] == [
@@ -122,17 +141,17 @@ def test_no_change_no_blob_and_a_published_slot_is_never_rewritten(clocked: Hub)
     assert len(hub.runs(kind="Export")) == 3
 
 
-def test_the_blob_carries_its_facts_and_metadata_says_how_to_read_it(clocked: Hub) -> None:
+def test_the_blob_carries_its_facts_and_metadata_says_how_to_read_it(clocked: Hub, noon: datetime) -> None:
     hub = clocked
     hub.outbound({**PROFILE, "fieldNames": "Points;Id"})
     hub.upload("a.csv", "id,city,points\nA,x,1\n")
     hub.run_of("a.csv")
-    export_at(hub, NOON)
+    export_at(hub, noon)
     wait_for(lambda: len(hub.exported("Profile/")) == 1, "the slot")
     (text,) = hub.exported("Profile/").values()
     header, row = text.splitlines()
     assert header == "Points,Id,System_ProcessingTime"
-    assert row == "1,A,2026-11-22T12:07:00.000000Z"
+    assert row == f"1,A,{noon:%Y-%m-%dT12:07:00.000000Z}"
     (entry,) = hub.partner.list_blobs("Profile/", include=["metadata"])
     assert set(entry.metadata) == {"runid", "rows", "sha256", "fromversion", "toversion"}
     assert entry.metadata["rows"] == "1"
@@ -140,33 +159,33 @@ def test_the_blob_carries_its_facts_and_metadata_says_how_to_read_it(clocked: Hu
 
 
 @only_thorough
-def test_slots_wait_for_their_destination_and_come_out_in_order(clocked: Hub) -> None:
+def test_slots_wait_for_their_destination_and_come_out_in_order(clocked: Hub, noon: datetime) -> None:
     hub = clocked
     hub.outbound(PROFILE)
     hub.upload("a.csv", "id,city,points\nA,x,1\n")
     hub.run_of("a.csv")
-    export_at(hub, NOON)
+    export_at(hub, noon)
     wait_for(lambda: len(hub.exported("Profile/")) == 1, "the first slot")
     hub.outbound(PROFILE, sas=hub.partner_sas("r"))
     for number in (1, 2):
         hub.upload(f"b{number}.csv", f"id,city,points\nB{number},y,2\n")
         hub.run_of(f"b{number}.csv")
-        export_at(hub, NOON + timedelta(minutes=15 * number))
+        export_at(hub, noon + timedelta(minutes=15 * number))
         wait_for(partial(has_failed, hub, number), "the failed run")
     assert len(hub.exported("Profile/")) == 1
     hub.outbound(PROFILE)
-    export_at(hub, NOON + timedelta(minutes=45))
+    export_at(hub, noon + timedelta(minutes=45))
     wait_for(lambda: len(hub.exported("Profile/")) == 3, "the waiting slots")
     assert [path.split("min=")[1] for path in hub.exported("Profile/")] == ["00/data.csv", "15/data.csv", "30/data.csv"]
 
 
 @only_thorough
-def test_retention_deletes_only_old_exports_of_ours(clocked: Hub) -> None:
+def test_retention_deletes_only_old_exports_of_ours(clocked: Hub, noon: datetime) -> None:
     hub = clocked
     hub.outbound(PROFILE)
     hub.upload("a.csv", "id,city,points\nA,x,1\n")
     hub.run_of("a.csv")
-    export_at(hub, NOON)
+    export_at(hub, noon)
     wait_for(lambda: len(hub.exported("Profile/")) == 1, "the slot")
     (ours,) = hub.exported("Profile/")
     metadata = hub.partner.get_blob_client(ours).get_blob_properties().metadata
@@ -179,14 +198,14 @@ def test_retention_deletes_only_old_exports_of_ours(clocked: Hub) -> None:
     for path, copied in foreign.items():
         hub.partner.upload_blob(path, b"theirs", metadata=copied)
     for number, (days, left) in enumerate(((20, 1), (22, 0)), start=1):
-        hub.set_clock(NOON + timedelta(days=days))
+        hub.set_clock(noon + timedelta(days=days))
         hub.fire("delete_expired_exports")
         wait_for(partial(has_cleaned_up, hub, number), "the clean-up")
         assert len(set(hub.exported("Profile/")) - {*foreign}) == left
     assert set(hub.exported("")) == {*foreign, "Metadata/Profile/Customer/metadata.json"}
 
 
-def test_metadata_of_the_partner_is_replaced_only_when_it_is_taken_over(clocked: Hub) -> None:
+def test_metadata_of_the_partner_is_replaced_only_when_it_is_taken_over(clocked: Hub, noon: datetime) -> None:
     hub = clocked
     path = "Metadata/Profile/Customer/metadata.json"
     theirs = {path: "theirs", "Metadata/.probe": "theirs too"}
@@ -197,12 +216,12 @@ def test_metadata_of_the_partner_is_replaced_only_when_it_is_taken_over(clocked:
     assert path in created["stateDetail"]
     hub.upload("a.csv", "id,city,points\nA,x,1\n")
     hub.run_of("a.csv")
-    export_at(hub, NOON)
+    export_at(hub, noon)
     wait_for(lambda: [run["state"] for run in hub.runs(kind="Export")] == ["Failed"], "the refused export")
     assert hub.exported("") == theirs
     tried = hub.request("POST", "/connectors/Partner/test", json={"takeOver": True}).json()
     assert tried["ok"] is True, tried
-    export_at(hub, NOON + timedelta(minutes=15))
+    export_at(hub, noon + timedelta(minutes=15))
     wait_for(lambda: len(hub.exported("Profile/")) == 1, "the slot that waited")
     assert hub.exported("")["Metadata/.probe"] == "theirs too"
     assert '"columns"' in hub.exported(path)[path]

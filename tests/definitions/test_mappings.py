@@ -1,30 +1,51 @@
 """Mappings: of an AzureBlob connector, onto a type that exists, every key filled, and files that go elsewhere."""
 
+import uuid
 from typing import Any
 
 import pytest
 
+from infra.local.azurite import Endpoints
 from infra.local.key_vault import KeyVault
+from shared.clock import Clock
 from shared.definitions.definitions import Definitions
 from shared.definitions.rules.mapping_rules import type_faults
 from shared.definitions.store.definition_store import Conditions
 from shared.domain.documents.entity_types import ProfileType
+from shared.domain.documents.hubs import Hub
 from shared.domain.documents.mappings import Mapping, MappingState
 from shared.domain.errors import InvalidRequestError, NotFoundError, PreconditionError
+from shared.settings import Settings
+from shared.storage.key_vault import Vaults
+from shared.storage.tables import Table
 from tests.definitions.samples import crm, files, interaction, mapping, profile
 from tests.growth import LINEAR, growth
+from tests.local_services import account_of
 
 FOLDER = "mappingProperties.folderPath"
 STRUCTURE = "mappingProperties.structure"
 DESTINATION = "mappingProperties.completeOperation.destinationFolder"
 
 
-@pytest.fixture
-def typed(definitions: Definitions, hub: str, vault: KeyVault) -> Definitions:
+def with_types(definitions: Definitions, hub: str, vault: KeyVault) -> Definitions:
     definitions.put_entity_type(hub, "Customer", profile())
     definitions.put_entity_type(hub, "Order", interaction(["OrderId"]))
     definitions.put_connector(hub, "Files", files(vault))
     return definitions
+
+
+@pytest.fixture
+def typed(definitions: Definitions, hub: str, vault: KeyVault) -> Definitions:
+    return with_types(definitions, hub, vault)
+
+
+@pytest.fixture(scope="module")
+def unchanged(azurite: Endpoints, settings: Settings, vault: KeyVault) -> Definitions:
+    """The same of the hub `Contoso`, for tests whose mapping is refused: they share it, and it stays as it is."""
+    table = Table(account_of(azurite), f"definitionsx{uuid.uuid4().hex[:8]}")
+    definitions = Definitions(table, Vaults(settings), Clock(settings), settings)
+    definitions.put_hub("Contoso", Hub())
+    return with_types(definitions, "Contoso", vault)
 
 
 def faults(definitions: Definitions, hub: str, wanted: Mapping, connector: str = "Files") -> list[tuple[str, str]]:
@@ -113,10 +134,8 @@ def test_only_azure_blob_connectors_have_mappings(typed: Definitions, hub: str) 
         ),
     ],
 )
-def test_all_faults_are_named_at_once(
-    typed: Definitions, hub: str, wanted: Mapping, found: list[tuple[str, str]]
-) -> None:
-    assert faults(typed, hub, wanted) == found
+def test_all_faults_are_named_at_once(unchanged: Definitions, wanted: Mapping, found: list[tuple[str, str]]) -> None:
+    assert faults(unchanged, "Contoso", wanted) == found
 
 
 @pytest.mark.parametrize("specifier", ["dd/MM/yyyy", "%d.%m.%Y", "yyyy-MM-dd"])
@@ -172,8 +191,8 @@ def test_folders_of_the_connectors_account(typed: Definitions, hub: str, folder:
         ("https://devstoreaccount1.blob.core.windows.net/inbox/%2e%2e/x", "InvalidValue"),
     ],
 )
-def test_folders_that_no_file_can_come_from(typed: Definitions, hub: str, folder: str, code: str) -> None:
-    assert faults(typed, hub, mapping(folderPath=folder)) == [(code, FOLDER)]
+def test_folders_that_no_file_can_come_from(unchanged: Definitions, folder: str, code: str) -> None:
+    assert faults(unchanged, "Contoso", mapping(folderPath=folder)) == [(code, FOLDER)]
 
 
 def test_a_signature_has_no_place_in_a_folder(typed: Definitions, hub: str) -> None:
@@ -221,8 +240,8 @@ def test_files_may_be_moved(typed: Definitions, hub: str, wanted: Mapping) -> No
         moved("http://127.0.0.1:10000/devstoreaccount1/done/%2E"),
     ],
 )
-def test_places_that_no_file_may_be_moved_to(typed: Definitions, hub: str, wanted: Mapping) -> None:
-    assert faults(typed, hub, wanted) == [("InvalidValue", DESTINATION)]
+def test_places_that_no_file_may_be_moved_to(unchanged: Definitions, wanted: Mapping) -> None:
+    assert faults(unchanged, "Contoso", wanted) == [("InvalidValue", DESTINATION)]
 
 
 @pytest.mark.parametrize(
@@ -240,8 +259,8 @@ def test_places_that_no_file_may_be_moved_to(typed: Definitions, hub: str, wante
         "http://127.0.0.1:10000/devstoreaccount1/%24web/done",
     ],
 )
-def test_no_file_is_moved_to_what_is_the_apps_own(typed: Definitions, hub: str, folder: str) -> None:
-    assert faults(typed, hub, moved(folder)) == [("ContainerNotAllowed", DESTINATION)]
+def test_no_file_is_moved_to_what_is_the_apps_own(unchanged: Definitions, folder: str) -> None:
+    assert faults(unchanged, "Contoso", moved(folder)) == [("ContainerNotAllowed", DESTINATION)]
 
 
 @pytest.mark.parametrize("folder", ["http://[", "https://a]b/x"])

@@ -16,6 +16,8 @@ LIMIT_S = 0.2  # of processor time, for all threads together
 STORED_LIMIT_S = 1.0  # where there is something to store
 ANSWER_LIMIT_BYTES = 64 * 1024  # of one that refuses
 LOOP_LIMIT_S = 0.05  # of the event loop's thread, in which everybody else waits
+ROUTES = ("", "/profiles/Contact", "/connectors/Partner", "/connectors/Files/mappings/daily")
+TRIES = 3  # as many as it may take on a machine that does other work too; the first that is soon enough ends them
 
 
 def filled(head: str, unit: str, tail: str = "") -> str:
@@ -88,16 +90,18 @@ def send(client: Client, path: str, content: bytes) -> tuple[httpx.Response, int
     return answer, live.status_code, time.process_time() - began, time.thread_time() - began_loop
 
 
-@pytest.mark.parametrize("route", ["", "/profiles/Contact", "/connectors/Partner", "/connectors/Files/mappings/daily"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_every_shape_is_answered_soon(client: Client, hub: str, shape: str, route: str) -> None:
+def test_every_shape_is_answered_soon(client: Client, hub: str, shape: str) -> None:
     assert client.put(f"{hub}/profiles/Contact", bodies.profile_type()).status_code == 201
-    tries = [send(client, f"{hub}{route}", shape.encode()) for _ in range(3)]
-    for answer, live, _, _ in tries:
-        assert (200 <= answer.status_code < 500, live) == (True, 200)
-        assert answer.status_code < 400 or len(answer.content) < ANSWER_LIMIT_BYTES
-    assert min(taken for _, _, taken, _ in tries) < LIMIT_S
-    assert min(in_loop for _, _, _, in_loop in tries) < LOOP_LIMIT_S
+    for route in ROUTES:
+        for _ in range(TRIES):
+            answer, live, taken, in_loop = send(client, f"{hub}{route}", shape.encode())
+            assert (200 <= answer.status_code < 500, live) == (True, 200), route
+            assert answer.status_code < 400 or len(answer.content) < ANSWER_LIMIT_BYTES, route
+            if taken < LIMIT_S and in_loop < LOOP_LIMIT_S:
+                break
+        assert taken < LIMIT_S, route
+        assert in_loop < LOOP_LIMIT_S, route
 
 
 @pytest.mark.parametrize("word", ["bearer ", "pass   ", "pwd:"])

@@ -70,33 +70,26 @@ def test_copies_elsewhere_stay(hub: HubUnderTest) -> None:
     assert set(hub.partner.paths()) == {*PATHS.values(), METADATA}
 
 
-@pytest.mark.parametrize(
-    "run_id",
-    [
-        None,
+def test_blobs_that_name_no_run_of_their_own_stay_and_hold_up_nothing(hub: HubUnderTest) -> None:
+    metadata = exported(hub)
+    connector = hub.services.definitions.connector(hub.name, "Partner")
+    day = LATER.replace(hour=0, minute=0)
+    run_ids = [
         "",
         "0" * 32,
-        "cleanup",
+        cleanup_run_id(hub.name, connector.instance_id, day),
         "a/b",
         "a#b?c%d",
         "' or RowKey ne '",
         "x" * 2000,
-        "UPPER CASE",
-    ],
-)
-def test_a_blob_that_names_no_run_of_its_own_stays_and_holds_up_nothing(hub: HubUnderTest, run_id: str | None) -> None:
-    metadata = exported(hub)
-    connector = hub.services.definitions.connector(hub.name, "Partner")
-    day = LATER.replace(hour=0, minute=0)
-    run_ids = {
-        "cleanup": cleanup_run_id(hub.name, connector.instance_id, day),
-        "UPPER CASE": metadata["runid"].upper(),
-    }
-    older = FIRST.replace("day=22", "day=21")
-    theirs = {**metadata, "runid": run_ids.get(run_id, run_id)} if run_id is not None else {}
-    hub.partner.client.upload_blob(older, b"theirs", metadata=theirs)
+        metadata["runid"].upper(),
+    ]
+    named = [{}, *({**metadata, "runid": run_id} for run_id in run_ids)]
+    older = {FIRST.replace("day=22", f"day={number:02}"): theirs for number, theirs in enumerate(named, 1)}
+    for path, theirs in older.items():
+        hub.partner.client.upload_blob(path, b"theirs", metadata=theirs)
     assert clean(hub) == (RunState.SUCCEEDED, 1)
-    assert hub.partner.paths("Profile/") == [older]
+    assert hub.partner.paths("Profile/") == [*older]
 
 
 def put_content(partner: Partner, metadata: Mapping[str, str]) -> None:
