@@ -30,6 +30,15 @@ from shared.storage.blob.blobs import BlobContainer, BlobEntry, OpenBlob
 
 logger = logging.getLogger(__name__)
 
+# Metadata of a file that was moved: how often. Each move is a new file to whoever reads there, so mappings that move
+# files to each other would do so for ever, and keep all hubs waiting.
+MOVES = "hubmoves"
+MOST_MOVES = 8
+_IN_A_CIRCLE = (
+    f"mappings have moved this file {MOST_MOVES} times, each to where another one reads it, so it stays; let one of "
+    "them move its files to a folder that no mapping reads"
+)
+
 
 class Source:
     """One blob version in its container; a context manager, which gives the permit at the account back.
@@ -159,7 +168,7 @@ class Source:
                 if operation.completion_operation_type is CompletionOperationType.DELETE_FILE:
                     self._container.delete(self.version.path, self.version.etag)
                 else:
-                    self._move(mapping, operation.destination_folder or "")
+                    return self._move(mapping, operation.destination_folder or "")
         except (TransientError, DeferredError):
             raise
         except HubError as error:
@@ -180,17 +189,33 @@ class Source:
             return False
         return False
 
-    def _move(self, mapping: Mapping, folder: str) -> None:
+    def _move(self, mapping: Mapping, folder: str) -> Uncompleted | None:
         container, prefix = split_folder(folder)
         name = self.version.path.removeprefix(mapping.prefix)
         try:
             target = f"{prefix}/{name}" if prefix else name
+            metadata = self._container.properties(self.version.path).metadata
+            moves = _moves_in(metadata)
+            if moves >= MOST_MOVES:
+                return Uncompleted(_IN_A_CIRCLE, CompletionOperationType.DO_NOTHING)
             self._container.copy(
-                self.version.path, container, target, self.version.etag, lambda: self._is_alone(container)
+                self.version.path,
+                container,
+                target,
+                self.version.etag,
+                lambda: self._is_alone(container),
+                {**metadata, MOVES: str(moves + 1)},
             )
         except NotFoundError:
-            return  # an earlier attempt moved it
+            return None  # an earlier attempt moved it
         self._container.delete(self.version.path, self.version.etag)
+        return None
+
+
+def _moves_in(metadata: dict[str, str]) -> int:
+    """How often mappings have moved a file, by its metadata; others may have written anything there."""
+    moves = metadata.get(MOVES, "")
+    return int(moves) if moves in map(str, range(MOST_MOVES + 1)) else 0
 
 
 def open_source(services: Services, mapping: Stored[Mapping], version: BlobVersion) -> Source:

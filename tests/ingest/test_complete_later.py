@@ -10,6 +10,7 @@ from azure.storage.blob import BlobLeaseClient
 from shared.arrivals.pause import pause_mapping
 from shared.arrivals.sweep import carry_out_backfill, request_backfill, sweep_by_schedule
 from shared.definitions.store.definition_store import Conditions
+from shared.domain.blob_version import BlobVersion
 from shared.domain.documents.entity_types import EntityKind, InteractionType
 from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import RunError, RunState
@@ -17,6 +18,7 @@ from shared.failpoints import FailPoint
 from shared.ingest import complete_later as later
 from shared.ingest.complete_later import complete_later
 from shared.ingest.ingest_blob import ingest
+from shared.ingest.source import MOVES
 from shared.ledger.runs import Runs
 from shared.maintain import delete_type
 from shared.messages.ingest import give_up, handle_message
@@ -344,3 +346,20 @@ def test_so_does_one_whose_worker_died_before_that(world: World, how: str, text:
     is_in_anew = text == ROWS and how == "made anew"
     assert names(world, world.container) == ([] if is_in_anew else ["a.csv"])
     assert (run.state, world.committed_rows) == (RunState.SUCCEEDED, 3 if text == ROWS else 0)
+
+
+@pytest.mark.parametrize(("moves", "stays"), [("7", False), ("8", True), ("x", False)])
+def test_a_file_that_goes_round_in_a_circle_stays_at_last(world: World, moves: str, stays: bool) -> None:
+    """Two mappings that move their files to each other's folder would keep all hubs waiting for ever."""
+    world.storage.create_container(archive := f"c{uuid.uuid4().hex}")
+    world.put_mapping(completeOperation=moving(archive))
+    blob = world.storage.get_blob_client(world.container, "a.csv")
+    etag = str(blob.upload_blob(ROWS, metadata={MOVES: moves, "owner": "shop"})["etag"]).strip('"')
+    run = world.ingest(world.queue(BlobVersion(world.container, "a.csv", etag, len(ROWS))))
+    assert (run.state, run.rows_ingested) == (RunState.SUCCEEDED, 3)
+    assert ("8 times" in run.details.get("completeOperation", "")) is stays
+    assert world.stored(run.run_id).owes is None
+    assert names(world, world.container) == (["a.csv"] if stays else [])
+    if not stays:
+        moved = world.storage.get_blob_client(archive, "done/a.csv").get_blob_properties()
+        assert moved.metadata == {MOVES: "1" if moves == "x" else "8", "owner": "shop"}

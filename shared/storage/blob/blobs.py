@@ -234,10 +234,12 @@ class BlobContainer:
         to_path: str,
         etag: str | None = None,
         may_replace: Callable[[], bool] = lambda: True,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Copies a blob within the account, and waits for the end of it.
 
         Over whatever is there, unless `may_replace` says no: it is asked where that is no earlier copy of this blob.
+        `metadata` is that of the copy; without it the copy has that of the blob.
 
         Raises:
             NotFoundError: there is no such blob. PreconditionError: it is not of `etag` any more.
@@ -251,6 +253,8 @@ class BlobContainer:
             {"source_etag": _quoted(etag), "source_match_condition": MatchConditions.IfNotModified} if etag else {}
         )
         target = BlobContainer(self._account, to_container)._at(to_path)
+        if metadata:
+            condition["metadata"] = dict(metadata)
         what = f"{self._blob(path)} (to be copied to {to_container}/{to_path})"
         with translated(what):
             copy_blob(source, target, condition, may_replace, what)
