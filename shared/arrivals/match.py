@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from shared.app import Services
 from shared.clock import iso
+from shared.deadline import seconds_left
 from shared.definitions.mappings import HUB_INSTANCE
 from shared.definitions.places.readers import Listener
 from shared.definitions.store.definition_store import Stored
@@ -28,6 +29,8 @@ from shared.telemetry.spans import function_span
 logger = logging.getLogger(__name__)
 
 _FIRST_LISTINGS = 64
+# Of the time of an event: what is left of it then is for asking for sweeps.
+_RUN_S = 5.0
 _IDENTIFYING = ("id", "eventType", "type", "subject")
 
 
@@ -71,11 +74,29 @@ def _take_event(services: Services, event: object) -> list[str]:
         and listener.mapping.document.matches(version.container, version.path)
     ]
     runs = [(new_run(services, one.hub, one.mapping, version), one.mapping) for one in matching if one.may_hear]
-    queued = [_queue(services, run, mapping, is_fresh=True) for run, mapping in runs]
+    queued: list[str] = []
+    for run, mapping in runs:
+        if seconds_left() < _RUN_S:
+            _leave_to_sweeps(services, version, runs[len(queued) :])
+            break
+        queued.append(_queue(services, run, mapping, is_fresh=True))
     _request_first_listings(services, [one for one in matching if not one.may_hear])
-    if not queued:
+    if not runs:
         logger.info("event ignored: no mapping that may read the container, and is not paused, matches the blob")
     return queued
+
+
+def _leave_to_sweeps(
+    services: Services, version: BlobVersion, runs: Sequence[tuple[StoredRun, Stored[Mapping]]]
+) -> None:
+    """Asks for sweeps where hundreds of mappings match one blob: delivered again, the event would come no further.
+
+    For some of them at most; a tick asks for the others.
+    """
+    logger.warning("event left to sweeps for want of time: %d mappings of container %s", len(runs), version.container)
+    for run, mapping in runs[:_FIRST_LISTINGS]:
+        document = mapping.document
+        request_sweep(services, run.hub, document.connector_name, document.connector_mapping_name)
 
 
 def _request_first_listings(services: Services, listeners: Sequence[Listener]) -> None:

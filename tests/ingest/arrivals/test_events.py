@@ -15,6 +15,7 @@ from infra.local.azurite import ACCOUNT
 from shared.app import Services
 from shared.arrivals.match import handle_event
 from shared.connectors.kinds import connector_from_request
+from shared.deadline import deadline
 from shared.definitions.definitions import Definitions
 from shared.domain.documents.entity_types import InteractionType
 from shared.domain.documents.hubs import Hub
@@ -22,14 +23,16 @@ from shared.domain.documents.mappings import Mapping
 from shared.domain.documents.run import RunState
 from shared.domain.errors import TransientError
 from shared.domain.own_names import TABLE_DEFINITIONS
+from shared.messages.ingest import handle_message
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
 from tests.definitions.places.claims import damage
 from tests.fault_proxy import Answer, FaultProxy, running_proxy
 from tests.ingest.arrivals.events import TOPIC, Event, announced, event
-from tests.ingest.conftest import ROWS, World, mapping_body
+from tests.ingest.conftest import MESSAGE, ROWS, World, mapping_body
 from tests.ingest.late import Late
 from tests.local_services import STORAGE_SECRET, account_of, forget_hub
+from tests.sent_messages import sent_messages
 from tests.thorough import only_thorough
 
 MIB = 1024**2
@@ -280,3 +283,15 @@ def test_who_may_hear_of_an_event_is_not_asked_anew_for_each(world: World) -> No
     for hub in (world.hub, late.hub):
         assert len([target for target in asked if hub.lower() in target]) == 3
     forget_hub(world.azurite, late.hub)
+
+
+def test_an_event_that_too_many_mappings_match_is_left_to_their_sweeps(world: World, queue: FaultProxy) -> None:
+    """Each delivery would begin with the first of them, and never come to the last."""
+    version = world.upload("a.csv", ROWS)
+    queue.requests.clear()
+    with deadline(1.0):
+        assert handle_event(world.services, announced(world, version)) == []
+    ((_, message),) = sent_messages(queue)
+    assert (message["sweep"], message["mapping"]) == (True, "Visits")
+    handle_message(world.services, message, MESSAGE)
+    assert [run.blob and run.blob.etag for run in world.services.runs.page(world.hub)[0]] == [version.etag]
