@@ -4,6 +4,7 @@ import pytest
 
 from shared.domain.csv_dialect import CsvDialect
 from tests.csv.csv_cases import read_fast
+from tests.thorough import THOROUGH
 
 HEADER = b"id,name,city,amount,joined"
 PLAIN = b"%d,Ada,Paris,12.50,2026-01-31"
@@ -43,10 +44,21 @@ FAULTS: dict[str, tuple[bytes, set[str], str | None]] = {
 }
 
 
-@pytest.mark.parametrize("window", [1 << 20, 256, 64])
-@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
-@pytest.mark.parametrize("neighbour", [PLAIN, QUOTED], ids=["plain", "quoted"])
-@pytest.mark.parametrize("kind", FAULTS)
+LINE_ENDS = (b"\n", b"\r\n", b"\r")
+WINDOWS = (1 << 20, 256, 64)
+NEIGHBOURS = (PLAIN, QUOTED)
+CASES = [
+    (kind, neighbour, line_end, window)
+    for at_kind, kind in enumerate(FAULTS)
+    for at_neighbour, neighbour in enumerate(NEIGHBOURS)
+    for at_end, line_end in enumerate(LINE_ENDS)
+    for at_window, window in enumerate(WINDOWS)
+    # Any two of these together are in the ordinary run, and all four in a thorough one.
+    if THOROUGH or (at_kind + at_neighbour + at_end + at_window) % len(WINDOWS) == 0
+]
+
+
+@pytest.mark.parametrize(("kind", "neighbour", "line_end", "window"), CASES)
 def test_a_fault_costs_its_own_line(kind: str, neighbour: bytes, line_end: bytes, window: int) -> None:
     dirty, codes, column = FAULTS[kind]
     lines_of_neighbour = 1 + len(neighbour.splitlines()) - 1

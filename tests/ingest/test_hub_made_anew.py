@@ -20,6 +20,7 @@ from shared.messages.ingest import carry_out_run, handle_message
 from shared.repair.request_correction import request_correction
 from tests.ingest.conftest import World
 from tests.ingest.paused import paused
+from tests.thorough import only_thorough
 
 # A row with a quote that nobody closes is refused.
 SOME_REFUSED = 'page\n/home\n"x"y\n'
@@ -58,9 +59,15 @@ def test_the_same_blob_is_ingested_anew_by_the_same_mapping(world: World) -> Non
 
 @pytest.mark.parametrize(
     "point",
-    [FailPoint.RUN_CLAIMED, FailPoint.BATCH_STAGED, FailPoint.REJECTS_STORED, FailPoint.COUNTS_NOTED,
-     FailPoint.CLAIM_CHECKED, FailPoint.ROWS_COMMITTED],
-)  # fmt: skip
+    [
+        FailPoint.RUN_CLAIMED,
+        pytest.param(FailPoint.BATCH_STAGED, marks=only_thorough),
+        FailPoint.REJECTS_STORED,
+        pytest.param(FailPoint.COUNTS_NOTED, marks=only_thorough),
+        pytest.param(FailPoint.CLAIM_CHECKED, marks=only_thorough),
+        FailPoint.ROWS_COMMITTED,
+    ],
+)
 def test_an_attempt_that_is_under_way_ends_and_leaves_nothing(world: World, point: FailPoint) -> None:
     run_id = world.queue(world.upload("a.csv", SOME_REFUSED))
     with paused(lambda: carry_out_run(world.services, world.hub, run_id, "message-1"), point) as attempt:

@@ -16,6 +16,7 @@ from shared.storage.key_vault import Vaults
 from tests.definitions.places.claims import OF_ANOTHER, again, listening, reads, refusal, share, use
 from tests.definitions.samples import files
 from tests.fault_proxy import FaultProxy, Hang, running_proxy
+from tests.thorough import only_thorough
 
 
 def lists(hubs: Definitions, hub: str, via: str = "Files", name: str = "Customers") -> str | None:
@@ -34,9 +35,19 @@ def given(settings: Settings, hubs: Definitions, vault: KeyVault, secret: str, t
     hubs.put_connector(hub, "Own", files(vault, secret))
 
 
-@pytest.mark.parametrize("how", [lists, checks])
-@pytest.mark.parametrize("lister", ["Alpha", "Zeta"])
-@pytest.mark.parametrize("namer", ["Alpha", "Zeta"])
+@pytest.mark.parametrize(
+    ("namer", "lister", "how"),
+    [
+        ("Alpha", "Alpha", lists),
+        ("Alpha", "Zeta", checks),
+        ("Zeta", "Alpha", checks),
+        ("Zeta", "Zeta", lists),
+        pytest.param("Alpha", "Alpha", checks, marks=only_thorough),
+        pytest.param("Alpha", "Zeta", lists, marks=only_thorough),
+        pytest.param("Zeta", "Alpha", lists, marks=only_thorough),
+        pytest.param("Zeta", "Zeta", checks, marks=only_thorough),
+    ],
+)
 def test_who_named_it_first_owns_it_whoever_lists_it_first(
     hubs: Definitions, account: StorageAccount, free: str, namer: str, lister: str, how: object
 ) -> None:

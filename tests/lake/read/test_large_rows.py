@@ -26,6 +26,7 @@ from shared.settings import Settings
 from tests.lake.given import ingest
 from tests.lake.large_rows import CUSTOMER, PARTS, PATCHED, VISIT, Reading, bring, bring_parts, command, key, note
 from tests.local.waiting import eventually
+from tests.thorough import only_thorough
 
 NOW = datetime(2026, 11, 22, 14, 15, tzinfo=UTC)
 CELL = 4 * 1024**2
@@ -56,8 +57,15 @@ MAKES_TEXT = {
 }
 
 
-@pytest.mark.parametrize("type_name", ["Customer", "Visit"])
-@pytest.mark.parametrize("makes_text", [False, True])
+@pytest.mark.parametrize(
+    ("type_name", "makes_text"),
+    [
+        ("Customer", False),
+        ("Visit", True),
+        pytest.param("Customer", True, marks=only_thorough),
+        pytest.param("Visit", False, marks=only_thorough),
+    ],
+)
 def test_four_pages_at_once_take_little_memory(
     azurite: Endpoints, filled: Lake, type_name: str, makes_text: bool
 ) -> None:
@@ -133,7 +141,9 @@ def test_of_many_who_want_large_rows_at_once_some_are_told_to_come_again(filled:
     assert outcome(0) == 1
 
 
-@pytest.mark.parametrize("entity_type", [CUSTOMER, VISIT], ids=["profiles", "interactions"])
+@pytest.mark.parametrize(
+    "entity_type", [CUSTOMER, pytest.param(VISIT, marks=only_thorough)], ids=["profiles", "interactions"]
+)
 def test_a_hub_that_reads_all_the_time_keeps_no_other_from_its_pages(
     filled: Lake, lake: Lake, tmp_path: Path, entity_type: Any
 ) -> None:

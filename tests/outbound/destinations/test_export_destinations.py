@@ -20,6 +20,7 @@ from tests.local_services import account_of
 from tests.outbound.conftest import PROFILE, HubUnderTest
 from tests.outbound.slots import FIRST, at, contents, path_of, rows_in
 from tests.sent_messages import sent_messages
+from tests.thorough import only_thorough
 
 MESSAGE = "message-1"
 
@@ -189,7 +190,7 @@ def test_a_destination_that_asks_for_an_hour_is_left_alone_for_an_hour(hub: HubU
     assert hub.runs()[0].attempts == 1
 
 
-@pytest.mark.parametrize("asked", [3600, 50_000, 604_800])
+@pytest.mark.parametrize("asked", [3600, pytest.param(50_000, marks=only_thorough), 604_800])
 def test_a_destination_that_asks_for_hours_and_hours_has_failed_in_the_end(
     hub: HubUnderTest, azurite: Endpoints, asked: int
 ) -> None:
