@@ -229,7 +229,7 @@ def test_a_destination_that_is_never_listed_is_swept_for_once(world: World, queu
     assert sent == [1, 0, 0]
 
 
-@pytest.mark.parametrize("place", ["folder", "destination"])
+@pytest.mark.parametrize("target", ["folder", "destination"])
 def test_a_mapping_that_comes_to_name_another_container_is_swept_at_once(
     world: World, queue: FaultProxy, container: str, target: str
 ) -> None:
