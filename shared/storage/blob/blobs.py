@@ -238,26 +238,22 @@ class BlobContainer:
     ) -> None:
         """Copies a blob within the account, and waits for the end of it.
 
-        Over whatever is there, unless `may_replace` says no: it is asked where that is no earlier copy of this blob.
-        `metadata` is that of the copy; without it the copy has that of the blob.
+        Over whatever is there, unless `may_replace` says no, asked where that is no earlier copy of this blob. The copy
+        has `metadata`, or that of the blob.
 
         Raises:
             NotFoundError: there is no such blob. PreconditionError: it is not of `etag` any more.
-            ConflictError: `BlobInTheWay`, what is there may not be replaced.
-            RefusedError: the other container does not exist.
+            ConflictError: `BlobInTheWay`, what is there may not be replaced. RefusedError: there is no such container.
         """
-        source = self._at(path).url
-        if self._account.sas is not None:
-            source = f"{source}?{self._account.sas.get_secret_value()}"
+        sas = self._account.sas
+        source = self._at(path).url + (f"?{sas.get_secret_value()}" if sas is not None else "")
         condition: dict[str, Any] = (
             {"source_etag": _quoted(etag), "source_match_condition": MatchConditions.IfNotModified} if etag else {}
         )
         target = BlobContainer(self._account, to_container)._at(to_path)
-        if metadata:
-            condition["metadata"] = dict(metadata)
         what = f"{self._blob(path)} (to be copied to {to_container}/{to_path})"
         with translated(what):
-            copy_blob(source, target, condition, may_replace, what)
+            copy_blob(source, target, {**condition, "metadata": metadata}, may_replace, what)
 
     def _upload(
         self, path: str, data: Any, metadata: Mapping[str, str] | None, content_type: str, overwrite: bool
