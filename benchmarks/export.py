@@ -93,7 +93,7 @@ def define(settings: Settings, hub: str, sas_uri: str) -> None:
         "entityList": [{"entityType": "Profile", "entityName": PROFILE.type_name}],
     }
     body = {"connectorType": "Outbound", "connectorProperties": properties}
-    stored, _ = definitions.put_connector(hub, CONNECTOR, connector_from_request(body))
+    stored, _ = definitions.connectors.put(hub, CONNECTOR, connector_from_request(body))
     if stored.document.state != "Ready":
         raise RuntimeError(f"the connector is {stored.document.state}: {stored.document.state_detail}")
 

@@ -77,7 +77,7 @@ def maintain_all(services: Services) -> None:
         delete_remains_of_hubs(services)
     if services.settings.key_vault_url:
         with failing_alone("maintenance", vault=services.settings.key_vault_url):
-            removed = services.definitions.remove_unnamed_secrets(services.clock.machine_now())
+            removed = services.definitions.connectors.unused_secrets.remove(services.clock.machine_now())
             logger.info("secrets removed that no connector names: %d", removed)
 
 

@@ -87,7 +87,7 @@ def _list(services: Services, mapping: Stored[Mapping]) -> str | None:
                 return None
             services.source_permits.check(hub, name)
             account = services.definitions.account_of_mapping(connector, mapping).hurried()
-            refusal = services.definitions.list_first(connector, mapping, account, nullcontext)
+            refusal = services.definitions.listings.list_first(connector, mapping, account, nullcontext)
             if isinstance(refusal, MissingError):
                 return f"{DESTINATION}: {refusal.message}"
     except HubError as error:

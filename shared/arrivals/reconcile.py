@@ -138,7 +138,7 @@ def _forget_gone(services: Services, hub: str, missing: set[str]) -> Generator[N
     definitions = services.definitions
     try:
         with definitions.consistent_read():
-            names = [connector.document.connector_name for connector in definitions.connectors(hub)]
+            names = [connector.document.connector_name for connector in definitions.connectors.all(hub)]
             there = {mapping.instance_id for name in names for mapping in definitions.mappings(hub, name)}
     except FatalError:
         return  # it was logged where it was left out

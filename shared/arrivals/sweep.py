@@ -353,7 +353,7 @@ def _pages(services: Services, target: Target, marker: str) -> Iterator[tuple[Se
     is_first = True
     try:
         # Its refusal is none of the marker.
-        services.definitions.list_first(target.connector, target.mapping, account, permit.request)
+        services.definitions.listings.list_first(target.connector, target.mapping, account, permit.request)
         try:
             for page in permit.each(container.pages(document.prefix, marker, _PAGE)):
                 is_first = False

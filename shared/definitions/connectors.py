@@ -8,7 +8,6 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pydantic import SecretStr
@@ -63,6 +62,7 @@ logger = logging.getLogger(__name__)
 _NOT_RUN = "this release keeps {} connectors, but does not run them yet"
 # A transaction takes 100 operations.
 _MAPPINGS_AT_ONCE = 90
+_ANY = Conditions()
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ class Connectors:
 
     Attributes:
         destinations: of those that export.
+        unused_secrets: those in the vault that none of them names.
     """
 
     def __init__(
@@ -104,18 +105,32 @@ class Connectors:
         self._listings = listings
         self._secrets = Secrets(vaults, settings)
         self.destinations = Destinations(store, self._secrets, containers, settings)
-        self._unused = UnusedSecrets(store, self._secrets, clock)
+        self.unused_secrets = UnusedSecrets(store, self._secrets, clock)
         self._clock = clock
         self._settings = settings
 
-    def put(self, hub: str, name: str, connector: Connector, conditions: Conditions) -> tuple[Stored[Connector], bool]:
-        """Creates or replaces a connector and checks its connection; see `Definitions.put_connector`."""
+    def all(self, hub: str) -> list[Stored[Connector]]:
+        """The connectors of a hub, by name."""
+        return self._store.all(CONNECTOR, hub)
+
+    def readable(self, hub: str) -> list[Stored[Connector]]:
+        """`all` for work on each of them, which goes on without what cannot be read; that is logged."""
+        return self._store.readable(CONNECTOR, hub)
+
+    def put(
+        self, hub: str, name: str, connector: Connector, conditions: Conditions = _ANY
+    ) -> tuple[Stored[Connector], bool]:
+        """Creates or replaces a connector, tries its connection, and leaves it `Ready` or `Failed`.
+
+        Of a type that this release does not run it is `Created`; where the process ends before the check does it stays
+        `Creating`, until it is tested, replaced, or exports. A secret given as `***` stays as it was.
+        """
         check_name(name, "connectorName")
         body = connector.to_json()
         destination = kind_of(connector).destination
         given = split(body[PROPERTIES], kind_of(connector).secrets)
         faults = [*given.faults, *self._faults_of_secrets_given(connector, body, given)]
-        new = self._unused.of_put(hub)
+        new = self.unused_secrets.of_put(hub)
         conditions = self.destinations.claim_past(hub, name, conditions)
 
         def make(change: Change) -> tuple[Stored[Connector], bool]:
@@ -153,15 +168,21 @@ class Connectors:
             stored, created = self._store.change(hub, make, asks_outside=True)
         except (RequestError, RefusedError, CommitConflictError):
             # Any other error is the service's, so upkeep asks it again later.
-            self._unused.withdraw(new)
+            self.unused_secrets.withdraw(new)
             raise
         failpoint(FailPoint.CONNECTOR_STORED)
         if stored.document.state is ConnectorState.CREATING:
             stored, _ = self._set_outcome(hub, stored)
         return stored, created
 
-    def test(self, hub: str, name: str, *, take_over: bool) -> list[Check]:
-        """Tries the connection for real, and lets the state say how it went; see `Definitions.test_connector`."""
+    def test(self, hub: str, name: str, *, take_over: bool = False) -> list[Check]:
+        """Tries a connection for real; the connector is `Ready` or `Failed` afterwards.
+
+        Args:
+            hub, name: of the connector.
+            take_over: whether a `metadata.json` that somebody else wrote to its destination becomes its own;
+                InvalidRequestError where it has no destination.
+        """
         self._store.require(HUB, HUBS, hub)
         stored = self._store.require(CONNECTOR, hub, name)
         if take_over and not kind_of(stored.document).destination:
@@ -172,12 +193,12 @@ class Connectors:
             return [Check("connection", False, "the connector is being deleted; repeat its DELETE to finish that")]
         return self._set_outcome(hub, stored, take_over=take_over)[1]
 
-    def set_state(self, hub: str, stored: Stored[Connector], state: ConnectorState, detail: str | None) -> None:
-        """Notes what a run found out about the connection, unless the connector was changed meanwhile."""
+    def set_state(self, hub: str, stored: Stored[Connector], state: ConnectorState, detail: str | None = None) -> None:
+        """Notes what a run found out about a connection; nothing happens if the connector was changed meanwhile."""
         note(self._store, hub, stored, (state, detail), stored.internal)
 
-    def delete(self, hub: str, name: str, conditions: Conditions) -> None:
-        """Deletes a connector with its mappings and secrets; one that stopped midway goes on when repeated."""
+    def delete(self, hub: str, name: str, conditions: Conditions = _ANY) -> None:
+        """Deletes a connector with its mappings and secrets; it stays `Deleting` while the vault does not answer."""
 
         def begin(change: Change) -> Stored[Connector] | None:
             old = self._store.get(CONNECTOR_AS_STORED, hub, name)
@@ -205,12 +226,8 @@ class Connectors:
         self._store.change(hub, end, is_begun=True)
         logger.info("connector deleted: hub %s connector %s", hub, name)
 
-    def remove_unnamed_secrets(self, now: datetime) -> int:
-        """Removes secrets that no connector names; see `Definitions.remove_unnamed_secrets`."""
-        return self._unused.remove(now)
-
     def writer(self, hub: str, stored: Stored[Connector]) -> Writer:
-        """Who writes to the destination of a connector that exports."""
+        """Who writes to the destination of a connector that exports, as what it writes is marked."""
         name = stored.document.connector_name
         others = (other for other in self._store.kept(CONNECTOR_ALONE, hub) if not same_name(other.name, name))
         # One that cannot be read may export, and what it has written is not to be touched.
@@ -220,7 +237,12 @@ class Connectors:
         return Writer(self._store.require(HUB, HUBS, hub).instance_id, name, frozenset(neighbours))
 
     def source_account(self, stored: Stored[Connector]) -> StorageAccount:
-        """The account whose blobs a connector reads."""
+        """The account whose blobs a connector reads.
+
+        Raises:
+            InvalidRequestError: the secret is no usable connection.
+            RefusedError: the vault refuses. UnavailableError: it does not answer.
+        """
         document = stored.document
         if (source := kind_of(document).source) is None:
             message = f"the connector {document.connector_name!r} is {document.connector_type}, so it reads no blobs"

@@ -1,15 +1,11 @@
 """All definitions of all hubs: the one door to them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
 from functools import partial
 from typing import Any
 
-from pydantic import SecretStr
-
 from shared.clock import Clock
-from shared.connectors.check import Check
 from shared.definitions import hubs, kpis, mappings, types
 from shared.definitions.connectors import Connectors
 from shared.definitions.hubs import Empty, without_records
@@ -29,18 +25,16 @@ from shared.definitions.store.kinds import (
     kind_and_name,
     kind_of_type,
 )
-from shared.domain.documents.connectors import Connector, ConnectorState
+from shared.domain.documents.connectors import Connector
 from shared.domain.documents.document import Document
 from shared.domain.documents.entity_types import EntityKind, EntityType
 from shared.domain.documents.hubs import Hub
 from shared.domain.documents.kpis import Kpi
 from shared.domain.documents.mappings import Mapping
-from shared.domain.errors import FatalError, GoneError, HubError, NotFoundError, TransientError
+from shared.domain.errors import FatalError, GoneError, NotFoundError, TransientError
 from shared.domain.names import same_name
-from shared.domain.schema_mark import Writer
 from shared.settings import Settings
 from shared.storage.accounts import StorageAccount
-from shared.storage.blob.sas import ContainerSas
 from shared.storage.key_vault import Vaults
 from shared.storage.tables import Table
 
@@ -51,17 +45,19 @@ class Definitions:
     """Hubs, types, KPIs, connectors and mappings.
 
     Names are found in any case and kept as they were first written. What is not there is a NotFoundError, also
-    when it is the hub. Every `put_*` returns the stored document and whether it was created, and raises
+    when it is the hub. Every PUT returns the stored document and whether it was created, and raises
 
     - InvalidRequestError naming every fault,
     - ConflictError where a rule between definitions forbids it,
     - PreconditionError where the conditions are not met,
     - UnavailableError or CommitConflictError where it may succeed later; nothing is half stored.
 
-    Every `delete_*` does nothing where there is nothing to delete.
+    Every deletion does nothing where there is nothing to delete.
 
     Attributes:
         containers: whose a container is.
+        listings: what was listed of the containers of mappings.
+        connectors: all that is done with connectors, but for finding one by its name.
     """
 
     def __init__(self, table: Table, vaults: Vaults, clock: Clock, settings: Settings) -> None:
@@ -69,8 +65,8 @@ class Definitions:
         self._clock = clock
         self._is_used = partial(is_used, settings)
         self.containers = Containers(self._store, clock, settings)
-        self._listings = Listings(self._store, self.containers, vaults, settings)
-        self._connectors = Connectors(self._store, vaults, self.containers, self._listings, clock, settings)
+        self.listings = Listings(self._store, self.containers, vaults, settings)
+        self.connectors = Connectors(self._store, vaults, self.containers, self.listings, clock, settings)
 
     def consistent_read(self) -> AbstractContextManager[None]:
         """Within it, this thread reads what is here now, with one request for each hub while nothing changes."""
@@ -200,141 +196,23 @@ class Definitions:
                     raise GoneError(kind.missing, message, name) from error
             raise
 
-    def connectors(self, hub: str) -> list[Stored[Connector]]:
-        """The connectors of a hub, by name."""
-        return self._store.all(CONNECTOR, hub)
-
-    def readable_connectors(self, hub: str) -> list[Stored[Connector]]:
-        """`connectors` for work on each of them, which goes on without what cannot be read; that is logged."""
-        return self._store.readable(CONNECTOR, hub)
-
     def connector(self, hub: str, name: str) -> Stored[Connector]:
         """A connector; its secrets are `***`."""
         return self._find(CONNECTOR, hub, name)
-
-    def put_connector(
-        self, hub: str, name: str, connector: Connector, conditions: Conditions = _ANY
-    ) -> tuple[Stored[Connector], bool]:
-        """Creates or replaces a connector, tries its connection, and leaves it `Ready` or `Failed`.
-
-        Of a type that this release does not run it is `Created`; where the process ends before the check does it stays
-        `Creating`, until it is tested, replaced, or exports. A secret given as `***` stays as it was.
-        """
-        return self._connectors.put(hub, name, connector, conditions)
-
-    def test_connector(self, hub: str, name: str, *, take_over: bool = False) -> list[Check]:
-        """Tries a connection for real; the connector is `Ready` or `Failed` afterwards.
-
-        Args:
-            hub, name: of the connector.
-            take_over: whether a `metadata.json` that somebody else wrote to its destination becomes its own;
-                InvalidRequestError where it has no destination.
-        """
-        return self._connectors.test(hub, name, take_over=take_over)
-
-    def writer(self, hub: str, connector: Stored[Connector]) -> Writer:
-        """Who writes to the destination of a connector that exports, as what it writes is marked."""
-        return self._connectors.writer(hub, connector)
-
-    def set_connector_state(
-        self, hub: str, connector: Stored[Connector], state: ConnectorState, detail: str | None = None
-    ) -> None:
-        """Notes what a run found out about a connection; nothing happens if the connector was changed meanwhile."""
-        self._connectors.set_state(hub, connector, state, detail)
-
-    def delete_connector(self, hub: str, name: str, conditions: Conditions = _ANY) -> None:
-        """Deletes a connector with its mappings and secrets; it stays `Deleting` while the vault does not answer."""
-        self._connectors.delete(hub, name, conditions)
-
-    def outbound_sas(self, connector: Stored[Connector]) -> SecretStr:
-        """The container SAS of a connector that exports.
-
-        Raises:
-            RequestError: no container's SAS, or the app's own. ConflictError: `ContainerOfAnotherHub`.
-            RefusedError: the vault has it no more, or refuses. UnavailableError: the vault does not answer.
-        """
-        return self._connectors.destinations.sas(connector)
-
-    def claim_destination(
-        self, hub: str, connector: Stored[Connector], sas: ContainerSas, exported: str | None = None
-    ) -> None:
-        """Notes where a connector exports to, once its container has let it in, unless it was changed meanwhile.
-
-        With an entity that has come out, by its folder, it is `Ready`, unless something is in the way of another one.
-        """
-        self._connectors.destinations.claim(hub, connector, sas, exported)
-
-    def block_export(self, hub: str, connector: Stored[Connector], folder: str, message: str) -> None:
-        """Notes that an entity has somebody else's blob in its way: `Failed`, until it comes out, or a PUT or test."""
-        self._connectors.destinations.block(hub, connector, folder, message)
-
-    def source_account(self, connector: Stored[Connector]) -> StorageAccount:
-        """The account whose blobs a connector reads.
-
-        Raises:
-            InvalidRequestError: the secret is no usable connection.
-            RefusedError: the vault refuses. UnavailableError: it does not answer.
-        """
-        return self._connectors.source_account(connector)
 
     def account_of_mapping(self, connector: Stored[Connector], mapping: Stored[Mapping]) -> StorageAccount:
         """The account that a mapping reads, once its containers are found to be for its hub, as of now.
 
         Raises:
-            RequestError, ConflictError: as `check_container`. Others as `source_account`.
+            RequestError, ConflictError: as `Containers.check_use`. Others as `Connectors.source_account`.
         """
-        account, document = self.source_account(connector), mapping.document
+        account, document = self.connectors.source_account(connector), mapping.document
         self.containers.check_mapping(document.tenant_id, account.name, document)
         return account
 
     def check_mapping(self, connector: Stored[Connector], mapping: Stored[Mapping]) -> None:
         """Raises ConflictError for a container of another hub that a mapping names, as far as its account is known."""
         self.containers.check_new(connector, mapping.document.tenant_id, mapping.document)
-
-    def check_container(self, hub: str, account: StorageAccount, container: str, target: str = "") -> None:
-        """Refuses a container of an account that a hub may not use.
-
-        Raises:
-            RequestError: it is the app's own (`ContainerNotAllowed`).
-            ConflictError: it is another hub's (`ContainerOfAnotherHub`).
-        """
-        self.containers.check_use(hub, account.name, container, target)
-
-    def list_first(
-        self,
-        connector: Stored[Connector],
-        mapping: Stored[Mapping],
-        account: StorageAccount,
-        asking: Callable[[], AbstractContextManager[None]],
-    ) -> HubError | None:
-        """Lists one blob of each container of a mapping that its connector has not listed yet, and notes that it could.
-
-        Its hub claims the container, and hears of its blobs, from then on: whoever lists all of it afterwards finds
-        what came before. A connector whose check was not let in by the account claims it from then on, and is `Ready`;
-        it has a new ETag then. Gives why the container that files are moved to cannot be listed, where that is so.
-
-        Args:
-            connector: of the mapping.
-            mapping: whose containers are found to be for its hub; see `account_of_mapping`.
-            account: that the connector reads.
-            asking: entered for as long as the account is asked.
-
-        Raises:
-            ConflictError: another hub has listed it at the same moment, and came first (`ContainerOfAnotherHub`).
-            HubError: the folder's container cannot be listed.
-        """
-        return self._listings.list_first(connector, mapping, account, asking)
-
-    def remove_unnamed_secrets(self, now: datetime) -> int:
-        """Removes secrets from the vault that the app made and that no connector names; how many there were.
-
-        Args:
-            now: a request of less than a day ago may still be about to name what it has stored.
-
-        Raises:
-            RefusedError, UnavailableError: the vault refuses, or does not answer.
-        """
-        return self._connectors.remove_unnamed_secrets(now)
 
     def mappings(self, hub: str, connector: str) -> list[Stored[Mapping]]:
         """The mappings of a connector, by name."""

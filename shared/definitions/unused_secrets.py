@@ -119,7 +119,14 @@ class UnusedSecrets:
             logger.warning("secrets that a failed PUT stored are left to upkeep: %s", error)
 
     def remove(self, now: datetime) -> int:
-        """Deletes what was listed a day ago and is not named; see `Definitions.remove_unnamed_secrets`."""
+        """Removes secrets from the vault that the app made and that no connector names; how many there were.
+
+        Args:
+            now: a request of less than a day ago may still be about to name what it has stored.
+
+        Raises:
+            RefusedError, UnavailableError: the vault refuses, or does not answer.
+        """
         rows = [row for row in self._store.all_noted(_ROWS) if row["since"] < now - _UNUSED_FOR]
         return self._remove(rows, self._secrets.delete_made_here)
 

@@ -222,7 +222,7 @@ def open_source(services: Services, mapping: Stored[Mapping], version: BlobVersi
     """Opens the container that the mapping reads, with the connector's own credentials.
 
     Raises:
-        RequestError: `ContainerNotAllowed`, `ContainerOfAnotherHub`. Others as `Definitions.source_account`.
+        RequestError: `ContainerNotAllowed`, `ContainerOfAnotherHub`. Others as `Connectors.source_account`.
     """
     connector = services.definitions.connector(mapping.document.tenant_id, mapping.document.connector_name)
     account = services.definitions.account_of_mapping(connector, mapping)

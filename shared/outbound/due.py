@@ -66,7 +66,7 @@ def hand_out_kpi_exports(services: Services, hub: str, kpi: str, slot: datetime)
 
 def exported_entities(services: Services, hub: str) -> Iterator[tuple[Stored[Connector], ExportedEntity]]:
     """Every entity that an Outbound connector of the hub lists, as far as the connectors can be read."""
-    for connector in services.definitions.readable_connectors(hub):
+    for connector in services.definitions.connectors.readable(hub):
         for entity in listed_entities(connector):
             yield connector, entity
 
@@ -143,7 +143,7 @@ def _forget_unlisted(services: Services, hub: str) -> Generator[None]:
 def _listed(services: Services, hub: str) -> set[str]:
     """The partitions of the series of all that is listed; FatalError where something of that cannot be read."""
     listed = set()
-    for connector in services.definitions.connectors(hub):
+    for connector in services.definitions.connectors.all(hub):
         for entity in listed_entities(connector):
             with suppress(NotFoundError):
                 listed.add(series_of(hub, connector, find_entity(services, hub, entity)).partition)

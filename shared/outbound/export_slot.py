@@ -152,7 +152,7 @@ def find_export(services: Services, request: SlotRequest) -> Export | None:
             for listed in listed_entities(connector):
                 if listed.entity_type is request.entity_type and same_name(listed.entity_name, request.entity_name):
                     entity = find_entity(services, request.hub, listed)
-                    writer = services.definitions.writer(request.hub, connector)
+                    writer = services.definitions.connectors.writer(request.hub, connector)
                     return Export(services, request.hub, connector, listed, entity, writer)
         except NotFoundError:
             return None
@@ -205,18 +205,19 @@ def _note_refusal(export: Export, error: HubError) -> None:
     """Lets the connector's state say that its destination refuses us, or what somebody else has put there."""
     if isinstance(error, ForeignBlobError):
         # Every slot of the entity waits at it; the others of the connector come out.
-        export.services.definitions.block_export(export.hub, export.connector, export.folder, error.message)
+        destinations = export.services.definitions.connectors.destinations
+        destinations.block(export.hub, export.connector, export.folder, error.message)
     elif isinstance(error, _REFUSALS) and not isinstance(error, LostBlobError):
         _note_connection(export, error.message)
 
 
 def _note_connection(export: Export, failure: str | None) -> None:
     """Lets the connector's state say how its destination fares; it is written only where that changes."""
-    connector = export.connector
+    connector, connectors = export.connector, export.services.definitions.connectors
     if failure is not None:
-        export.services.definitions.set_connector_state(export.hub, connector, ConnectorState.FAILED, failure)
+        connectors.set_state(export.hub, connector, ConnectorState.FAILED, failure)
     else:
-        export.services.definitions.claim_destination(export.hub, connector, export.destination.sas, export.folder)
+        connectors.destinations.claim(export.hub, connector, export.destination.sas, export.folder)
 
 
 def _record_failure(

@@ -47,7 +47,7 @@ class Export:
     @cached_property
     def destination(self) -> DestinationContainer:
         """The partner's container; raises RefusedError where the secret is gone."""
-        sas_uri = self.services.definitions.outbound_sas(self.connector)
+        sas_uri = self.services.definitions.connectors.destinations.sas(self.connector)
         permits = self.services.destination_permits
         return DestinationContainer(sas_uri, self.services.settings, permits=permits, hub=self.hub)
 

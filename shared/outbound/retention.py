@@ -42,7 +42,7 @@ def delete_expired(services: Services) -> None:
     before = now - timedelta(days=services.settings.export_retention_days)
 
     def work(hub: str) -> Generator[None]:
-        for connector in services.definitions.readable_connectors(hub):
+        for connector in services.definitions.connectors.readable(hub):
             if is_exporting(connector):
                 with failing_alone("clean-up", hub=hub, connector=connector.document.connector_name):
                     yield from _clean(services, hub, connector, now, before)
@@ -76,12 +76,13 @@ def _clean(
         return
     done = _CleanUp(claim, int(claim.run.details.get("deleted", 0)))
     try:
-        destination = DestinationContainer(services.definitions.outbound_sas(connector), services.settings)
+        sas = services.definitions.connectors.destinations.sas(connector)
+        destination = DestinationContainer(sas, services.settings)
         for blob in _expired(services, hub, connector, destination, before):
             if blob is not None:
                 _delete(destination, blob, done)
             yield
-        services.definitions.claim_destination(hub, connector, destination.sas)
+        services.definitions.connectors.destinations.claim(hub, connector, destination.sas)
     except HubError as failure:
         _end(done, before, RunState.FAILED, RunError.of(failure))
     except GeneratorExit:
@@ -117,7 +118,7 @@ def _expired(
 
     Each other one is None: to look at it takes its time too.
     """
-    writer = services.definitions.writer(hub, connector)
+    writer = services.definitions.connectors.writer(hub, connector)
     for folder in _FOLDERS:
         for blob in destination.list(folder):
             slot = slot_of_path(blob.path)

@@ -118,10 +118,10 @@ def _suggest(
 
 
 def _open(services: Services, hub: str, connector: str, blob: str) -> Source:
-    account = services.definitions.source_account(services.definitions.connector(hub, connector))
+    account = services.definitions.connectors.source_account(services.definitions.connector(hub, connector))
     is_own = services.definitions.containers.is_own_account(account.name)
     name, path = location_of_blob(blob, account.name, is_own_account=is_own)
-    services.definitions.check_container(hub, account, name, "blob")
+    services.definitions.containers.check_use(hub, account.name, name, "blob")
     container = BlobContainer(account.hurried(), name)
     try:
         entry = container.properties(path)

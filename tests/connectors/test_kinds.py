@@ -67,7 +67,7 @@ class World:
 
     def put(self, kind: Kind, properties: Mapping[str, Any]) -> Connector:
         connector = connector_from_request(body(kind, properties))
-        return self.definitions.put_connector(self.hub, "One", connector)[0].document
+        return self.definitions.connectors.put(self.hub, "One", connector)[0].document
 
     def kept_secrets(self) -> dict[str, str]:
         """What the connector has in the vault, by place."""
@@ -146,7 +146,7 @@ def test_its_secrets_go_to_the_vault_and_stay_when_they_come_back_masked(kind: K
 @every_kind
 def test_its_check_says_how_the_connection_is(kind: Kind, world: World) -> None:
     connector = world.put(kind, world.properties(kind))
-    checks = world.definitions.test_connector(world.hub, "One")
+    checks = world.definitions.connectors.test(world.hub, "One")
     assert world.definitions.connector(world.hub, "One").document == connector
     if kind.check is None:
         assert connector.state is ConnectorState.CREATED
@@ -185,7 +185,7 @@ def test_a_secret_that_the_vault_has_lost_is_told(kind: Kind, world: World) -> N
     for name in secret_names(world.definitions.connector(world.hub, "One").internal):
         Vaults(world.settings).delete(name)
     fresh = Definitions(world.table, Vaults(world.settings), Clock(world.settings), world.settings)
-    assert [(check.name, check.ok) for check in fresh.test_connector(world.hub, "One")] == [("secret", False)]
+    assert [(check.name, check.ok) for check in fresh.connectors.test(world.hub, "One")] == [("secret", False)]
     assert fresh.connector(world.hub, "One").document.state is ConnectorState.FAILED
 
 
@@ -196,9 +196,9 @@ def test_nothing_of_it_stays_when_it_is_deleted(kind: Kind, world: World) -> Non
         world.definitions.put_mapping(world.hub, "One", "Customers", mapping())
     names = secret_names(world.definitions.connector(world.hub, "One").internal)
     assert len(names) == len(kind.secrets)
-    world.definitions.delete_connector(world.hub, "One")
-    world.definitions.delete_connector(world.hub, "One")
-    assert world.definitions.connectors(world.hub) == []
+    world.definitions.connectors.delete(world.hub, "One")
+    world.definitions.connectors.delete(world.hub, "One")
+    assert world.definitions.connectors.all(world.hub) == []
     assert [secret.name for secret in Vaults(world.settings).kept() if secret.name in names] == []
     assert world.definitions.mappings(world.hub, "One") == []
 

@@ -177,7 +177,7 @@ class Story:
             self._take_in()
         self._set_clock(NOON + timedelta(days=22))
         delete_expired(self.services)
-        self.services.definitions.delete_connector(HUB, "Spare")
+        self.services.definitions.connectors.delete(HUB, "Spare")
         delete_type(self.services, HUB, EntityKind.INTERACTION, "Passing", Conditions())
         delete_remains(self.services)
         self._make_a_hub_anew()
@@ -220,7 +220,7 @@ class Story:
             "left at the partner": left,
             "left in the lake": {"/".join(blob.path.split("/")[:3]) for blob in self.services.lake.blobs.list()},
             "connectors": sorted(
-                stored.document.connector_name for stored in self.services.definitions.connectors(HUB)
+                stored.document.connector_name for stored in self.services.definitions.connectors.all(HUB)
             ),
             "left of a hub": [
                 *(run.run_id for run in self.services.runs.page(self._passing)[0]),
@@ -254,7 +254,7 @@ class Story:
         self._connector("Landing", "AzureBlob", source)
         self._mapping("Customers", "Profile", "Customer", {"Id": "id", "City": "city", "Points": "points"})
         self._mapping("Visits", "Interaction", "Visit", {"Id": "id", "Page": "page"})
-        definitions.test_connector(HUB, "Landing")  # which lists the container, as the sweep of a new mapping does
+        definitions.connectors.test(HUB, "Landing")  # which lists the container, as the sweep of a new mapping does
         sas = container_sas(self.place.endpoints, f"{self.place.prefix}-partner")
         entities = [{"entityType": "Profile", "entityName": "Customer"}, {"entityType": "Kpi", "entityName": "Points"}]
         self._connector("Partner", "Outbound", {"outputBlobSASUri": sas, "entityList": entities})
@@ -263,10 +263,10 @@ class Story:
     def _connector(self, name: str, kind: str, properties: dict[str, Any]) -> None:
         connector = connector_from_request({"connectorType": kind, "connectorProperties": properties})
         try:
-            self.services.definitions.put_connector(HUB, name, connector)
+            self.services.definitions.connectors.put(HUB, name, connector)
         except ConflictError:  # its deletion was interrupted: the message says to repeat that
-            self.services.definitions.delete_connector(HUB, name)
-            self.services.definitions.put_connector(HUB, name, connector)
+            self.services.definitions.connectors.delete(HUB, name)
+            self.services.definitions.connectors.put(HUB, name, connector)
 
     def _mapping(self, name: str, kind: str, type_name: str, columns: dict[str, str]) -> None:
         body = {

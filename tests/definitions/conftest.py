@@ -53,7 +53,7 @@ def hubs(definitions: Definitions, vault: KeyVault) -> Definitions:
     for hub in ("Zeta", "Alpha"):
         definitions.put_hub(hub, Hub())
         definitions.put_entity_type(hub, "Customer", profile())
-        definitions.put_connector(hub, "Files", files(vault))
+        definitions.connectors.put(hub, "Files", files(vault))
     return definitions
 
 
@@ -73,4 +73,4 @@ def free(hubs: Definitions) -> str:
 @pytest.fixture
 def account(hubs: Definitions) -> StorageAccount:
     """The account that the hubs' connectors read."""
-    return hubs.source_account(hubs.connector("Zeta", "Files"))
+    return hubs.connectors.source_account(hubs.connector("Zeta", "Files"))

@@ -45,7 +45,7 @@ def typed(definitions: Definitions, hub: str) -> Definitions:
 
 def faults(definitions: Definitions, hub: str, connector: Connector) -> list[tuple[str, str]]:
     with pytest.raises(InvalidRequestError) as refused:
-        definitions.put_connector(hub, "Bad", connector)
+        definitions.connectors.put(hub, "Bad", connector)
     assert "MARKER" not in str(refused.value)
     return [(fault.code, fault.target) for fault in refused.value.details]
 
@@ -53,7 +53,7 @@ def faults(definitions: Definitions, hub: str, connector: Connector) -> list[tup
 def test_an_azure_blob_connector_becomes_ready(
     definitions: Definitions, hub: str, vault: KeyVault, azurite: Endpoints
 ) -> None:
-    stored, created = definitions.put_connector(hub, "Files", files(vault))
+    stored, created = definitions.connectors.put(hub, "Files", files(vault))
     assert created
     document = stored.document.to_json()
     assert (document["connectorId"], document["connectorName"], document["tenantId"]) == (1, "Files", "Contoso")
@@ -62,7 +62,7 @@ def test_an_azure_blob_connector_becomes_ready(
     assert stored.internal["account"] == "devstoreaccount1"
     assert stored.internal["blob_endpoint"] == azurite.blob
     assert definitions.connector("contoso", "FILES") == stored
-    assert definitions.source_account(stored).blob_endpoint == azurite.blob
+    assert definitions.connectors.source_account(stored).blob_endpoint == azurite.blob
 
 
 def test_an_outbound_connector_becomes_ready(typed: Definitions, hub: str, partner_sas: str) -> None:
@@ -70,7 +70,7 @@ def test_an_outbound_connector_becomes_ready(typed: Definitions, hub: str, partn
         {"entityType": "profile", "entityName": "CUSTOMER", "fieldNames": "customerid; BORN"},
         {"entityType": "Kpi", "entityName": "ages", "fieldNames": ["CUSTOMERID", "value"]},
     ]
-    stored, _ = typed.put_connector(hub, "Partner", outbound(partner_sas, listed))
+    stored, _ = typed.connectors.put(hub, "Partner", outbound(partner_sas, listed))
     document = stored.document.to_json()
     assert document["state"] == "Ready"
     assert document["connectorProperties"] == {
@@ -80,7 +80,7 @@ def test_an_outbound_connector_becomes_ready(typed: Definitions, hub: str, partn
         ],
         "outputBlobSASUri": "***",
     }
-    assert typed.outbound_sas(stored).get_secret_value() == partner_sas
+    assert typed.connectors.destinations.sas(stored).get_secret_value() == partner_sas
     assert partner_sas not in repr(stored)
 
 
@@ -95,7 +95,7 @@ def test_nothing_is_exported_to_a_container_of_the_app(
 def test_a_container_of_the_app_that_was_taken_earlier_is_refused_when_it_is_used(
     typed: Definitions, hub: str, azurite: Endpoints, settings: Settings, partner_sas: str, name: str
 ) -> None:
-    stored, _ = typed.put_connector(hub, "Partner", outbound(partner_sas))
+    stored, _ = typed.connectors.put(hub, "Partner", outbound(partner_sas))
     (place,) = references(stored.internal)
     taken = Vaults(settings).set(new_secret_name(hub, stored.instance_id, place), container_sas(azurite, name))
 
@@ -105,11 +105,11 @@ def test_a_container_of_the_app_that_was_taken_earlier_is_refused_when_it_is_use
 
     earlier = typed._store.change(hub, make)
     with pytest.raises(RequestError) as refused:
-        typed.outbound_sas(earlier)
+        typed.connectors.destinations.sas(earlier)
     assert refused.value.code == "ContainerNotAllowed"
     assert "sig=" not in str(refused.value)
-    assert [check.ok for check in typed.test_connector(hub, "Partner")] == [False]
-    kept, _ = typed.put_connector(hub, "Partner", connector_from_request(earlier.document.to_json()))
+    assert [check.ok for check in typed.connectors.test(hub, "Partner")] == [False]
+    kept, _ = typed.connectors.put(hub, "Partner", connector_from_request(earlier.document.to_json()))
     assert kept.document.state is ConnectorState.FAILED
     assert repr(name) in (kept.document.state_detail or "")
 
@@ -118,15 +118,15 @@ def test_a_container_of_the_app_that_was_taken_earlier_is_refused_when_it_is_use
 def test_an_outbound_connector_without_entities_exports_nothing_and_says_so(
     typed: Definitions, hub: str, partner_sas: str, given: dict[str, Any]
 ) -> None:
-    typed.put_connector(hub, "Partner", outbound(partner_sas))
+    typed.connectors.put(hub, "Partner", outbound(partner_sas))
     properties = {"outputBlobSASUri": partner_sas, **given}
     empty = connector_from_request({"connectorType": "Outbound", "connectorProperties": properties})
-    stored, _ = typed.put_connector(hub, "Partner", empty)
+    stored, _ = typed.connectors.put(hub, "Partner", empty)
     document = stored.document.to_json()
     assert document["state"] == "Ready"
     assert document["stateDetail"] == "exports nothing: entityList is empty"
     assert document["connectorProperties"] == {"entityList": [], "outputBlobSASUri": "***"}
-    assert all(check.ok for check in typed.test_connector(hub, "Partner"))
+    assert all(check.ok for check in typed.connectors.test(hub, "Partner"))
     assert typed.connector(hub, "Partner").document.state_detail == document["stateDetail"]
     typed.delete_kpi(hub, "Ages")
     typed.delete_entity_type(hub, EntityKind.PROFILE, "Customer")
@@ -137,7 +137,7 @@ def test_why_a_connection_does_not_work_comes_before_what_it_does_not_export(
 ) -> None:
     properties = {"outputBlobSASUri": container_sas(azurite, "partner", "l")}
     empty = connector_from_request({"connectorType": "Outbound", "connectorProperties": properties})
-    stored, _ = typed.put_connector(hub, "Partner", empty)
+    stored, _ = typed.connectors.put(hub, "Partner", empty)
     assert stored.document.state is ConnectorState.FAILED
     assert "create and write" in (stored.document.state_detail or "")
 
@@ -146,10 +146,10 @@ def test_why_a_connection_does_not_work_comes_before_what_it_does_not_export(
 def test_connectors_that_do_not_run_yet_say_so(definitions: Definitions, hub: str, kind: str) -> None:
     properties = {"organizationId": "x", "organizationUrl": "https://x", "mseEndPointUrl": "https://x"}
     connector = connector_from_request({"connectorType": kind, "connectorProperties": properties})
-    stored, _ = definitions.put_connector(hub, "Later", connector)
+    stored, _ = definitions.connectors.put(hub, "Later", connector)
     assert stored.document.state is ConnectorState.CREATED
     assert kind in (stored.document.state_detail or "")
-    [check] = definitions.test_connector(hub, "Later")
+    [check] = definitions.connectors.test(hub, "Later")
     assert not check.ok
     assert kind in check.message
     assert definitions.connector(hub, "Later") == stored
@@ -157,18 +157,18 @@ def test_connectors_that_do_not_run_yet_say_so(definitions: Definitions, hub: st
 
 def test_connectors_are_numbered_for_good(definitions: Definitions, hub: str) -> None:
     for name in ("Bb", "Aa"):
-        definitions.put_connector(hub, name, crm())
-    definitions.delete_connector(hub, "Aa")
+        definitions.connectors.put(hub, name, crm())
+    definitions.connectors.delete(hub, "Aa")
     first = definitions.connector(hub, "Bb").document.connector_id
-    second = definitions.put_connector(hub, "Aa", crm())[0].document.connector_id
-    again = definitions.put_connector(hub, "Bb", crm())[0].document.connector_id
+    second = definitions.connectors.put(hub, "Aa", crm())[0].document.connector_id
+    again = definitions.connectors.put(hub, "Bb", crm())[0].document.connector_id
     assert (first, second, again) == (1, 3, 1)
-    assert [stored.document.connector_name for stored in definitions.connectors(hub)] == ["Aa", "Bb"]
+    assert [stored.document.connector_name for stored in definitions.connectors.all(hub)] == ["Aa", "Bb"]
 
 
 def test_connectors_made_at_once_get_numbers_of_their_own(definitions: Definitions, hub: str) -> None:
     def put(number: int) -> int:
-        return definitions.put_connector(hub, f"C{number}", crm(accessToken=f"t{number}"))[0].document.connector_id
+        return definitions.connectors.put(hub, f"C{number}", crm(accessToken=f"t{number}"))[0].document.connector_id
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(put, range(8))) == list(range(1, 9))
@@ -178,7 +178,7 @@ def test_a_connector_made_by_two_at_once_has_the_secret_of_one_document(
     definitions: Definitions, hub: str, settings: Settings
 ) -> None:
     def put(number: int) -> None:
-        definitions.put_connector(hub, "Crm", crm(accessToken=f"t{number}", note=f"n{number}"))
+        definitions.connectors.put(hub, "Crm", crm(accessToken=f"t{number}", note=f"n{number}"))
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(put, range(6)))
@@ -189,25 +189,25 @@ def test_a_connector_made_by_two_at_once_has_the_secret_of_one_document(
 
 
 def test_a_replaced_connector_is_the_same_instance(definitions: Definitions, hub: str, vault: KeyVault) -> None:
-    first, _ = definitions.put_connector(hub, "Files", files(vault))
-    second, created = definitions.put_connector(hub, "files", files(vault, note="new"))
+    first, _ = definitions.connectors.put(hub, "Files", files(vault))
+    second, created = definitions.connectors.put(hub, "files", files(vault, note="new"))
     assert not created
     assert second.instance_id == first.instance_id
     assert second.document.connector_name == "Files"
     assert second.document.created == first.document.created
     assert second.document.connector_properties.model_extra == {"note": "new"}
-    definitions.delete_connector(hub, "Files")
-    third, created = definitions.put_connector(hub, "Files", files(vault))
+    definitions.connectors.delete(hub, "Files")
+    third, created = definitions.connectors.put(hub, "Files", files(vault))
     assert created
     assert third.instance_id != first.instance_id
 
 
 def test_the_body_of_a_get_can_be_put(typed: Definitions, hub: str, partner_sas: str) -> None:
     """`***` keeps the secret, and nothing that the server sets is taken from the body."""
-    first, _ = typed.put_connector(hub, "Partner", outbound(partner_sas, deep={"apiPassword": "Password=1"}))
+    first, _ = typed.connectors.put(hub, "Partner", outbound(partner_sas, deep={"apiPassword": "Password=1"}))
     body = {**first.document.to_json(), "connectorId": 77, "state": "Failed", "tenantId": "other"}
-    second, _ = typed.put_connector(hub, "Partner", connector_from_request(body))
-    assert typed.outbound_sas(second).get_secret_value() == partner_sas
+    second, _ = typed.connectors.put(hub, "Partner", connector_from_request(body))
+    assert typed.connectors.destinations.sas(second).get_secret_value() == partner_sas
     assert references(second.internal) == references(first.internal)
     assert second.document.connector_id == 1
     assert second.document.state is ConnectorState.READY
@@ -216,10 +216,10 @@ def test_the_body_of_a_get_can_be_put(typed: Definitions, hub: str, partner_sas:
 
 def test_a_new_secret_takes_the_place_of_the_old(typed: Definitions, hub: str, azurite: Endpoints) -> None:
     old, new = container_sas(azurite, "partner", "cwl"), container_sas(azurite, "partner", "cwld")
-    before, _ = typed.put_connector(hub, "Partner", outbound(old))
-    after, _ = typed.put_connector(hub, "Partner", outbound(new))
-    assert typed.outbound_sas(after).get_secret_value() == new
-    assert typed.outbound_sas(before).get_secret_value() == old
+    before, _ = typed.connectors.put(hub, "Partner", outbound(old))
+    after, _ = typed.connectors.put(hub, "Partner", outbound(new))
+    assert typed.connectors.destinations.sas(after).get_secret_value() == new
+    assert typed.connectors.destinations.sas(before).get_secret_value() == old
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_mask_without_a_secret_is_refused(definitions: Definitions, hub: str, 
     [(code, target)] = faults(definitions, hub, connector)
     assert code == "NoSecretToKeep"
     assert target.startswith("connectorProperties.")
-    assert definitions.connectors(hub) == []
+    assert definitions.connectors.all(hub) == []
 
 
 def test_every_fault_is_named_at_once(typed: Definitions, hub: str) -> None:
@@ -282,9 +282,9 @@ def test_a_vault_off_the_allow_list_is_refused(definitions: Definitions, hub: st
 
 
 def test_the_type_of_a_connector_stays(typed: Definitions, hub: str, vault: KeyVault) -> None:
-    stored, _ = typed.put_connector(hub, "Files", files(vault))
+    stored, _ = typed.connectors.put(hub, "Files", files(vault))
     with pytest.raises(ConflictError) as refused:
-        typed.put_connector(hub, "Files", crm())
+        typed.connectors.put(hub, "Files", crm())
     assert refused.value.code == "ConnectorTypeConflict"
     assert typed.connector(hub, "Files") == stored
 
@@ -302,7 +302,7 @@ def test_a_connection_that_does_not_work_says_why(
     typed: Definitions, hub: str, azurite: Endpoints, rights: str, days: int, container: str, words: str
 ) -> None:
     sas = container_sas(azurite, container, rights, timedelta(days=days))
-    stored, created = typed.put_connector(hub, "Partner", outbound(sas))
+    stored, created = typed.connectors.put(hub, "Partner", outbound(sas))
     assert created
     assert stored.document.state is ConnectorState.FAILED
     assert words in (stored.document.state_detail or "")
@@ -330,34 +330,34 @@ def test_a_source_that_does_not_work_says_why(
 ) -> None:
     if value:
         Vaults(settings).set("broken", value.replace("BLOB", azurite.blob.removesuffix("/devstoreaccount1")))
-    stored, _ = definitions.put_connector(hub, "Files", files(vault, "broken" if value else "missing"))
+    stored, _ = definitions.connectors.put(hub, "Files", files(vault, "broken" if value else "missing"))
     assert stored.document.state is ConnectorState.FAILED
     assert words in (stored.document.state_detail or "")
     assert "TUFSS0VS" not in repr(stored)
     with pytest.raises((RefusedError, InvalidRequestError)):
-        definitions.source_account(stored)
+        definitions.connectors.source_account(stored)
 
 
 def test_a_failed_connector_recovers_when_it_is_tested(
     definitions: Definitions, hub: str, vault: KeyVault, settings: Settings, azurite: Endpoints
 ) -> None:
-    failed, _ = definitions.put_connector(hub, "Files", files(vault, "late"))
+    failed, _ = definitions.connectors.put(hub, "Files", files(vault, "late"))
     assert failed.document.state is ConnectorState.FAILED
     Vaults(settings).set("late", azurite.connection_string)
-    checks = definitions.test_connector(hub, "files")
+    checks = definitions.connectors.test(hub, "files")
     assert all(check.ok for check in checks)
     ready = definitions.connector(hub, "Files")
     assert (ready.document.state, ready.document.state_detail) == (ConnectorState.READY, None)
     assert ready.etag != failed.etag
     assert ready.internal["account"] == "devstoreaccount1"
-    definitions.test_connector(hub, "Files")
+    definitions.connectors.test(hub, "Files")
     assert definitions.connector(hub, "Files") == ready
 
 
 def test_a_test_tries_the_containers_of_the_mappings(typed: Definitions, hub: str, vault: KeyVault) -> None:
-    typed.put_connector(hub, "Files", files(vault))
+    typed.connectors.put(hub, "Files", files(vault))
     typed.put_mapping(hub, "Files", "Customers", mapping(folderPath="never-made/x"))
-    checks = {check.name: check for check in typed.test_connector(hub, "Files")}
+    checks = {check.name: check for check in typed.connectors.test(hub, "Files")}
     assert checks["account"].ok
     assert not checks["container never-made"].ok
     assert typed.connector(hub, "Files").document.state is ConnectorState.FAILED
@@ -366,17 +366,17 @@ def test_a_test_tries_the_containers_of_the_mappings(typed: Definitions, hub: st
 def test_a_connection_that_was_not_tried_in_whole_is_not_ready(
     typed: Definitions, hub: str, vault: KeyVault, partner_sas: str
 ) -> None:
-    typed.put_connector(hub, "Files", files(vault))
-    typed.put_connector(hub, "Partner", outbound(partner_sas))
+    typed.connectors.put(hub, "Files", files(vault))
+    typed.connectors.put(hub, "Partner", outbound(partner_sas))
     typed.put_mapping(hub, "Files", "Customers", mapping(folderPath="partner"))
     for name in ("Files", "Partner"):
         with deadline(0):
-            checks = typed.test_connector(hub, name)
+            checks = typed.connectors.test(hub, name)
         assert [check.name for check in checks if not check.ok] == ["time"]
         document = typed.connector(hub, name).document
         assert document.state is ConnectorState.FAILED
         assert "there was time to try 0 of the 1 " in (document.state_detail or "")
-        assert all(check.ok for check in typed.test_connector(hub, name))
+        assert all(check.ok for check in typed.connectors.test(hub, name))
         assert typed.connector(hub, name).document.state is ConnectorState.READY
 
 
@@ -385,36 +385,36 @@ def test_an_account_that_was_found_stays_known_while_the_url_stays(
 ) -> None:
     """Events are matched by the account, also while the source is out of order."""
     Vaults(settings).set("coming-and-going", azurite.connection_string)
-    definitions.put_connector(hub, "Files", files(vault, "coming-and-going"))
+    definitions.connectors.put(hub, "Files", files(vault, "coming-and-going"))
     Vaults(settings).delete("coming-and-going")
     fresh = Definitions(
         Table(account_of(azurite), definitions._store._table.name), Vaults(settings), Clock(settings), settings
     )
-    failed, _ = fresh.put_connector(hub, "Files", files(vault, "coming-and-going"))
+    failed, _ = fresh.connectors.put(hub, "Files", files(vault, "coming-and-going"))
     assert failed.document.state is ConnectorState.FAILED
     assert failed.internal["account"] == "devstoreaccount1"
-    other, _ = fresh.put_connector(hub, "Files", files(vault, "another-that-is-missing"))
+    other, _ = fresh.connectors.put(hub, "Files", files(vault, "another-that-is-missing"))
     assert "account" not in other.internal
 
 
 def test_a_run_may_say_how_the_connection_is(typed: Definitions, hub: str, partner_sas: str) -> None:
-    stored, _ = typed.put_connector(hub, "Partner", outbound(partner_sas))
-    typed.set_connector_state(hub, stored, ConnectorState.FAILED, "the signature expired")
+    stored, _ = typed.connectors.put(hub, "Partner", outbound(partner_sas))
+    typed.connectors.set_state(hub, stored, ConnectorState.FAILED, "the signature expired")
     noted = typed.connector(hub, "Partner")
     assert (noted.document.state, noted.document.state_detail) == (ConnectorState.FAILED, "the signature expired")
-    typed.set_connector_state(hub, stored, ConnectorState.READY, None)
+    typed.connectors.set_state(hub, stored, ConnectorState.READY, None)
     assert typed.connector(hub, "Partner") == noted
 
 
 def test_conditions_are_honoured(typed: Definitions, hub: str, vault: KeyVault) -> None:
-    stored, _ = typed.put_connector(hub, "Files", files(vault), Conditions(if_none_match=True))
-    newer, _ = typed.put_connector(hub, "Files", files(vault), Conditions(if_match=f'"{stored.etag}"'))
+    stored, _ = typed.connectors.put(hub, "Files", files(vault), Conditions(if_none_match=True))
+    newer, _ = typed.connectors.put(hub, "Files", files(vault), Conditions(if_match=f'"{stored.etag}"'))
     for act in (
-        lambda: typed.put_connector(hub, "Files", files(vault), Conditions(if_match=stored.etag)),
-        lambda: typed.put_connector(hub, "Files", files(vault), Conditions(if_none_match=True)),
-        lambda: typed.delete_connector(hub, "Files", Conditions(if_match=stored.etag)),
-        lambda: typed.delete_connector(hub, "Nothing", Conditions(if_match="*")),
+        lambda: typed.connectors.put(hub, "Files", files(vault), Conditions(if_match=stored.etag)),
+        lambda: typed.connectors.put(hub, "Files", files(vault), Conditions(if_none_match=True)),
+        lambda: typed.connectors.delete(hub, "Files", Conditions(if_match=stored.etag)),
+        lambda: typed.connectors.delete(hub, "Nothing", Conditions(if_match="*")),
     ):
         with pytest.raises(PreconditionError):
             act()
-    typed.delete_connector(hub, "Files", Conditions(if_match=newer.etag))
+    typed.connectors.delete(hub, "Files", Conditions(if_match=newer.etag))

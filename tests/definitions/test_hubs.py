@@ -111,14 +111,14 @@ def test_of_ten_who_replace_without_a_condition_all_do(definitions: Definitions)
 
 def test_a_hub_with_definitions_is_not_deleted(definitions: Definitions, hub: str, vault: KeyVault) -> None:
     definitions.put_entity_type(hub, "Customer", profile())
-    definitions.put_connector(hub, "Files", files(vault))
+    definitions.connectors.put(hub, "Files", files(vault))
     definitions.put_mapping(hub, "Files", "Customers", mapping())
     definitions.put_kpi(hub, "Ages", kpi())
     with pytest.raises(ConflictError, match="KPI") as refused:
         definitions.delete_hub("contoso")
     assert refused.value.code == "InUse"
     definitions.delete_kpi(hub, "Ages")
-    definitions.delete_connector(hub, "Files")
+    definitions.connectors.delete(hub, "Files")
     with pytest.raises(ConflictError):
         definitions.delete_hub("contoso")
     definitions.delete_entity_type(hub, EntityKind.PROFILE, "Customer")

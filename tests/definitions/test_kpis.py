@@ -70,11 +70,11 @@ def test_what_does_not_fit_is_named(
 
 def test_a_kpi_that_is_exported_is_not_deleted(typed: Definitions, hub: str, partner_sas: str) -> None:
     typed.put_kpi(hub, "Ages", kpi())
-    typed.put_connector(hub, "Partner", outbound(partner_sas, [{"entityType": "KPI", "entityName": "AGES"}]))
+    typed.connectors.put(hub, "Partner", outbound(partner_sas, [{"entityType": "KPI", "entityName": "AGES"}]))
     with pytest.raises(ConflictError, match="Partner") as refused:
         typed.delete_kpi(hub, "ages")
     assert refused.value.code == "InUse"
-    typed.delete_connector(hub, "Partner")
+    typed.connectors.delete(hub, "Partner")
     typed.delete_kpi(hub, "ages")
     typed.delete_kpi(hub, "ages")
     with pytest.raises(NotFoundError) as missing:

@@ -30,7 +30,7 @@ DESTINATION = "mappingProperties.completeOperation.destinationFolder"
 def with_types(definitions: Definitions, hub: str, vault: KeyVault) -> Definitions:
     definitions.put_entity_type(hub, "Customer", profile())
     definitions.put_entity_type(hub, "Order", interaction(["OrderId"]))
-    definitions.put_connector(hub, "Files", files(vault))
+    definitions.connectors.put(hub, "Files", files(vault))
     return definitions
 
 
@@ -98,7 +98,7 @@ def test_what_is_missing_is_named(typed: Definitions, hub: str) -> None:
 
 
 def test_only_azure_blob_connectors_have_mappings(typed: Definitions, hub: str) -> None:
-    typed.put_connector(hub, "Crm", crm())
+    typed.connectors.put(hub, "Crm", crm())
     assert faults(typed, hub, mapping(), "Crm") == [("InvalidConnectorType", "connectorName")]
 
 
@@ -286,7 +286,7 @@ def test_conditions_are_honoured(typed: Definitions, hub: str) -> None:
 def test_containers_of_another_account_may_have_any_name(definitions: Definitions, hub: str, vault: KeyVault) -> None:
     """The names `lake` and `runs` are ours in our own account alone; a connector that never answered has none yet."""
     definitions.put_entity_type(hub, "Customer", profile())
-    definitions.put_connector(hub, "Files", files(vault, "no-such-secret"))
+    definitions.connectors.put(hub, "Files", files(vault, "no-such-secret"))
     assert definitions.put_mapping(hub, "Files", "Customers", mapping(folderPath="lake/x"))[1]
     # Wherever it lies, a host keeps an app's keys there.
     hosts = mapping(folderPath="azure-webjobs-secrets")

@@ -185,13 +185,13 @@ def used(definitions: Definitions, hub: str, vault: KeyVault, partner_sas: str) 
     """Customer and Order, each used by what can use it."""
     definitions.put_entity_type(hub, "Customer", profile())
     definitions.put_entity_type(hub, "Order", interaction())
-    definitions.put_connector(hub, "Files", files(vault))
+    definitions.connectors.put(hub, "Files", files(vault))
     definitions.put_mapping(hub, "Files", "Customers", mapping())
     order = mapping("Order", kind="Interaction", columns={"Amount": "a", "At": "t"})
     definitions.put_mapping(hub, "Files", "Orders", order)
     definitions.put_kpi(hub, "Ages", kpi())
     chosen = [{"entityType": "Profile", "entityName": "customer", "fieldNames": "CustomerId;Born"}]
-    definitions.put_connector(hub, "Partner", outbound(partner_sas, chosen))
+    definitions.connectors.put(hub, "Partner", outbound(partner_sas, chosen))
     return definitions
 
 

@@ -63,13 +63,14 @@ class World:
         definitions.put_entity_type(self.hub, "Visit", InteractionType.from_request({"fields": fields}))
         secret = {"connectionKeyVaultUrl": f"{self.vault.url}/secrets/{STORAGE_SECRET}"}
         landing = {"connectorType": "AzureBlob", "connectorProperties": secret}
-        definitions.put_connector(self.hub, "Landing", connector_from_request(landing))
+        definitions.connectors.put(self.hub, "Landing", connector_from_request(landing))
         self.put_mapping()
-        definitions.test_connector(self.hub, "Landing")  # which lists the container, as the sweep of a new mapping does
+        # This lists the container, as the sweep of a new mapping does.
+        definitions.connectors.test(self.hub, "Landing")
 
     def empty(self) -> None:
         """Deletes all definitions of the hub."""
-        self.services.definitions.delete_connector(self.hub, "Landing")
+        self.services.definitions.connectors.delete(self.hub, "Landing")
         delete_type(self.services, self.hub, EntityKind.INTERACTION, "Visit", Conditions())
 
     def make_anew(self) -> None:
@@ -96,7 +97,7 @@ class World:
         answer = httpx.put(f"{url}?api-version=7.4", json={"value": connection_string}, headers=BEARER)
         assert answer.status_code == 200, answer.text
         body = {"connectorType": "AzureBlob", "connectorProperties": {"connectionKeyVaultUrl": url}}
-        self.services.definitions.put_connector(self.hub, name, connector_from_request(body))
+        self.services.definitions.connectors.put(self.hub, name, connector_from_request(body))
 
     def work_off(self) -> None:
         """Carries out every message of the hub that waits."""

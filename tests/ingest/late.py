@@ -29,7 +29,7 @@ class Late:
         fields = [{"fieldName": "Page", "fieldType": "Edm.String"}]
         self.definitions.put_entity_type(self.hub, "Visit", InteractionType.from_request({"fields": fields}))
         body = {"connectorType": "AzureBlob", "connectorProperties": {"connectionKeyVaultUrl": self._url}}
-        self.definitions.put_connector(self.hub, "Landing", connector_from_request(body))
+        self.definitions.connectors.put(self.hub, "Landing", connector_from_request(body))
         wanted = Mapping.from_request(mapping_body(container, **properties))
         self.mapping: Stored[Mapping] = self.definitions.put_mapping(self.hub, "Landing", "Visits", wanted)[0]
 
@@ -47,7 +47,7 @@ class Late:
 
     def test(self) -> dict[str, bool]:
         """What a check of the connection finds, by name."""
-        return {check.name: check.ok for check in self.definitions.test_connector(self.hub, "Landing")}
+        return {check.name: check.ok for check in self.definitions.connectors.test(self.hub, "Landing")}
 
     def blobs(self) -> set[str]:
         """The paths in the runs of the hub."""

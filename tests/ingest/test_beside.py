@@ -102,7 +102,7 @@ def test_a_connector_whose_account_is_not_found_yet_may_read_the_same_file(world
     url = f"{world.vault.url}/secrets/{STORAGE_SECRET}"
     body = {"connectorType": "AzureBlob", "connectorProperties": {"connectionKeyVaultUrl": url}}
     with dying_at(FailPoint.CONNECTOR_STORED):
-        world.services.definitions.put_connector(world.hub, changed, connector_from_request(body))
+        world.services.definitions.connectors.put(world.hub, changed, connector_from_request(body))
     version = world.upload("a.csv", ROWS)
     assert ingest(world, version, "Visits").details == {"completeOperation": WAITS}
     assert ingest(world, version, "Keep", "Second").state is RunState.SUCCEEDED

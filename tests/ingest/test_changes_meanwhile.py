@@ -37,7 +37,7 @@ def make_mapping_anew(world: World) -> None:
 
 
 def delete_connector(world: World) -> None:
-    world.services.definitions.delete_connector(world.hub, "Landing")
+    world.services.definitions.connectors.delete(world.hub, "Landing")
 
 
 def add_field(world: World) -> None:

@@ -122,10 +122,10 @@ def test_nobody_hears_of_blobs_in_a_container_that_is_not_for_its_hub(world: Wor
     late = Late(world, world.container)  # it names the container first
     owner = world.put_mapping()
     if secret == "a good key":
-        world.services.definitions.test_connector(world.hub, "Landing")
+        world.services.definitions.connectors.test(world.hub, "Landing")
     late.set_secret(only_named(world, secret))
     assert late.test()["account"] is not secret.startswith("a wrong key")
-    world.services.definitions.test_connector(world.hub, "Landing")
+    world.services.definitions.connectors.test(world.hub, "Landing")
     if secret.endswith("changed after the check"):
         late.set_secret()
     for number in range(3):
@@ -206,11 +206,11 @@ class Archive:
         self.name = f"done{uuid.uuid4().hex}"
         world.storage.create_container(self.name)
         world.put_mapping(completeOperation=moving(f"{self.name}/csv"))
-        world.services.definitions.test_connector(world.hub, "Landing")
+        world.services.definitions.connectors.test(world.hub, "Landing")
         self.late = Late(world, f"c{uuid.uuid4().hex}", completeOperation=moving(f"{self.name}/csv"))
         world.storage.create_container(self.late.mapping.document.container)
         self.late.set_secret()
-        self.late.definitions.test_connector(self.late.hub, "Landing")
+        self.late.definitions.connectors.test(self.late.hub, "Landing")
 
     def ingest(self, who: str, text: str, path: str = "a.csv") -> Run:
         if who == "owner":
@@ -280,7 +280,7 @@ def test_an_owner_moves_files_within_its_container_whoever_else_names_it(world: 
         world.services.definitions.put_hub(world.hub, Hub.from_request({"sharedContainers": [world.container]}))
     late = Late(world, world.container, completeOperation=moving(f"{world.container}/taken"))
     late.set_secret()
-    late.definitions.test_connector(late.hub, "Landing")
+    late.definitions.connectors.test(late.hub, "Landing")
     assert late.sweep() == (None if beside == "guest" else "ContainerOfAnotherHub")
     version = world.upload("a.csv", ROWS)
     put(world, world.container, "done/a.csv", "what was there")

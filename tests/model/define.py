@@ -39,10 +39,10 @@ def define(services: Services, inbox: str, vault_url: str) -> None:
     definitions.put_kpi(NAME, KPI, Kpi.from_request({**total, "calculationWindow": "Lifetime"}))
     source = {"connectionKeyVaultUrl": f"{vault_url}/secrets/{STORAGE_SECRET}"}
     landing = {"connectorType": "AzureBlob", "connectorProperties": source}
-    definitions.put_connector(NAME, "Landing", connector_from_request(landing))
+    definitions.connectors.put(NAME, "Landing", connector_from_request(landing))
     for name in MAPPINGS:
         put_mapping(services, inbox, name)
-    definitions.test_connector(NAME, "Landing")  # which lists the container, as the sweep of a new mapping does
+    definitions.connectors.test(NAME, "Landing")  # which lists the container, as the sweep of a new mapping does
 
 
 def put_mapping(services: Services, inbox: str, name: str, **properties: Any) -> None:
@@ -66,13 +66,13 @@ def put_partner(services: Services, endpoints: Endpoints, partner: ContainerClie
     sas = container_sas(endpoints, partner.container_name)
     entities = [{"entityType": "Profile", "entityName": "Customer"}, {"entityType": "Kpi", "entityName": KPI}]
     body = {"connectorType": "Outbound", "connectorProperties": {"outputBlobSASUri": sas, "entityList": entities}}
-    services.definitions.put_connector(NAME, "Partner", connector_from_request(body))
+    services.definitions.connectors.put(NAME, "Partner", connector_from_request(body))
 
 
 def delete_everything(services: Services, *, with_hub: bool) -> None:
     """Deletes what `define` and `put_partner` have made."""
-    for connector in services.definitions.connectors(NAME):
-        services.definitions.delete_connector(NAME, connector.document.connector_name)
+    for connector in services.definitions.connectors.all(NAME):
+        services.definitions.connectors.delete(NAME, connector.document.connector_name)
     delete_kpi(services, NAME, KPI, _ANY)
     delete_type(services, NAME, EntityKind.PROFILE, "Customer", _ANY)
     delete_type(services, NAME, EntityKind.INTERACTION, "Visit", _ANY)

@@ -343,7 +343,7 @@ class ModelHub:
 
     def make_anew(self, *, with_hub: bool = False) -> None:
         """Everything is deleted and made anew under the same names, past the proxies, whatever is at work meanwhile."""
-        names = {stored.document.connector_name for stored in self.seen.definitions.connectors(NAME)}
+        names = {stored.document.connector_name for stored in self.seen.definitions.connectors.all(NAME)}
         delete_everything(self.seen, with_hub=with_hub)
         define(self.seen, self.inbox.container_name, self._place.vault_url)
         if "Partner" in names:

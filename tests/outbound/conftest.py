@@ -135,7 +135,7 @@ class HubUnderTest:
     def outbound(self, *entities: Mapping[str, Any], name: str = "Partner", sas: str | None = None) -> None:
         properties = {"entityList": [*entities], "outputBlobSASUri": sas or self.partner.sas()}
         body = {"connectorType": "Outbound", "connectorProperties": properties}
-        self.services.definitions.put_connector(self.name, name, connector_from_request(body))
+        self.services.definitions.connectors.put(self.name, name, connector_from_request(body))
 
     def ingest(self, entity_type: EntityType, rows: Sequence[Mapping[str, Any]], blob: str | None = None) -> None:
         """Commits rows as ingestion does; each sets the fields that it names."""

@@ -66,7 +66,7 @@ def test_a_connector_made_anew_starts_with_everything_in_the_next_slot(hub: HubU
     hub.ingest(customer, [{"Id": "A"}])
     hub.tick(at(0))
     first = hub.partner.blobs()[FIRST]
-    hub.services.definitions.delete_connector(hub.name, "Partner")
+    hub.services.definitions.connectors.delete(hub.name, "Partner")
     hub.outbound(PROFILE)
     hub.tick(at(0))
     assert contents(hub) == {FIRST: ["A"]}
@@ -98,7 +98,7 @@ def test_a_connector_that_is_gone_ends_quietly(hub: HubUnderTest) -> None:
     hub.outbound(PROFILE)
     hub.set_clock(at(0))
     hand_out_profile_exports(hub.services)
-    hub.services.definitions.delete_connector(hub.name, "Partner")
+    hub.services.definitions.connectors.delete(hub.name, "Partner")
     with pytest.raises(NotFoundError):
         hub.services.definitions.connector(hub.name, "Partner")
     hub.work()
@@ -115,7 +115,7 @@ def test_an_export_that_is_under_way_leaves_no_run_in_the_next_hub_of_the_name(
     hub.set_clock(at(0))
     hand_out_profile_exports(hub.services)
     with paused(hub.work, point) as export:
-        hub.services.definitions.delete_connector(hub.name, "Partner")
+        hub.services.definitions.connectors.delete(hub.name, "Partner")
         delete_type(hub.services, hub.name, EntityKind.PROFILE, "Customer", Conditions())
         delete_hub(hub.services, hub.name, Conditions())
         put_hub(hub.services, hub.name, Hub.from_request({}), Conditions())

@@ -140,7 +140,7 @@ def world(azurite: Endpoints, tmp_path: Path) -> Iterator[World]:
         definitions.put_entity_type(hub, "Visit", InteractionType.from_request({"fields": visit}))
         secret = {"connectionKeyVaultUrl": f"{vault.url}/secrets/{STORAGE_SECRET}"}
         landing = {"connectorType": "AzureBlob", "connectorProperties": secret}
-        definitions.put_connector(hub, "Landing", connector_from_request(landing))
+        definitions.connectors.put(hub, "Landing", connector_from_request(landing))
         container = hub.lower()
         storage.create_container(container)
         columns = {"Id": "id", "Name": "name", "Age": "age"}

@@ -40,7 +40,12 @@ class Destinations:
         self._settings = settings
 
     def sas(self, stored: Stored[Connector]) -> SecretStr:
-        """The container SAS that a connector exports by; RequestError if it is the app's container or another hub's."""
+        """The container SAS that a connector exports by.
+
+        Raises:
+            RequestError: no container's SAS, or the app's own. ConflictError: `ContainerOfAnotherHub`.
+            RefusedError: the vault has it no more, or refuses. UnavailableError: the vault does not answer.
+        """
         document, destination = stored.document, kind_of(stored.document).destination
         sas = self._secrets.read(stored.internal, destination)
         location = self.location_of(sas)
@@ -50,12 +55,15 @@ class Destinations:
         self._containers.check_use(document.tenant_id, *location, target_of(destination), Use.EXPORT)
         return sas
 
-    def claim(self, hub: str, stored: Stored[Connector], sas: ContainerSas, exported: str | None) -> None:
-        """Notes where a connector exports to, and that it is well; see `Definitions.claim_destination`."""
+    def claim(self, hub: str, stored: Stored[Connector], sas: ContainerSas, exported: str | None = None) -> None:
+        """Notes where a connector exports to, once its container has let it in, unless it was changed meanwhile.
+
+        With an entity that has come out, by its folder, it is `Ready`, unless something is in the way of another one.
+        """
         self._claim(hub, stored, sas.account, sas.container, exported)
 
     def block(self, hub: str, stored: Stored[Connector], folder: str, message: str) -> None:
-        """Notes what lies in the way of one entity; see `Definitions.block_export`."""
+        """Notes that an entity has somebody else's blob in its way: `Failed`, until it comes out, or a PUT or test."""
         blocked = {**_blocked(stored.internal), folder: message}
         note(self._store, hub, stored, _verdict(blocked), _with_blocked(stored.internal, blocked))
 

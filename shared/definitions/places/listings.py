@@ -51,7 +51,22 @@ class Listings:
         account: StorageAccount,
         asking: Callable[[], AbstractContextManager[None]],
     ) -> HubError | None:
-        """Lists what was not listed yet of a mapping's containers, and notes it; see `Definitions.list_first`."""
+        """Lists one blob of each container of a mapping that its connector has not listed yet, and notes that it could.
+
+        Its hub claims the container, and hears of its blobs, from then on: whoever lists all of it afterwards finds
+        what came before. A connector whose check was not let in by the account claims it from then on, and is `Ready`;
+        it has a new ETag then. Gives why the container that files are moved to cannot be listed, where that is so.
+
+        Args:
+            connector: of the mapping.
+            mapping: whose containers are found to be for its hub; see `Definitions.account_of_mapping`.
+            account: that the connector reads.
+            asking: entered for as long as the account is asked.
+
+        Raises:
+            ConflictError: another hub has listed it at the same moment, and came first (`ContainerOfAnotherHub`).
+            HubError: the folder's container cannot be listed.
+        """
         hub, is_known = mapping.document.tenant_id, is_let_in(connector, account.name)
         wanted = unlisted(connector, mapping, account.name) if is_known else named(mapping.document)
         listed: list[Named] = []

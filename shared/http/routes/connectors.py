@@ -46,6 +46,6 @@ def try_connector(body: OptionalJsonObject, services: FromServices, hub: HubName
     """Tries the connection for real; the connector is `Ready` or `Failed` afterwards."""
     wanted = ConnectionTestRequest.from_request(body)
     with calling_outside(hub):
-        checks = services.definitions.test_connector(hub, name, take_over=wanted.take_over)
+        checks = services.definitions.connectors.test(hub, name, take_over=wanted.take_over)
     found = [ConnectionCheck(name=check.name, ok=check.ok, message=check.message) for check in checks]
     return JSONResponse(ConnectionTest(ok=all(check.ok for check in checks), checks=found).model_dump())

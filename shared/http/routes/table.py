@@ -172,7 +172,7 @@ def _put_connector(
     services: Services, at: Address, connector: Connector, conditions: Conditions
 ) -> tuple[Stored[Connector], bool]:
     with calling_outside(at.hub):
-        return services.definitions.put_connector(at.hub, at.name, connector, conditions)
+        return services.definitions.connectors.put(at.hub, at.name, connector, conditions)
 
 
 _CONNECTORS = Resource[Connector](
@@ -208,7 +208,7 @@ _CONNECTORS = Resource[Connector](
     is_held_to_name=True,
     find_all=Read(
         "The connectors of a hub, by name or sorted by `$orderby`.",
-        lambda services, at: services.definitions.connectors(at.hub),
+        lambda services, at: services.definitions.connectors.all(at.hub),
     ),
     find=Read("One connector.", lambda services, at: services.definitions.connector(at.hub, at.name)),
     put=Write(
@@ -218,7 +218,7 @@ _CONNECTORS = Resource[Connector](
     ),
     delete=Write(
         "Deletes a connector with its mappings and secrets.",
-        lambda services, at, conditions: services.definitions.delete_connector(at.hub, at.name, conditions),
+        lambda services, at, conditions: services.definitions.connectors.delete(at.hub, at.name, conditions),
     ),
     actions=connectors.router,
 )

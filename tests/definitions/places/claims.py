@@ -27,10 +27,10 @@ def reads(folder: str, moves_to: str | None = None) -> Mapping:
 def put(definitions: Definitions, hub: str, via: str, name: str, wanted: Mapping) -> None:
     """PUTs a mapping whose containers are there, and has its connector list them."""
     definitions.put_mapping(hub, via, name, wanted)
-    account = definitions.source_account(definitions.connector(hub, via))
+    account = definitions.connectors.source_account(definitions.connector(hub, via))
     for container in {wanted.container, wanted.destination or wanted.container}:
         BlobContainer(account, container).ensure()
-    definitions.test_connector(hub, via)
+    definitions.connectors.test(hub, via)
 
 
 def share(definitions: Definitions, hub: str, *containers: str) -> None:
@@ -53,7 +53,7 @@ def use(definitions: Definitions, hub: str, name: str = "Customers", via: str = 
 
 def again(definitions: Definitions) -> Definitions:
     """The same definitions, as another process sees them that has not looked yet."""
-    settings: Settings = definitions._connectors._settings
+    settings: Settings = definitions.connectors._settings
     return Definitions(definitions._store._table, Vaults(settings), Clock(settings), settings)
 
 

@@ -32,14 +32,14 @@ class Squatter:
 
     def __init__(self, hubs: Definitions, vault: KeyVault, settings: Settings, secret: str) -> None:
         self._hubs, self._vault, self._settings, self._secret = hubs, vault, settings, secret
-        hubs.put_connector("Alpha", "Late", files(vault, secret))
+        hubs.connectors.put("Alpha", "Late", files(vault, secret))
 
     def names(self, wanted: Mapping) -> None:
         self._hubs.put_mapping("Alpha", "Late", "Customers", wanted)
 
     def arrives(self, azurite: Endpoints) -> None:
         Vaults(self._settings).set(self._secret, azurite.connection_string)
-        self._hubs.test_connector("Alpha", "Late")
+        self._hubs.connectors.test("Alpha", "Late")
         facts = self._hubs.connector("Alpha", "Late").internal
         assert facts["claimed_account"], "it claims what its mappings name"
 
@@ -50,7 +50,7 @@ def squatter(hubs: Definitions, vault: KeyVault, settings: Settings) -> Squatter
 
 
 def account(hubs: Definitions) -> StorageAccount:
-    return hubs.source_account(hubs.connector("Zeta", "Files"))
+    return hubs.connectors.source_account(hubs.connector("Zeta", "Files"))
 
 
 def test_a_guest_leaves_the_owner_its_moves_within_its_own_container(hubs: Definitions) -> None:
@@ -101,7 +101,7 @@ def test_who_is_refused_by_one_hub_keeps_no_third_one_out(
     """An archive stays one: what reads it without leave counts for nothing."""
     hubs.put_hub("Beta", Hub())
     hubs.put_entity_type("Beta", "Customer", profile())
-    hubs.put_connector("Beta", "Files", files(vault))
+    hubs.connectors.put("Beta", "Files", files(vault))
     squatter.names(reads("done"))
     put(hubs, "Zeta", "Files", "Customers", reads("mine", "done/zeta"))
     squatter.arrives(azurite)
@@ -112,7 +112,7 @@ def test_who_is_refused_by_one_hub_keeps_no_third_one_out(
     # It comes in when those have left that were there before it, and stays in.
     hubs.delete_mapping("Zeta", "Files", "Customers")
     hubs.delete_mapping("Beta", "Files", "Customers")
-    hubs.test_connector("Alpha", "Late")
+    hubs.connectors.test("Alpha", "Late")
     put(hubs, "Beta", "Files", "Others", reads("theirs"))
     fresh = again(hubs)
     assert refusal(lambda: fresh.put_mapping("Beta", "Files", "Customers", reads("theirs", "done/beta"))) == OF_ANOTHER
@@ -160,24 +160,24 @@ def partner(hubs: Definitions, azurite: Endpoints) -> str:
 def test_nothing_is_exported_into_what_another_hub_reads(hubs: Definitions, azurite: Endpoints, partner: str) -> None:
     wanted = outbound(container_sas(azurite, partner))
     with pytest.raises(ConflictError) as refused:
-        hubs.put_connector("Alpha", "Partner", wanted)
+        hubs.connectors.put("Alpha", "Partner", wanted)
     assert refused.value.code == OF_ANOTHER
     assert [fault.target for fault in refused.value.details] == ["connectorProperties.outputBlobSASUri"]
     assert "reads" in refused.value.message
     assert "sig=" not in refused.value.message
-    assert "Partner" not in [stored.document.connector_name for stored in hubs.connectors("Alpha")]
-    assert hubs.put_connector("Zeta", "Partner", wanted)[0].document.state is ConnectorState.READY, "it is its own"
-    hubs.delete_connector("Zeta", "Partner")
+    assert "Partner" not in [stored.document.connector_name for stored in hubs.connectors.all("Alpha")]
+    assert hubs.connectors.put("Zeta", "Partner", wanted)[0].document.state is ConnectorState.READY, "it is its own"
+    hubs.connectors.delete("Zeta", "Partner")
 
     share(hubs, "Zeta", partner)
-    stored, _ = hubs.put_connector("Alpha", "Partner", wanted)
+    stored, _ = hubs.connectors.put("Alpha", "Partner", wanted)
     assert stored.document.state is ConnectorState.READY
     assert use(hubs, "Zeta") is None
     share(hubs, "Zeta")
-    assert refusal(lambda: hubs.outbound_sas(stored)) == OF_ANOTHER
-    assert refusal(lambda: again(hubs).outbound_sas(stored)) == OF_ANOTHER
-    assert [check.ok for check in hubs.test_connector("Alpha", "Partner")] == [False]
-    kept, _ = hubs.put_connector("Alpha", "Partner", connector_from_request(stored.document.to_json()))
+    assert refusal(lambda: hubs.connectors.destinations.sas(stored)) == OF_ANOTHER
+    assert refusal(lambda: again(hubs).connectors.destinations.sas(stored)) == OF_ANOTHER
+    assert [check.ok for check in hubs.connectors.test("Alpha", "Partner")] == [False]
+    kept, _ = hubs.connectors.put("Alpha", "Partner", connector_from_request(stored.document.to_json()))
     assert kept.document.state is ConnectorState.FAILED
     assert partner in (kept.document.state_detail or "")
     assert use(again(hubs), "Zeta") is None
@@ -187,7 +187,7 @@ def test_where_a_hub_exports_no_other_moves_files_without_its_leave(
     hubs: Definitions, azurite: Endpoints, partner: str
 ) -> None:
     hubs.delete_mapping("Zeta", "Files", "Customers")
-    exporter, _ = hubs.put_connector("Zeta", "Partner", outbound(container_sas(azurite, partner)))
+    exporter, _ = hubs.connectors.put("Zeta", "Partner", outbound(container_sas(azurite, partner)))
     moves = reads("mine", f"{partner}/Profile")
     with pytest.raises(ConflictError) as refused:
         put(hubs, "Alpha", "Files", "Customers", moves)
@@ -197,7 +197,7 @@ def test_where_a_hub_exports_no_other_moves_files_without_its_leave(
     put(hubs, "Zeta", "Files", "Customers", reads("own", partner))
     assert use(again(hubs), "Zeta") is None
     hubs.delete_mapping("Zeta", "Files", "Customers")
-    second, _ = hubs.put_connector("Alpha", "Partner", outbound(container_sas(azurite, partner)))
+    second, _ = hubs.connectors.put("Alpha", "Partner", outbound(container_sas(azurite, partner)))
     assert second.document.state is ConnectorState.READY
 
     share(hubs, "Zeta", partner)
@@ -205,22 +205,22 @@ def test_where_a_hub_exports_no_other_moves_files_without_its_leave(
     assert use(hubs, "Alpha") is None
     share(hubs, "Zeta")
     fresh = again(hubs)
-    assert (use(fresh, "Alpha"), refusal(lambda: fresh.outbound_sas(exporter))) == (OF_ANOTHER, None)
+    assert (use(fresh, "Alpha"), refusal(lambda: fresh.connectors.destinations.sas(exporter))) == (OF_ANOTHER, None)
 
 
 def test_nothing_is_exported_where_another_hub_moves_files(hubs: Definitions, azurite: Endpoints, partner: str) -> None:
     put(hubs, "Zeta", "Files", "Customers", reads("mine", f"{partner}/done"))
     wanted = outbound(container_sas(azurite, partner))
     with pytest.raises(ConflictError) as refused:
-        hubs.put_connector("Alpha", "Partner", wanted)
+        hubs.connectors.put("Alpha", "Partner", wanted)
     assert (refused.value.code, "moves files to" in refused.value.message) == (OF_ANOTHER, True)
 
     share(hubs, "Zeta", partner)
-    exporter, _ = hubs.put_connector("Alpha", "Partner", wanted)
+    exporter, _ = hubs.connectors.put("Alpha", "Partner", wanted)
     assert exporter.document.state is ConnectorState.READY
     share(hubs, "Zeta")
     fresh = again(hubs)
-    assert (use(fresh, "Zeta"), refusal(lambda: fresh.outbound_sas(exporter))) == (None, OF_ANOTHER)
+    assert (use(fresh, "Zeta"), refusal(lambda: fresh.connectors.destinations.sas(exporter))) == (None, OF_ANOTHER)
 
 
 @pytest.mark.parametrize(("created", "reader"), [("2026-02-01T00:00:00+00:00", OF_ANOTHER), (None, None)])
@@ -228,7 +228,7 @@ def test_exports_of_earlier_releases_count_from_when_their_connector_was_created
     hubs: Definitions, azurite: Endpoints, partner: str, created: str | None, reader: str | None
 ) -> None:
     hubs.delete_mapping("Zeta", "Files", "Customers")
-    hubs.put_connector("Alpha", "Partner", outbound(container_sas(azurite, partner)))
+    hubs.connectors.put("Alpha", "Partner", outbound(container_sas(azurite, partner)))
 
     def make(change: Change) -> None:
         old = hubs._store.require(CONNECTOR, "Alpha", "Partner")
@@ -242,8 +242,8 @@ def test_exports_of_earlier_releases_count_from_when_their_connector_was_created
     hubs._store.change("Alpha", make)
     put(hubs, "Zeta", "Files", "Customers", reads(partner))
     for _ in range(2):
-        refusal(lambda: hubs.outbound_sas(hubs.connector("Alpha", "Partner")))
+        refusal(lambda: hubs.connectors.destinations.sas(hubs.connector("Alpha", "Partner")))
     fresh = again(hubs)
     assert use(fresh, "Zeta") == reader
-    exported = refusal(lambda: fresh.outbound_sas(fresh.connector("Alpha", "Partner")))
+    exported = refusal(lambda: fresh.connectors.destinations.sas(fresh.connector("Alpha", "Partner")))
     assert exported == (None if reader else OF_ANOTHER)

@@ -85,7 +85,7 @@ def test_an_archive_of_several_hubs_is_read_by_none_of_them_alone(hubs: Definiti
 
 
 def test_what_a_hub_exports_is_read_by_no_other(hubs: Definitions, partner_sas: str) -> None:
-    hubs.put_connector("Zeta", "Partner", outbound(partner_sas))
+    hubs.connectors.put("Zeta", "Partner", outbound(partner_sas))
     assert hubs.connector("Zeta", "Partner").document.state is ConnectorState.READY
     assert refusal(lambda: put(hubs, "Alpha", "Files", "Spy", reads("partner"))) == OF_ANOTHER
     assert refusal(lambda: put(hubs, "Zeta", "Files", "Own", reads("partner"))) is None
@@ -94,7 +94,7 @@ def test_what_a_hub_exports_is_read_by_no_other(hubs: Definitions, partner_sas: 
     put(hubs, "Alpha", "Files", "Guest", reads("partner"))
     hubs.delete_mapping("Alpha", "Files", "Guest")
     share(hubs, "Zeta")
-    hubs.delete_connector("Zeta", "Partner")
+    hubs.connectors.delete("Zeta", "Partner")
     assert refusal(lambda: put(hubs, "Alpha", "Files", "Late", reads("partner"))) is None
 
 
@@ -109,7 +109,7 @@ def test_only_what_is_listed_is_shared(hubs: Definitions) -> None:
 def test_the_first_owner_decides_who_else_comes_in(hubs: Definitions, vault: KeyVault) -> None:
     hubs.put_hub("Beta", Hub())
     hubs.put_entity_type("Beta", "Customer", profile())
-    hubs.put_connector("Beta", "Files", files(vault))
+    hubs.connectors.put("Beta", "Files", files(vault))
     put(hubs, "Zeta", "Files", "Customers", reads("inbox"))
     share(hubs, "Zeta", "inbox")
     for hub in ("Beta", "Alpha"):
@@ -118,7 +118,7 @@ def test_the_first_owner_decides_who_else_comes_in(hubs: Definitions, vault: Key
     share(hubs, "Zeta")
     fresh = again(hubs)
     assert [use(fresh, hub) for hub in ("Zeta", "Beta", "Alpha")] == [None, *["ContainerOfAnotherHub"] * 2]
-    hubs.delete_connector("Zeta", "Files")
+    hubs.connectors.delete("Zeta", "Files")
     fresh = again(hubs)
     assert [use(fresh, hub) for hub in ("Beta", "Alpha")] == [None, "ContainerOfAnotherHub"]
 
@@ -131,7 +131,7 @@ def test_a_container_that_is_given_up_is_free(hubs: Definitions, leave: str) -> 
         case "mapping":
             hubs.delete_mapping("Zeta", "Files", "Customers")
         case "connector":
-            hubs.delete_connector("Zeta", "Files")
+            hubs.connectors.delete("Zeta", "Files")
         case _:
             put(hubs, "Zeta", "Files", "Customers", reads("elsewhere"))
     put(hubs, "Alpha", "Files", "Customers", reads("inbox"))
@@ -143,7 +143,7 @@ def test_the_same_name_in_another_account_is_another_container(
 ) -> None:
     endpoint = azurite.blob.replace("devstoreaccount1", "otheraccount")
     Vaults(settings).set("other-account", f"AccountName=otheraccount;AccountKey={KEY};BlobEndpoint={endpoint}")
-    hubs.put_connector("Alpha", "Files", files(vault, "other-account"))
+    hubs.connectors.put("Alpha", "Files", files(vault, "other-account"))
     assert hubs.connector("Alpha", "Files").internal["account"] == "otheraccount"
     put(hubs, "Zeta", "Files", "Customers", reads("inbox"))
     hubs.put_mapping("Alpha", "Files", "Customers", reads("inbox"))
@@ -159,12 +159,12 @@ def test_what_was_stored_before_the_account_was_known_is_found_out(
 ) -> None:
     """Nobody comes first by having asked before it could be told for what."""
     secret = f"late-{folder}"
-    hubs.put_connector("Alpha", "Late", files(vault, secret))
+    hubs.connectors.put("Alpha", "Late", files(vault, secret))
     hubs.put_mapping("Alpha", "Late", "Customers", reads(folder))
     put(hubs, "Zeta", "Files", "Customers", reads("inbox"))
     Vaults(settings).set(secret, azurite.connection_string)
     assert use(hubs, "Alpha", via="Late") == code, "before any check"
-    checks = {check.name: check.ok for check in hubs.test_connector("Alpha", "Late")}
+    checks = {check.name: check.ok for check in hubs.connectors.test("Alpha", "Late")}
     assert checks["account"]
     assert not checks[f"container {folder}"], "refused, or not there"
     assert hubs.connector("Alpha", "Late").document.state is ConnectorState.FAILED
@@ -174,7 +174,7 @@ def test_what_was_stored_before_the_account_was_known_is_found_out(
 
 def test_a_connector_out_of_order_is_no_way_round(hubs: Definitions, vault: KeyVault) -> None:
     put(hubs, "Zeta", "Files", "Customers", reads("inbox"))
-    hubs.put_connector("Alpha", "Files", files(vault, "not-there"))
+    hubs.connectors.put("Alpha", "Files", files(vault, "not-there"))
     assert refusal(lambda: put(hubs, "Alpha", "Files", "Mm", reads("inbox"))) == "ContainerOfAnotherHub"
 
 
@@ -182,11 +182,11 @@ def test_a_container_stays_its_hubs_while_its_connector_is_out_of_order(
     hubs: Definitions, vault: KeyVault, settings: Settings, azurite: Endpoints
 ) -> None:
     put(hubs, "Zeta", "Files", "Customers", reads("inbox"))
-    hubs.put_connector("Zeta", "Files", files(vault, "not-there-yet"))
+    hubs.connectors.put("Zeta", "Files", files(vault, "not-there-yet"))
     assert "account" not in hubs.connector("Zeta", "Files").internal
     assert refusal(lambda: put(hubs, "Alpha", "Files", "Mm", reads("inbox"))) == "ContainerOfAnotherHub"
     Vaults(settings).set("not-there-yet", azurite.connection_string)
-    hubs.test_connector("Zeta", "Files")
+    hubs.connectors.test("Zeta", "Files")
     put(hubs, "Zeta", "Files", "Customers", reads("inbox/b"))
     assert use(again(hubs), "Zeta") is None
 
@@ -197,7 +197,7 @@ def test_a_connector_that_is_not_let_in_claims_nothing(
     """Whoever only names an account keeps nobody from it; what was claimed before stays."""
     named = f"AccountName=devstoreaccount1;AccountKey={KEY};BlobEndpoint={azurite.blob}"
     Vaults(settings).set("only-named", named)
-    squatter, _ = hubs.put_connector("Alpha", "Named", files(vault, "only-named"))
+    squatter, _ = hubs.connectors.put("Alpha", "Named", files(vault, "only-named"))
     assert squatter.document.state is ConnectorState.FAILED
     assert squatter.internal["account"] == "devstoreaccount1", "what its mappings name is checked all the same"
     hubs.put_mapping("Alpha", "Named", "Customers", reads("inbox", "done"))
@@ -207,11 +207,11 @@ def test_a_connector_that_is_not_let_in_claims_nothing(
     refused = refusal(lambda: hubs.put_mapping("Alpha", "Named", "Others", reads("inbox/b")))
     assert refused == "ContainerOfAnotherHub", "its account is known"
 
-    hubs.put_connector("Zeta", "Files", files(vault, "only-named"))
+    hubs.connectors.put("Zeta", "Files", files(vault, "only-named"))
     assert hubs.connector("Zeta", "Files").document.state is ConnectorState.FAILED
     Vaults(settings).set("only-named", azurite.connection_string)
     fresh = again(hubs)
-    fresh.test_connector("Alpha", "Named")
+    fresh.connectors.test("Alpha", "Named")
     assert (use(fresh, "Zeta"), use(fresh, "Alpha", via="Named")) == (None, "ContainerOfAnotherHub")
     assert hubs.connector("Alpha", "Named").internal["claimed_account"] == "devstoreaccount1"
     assert listening(fresh, "inbox") == ["Zeta"], "whoever is out of order hears of its blobs, and nobody else"
@@ -325,7 +325,7 @@ def test_the_apps_own_account_is_known_however_it_is_spelt(
     account = account_from_secret(text.format(**endpoints), settings)
     assert hubs.containers.is_own_account(account.name)
     with pytest.raises(RequestError) as refused:
-        hubs.check_container("Zeta", account, "azure-webjobs-secrets")
+        hubs.containers.check_use("Zeta", account.name, "azure-webjobs-secrets")
     assert refused.value.code == "ContainerNotAllowed"
 
 

@@ -33,9 +33,9 @@ def test_who_only_names_a_container_keeps_nobody_out(
 ) -> None:
     secret, archive = f"of-{free}", f"done-{free}"
     Vaults(settings).set(secret, made_up(azurite))
-    hubs.put_connector("Alpha", "Named", files(vault, secret))
+    hubs.connectors.put("Alpha", "Named", files(vault, secret))
     hubs.put_mapping("Alpha", "Named", "Customers", reads(free, archive))
-    checks = {check.name: check.ok for check in hubs.test_connector("Alpha", "Named")}
+    checks = {check.name: check.ok for check in hubs.connectors.test("Alpha", "Named")}
     assert (checks["account"], checks[f"container {free}"]) == (True, False)
     assert hubs.connector("Alpha", "Named").internal["claimed_account"] == "devstoreaccount1"
     assert listening(hubs, free) == []
@@ -43,17 +43,17 @@ def test_who_only_names_a_container_keeps_nobody_out(
     put(hubs, "Zeta", "Files", "Customers", reads(free, archive))
     fresh = again(hubs)
     assert (use(fresh, "Zeta"), listening(fresh, free)) == (None, ["Zeta"])
-    account = fresh.source_account(fresh.connector("Zeta", "Files"))
+    account = fresh.connectors.source_account(fresh.connector("Zeta", "Files"))
     assert [fresh.containers.is_alone("Zeta", account, container) for container in (free, archive)] == [True, True]
 
     # Let in at last, it is the second all the same.
     Vaults(settings).set(secret, azurite.connection_string)
     fresh = again(hubs)
-    fresh.test_connector("Alpha", "Named")
+    fresh.connectors.test("Alpha", "Named")
     assert (use(fresh, "Zeta"), use(fresh, "Alpha", via="Named")) == (None, OF_ANOTHER)
     assert listening(fresh, free) == ["Zeta"]
     fresh.delete_mapping("Zeta", "Files", "Customers")
-    fresh.test_connector("Alpha", "Named")
+    fresh.connectors.test("Alpha", "Named")
     assert (use(fresh, "Alpha", via="Named"), listening(fresh, free)) == (None, ["Alpha"])
 
 
@@ -63,13 +63,13 @@ def test_what_was_listed_is_noted_once_and_is_no_change_of_the_mapping(
     BlobContainer(account, free).ensure()
     BlobContainer(account, f"done-{free}").ensure()
     put_first, _ = hubs.put_mapping("Zeta", "Files", "Customers", reads(free, f"done-{free}"))
-    hubs.test_connector("Zeta", "Files")
+    hubs.connectors.test("Zeta", "Files")
     noted = hubs.mapping("Zeta", "Files", "Customers")
     assert (noted.etag, noted.document) == (put_first.etag, put_first.document)
     assert noted.internal != put_first.internal
     before = hubs._store.commits
-    hubs.test_connector("Zeta", "Files")
-    hubs.list_first(hubs.connector("Zeta", "Files"), noted, account, nullcontext)
+    hubs.connectors.test("Zeta", "Files")
+    hubs.listings.list_first(hubs.connector("Zeta", "Files"), noted, account, nullcontext)
     assert hubs._store.commits == before
 
     deeper, _ = hubs.put_mapping(
@@ -92,9 +92,9 @@ def test_a_mapping_that_names_another_container_has_listed_nothing_there(
 
     # Whoever lists by what it was before says nothing of what it is now.
     connector, now = hubs.connector("Zeta", "Files"), hubs.mapping("Zeta", "Files", "Customers")
-    hubs.list_first(connector, stale, account, nullcontext)
+    hubs.listings.list_first(connector, stale, account, nullcontext)
     assert hubs.mapping("Zeta", "Files", "Customers") == now
-    hubs.list_first(connector, now, account, nullcontext)
+    hubs.listings.list_first(connector, now, account, nullcontext)
     assert listening(hubs, free) == ["Zeta"]
 
 
@@ -104,13 +104,15 @@ def test_a_destination_that_cannot_be_listed_is_claimed_by_nobody_and_holds_up_n
     with running_proxy(azurite.blob) as proxy:
         proxy.plan = lambda request: Answer(403, "AuthorizationFailure") if free in request.target else None
         Vaults(settings).set(free, azurite.connection_string.replace(azurite.blob, proxy.endpoint))
-        hubs.put_connector("Alpha", "Own", files(vault, free))
+        hubs.connectors.put("Alpha", "Own", files(vault, free))
         hubs.put_mapping("Alpha", "Own", "Customers", reads("mine", free))
         BlobContainer(account, "mine").ensure()
-        hubs.test_connector("Alpha", "Own")
+        hubs.connectors.test("Alpha", "Own")
         assert hubs.connector("Alpha", "Own").document.state is ConnectorState.READY
         own = hubs.connector("Alpha", "Own")
-        hubs.list_first(own, hubs.mapping("Alpha", "Own", "Customers"), hubs.source_account(own), nullcontext)
+        hubs.listings.list_first(
+            own, hubs.mapping("Alpha", "Own", "Customers"), hubs.connectors.source_account(own), nullcontext
+        )
         assert listening(hubs, "mine") == ["Alpha"]
         put(hubs, "Zeta", "Files", "Customers", reads(free))
         assert (use(again(hubs), "Zeta"), use(again(hubs), "Alpha", via="Own")) == (None, OF_ANOTHER)
@@ -125,7 +127,7 @@ def test_a_mapping_of_an_earlier_release_has_listed_nothing_in_an_account_that_i
     stored_earlier(hubs, "Alpha", "2026-02-01T00:00:00+00:00", account="otheraccount")
     assert datetime.fromisoformat("2026-02-01T00:00:00+00:00") == hubs.connector("Alpha", "Files").document.created
     Vaults(settings).set(f"of-{free}", made_up(azurite))
-    hubs.put_connector("Alpha", "Files", files(vault, f"of-{free}"))
+    hubs.connectors.put("Alpha", "Files", files(vault, f"of-{free}"))
     assert hubs.connector("Alpha", "Files").internal["claimed_account"] == "devstoreaccount1"
     put(hubs, "Zeta", "Files", "Customers", reads(free))
     assert (use(again(hubs), "Zeta"), listening(hubs, free)) == (None, ["Zeta"])
@@ -148,15 +150,15 @@ def test_an_account_that_lets_a_sweep_in_is_claimed_from_then_on(
     hubs._store.change("Alpha", make)
     connector, stored = hubs.connector("Alpha", "Files"), hubs.mapping("Alpha", "Files", "Customers")
     missing, _ = hubs.put_mapping("Alpha", "Files", "Missing", reads(f"not-{free}"))
-    assert refusal(lambda: hubs.list_first(connector, missing, account, nullcontext)) == "ContainerNotFound"
+    assert refusal(lambda: hubs.listings.list_first(connector, missing, account, nullcontext)) == "ContainerNotFound"
     assert hubs.connector("Alpha", "Files") == connector, "nothing has let it in yet"
-    hubs.list_first(connector, stored, account, nullcontext)
+    hubs.listings.list_first(connector, stored, account, nullcontext)
     assert listening(hubs, free) == ["Alpha"]
     now = hubs.connector("Alpha", "Files")
     assert (now.document.state, now.document.state_detail) == (ConnectorState.READY, None)
     assert (now.internal["account"], now.internal["blob_endpoint"]) == (account.name, azurite.blob)
     put(hubs, "Alpha", "Files", "Others", reads(f"more-{free}"))
-    hubs.list_first(connector, hubs.mapping("Alpha", "Files", "Others"), account, nullcontext)
+    hubs.listings.list_first(connector, hubs.mapping("Alpha", "Files", "Others"), account, nullcontext)
     assert listening(hubs, f"more-{free}") == ["Alpha"], "a sweep that began before goes on"
     assert refusal(lambda: hubs.put_mapping("Zeta", "Files", "Spy", reads(free))) == OF_ANOTHER
 
@@ -168,7 +170,7 @@ def test_a_connector_with_many_mappings_notes_together_what_it_listed(
         hubs.put_mapping("Alpha", "Files", f"M{number}", reads(f"{free}{number}"))
         BlobContainer(account, f"{free}{number}").ensure()
     before = hubs._store.commits
-    hubs.test_connector("Alpha", "Files")
+    hubs.connectors.test("Alpha", "Files")
     assert hubs._store.commits == before + 1
     assert [listening(hubs, f"{free}{number}") for number in range(4)] == [["Alpha"]] * 4
 
@@ -182,7 +184,7 @@ def test_a_check_that_is_done_does_not_fail_for_a_listing_that_cannot_be_noted(
         table = Table(account_of(azurite, table=proxy.endpoint), hubs._store._table.name)
         behind = Definitions(table, Vaults(settings), Clock(settings), settings)
         proxy.plan = lambda request: Answer(403, "AuthorizationFailure") if "$batch" in request.target else None
-        assert {check.ok for check in behind.test_connector("Alpha", "Files")} == {True}
+        assert {check.ok for check in behind.connectors.test("Alpha", "Files")} == {True}
     assert listening(hubs, free) == []
-    hubs.test_connector("Alpha", "Files")
+    hubs.connectors.test("Alpha", "Files")
     assert listening(hubs, free) == ["Alpha"]

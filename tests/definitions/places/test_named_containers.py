@@ -66,7 +66,7 @@ def test_hubs_that_name_nothing_cost_the_others_nothing(hubs: Definitions, far: 
         event = cost(lambda: far.listeners(ACCOUNT, "inbox"))
         far.containers._known = {}
         ingestion = cost(lambda: far.account_of_mapping(connector, mapping))
-        is_alone = cost(lambda: far.containers.is_alone("Zeta", far.source_account(connector), "done"))
+        is_alone = cost(lambda: far.containers.is_alone("Zeta", far.connectors.source_account(connector), "done"))
         replaced = cost(lambda: far.put_mapping("Zeta", "Files", "Customers", reads("inbox", "done")))
         fresh = next(names)
         first = cost(lambda: far.put_mapping("Zeta", "Files", fresh, reads(fresh.lower())))
@@ -110,7 +110,7 @@ def test_a_mapping_is_found_by_another_process_at_once(hubs: Definitions) -> Non
 def test_where_a_hub_exports_is_found_by_another_process(hubs: Definitions, partner_sas: str) -> None:
     other = again(hubs)
     assert naming(other, "partner") == []
-    hubs.put_connector("Zeta", "Partner", outbound(partner_sas))
+    hubs.connectors.put("Zeta", "Partner", outbound(partner_sas))
     assert naming(other, "partner") == ["zeta"]
     assert refusal(lambda: other.put_mapping("Alpha", "Files", "Customers", reads("partner"))) == OF_ANOTHER
 
@@ -150,7 +150,7 @@ def test_a_hub_of_an_earlier_release_is_found(
     hubs: Definitions, partner_sas: str, completes: Callable[[Definitions, str], object]
 ) -> None:
     put(hubs, "Zeta", "Files", "Customers", reads("inbox", "done"))
-    hubs.put_connector("Zeta", "Partner", outbound(partner_sas))
+    hubs.connectors.put("Zeta", "Partner", outbound(partner_sas))
     etag = hubs.hub("Zeta").etag
     forget(hubs, "Zeta")
     hubs.put_mapping("Zeta", "Files", "Later", reads("later"))

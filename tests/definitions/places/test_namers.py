@@ -22,17 +22,19 @@ from tests.thorough import only_thorough
 def lists(hubs: Definitions, hub: str, via: str = "Files", name: str = "Customers") -> str | None:
     """How the first listing of a mapping ends, as a sweep begins with it."""
     connector, mapping = hubs.connector(hub, via), hubs.mapping(hub, via, name)
-    return refusal(lambda: hubs.list_first(connector, mapping, hubs.source_account(connector), nullcontext))
+    return refusal(
+        lambda: hubs.listings.list_first(connector, mapping, hubs.connectors.source_account(connector), nullcontext)
+    )
 
 
 def checks(hubs: Definitions, hub: str) -> None:
-    hubs.test_connector(hub, "Files")
+    hubs.connectors.test(hub, "Files")
 
 
 def given(settings: Settings, hubs: Definitions, vault: KeyVault, secret: str, text: str, hub: str = "Alpha") -> None:
     """Another connector of a hub, with a secret of its own."""
     Vaults(settings).set(secret, text)
-    hubs.put_connector(hub, "Own", files(vault, secret))
+    hubs.connectors.put(hub, "Own", files(vault, secret))
 
 
 @pytest.mark.parametrize(
@@ -75,14 +77,14 @@ def test_who_gives_it_to_another_hub_by_a_test_is_told_so_at_once(
     for hub in ("Alpha", "Zeta"):
         hubs.put_mapping(hub, "Files", "Customers", reads(free))
     BlobContainer(account, free).ensure()
-    first = hubs.test_connector("Zeta", "Files")
+    first = hubs.connectors.test("Zeta", "Files")
     (found,) = (check for check in first if check.name == f"container {free}")
     assert not found.ok
     assert "another hub came first" in found.message
     connector = hubs.connector("Zeta", "Files").document
     assert (connector.state, connector.state_detail) == (ConnectorState.FAILED, found.message)
-    assert hubs.test_connector("Zeta", "Files") == first
-    assert all(check.ok for check in hubs.test_connector("Alpha", "Files"))
+    assert hubs.connectors.test("Zeta", "Files") == first
+    assert all(check.ok for check in hubs.connectors.test("Alpha", "Files"))
 
 
 def test_a_guest_that_lists_the_container_first_does_not_lock_its_host_out(
@@ -138,7 +140,7 @@ def test_who_named_it_first_and_is_not_let_in_gains_nothing(
     assert listening(fresh, free) == ["Zeta"]
     Vaults(settings).set(free, azurite.connection_string)
     fresh = again(hubs)
-    fresh.test_connector("Alpha", "Own")
+    fresh.connectors.test("Alpha", "Own")
     assert (use(fresh, "Zeta"), use(fresh, "Alpha", via="Own")) == (None, OF_ANOTHER)
 
 

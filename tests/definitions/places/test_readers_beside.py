@@ -17,7 +17,7 @@ NOT_LET_IN = {"claimed_account": ""}
 @pytest.fixture
 def zeta(hubs: Definitions, vault: KeyVault) -> Definitions:
     """The hub `Zeta`, where two connectors have a mapping of one container each."""
-    hubs.put_connector("Zeta", "Second", files(vault))
+    hubs.connectors.put("Zeta", "Second", files(vault))
     hubs.put_mapping("Zeta", "Files", "Customers", reads("inbox"))
     hubs.put_mapping("Zeta", "Second", "Others", reads("inbox/others"))
     return hubs

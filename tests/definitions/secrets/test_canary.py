@@ -82,13 +82,13 @@ def exercise(
         "deep": {"apiUrl": f"https://x?SIG={MARKERS['deep']}"},
         "many": [{"accessToken": [MARKERS["list"]]}],
     }
-    said.hears(lambda: definitions.put_connector(hub, "Crm", crm(**secrets)))
-    said.hears(lambda: definitions.put_connector(hub, "Crm", definitions.connector(hub, "Crm").document))
-    said.hears(lambda: definitions.put_connector(hub, "Partner", outbound(good)))
-    said.hears(lambda: definitions.test_connector(hub, "Partner"))
-    said.hears(lambda: definitions.outbound_sas(definitions.connector(hub, "Partner")))
-    said.hears(lambda: definitions.put_connector(hub, "Forged", outbound(forged)))
-    said.hears(lambda: definitions.test_connector(hub, "Forged"))
+    said.hears(lambda: definitions.connectors.put(hub, "Crm", crm(**secrets)))
+    said.hears(lambda: definitions.connectors.put(hub, "Crm", definitions.connector(hub, "Crm").document))
+    said.hears(lambda: definitions.connectors.put(hub, "Partner", outbound(good)))
+    said.hears(lambda: definitions.connectors.test(hub, "Partner"))
+    said.hears(lambda: definitions.connectors.destinations.sas(definitions.connector(hub, "Partner")))
+    said.hears(lambda: definitions.connectors.put(hub, "Forged", outbound(forged)))
+    said.hears(lambda: definitions.connectors.test(hub, "Forged"))
 
     key = f"AccountName={ACCOUNT};AccountKey={SOURCE_KEY};BlobEndpoint={endpoints.blob}"
     Vaults(settings).set("wrong-key", key)
@@ -96,8 +96,8 @@ def exercise(
 
     def use_key(secret: str) -> None:
         name = f"Files_{secret[:5]}"
-        said.hears(lambda: definitions.put_connector(hub, name, files(vault_secret, secret)))
-        said.hears(lambda: definitions.source_account(definitions.connector(hub, name)))
+        said.hears(lambda: definitions.connectors.put(hub, name, files(vault_secret, secret)))
+        said.hears(lambda: definitions.connectors.source_account(definitions.connector(hub, name)))
 
     for secret in ("wrong-key", STORAGE_SECRET):
         use_key(secret)
@@ -108,15 +108,15 @@ def exercise(
         "connectorProperties": {"entityList": [{"entityType": MARKERS["text"]}], "outputBlobSASUri": forged + "&sr=b"},
     }
     said.hears(
-        lambda: definitions.put_connector(hub, "No", connector_from_request({"connectorType": "Outbound"} | refused))
+        lambda: definitions.connectors.put(hub, "No", connector_from_request({"connectorType": "Outbound"} | refused))
     )
-    said.hears(lambda: definitions.put_connector(hub, "No", outbound(forged.replace("127.0.0.1", "evil.example"))))
-    said.hears(lambda: definitions.put_connector(hub, "No", crm(**{f"Password={MARKERS['own']}": 1})))
+    said.hears(lambda: definitions.connectors.put(hub, "No", outbound(forged.replace("127.0.0.1", "evil.example"))))
+    said.hears(lambda: definitions.connectors.put(hub, "No", crm(**{f"Password={MARKERS['own']}": 1})))
     said.hears(lambda: definitions.put_hub("Other", Hub(tags={"a": f"sig={MARKERS['text']}"})))
     signed: Mapping = mapping(folderPath=f"https://{ACCOUNT}.blob.core.windows.net/inbox?sig={MARKERS['query']}")
     said.hears(lambda: definitions.put_mapping(hub, "Files_stora", "Signed", signed))
 
-    for stored in definitions.connectors(hub):
+    for stored in definitions.connectors.all(hub):
         said.said += [repr(stored), json.dumps(stored.document.to_json()), json.dumps(dict(stored.internal))]
     said.said += [repr(definitions), repr(vars(definitions)), repr(settings)]
     write_records(endpoints, said)

@@ -36,14 +36,14 @@ def typed(definitions: Definitions, hub: str) -> Definitions:
 def test_deleting_takes_mappings_and_secrets_along(
     typed: Definitions, hub: str, vault: KeyVault, settings: Settings
 ) -> None:
-    stored, _ = typed.put_connector(hub, "Files", files(vault, accessToken="geheim"))
+    stored, _ = typed.connectors.put(hub, "Files", files(vault, accessToken="geheim"))
     [reference] = references(stored.internal).values()
     for number in range(3):
         typed.put_mapping(hub, "Files", f"M{number}", mapping())
-    typed.put_connector(hub, "Files2", files(vault))
+    typed.connectors.put(hub, "Files2", files(vault))
     typed.put_mapping(hub, "Files2", "Stays", mapping())
-    typed.delete_connector(hub, "files")
-    typed.delete_connector(hub, "files")
+    typed.connectors.delete(hub, "files")
+    typed.connectors.delete(hub, "files")
     with pytest.raises(NotFoundError):
         typed.connector(hub, "Files")
     assert typed.mappings(hub, "Files") == []
@@ -51,12 +51,12 @@ def test_deleting_takes_mappings_and_secrets_along(
     with pytest.raises(RefusedError) as gone:
         Vaults(settings).get_own(reference)
     assert gone.value.code == "SecretNotFound"
-    typed.delete_connector("nowhere", "files")
+    typed.connectors.delete("nowhere", "files")
 
 
 def test_many_mappings_are_deleted_too(definitions: Definitions, hub: str, vault: KeyVault) -> None:
     definitions.put_entity_type(hub, "Customer", profile())
-    definitions.put_connector(hub, "Files", files(vault))
+    definitions.connectors.put(hub, "Files", files(vault))
     one, _ = definitions.put_mapping(hub, "Files", "M0", mapping())
     store = definitions._store
     for start in (0, 60):
@@ -68,7 +68,7 @@ def test_many_mappings_are_deleted_too(definitions: Definitions, hub: str, vault
             ],
         )
     assert len(definitions.mappings(hub, "Files")) == 120
-    definitions.delete_connector(hub, "Files")
+    definitions.connectors.delete(hub, "Files")
     assert definitions.mappings(hub, "Files") == []
 
 
@@ -97,25 +97,25 @@ def test_without_its_vault_nothing_is_half_stored(
 ) -> None:
     definitions, stop, restart = fragile
     definitions.put_hub("Contoso", Hub())
-    kept, _ = definitions.put_connector("Contoso", "Kept", crm(accessToken="one"))
+    kept, _ = definitions.connectors.put("Contoso", "Kept", crm(accessToken="one"))
     stop()
     for name in ("New", "Kept"):
         with pytest.raises(UnavailableError):
-            definitions.put_connector("Contoso", name, crm(accessToken="two"))
-    assert definitions.connectors("Contoso") == [kept]
+            definitions.connectors.put("Contoso", name, crm(accessToken="two"))
+    assert definitions.connectors.all("Contoso") == [kept]
     with pytest.raises(UnavailableError):
-        definitions.delete_connector("Contoso", "Kept")
-    [half] = definitions.connectors("Contoso")
+        definitions.connectors.delete("Contoso", "Kept")
+    [half] = definitions.connectors.all("Contoso")
     assert half.document.state is ConnectorState.DELETING
     for refused in (
-        lambda: definitions.put_connector("Contoso", "Kept", crm()),
+        lambda: definitions.connectors.put("Contoso", "Kept", crm()),
         lambda: definitions.put_mapping("Contoso", "Kept", "Mm", mapping()),
     ):
         with pytest.raises(ConflictError) as conflict:
             refused()
         assert conflict.value.code == "ConnectorDeleting"
-    assert not definitions.test_connector("Contoso", "Kept")[0].ok
+    assert not definitions.connectors.test("Contoso", "Kept")[0].ok
     again = restart()
-    again.delete_connector("Contoso", "Kept")
-    assert again.connectors("Contoso") == []
+    again.connectors.delete("Contoso", "Kept")
+    assert again.connectors.all("Contoso") == []
     stop()

@@ -69,21 +69,21 @@ def test_a_put_that_is_refused_never_comes_to_the_vault(
     definitions: Definitions, hub: str, settings: Settings, connector: Connector
 ) -> None:
     with pytest.raises(HubError) as refused:
-        definitions.put_connector(hub, "Crm", connector)
+        definitions.connectors.put(hub, "Crm", connector)
     assert refused.value.code in {"InvalidRequest", "DefinitionTooLarge"}
     assert "MARKER" not in str(refused.value)
     assert names(settings) == set()
-    assert definitions.connectors(hub) == []
+    assert definitions.connectors.all(hub) == []
 
 
 def test_conditions_and_rules_come_before_the_vault_too(definitions: Definitions, hub: str, settings: Settings) -> None:
-    stored, _ = definitions.put_connector(hub, "Crm", crm(accessToken="first"))
+    stored, _ = definitions.connectors.put(hub, "Crm", crm(accessToken="first"))
     before = names(settings)
     for act in (
-        lambda: definitions.put_connector(hub, "Crm", crm(accessToken="x"), Conditions(if_none_match=True)),
-        lambda: definitions.put_connector(hub, "Crm", crm(accessToken="x"), Conditions(if_match="other")),
-        lambda: definitions.put_connector(hub, "Crm", outbound("https://x?sig=y", apiKey="x")),
-        lambda: definitions.put_connector("Nowhere", "Crm", crm(accessToken="x")),
+        lambda: definitions.connectors.put(hub, "Crm", crm(accessToken="x"), Conditions(if_none_match=True)),
+        lambda: definitions.connectors.put(hub, "Crm", crm(accessToken="x"), Conditions(if_match="other")),
+        lambda: definitions.connectors.put(hub, "Crm", outbound("https://x?sig=y", apiKey="x")),
+        lambda: definitions.connectors.put("Nowhere", "Crm", crm(accessToken="x")),
     ):
         with pytest.raises(HubError):
             act()
@@ -93,15 +93,15 @@ def test_conditions_and_rules_come_before_the_vault_too(definitions: Definitions
 
 def test_what_was_stored_in_vain_is_removed(definitions: Definitions, hub: str, settings: Settings) -> None:
     """Another PUT comes between the vault and the table, and the ETag is not what it was."""
-    first, _ = definitions.put_connector(hub, "Crm", crm(accessToken="first"))
+    first, _ = definitions.connectors.put(hub, "Crm", crm(accessToken="first"))
 
     def come_between() -> None:
         arm(FailPoint.SECRETS_KEPT, lambda: None)
-        definitions.put_connector(hub, "Crm", crm(accessToken="between"))
+        definitions.connectors.put(hub, "Crm", crm(accessToken="between"))
 
     arm(FailPoint.SECRETS_KEPT, come_between)
     with pytest.raises(HubError) as refused:
-        definitions.put_connector(hub, "Crm", crm(accessToken="late"), Conditions(if_match=first.etag))
+        definitions.connectors.put(hub, "Crm", crm(accessToken="late"), Conditions(if_match=first.etag))
     assert refused.value.code == "PreconditionFailed"
     [reference] = references(definitions.connector(hub, "Crm").internal).values()
     vaults = Vaults(settings)
@@ -117,11 +117,11 @@ def test_a_vault_that_refuses_midway_keeps_nothing(
         broken = Definitions(table, Vaults(far), Clock(far), far)
         proxy.plan = lambda request: Answer(403) if request.method == "PUT" and b'"third"' in request.body else None
         with pytest.raises(HubError) as refused:
-            broken.put_connector(hub, "Crm", crm(tokens=["first", "second", "third", "fourth"]))
+            broken.connectors.put(hub, "Crm", crm(tokens=["first", "second", "third", "fourth"]))
         assert refused.value.code == "VaultRefused"
         assert sum(request.method == "PUT" for request in proxy.requests if request.body) >= 3
     assert names(settings) == set()
-    definitions.put_connector(hub, "Crm", crm(tokens=["first", "second", "third", "fourth"]))
+    definitions.connectors.put(hub, "Crm", crm(tokens=["first", "second", "third", "fourth"]))
     assert len(names(settings)) == 4
 
 
@@ -131,10 +131,10 @@ def test_what_the_app_keeps_for_a_connector_is_no_connection_of_another(
     definitions: Definitions, hub: str, settings: Settings, vault: KeyVault, asker: str, spell: Callable[[str], str]
 ) -> None:
     definitions.put_hub("Fabrikam", Hub())
-    definitions.put_connector(hub, "Crm", crm(connectionString="UseDevelopmentStorage=true"))
+    definitions.connectors.put(hub, "Crm", crm(connectionString="UseDevelopmentStorage=true"))
     [name] = named(definitions, hub, "Crm")
     with pytest.raises(InvalidRequestError) as refused:
-        definitions.put_connector(asker, "Files", files(vault, spell(name)))
+        definitions.connectors.put(asker, "Files", files(vault, spell(name)))
     [fault] = refused.value.details
     assert (fault.code, fault.target) == ("SecretNotAllowed", "connectorProperties.connectionKeyVaultUrl")
     with pytest.raises(InvalidRequestError):
@@ -144,7 +144,7 @@ def test_what_the_app_keeps_for_a_connector_is_no_connection_of_another(
 def test_what_an_earlier_release_left_in_the_document_is_masked_and_moved(
     definitions: Definitions, hub: str, settings: Settings, vault: KeyVault
 ) -> None:
-    stored, _ = definitions.put_connector(hub, "Files", files(vault, note="new"))
+    stored, _ = definitions.connectors.put(hub, "Files", files(vault, note="new"))
     plain = {**stored.document.to_json(), "connectorProperties": {
         **stored.document.to_json()["connectorProperties"], "clientSecret": "MARKER", "deep": [{"auth": "Pwd=MARKER"}]
     }}  # fmt: skip
@@ -156,15 +156,15 @@ def test_what_an_earlier_release_left_in_the_document_is_masked_and_moved(
             ), stored.instance_id, stored.internal,
         ),
     )  # fmt: skip
-    for read in (definitions.connector(hub, "Files"), definitions.connectors(hub)[0]):
+    for read in (definitions.connector(hub, "Files"), definitions.connectors.all(hub)[0]):
         assert "MARKER" not in repr(read)
         assert read.document.to_json()["connectorProperties"]["clientSecret"] == "***"
     with definitions.consistent_read():
         assert "MARKER" in repr(definitions._store.all(CONNECTOR_AS_STORED, hub))
-        assert "MARKER" not in repr(definitions.connectors(hub))
-    assert all(check.ok for check in definitions.test_connector(hub, "Files"))
+        assert "MARKER" not in repr(definitions.connectors.all(hub))
+    assert all(check.ok for check in definitions.connectors.test(hub, "Files"))
     body = definitions.connector(hub, "Files").document.to_json()
-    moved, _ = definitions.put_connector(hub, "Files", connector_from_request(body))
+    moved, _ = definitions.connectors.put(hub, "Files", connector_from_request(body))
     raw = definitions._store.require(CONNECTOR_AS_STORED, hub, "Files")
     assert "MARKER" not in repr(raw)
     values = {place: Vaults(settings).get_own(name) for place, name in references(moved.internal).items()}

@@ -56,7 +56,7 @@ def far(azurite: Endpoints, table: Table, settings: Settings, proxy: FaultProxy)
 
 
 def upkeep(definitions: Definitions, after: timedelta = 2 * DAY) -> int:
-    return definitions.remove_unnamed_secrets(datetime.now(UTC) + after)
+    return definitions.connectors.unused_secrets.remove(datetime.now(UTC) + after)
 
 
 def names(settings: Settings) -> set[str]:
@@ -87,15 +87,15 @@ def leave_behind(definitions: Definitions, hub: str) -> None:
 
     arm(FailPoint.SECRETS_KEPT, die)
     with pytest.raises(KeyboardInterrupt):
-        definitions.put_connector(hub, "Dead", crm(accessToken="dead"))
+        definitions.connectors.put(hub, "Dead", crm(accessToken="dead"))
     arm(FailPoint.SECRETS_KEPT, lambda: None)
 
 
 def test_upkeep_removes_what_no_document_names(
     definitions: Definitions, hub: str, settings: Settings, table: Table
 ) -> None:
-    definitions.put_connector(hub, "Crm", crm(accessToken="old", apiKey="stays", password="goes"))
-    definitions.put_connector(hub, "Crm", crm(accessToken="new", apiKey="***"))
+    definitions.connectors.put(hub, "Crm", crm(accessToken="old", apiKey="stays", password="goes"))
+    definitions.connectors.put(hub, "Crm", crm(accessToken="new", apiKey="***"))
     leave_behind(definitions, hub)
     assert (len(names(settings)), len(named(definitions, hub))) == (5, 2)
     assert upkeep(definitions, DAY / 2) == 0, "a PUT may be about to name it, a run may still read it"
@@ -108,10 +108,10 @@ def test_upkeep_removes_what_no_document_names(
 
 
 def test_lists_outlive_connector_and_hub(definitions: Definitions, hub: str, settings: Settings, table: Table) -> None:
-    definitions.put_connector(hub, "Crm", crm(accessToken="old"))
-    definitions.put_connector(hub, "Crm", crm(accessToken="new"))
+    definitions.connectors.put(hub, "Crm", crm(accessToken="old"))
+    definitions.connectors.put(hub, "Crm", crm(accessToken="new"))
     leave_behind(definitions, hub)
-    definitions.delete_connector(hub, "Crm")
+    definitions.connectors.delete(hub, "Crm")
     definitions.delete_hub(hub)
     assert len(names(settings)) == 1
     assert upkeep(definitions) == 1
@@ -139,7 +139,7 @@ def lose_the_connector(table: Table) -> None:
 def test_definitions_that_are_lost_cost_no_secret(
     definitions: Definitions, hub: str, settings: Settings, table: Table, lose: Callable[[Table], None]
 ) -> None:
-    definitions.put_connector(hub, "Crm", crm(accessToken="first", apiKey="stays"))
+    definitions.connectors.put(hub, "Crm", crm(accessToken="first", apiKey="stays"))
     before = names(settings)
     lose(table)
     assert upkeep(definitions, 9 * DAY) == 0
@@ -149,10 +149,10 @@ def test_definitions_that_are_lost_cost_no_secret(
 def test_definitions_restored_to_an_older_state_cost_no_secret(
     definitions: Definitions, hub: str, settings: Settings, table: Table
 ) -> None:
-    definitions.put_connector(hub, "Crm", crm(accessToken="first"))
+    definitions.connectors.put(hub, "Crm", crm(accessToken="first"))
     backup = list(table.query("PartitionKey ne ''"))
-    definitions.put_connector(hub, "Crm", crm(accessToken="second"))
-    definitions.put_connector(hub, "Late", crm(accessToken="late"))
+    definitions.connectors.put(hub, "Crm", crm(accessToken="second"))
+    definitions.connectors.put(hub, "Late", crm(accessToken="late"))
     before = names(settings)
     assert len(before) == 3
     lose_all_rows(table)
@@ -216,7 +216,7 @@ def test_a_list_that_came_late_costs_no_secret(
     """A request that was sent twice arrived again behind the transaction that took its row away."""
     sent: list[Row] = []
     arm(FailPoint.SECRETS_KEPT, lambda: sent.extend(lists(table)))
-    definitions.put_connector(hub, "Crm", crm(accessToken="first"))
+    definitions.connectors.put(hub, "Crm", crm(accessToken="first"))
     [row] = sent
     assert lists(table) == []
     table.upsert(row)
@@ -235,7 +235,7 @@ def test_a_put_that_upkeep_took_for_dead_ends_with_its_secrets(
         removed.append(upkeep(definitions))
 
     arm(FailPoint.SECRETS_KEPT, come_between)
-    definitions.put_connector(hub, "Crm", crm(accessToken="slow"))
+    definitions.connectors.put(hub, "Crm", crm(accessToken="slow"))
     assert removed == [1]
     assert values(definitions, hub, settings) == ["slow"]
     assert (names(settings), lists(table)) == (named(definitions, hub), [])
@@ -283,7 +283,7 @@ def test_a_commit_whose_answer_is_lost_keeps_its_secrets_though_the_hub_changes(
     exists: bool,
 ) -> None:
     """The try that follows meets its own document, and refuses it where the request had a condition."""
-    etag = definitions.put_connector(hub, "Crm", crm(accessToken="first"))[0].etag if exists else ""
+    etag = definitions.connectors.put(hub, "Crm", crm(accessToken="first"))[0].etag if exists else ""
     broken = break_answer(azurite.table)
     seen: list[str] = []
 
@@ -299,7 +299,7 @@ def test_a_commit_whose_answer_is_lost_keeps_its_secrets_though_the_hub_changes(
     proxy.plan = plan
     wanted = conditions(etag)
     with contextlib.suppress(PreconditionError, UnavailableError):
-        far.put_connector(hub, "Crm", crm(accessToken="mine"), wanted)
+        far.connectors.put(hub, "Crm", crm(accessToken="mine"), wanted)
     assert len(seen) == 2
     assert values(definitions, hub, settings) == ["mine"]
     upkeep(definitions)
@@ -313,10 +313,10 @@ def test_a_commit_without_an_answer_keeps_its_secret(
     """Whether the document is stored cannot be told, so its secret stays for upkeep to judge."""
     proxy.plan = lambda request: Answer(503, "ServerBusy") if "$batch" in request.target else None
     with pytest.raises(UnavailableError):
-        far.put_connector(hub, "Crm", crm(accessToken="orphan"))
-    assert definitions.connectors(hub) == []
+        far.connectors.put(hub, "Crm", crm(accessToken="orphan"))
+    assert definitions.connectors.all(hub) == []
     assert len(names(settings)) == 1
-    _, created = definitions.put_connector(hub, "Crm", crm(accessToken="kept"))
+    _, created = definitions.connectors.put(hub, "Crm", crm(accessToken="kept"))
     assert created
     assert values(definitions, hub, settings) == ["kept"]
     assert upkeep(definitions) == 1
@@ -328,25 +328,25 @@ def test_what_cannot_be_listed_is_not_stored(
 ) -> None:
     proxy.plan = lambda request: Answer(503, "ServerBusy") if "secrets%7C" in request.target else None
     with pytest.raises(UnavailableError):
-        far.put_connector(hub, "Crm", crm(accessToken="x"))
+        far.connectors.put(hub, "Crm", crm(accessToken="x"))
     assert names(settings) == set()
-    assert definitions.connectors(hub) == []
+    assert definitions.connectors.all(hub) == []
 
 
 def test_what_cannot_be_claimed_is_not_taken_back(
     definitions: Definitions, far: Definitions, proxy: FaultProxy, hub: str, settings: Settings
 ) -> None:
     """A PUT that came too late cannot tell the table so; its secret is left to upkeep."""
-    first, _ = definitions.put_connector(hub, "Crm", crm(accessToken="first"))
+    first, _ = definitions.connectors.put(hub, "Crm", crm(accessToken="first"))
 
     def come_between() -> None:
         arm(FailPoint.SECRETS_KEPT, lambda: None)
-        definitions.put_connector(hub, "Crm", crm(accessToken="between"))
+        definitions.connectors.put(hub, "Crm", crm(accessToken="between"))
         proxy.plan = lambda request: Answer(503, "ServerBusy") if request.method in {"PUT", "PATCH"} else None
 
     arm(FailPoint.SECRETS_KEPT, come_between)
     with pytest.raises(PreconditionError):
-        far.put_connector(hub, "Crm", crm(accessToken="late"), Conditions(if_match=first.etag))
+        far.connectors.put(hub, "Crm", crm(accessToken="late"), Conditions(if_match=first.etag))
     assert len(names(settings)) == 3
     assert upkeep(definitions) == 2
     assert values(definitions, hub, settings) == ["between"]
@@ -372,8 +372,8 @@ def test_a_connector_that_cannot_be_read_keeps_the_secrets_of_its_hub_and_of_no_
 ) -> None:
     definitions.put_hub("Alpha", Hub())
     definitions.put_hub("Zeta", Hub())
-    definitions.put_connector(hub, "Crm", crm(accessToken="old"))
-    definitions.put_connector(hub, "Crm", crm(accessToken="new"))
+    definitions.connectors.put(hub, "Crm", crm(accessToken="old"))
+    definitions.connectors.put(hub, "Crm", crm(accessToken="new"))
     [row] = table.query("RowKey eq 'connector|crm'")
     kept = names(settings)
     for other in (hub, "Alpha", "Zeta"):

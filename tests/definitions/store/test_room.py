@@ -52,7 +52,7 @@ def long(length: int) -> Mapping:
 def full(definitions: Definitions, hub: str, vault: KeyVault, table: Table) -> Definitions:
     """A hub with some definitions, and room for 20 KB more."""
     definitions.put_entity_type(hub, "Customer", profile())
-    definitions.put_connector(hub, "Files", files(vault))
+    definitions.connectors.put(hub, "Files", files(vault))
     definitions.put_mapping(hub, "Files", "Old", long(9_000))
     leave(table, hub, 20_000)
     return definitions
@@ -68,19 +68,19 @@ def test_the_sum_is_that_of_what_is_there(
     definitions.put_kpi(hub, "Ages", kpi())
     check()
     for connector in (files(vault), crm(note="x" * 100), outbound(partner_sas)):
-        definitions.put_connector(hub, f"C{connector.connector_type}", connector)
+        definitions.connectors.put(hub, f"C{connector.connector_type}", connector)
         check()
     for length in (5, 40_000, 3):
         definitions.put_mapping(hub, "CAzureBlob", "Mapping", long(length))
         definitions.put_mapping(hub, "CAzureBlob", f"M{length}", long(length))
         definitions.pause_mapping(hub, "CAzureBlob", f"M{length}", paused=True)
         check()
-    account = definitions.source_account(definitions.connector(hub, "CAzureBlob"))
+    account = definitions.connectors.source_account(definitions.connector(hub, "CAzureBlob"))
     BlobContainer(account, "inbox").ensure()
     for name in ("Mapping", "M3"):
         before = taken(table, hub)
         blobs, stored = definitions.connector(hub, "CAzureBlob"), definitions.mapping(hub, "CAzureBlob", name)
-        definitions.list_first(blobs, stored, account, nullcontext)
+        definitions.listings.list_first(blobs, stored, account, nullcontext)
         assert taken(table, hub) > before
         check()
     definitions.put_mapping(hub, "CAzureBlob", "Mapping", long(10))
@@ -88,10 +88,10 @@ def test_the_sum_is_that_of_what_is_there(
     definitions.delete_mapping(hub, "CAzureBlob", "M3")
     check()
     definitions.delete_mapping(hub, "CAzureBlob", "M5")
-    definitions.delete_connector(hub, "COutbound")
+    definitions.connectors.delete(hub, "COutbound")
     check()
-    definitions.delete_connector(hub, "CAzureBlob")
-    definitions.delete_connector(hub, "CCRM")
+    definitions.connectors.delete(hub, "CAzureBlob")
+    definitions.connectors.delete(hub, "CCRM")
     definitions.delete_kpi(hub, "Ages")
     definitions.delete_entity_type(hub, definitions.entity_types(hub)[0].document.kind, "Customer")
     check()
@@ -103,7 +103,7 @@ def test_there_is_no_room_for_more_until_something_goes(full: Definitions, hub: 
     assert not too_many(lambda: full.put_mapping(hub, "Files", "Less", long(12_000)))
     assert too_many(lambda: full.put_kpi(hub, "Ages", kpi()))
     assert too_many(lambda: full.put_entity_type(hub, "Other", profile()))
-    assert too_many(lambda: full.put_connector(hub, "Crm", crm()))
+    assert too_many(lambda: full.connectors.put(hub, "Crm", crm()))
     full.delete_mapping(hub, "Files", "Old")
     assert not too_many(lambda: full.put_kpi(hub, "Ages", kpi()))
 
@@ -119,11 +119,11 @@ def test_what_the_app_notes_by_itself_finds_room(full: Definitions, hub: str, ta
     assert full.pause_mapping(hub, "Files", "Old", paused=True).document.is_paused
     # Whether the container is there depends on the tests before.
     found = (
-        ConnectorState.READY if all(check.ok for check in full.test_connector(hub, "Files")) else ConnectorState.FAILED
+        ConnectorState.READY if all(check.ok for check in full.connectors.test(hub, "Files")) else ConnectorState.FAILED
     )
     assert full.connector(hub, "Files").document.state is found, "as it was noted"
-    full.delete_connector(hub, "Files")
-    assert full.connectors(hub) == []
+    full.connectors.delete(hub, "Files")
+    assert full.connectors.all(hub) == []
 
 
 def test_a_hub_of_an_earlier_release_is_counted_at_the_next_put(full: Definitions, hub: str, table: Table) -> None:

@@ -47,7 +47,7 @@ def test_a_long_entity_list_asks_for_no_more_than_a_short_one(
     def requests_of(connector: Connector) -> int:
         before = len(proxy.requests)
         with pytest.raises(InvalidRequestError) as refused:
-            far.put_connector(hub, "Partner", connector)
+            far.connectors.put(hub, "Partner", connector)
         assert {fault.code for fault in refused.value.details} == {"UnknownEntity"}
         return len(proxy.requests) - before
 
@@ -59,7 +59,7 @@ def test_a_long_entity_list_asks_for_no_more_than_a_short_one(
 def test_a_change_costs_the_next_look_no_more_where_the_hub_has_much(
     definitions: Definitions, far: Definitions, hub: str, proxy: FaultProxy, vault: KeyVault
 ) -> None:
-    definitions.put_connector(hub, "Files", files(vault))
+    definitions.connectors.put(hub, "Files", files(vault))
 
     def asked_after(change: Callable[[], object]) -> list[str]:
         assert listening(far)
@@ -89,7 +89,7 @@ def test_a_change_costs_the_next_look_no_more_where_the_hub_has_much(
 def test_many_changes_at_once_are_read_at_once(
     definitions: Definitions, far: Definitions, hub: str, proxy: FaultProxy, vault: KeyVault
 ) -> None:
-    definitions.put_connector(hub, "Files", files(vault))
+    definitions.connectors.put(hub, "Files", files(vault))
     definitions.put_mapping(hub, "Files", "M1", mapping())
     assert len(listening(far)) == 1
     for number in range(2, 14):
@@ -104,7 +104,7 @@ def test_many_changes_at_once_are_read_at_once(
 def test_what_many_ask_for_at_once_is_read_once(
     definitions: Definitions, far: Definitions, hub: str, proxy: FaultProxy, vault: KeyVault
 ) -> None:
-    definitions.put_connector(hub, "Files", files(vault))
+    definitions.connectors.put(hub, "Files", files(vault))
     definitions.put_mapping(hub, "Files", "M1", mapping())
     together = Barrier(8)
 
@@ -130,8 +130,8 @@ def test_a_mapping_asks_for_no_more_where_there_are_many_connectors(
         far.put_mapping(hub, "Files", name, mapping())
         return len(proxy.requests) - before
 
-    far.put_connector(hub, "Files", files(vault))
+    far.connectors.put(hub, "Files", files(vault))
     asked = requests_of("First")
     for number in range(6):
-        far.put_connector(hub, f"More{number}", files(vault))
+        far.connectors.put(hub, f"More{number}", files(vault))
     assert requests_of("Second") == asked

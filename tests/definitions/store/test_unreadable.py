@@ -17,7 +17,7 @@ from tests.local_services import account_of, container_sas
 def test_it_stops_no_other_hub(hubs: Definitions, caplog: pytest.LogCaptureFixture, key: str) -> None:
     hubs.put_hub("Beta", Hub())
     put(hubs, "Zeta", "Files", "Broken", reads("broken"))
-    hubs.put_connector("Zeta", "Broken", crm())
+    hubs.connectors.put("Zeta", "Broken", crm())
     put(hubs, "Zeta", "Files", "Customers", reads("inbox"))
     put(hubs, "Alpha", "Files", "Customers", reads("mine", "done"))
     damage(hubs, "hubs" if key.startswith("hub|") else "Zeta", key)
@@ -87,7 +87,7 @@ def test_a_hub_that_cannot_be_read_shares_nothing(hubs: Definitions) -> None:
 def test_where_a_connector_exports_that_cannot_be_read_stays_closed(hubs: Definitions, azurite: Endpoints) -> None:
     container = f"partner-{hubs._store._table.name}".lower()
     BlobContainer(account_of(azurite), container).ensure()
-    hubs.put_connector("Zeta", "Partner", outbound(container_sas(azurite, container)))
+    hubs.connectors.put("Zeta", "Partner", outbound(container_sas(azurite, container)))
     damage(hubs, "Zeta", "connector|partner")
     for fresh in (hubs, again(hubs)):
         assert refusal(lambda fresh=fresh: put(fresh, "Alpha", "Files", "Spy", reads(container))) == OF_ANOTHER  # type: ignore[misc]

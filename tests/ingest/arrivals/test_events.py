@@ -227,7 +227,7 @@ def test_a_definition_of_another_hub_that_cannot_be_read_holds_up_no_event(world
     definitions.put_entity_type(other, "Visit", InteractionType.from_request({"fields": fields}))
     secret = {"connectionKeyVaultUrl": f"{world.vault.url}/secrets/{STORAGE_SECRET}"}
     body = {"connectorType": "AzureBlob", "connectorProperties": secret}
-    definitions.put_connector(other, "Landing", connector_from_request(body))
+    definitions.connectors.put(other, "Landing", connector_from_request(body))
     wanted = Mapping.from_request(mapping_body(f"c{uuid.uuid4().hex}"))
     definitions.put_mapping(other, "Landing", "Visits", wanted)
     damage(definitions, other, "mapping|landing|visits")
@@ -260,7 +260,7 @@ def test_an_event_asks_for_no_more_where_there_are_many_connectors(world: World)
     secret = {"connectionKeyVaultUrl": f"{world.vault.url}/secrets/{STORAGE_SECRET}"}
     body = {"connectorType": "AzureBlob", "connectorProperties": secret}
     for number in range(4):
-        world.services.definitions.put_connector(world.hub, f"More{number}", connector_from_request(body))
+        world.services.definitions.connectors.put(world.hub, f"More{number}", connector_from_request(body))
         world.put_mapping(connector=f"More{number}")
     assert len(requests_of(world, event(world))) == len(asked) == 3, "the guard, the connectors, the mappings"
     assert len(requests_of(world, elsewhere)) == 2, "no mapping reads that account"

@@ -124,7 +124,7 @@ def test_what_a_search_found_missing_is_not_told_once_a_later_one_has_found_it(w
     assert sweep_by_schedule(services, world.hub, "Landing", "Fresh") == 0
     assert shown() == ("Done", None)
     world.storage.delete_container(name)
-    services.definitions.test_connector(world.hub, "Landing")
+    services.definitions.connectors.test(world.hub, "Landing")
     number = request_backfill(services, services.definitions.mapping(world.hub, "Landing", "Fresh")).number
     carry_out_backfill(services, world.hub, "Landing", "Fresh", number)
     assert shown() == ("Failed", "ContainerNotFound"), "what an earlier sweep found does not count"

@@ -195,6 +195,6 @@ def test_what_is_known_of_sweeps_goes_with_the_mapping(world: World, queue: Faul
     definitions.change(world.hub, lambda change: change.note("mapping|landing|broken", row))
     reconcile(services)
     assert services.sweeps.known(world.hub).keys() == before.keys() - {stored.instance_id}
-    services.definitions.delete_connector(world.hub, "Landing")
+    services.definitions.connectors.delete(world.hub, "Landing")
     reconcile(services)
     assert services.sweeps.known(world.hub) == {}

@@ -84,7 +84,7 @@ def test_a_sweep_of_a_busy_account_waits_for_the_next_tick_and_is_no_failure(
 ) -> None:
     services = world.services
     services.source_permits = AccountPermits(SOURCE_BUSY, patience_s=0)
-    account = services.definitions.source_account(services.definitions.connector(world.hub, "Landing"))
+    account = services.definitions.connectors.source_account(services.definitions.connector(world.hub, "Landing"))
     with ExitStack() as others, caplog.at_level(logging.INFO):
         for _ in range(PERMITS):
             permit = others.enter_context(closing(services.source_permits.permit(account.blob_endpoint, world.hub)))

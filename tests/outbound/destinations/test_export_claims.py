@@ -32,7 +32,7 @@ def test_nothing_goes_where_another_hub_reads_without_its_leave(hub: HubUnderTes
     add_fabrikam(hub, customer, azurite)
     hub.outbound(PROFILE, sas=hub.partner.sas("l"))  # not let in, so nothing is claimed
     definitions.put_mapping("Fabrikam", "Files", "Spy", reading(container))
-    definitions.test_connector("Fabrikam", "Files")  # which lists it
+    definitions.connectors.test("Fabrikam", "Files")  # which lists it
     hub.ingest(customer, [{"Id": "A"}])
     hub.tick(at(0))
     assert hub.partner.paths() == []
@@ -71,7 +71,7 @@ def add_fabrikam(hub: HubUnderTest, customer: ProfileType, azurite: Endpoints) -
     definitions.put_hub("Fabrikam", Hub())
     definitions.put_entity_type("Fabrikam", "Customer", customer)
     body = {"connectorType": "AzureBlob", "connectorProperties": source}
-    definitions.put_connector("Fabrikam", "Files", connector_from_request(body))
+    definitions.connectors.put("Fabrikam", "Files", connector_from_request(body))
 
 
 def reading(container: str, **more: Any) -> Mapping:
@@ -99,13 +99,13 @@ def as_of_an_earlier_release(hub: HubUnderTest) -> Stored[Connector]:
 
 def put_again(hub: HubUnderTest, old: Stored[Connector]) -> None:
     wanted = connector_from_request(old.document.to_json())
-    hub.services.definitions.put_connector(hub.name, "Partner", wanted, Conditions(if_match=old.etag))
+    hub.services.definitions.connectors.put(hub.name, "Partner", wanted, Conditions(if_match=old.etag))
 
 
 USES: dict[str, Callable[[HubUnderTest, Stored[Connector]], object]] = {
     "slot": lambda hub, _: hub.tick(at(0)),
     "clean-up": lambda hub, _: delete_expired(hub.services),
-    "test": lambda hub, _: hub.services.definitions.test_connector(hub.name, "Partner"),
+    "test": lambda hub, _: hub.services.definitions.connectors.test(hub.name, "Partner"),
     "put": put_again,
     "put anew": lambda hub, _: hub.outbound(PROFILE),
 }
@@ -122,7 +122,7 @@ def test_where_an_earlier_release_exports_to_nobody_reads_who_came_later(
     old = as_of_an_earlier_release(hub)
     add_fabrikam(hub, customer, azurite)
     reader, _ = definitions.put_mapping("Fabrikam", "Files", "Spy", reading(container))
-    definitions.test_connector("Fabrikam", "Files")
+    definitions.connectors.test("Fabrikam", "Files")
     use(hub, old)
     connector = definitions.connector(hub.name, "Partner")
     assert connector.document.state is ConnectorState.READY
@@ -143,7 +143,7 @@ def test_exports_of_an_earlier_release_give_way_to_who_reads_their_container_by_
     customer = hub.profile_type()
     add_fabrikam(hub, customer, azurite)
     definitions.put_mapping("Fabrikam", "Files", "Spy", reading(container))
-    definitions.test_connector("Fabrikam", "Files")  # which lists it
+    definitions.connectors.test("Fabrikam", "Files")  # which lists it
     definitions.put_hub("Fabrikam", Hub.from_request({"sharedContainers": [container]}))
     hub.set_clock(datetime.now(UTC) + timedelta(hours=1))
     hub.outbound(PROFILE)
@@ -211,13 +211,13 @@ def test_a_claim_is_as_old_as_its_first_export(hub: HubUnderTest) -> None:
     place = read_container_sas(SecretStr(sas), hub.services.settings)
     unclaimed = definitions.connector(hub.name, "Partner")
     assert unclaimed.internal["exports_to"] == ""
-    definitions.claim_destination(hub.name, unclaimed, place)
+    definitions.connectors.destinations.claim(hub.name, unclaimed, place)
     claimed = definitions.connector(hub.name, "Partner").internal["exports_to"]
-    definitions.set_connector_state(hub.name, unclaimed, ConnectorState.FAILED, "the signature expired")
+    definitions.connectors.set_state(hub.name, unclaimed, ConnectorState.FAILED, "the signature expired")
     connector = definitions.connector(hub.name, "Partner")
     assert (connector.internal["exports_to"], connector.document.state_detail) == (claimed, "the signature expired")
     for exported in (None, "Profile/Customer"):
-        definitions.claim_destination(hub.name, unclaimed, place, exported)
+        definitions.connectors.destinations.claim(hub.name, unclaimed, place, exported)
         assert definitions.connector(hub.name, "Partner") == connector, "of verdicts the first one stays"
 
 
@@ -250,5 +250,5 @@ def test_a_connector_that_is_being_deleted_stays_so_whatever_is_found_out(hub: H
     before = definitions.connector(hub.name, "Partner")
     definitions._store.change(hub.name, begin)
     for stored in (before, definitions.connector(hub.name, "Partner")):
-        definitions.set_connector_state(hub.name, stored, ConnectorState.FAILED, "the destination refuses")
+        definitions.connectors.set_state(hub.name, stored, ConnectorState.FAILED, "the destination refuses")
         assert definitions.connector(hub.name, "Partner").document.state is ConnectorState.DELETING

@@ -120,7 +120,7 @@ def test_a_connector_whose_entity_another_one_exports_there_says_so_and_exports_
     ours, theirs = sorted(("Partner", "Second"), key=lambda name: state_of(name)[0], reverse=True)
     assert (state_of(ours), state_of(theirs)[0]) == (("Ready", ""), "Failed")
     assert FIRST in state_of(theirs)[1]
-    hub.services.definitions.delete_connector(hub.name, ours)
+    hub.services.definitions.connectors.delete(hub.name, ours)
     hub.tick(at(1))
     assert state_of(theirs) == ("Ready", "")
 

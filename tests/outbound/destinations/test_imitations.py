@@ -146,7 +146,7 @@ def test_exports_of_another_connector_stay_wherever_their_copies_lie(hub: HubUnd
     hub.partner.client.upload_blob(path, second.blobs()[path], metadata=second.metadata(path))
     hub.outbound(PROFILE, weird)  # also where this connector exports the same by now
     assert clean(hub) == (RunState.SUCCEEDED, 1)
-    hub.services.definitions.delete_connector(hub.name, "Second")
+    hub.services.definitions.connectors.delete(hub.name, "Second")
     delete_expired(hub.services)
     assert hub.partner.paths("Profile/") == [path]
     assert second.paths("Profile/") == [path]
@@ -159,7 +159,7 @@ def test_copies_in_a_container_that_the_connector_moved_to_stay(
     metadata = exported(hub)
     second.client.upload_blob(FIRST, hub.partner.blobs()[FIRST], metadata=metadata)
     if is_made_anew:
-        hub.services.definitions.delete_connector(hub.name, "Partner")
+        hub.services.definitions.connectors.delete(hub.name, "Partner")
     hub.outbound(PROFILE, sas=second.sas())
     assert clean(hub) == (RunState.SUCCEEDED, 0)
     assert second.paths("Profile/") == [FIRST]

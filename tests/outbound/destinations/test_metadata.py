@@ -50,7 +50,7 @@ def fields(hub: HubUnderTest) -> list[str]:
 
 
 def tried(hub: HubUnderTest, *, take_over: bool = False, name: str = "Partner") -> dict[str, Check]:
-    checks = hub.services.definitions.test_connector(hub.name, name, take_over=take_over)
+    checks = hub.services.definitions.connectors.test(hub.name, name, take_over=take_over)
     return {check.name: check for check in checks}
 
 
@@ -206,7 +206,7 @@ def test_what_an_earlier_release_wrote_is_marked_and_goes_on(
     marked = hub.partner.metadata(PATH)
     as_earlier_release(hub)
     if is_made_anew:
-        hub.services.definitions.delete_connector(hub.name, "Partner")
+        hub.services.definitions.connectors.delete(hub.name, "Partner")
     hub.outbound(entity)
     assert state_of(hub) == ("Ready", "")
     assert all(check.ok for check in tried(hub).values())
@@ -222,7 +222,7 @@ def test_a_connector_that_is_made_anew_goes_on_with_its_metadata(hub: HubUnderTe
     hub.outbound(PROFILE, name="Before")
     hub.ingest(customer, [{"Id": "A"}])
     hub.tick(at(0))
-    hub.services.definitions.delete_connector(hub.name, "Before")
+    hub.services.definitions.connectors.delete(hub.name, "Before")
     hub.outbound(NARROW)
     hub.tick(at(1))
     assert columns(hub.partner) == ["Id", "System_ProcessingTime"]
