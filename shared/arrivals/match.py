@@ -28,7 +28,7 @@ from shared.telemetry.spans import function_span
 
 logger = logging.getLogger(__name__)
 
-_FIRST_LISTINGS = 64
+_MOST_SWEEPS = 64
 # Of the time of an event: what is left of it then is for asking for sweeps.
 _RUN_S = 5.0
 _IDENTIFYING = ("id", "eventType", "type", "subject")
@@ -50,10 +50,10 @@ def handle_event(services: Services, event: object) -> list[str]:
         TransientError: nothing is lost if the event is delivered again.
     """
     with function_span(BLOB_CREATED):
-        return _take_event(services, event)
+        return _handle_event(services, event)
 
 
-def _take_event(services: Services, event: object) -> list[str]:
+def _handle_event(services: Services, event: object) -> list[str]:
     try:
         created = parse_blob_created(event)
     except InvalidRequestError as error:
@@ -94,7 +94,7 @@ def _leave_to_sweeps(
     For some of them at most; a tick asks for the others.
     """
     logger.warning("event left to sweeps for want of time: %d mappings of container %s", len(runs), version.container)
-    for run, mapping in runs[:_FIRST_LISTINGS]:
+    for run, mapping in runs[:_MOST_SWEEPS]:
         document = mapping.document
         request_sweep(services, run.hub, document.connector_name, document.connector_mapping_name)
 
@@ -109,7 +109,7 @@ def _request_first_listings(services: Services, listeners: Sequence[Listener]) -
     for listener in listeners:
         document = listener.mapping.document
         named = (listener.mapping.instance_id, document.container)
-        if asked[listener.hub] == _FIRST_LISTINGS or (seconds := services.first_listings.due_in(named)) is None:
+        if asked[listener.hub] == _MOST_SWEEPS or (seconds := services.first_listings.due_in(named)) is None:
             continue
         asked[listener.hub] += 1
         try:

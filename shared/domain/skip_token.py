@@ -10,7 +10,7 @@ from pydantic import FiniteFloat, TypeAdapter, ValidationError
 from shared.domain.errors import Fault, InvalidRequestError
 
 type Cursor = dict[str, str | bool | int | FiniteFloat | None]
-"""Values of the last row of a page, by their columns."""
+"""Where a list goes on: values of the last row of a page by their columns, or what a service said of it."""
 
 # Longer than any address that a server takes; so much is read at once, whatever stands in it.
 _MAX_LENGTH = 64 * 1024
@@ -21,7 +21,7 @@ _CURSOR: TypeAdapter[Cursor] = TypeAdapter(Cursor)
 
 
 def write_token(start: str | Mapping[str, object]) -> str:
-    """A token that holds `start`: a key, or a place among rows that are sorted by several columns."""
+    """A token that holds `start`: a key, or a cursor."""
     text = json.dumps(start, ensure_ascii=False, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -32,7 +32,7 @@ def read_key(token: str) -> str:
 
 
 def read_cursor(token: str) -> Cursor:
-    """The place that a token holds. Raises InvalidRequestError for one that is none of ours."""
+    """The cursor that a token holds. Raises InvalidRequestError for one that is none of ours."""
     return _read(token, _CURSOR)
 
 

@@ -38,6 +38,7 @@ from shared.ledger.run_rows import (
 from shared.ledger.stored_run import Standing, StoredRun
 from shared.storage.tables import (
     ETAG,
+    REQUEST_S,
     Delete,
     Insert,
     Operation,
@@ -54,9 +55,8 @@ _PAST_END = "<"
 # A sweep that knows the states of its mapping's runs asks for none of them; with more it asks for each blob's.
 _STATES_S = 60.0
 _MOST_STATES = 200_000
-# A request of a query takes so long at most, so none is begun with less time left. The newest run is sought for 2 s.
-_REQUEST_S = 5.0
-_NEWEST_S = _REQUEST_S + 2.0
+# The newest run of a mapping is sought for two seconds.
+_NEWEST_S = REQUEST_S + 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +332,7 @@ class Runs:
         counts: Counter[RunState] = Counter()
         for rows in self._open_of(hub, mapping_instance):
             counts.update(RunState(row["state"]) for row in rows)
-            if seconds_left() < _REQUEST_S:
+            if seconds_left() < REQUEST_S:
                 return counts, True
         return counts, False
 

@@ -38,8 +38,8 @@ _MAX_KEY_CHARACTERS = 512  # 1 KiB of UTF-16, by the same page
 _PAGE_ROWS = 1000
 # Where a query goes on is a key in a form of the service's own: https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination
 _LONGEST_IN_CURSOR = 4 * 1024
-# A request of a query takes the service 5 s at most, by the same page.
-_PAGE_S = 5.0
+REQUEST_S = 5.0
+"""A request of a query takes the service so long at most, by the same page: none is begun with less time left."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ class Table:
                     if len(found) == size:
                         return found, write_token(found[-1]["RowKey"])
                     found.append(row)
-                if may_end_early and following and seconds_left() < _PAGE_S:
+                if may_end_early and following and seconds_left() < REQUEST_S:
                     return found, write_token(found[-1]["RowKey"] if found else following)
         except DeniedError:
             raise
